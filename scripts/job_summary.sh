@@ -1,0 +1,36 @@
+#!/usr/bin/env bash
+# Markdown for a job's summary: what changed since commit BASE, and how the experiments compare.
+#     scripts/job_summary.sh BASE [PICTURE_URL] >> "$GITHUB_STEP_SUMMARY"
+# GitHub strips embedded images (data: addresses) from a summary, and a picture that lies in an
+# artifact needs a signed-in reader: so the pictures are one link, and the chart is Mermaid text.
+set -uo pipefail
+base=${1:-}
+picture=${2:-}
+python=${PYTHON:-python}
+
+known() { [ -n "$1" ] && git rev-parse --quiet --verify "$1^{commit}" >/dev/null; }
+
+# A first push has no commit before it, and a forced one may have lost it.
+known "$base" || base=$(git merge-base HEAD "origin/${DEFAULT_BRANCH:-HEAD}" 2>/dev/null)
+if ! known "$base" || [ "$(git rev-parse "$base")" = "$(git rev-parse HEAD)" ]; then base='HEAD^'; fi
+
+section() { # title, fallback, command…
+    local title=$1 fallback=$2 output
+    shift 2
+    output=$("$@" 2>/dev/null) || output=''
+    # a table without rows is its header and its rule
+    if [ "$(grep -c '^|' <<<"$output")" -lt 3 ]; then output=$fallback; fi
+    printf '## %s\n\n%s\n\n' "$title" "$output"
+}
+
+if known "$base"; then
+    printf 'Compared with %s.\n\n' "$(git rev-parse --short "$base")"
+    section Parameters 'No parameter changed.' "$python" -m dvc params diff --md "$base"
+    section Metrics 'No metric changed, or there is none to compare.' \
+        "$python" -m dvc metrics diff --md "$base"
+fi
+section Experiments 'The run made no report; its log says why.' \
+    "$python" -m depthmask.summary --markdown
+if [ -n "$picture" ]; then
+    printf '## Pictures\n\n[What the best experiment sees, and the curves](%s)\n' "$picture"
+fi

@@ -1,0 +1,133 @@
+"""The pictures of an evaluation: what the models answer on in-scene frames, and their figures."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from torch import Tensor
+
+from depthmask import report
+from depthmask.metrics import depth_abs_rel, mask_iou
+from depthmask.models.store import StoredModel
+from depthmask.output import replaced_folder
+from depthmask.scene import Scene
+from depthmask.sets import TestSets
+
+
+def draw_panels(
+    folder: Path,
+    models: dict[str, StoredModel],
+    sets: TestSets,
+    *,
+    best: str,
+    num_panels: int,
+    threshold: float,
+) -> None:
+    """Draw NAME.png for every model: the same in-scene frames, one depth scale."""
+    rows = {
+        name: panel_rows(stored, sets, num_panels, threshold) for name, stored in models.items()
+    }
+    scale = report.DepthScale.spanning(*(row.true_depth for row in rows[best]))
+    with replaced_folder(folder) as temporary:
+        for name, stored in models.items():
+            report.panels(
+                temporary / f"{name}.png",
+                rows[name],
+                title=name,
+                subtitle=_subtitle(stored.card),
+                threshold=threshold,
+                scale=scale if rows[name][0].true_depth is not None else None,
+            )
+
+
+def draw_plots(
+    folder: Path,
+    result: dict[str, Any],
+    curves: pd.DataFrame,
+    best: StoredModel,
+    sets: TestSets,
+) -> None:
+    """Draw the training curves, the comparison of all figures, and the README's picture."""
+    with replaced_folder(folder) as temporary:
+        report.curves(temporary / "curves.png", curves, best=result["best"])
+        for name, column in _CURVES.items():
+            report.curves(temporary / f"{name}.png", curves, columns=[column], best=result["best"])
+        report.comparison(temporary / "comparison.png", result)
+        report.hero(temporary / "hero.png", hero_scenes(best, sets))
+
+
+_CURVES = {"iou": "val/mask_iou", "loss": "val/loss", "rmse": "val/depth_rmse"}
+
+
+def _subtitle(card: dict[str, Any]) -> str:
+    heads = [
+        f"{head}: " + " + ".join(f"{weight:g}·{term}" for term, weight in terms.items())
+        for head, terms in card["losses"].items()
+        if terms
+    ]
+    return f"{card['model']}, {', '.join(heads)}"
+
+
+def _some_frames(sets: TestSets, count: int) -> Scene[Tensor]:
+    """In-scene frames spread evenly over the set, the same for every model."""
+    total = len(sets.frames.table)
+    chosen = np.unique(np.linspace(0, total - 1, min(count, total)).round().astype(int))
+    scenes = list(sets.scenes("in_scene"))
+    joined = Scene(*(torch.cat(fields) for fields in zip(*scenes, strict=True)))
+    return Scene(*(field[chosen] for field in joined))
+
+
+def panel_rows(
+    stored: StoredModel, sets: TestSets, num_panels: int, threshold: float
+) -> list[report.PanelRow]:
+    """Predictions for some in-scene frames, to draw."""
+    scene = _some_frames(sets, num_panels)
+    mask, depth = stored.predict(scene)
+    ious = mask_iou(mask, scene.mask, threshold).tolist()
+    errors = depth_abs_rel(depth, scene.depth).tolist() if depth is not None else None
+    return [
+        report.PanelRow(
+            set_name="in_scene",
+            bg=_picture(scene.bg[row]),
+            bg_fg=_picture(scene.bg_fg[row]),
+            true_mask=_plane(scene.mask[row]),
+            pred_mask=_plane(mask[row]),
+            true_depth=_plane(scene.depth[row]) if depth is not None else None,
+            pred_depth=_plane(depth[row]) if depth is not None else None,
+            mask_iou=ious[row],
+            abs_rel=errors[row] if errors else None,
+        )
+        for row in range(len(ious))
+    ]
+
+
+def hero_scenes(stored: StoredModel, sets: TestSets) -> Scene[np.ndarray]:
+    """Three in-scene frames with the best model's predictions.
+
+    Those whose IoU is nearest the set's upper quartile: a picture of what it does when it works,
+    neither the luckiest frame nor the worst.
+    """
+    scene = _some_frames(sets, len(sets.frames.table))
+    mask, depth = stored.predict(scene)
+    assert depth is not None
+    ious = mask_iou(mask, scene.mask)
+    large = scene.mask.mean((1, 2, 3)) > 0.04
+    ious = torch.where(large, ious, -1.0) if int(large.sum()) >= 3 else ious
+    distance = (ious - ious.quantile(0.75)).abs()
+    chosen = distance.argsort(stable=True)[:3].sort().values
+    return Scene(
+        bg=np.stack([_picture(image) for image in scene.bg[chosen]]),
+        bg_fg=np.stack([_picture(image) for image in scene.bg_fg[chosen]]),
+        mask=np.stack([_plane(plane) for plane in mask[chosen]]),
+        depth=np.stack([_plane(plane) for plane in depth[chosen]]),
+    )
+
+
+def _picture(image: Tensor) -> np.ndarray:
+    return (image * 255).round().byte().permute(1, 2, 0).cpu().numpy()
+
+
+def _plane(plane: Tensor) -> np.ndarray:
+    return plane[0].float().cpu().numpy()

@@ -1,0 +1,187 @@
+"""Plates and cutouts packed into arrays: a data set is a folder of a dozen files.
+
+plates.parquet    name, split, focal, up_x, up_y, up_z, height_m
+plates_image.npy  uint8   P x S x S x 3        cutouts.parquet     name, split, metres_per_px,
+plates_depth.npy  float32 P x S x S, metres                        foot_u, foot_v, height_m
+plates_stands.npy float32 P x K x 3, metres    cutouts_rgba.npy    uint8   C x h x w x 4
+                                               cutouts_relief.npy  float32 C x h x w, metres
+"""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from depthmask.errors import InputError
+from depthmask.scene import Camera, Cutout, Plate
+
+
+@dataclass(frozen=True)
+class Library:
+    """Plates and cutouts, each row of a table beside its arrays (shapes: see the module).
+
+    Attributes:
+        plates, cutouts: the tables; column `split` says train, val or test.
+        images, depths, stands: of the plates.
+        rgba, relief: of the cutouts.
+    """
+
+    plates: pd.DataFrame
+    images: np.ndarray
+    depths: np.ndarray
+    stands: np.ndarray
+    cutouts: pd.DataFrame
+    rgba: np.ndarray
+    relief: np.ndarray
+
+    @property
+    def size(self) -> int:
+        """Side of a plate, px."""
+        return self.images.shape[1]
+
+    def camera(self, plate: int) -> Camera:
+        row = self.plates.iloc[plate]
+        return Camera(row.focal, (row.up_x, row.up_y, row.up_z), row.height_m)
+
+    def plates_of(self, *splits: str) -> np.ndarray:
+        """Indices of the plates in the given splits."""
+        return np.flatnonzero(self.plates.split.isin(splits))
+
+    def cutouts_of(self, *splits: str) -> np.ndarray:
+        """Indices of the cutouts in the given splits."""
+        return np.flatnonzero(self.cutouts.split.isin(splits))
+
+    @classmethod
+    def pack(
+        cls,
+        plates: Sequence[Plate],
+        plate_splits: Sequence[str],
+        cutouts: Sequence[Cutout],
+        cutout_splits: Sequence[str],
+    ) -> "Library":
+        """Pack sources, each with its split, into tables and arrays."""
+        plate_rows = [
+            {
+                "name": plate.name,
+                "split": split,
+                "focal": plate.camera.focal,
+                **dict(zip(("up_x", "up_y", "up_z"), plate.camera.up, strict=True)),
+                "height_m": plate.camera.height_m,
+            }
+            for plate, split in zip(plates, plate_splits, strict=True)
+        ]
+        cutout_rows = [
+            {
+                "name": cutout.name,
+                "split": split,
+                "metres_per_px": cutout.metres_per_px,
+                "foot_u": cutout.foot[0],
+                "foot_v": cutout.foot[1],
+                "height_m": cutout.height_m,
+            }
+            for cutout, split in zip(cutouts, cutout_splits, strict=True)
+        ]
+        return cls(
+            plates=pd.DataFrame(plate_rows),
+            images=np.stack([plate.image for plate in plates]),
+            depths=np.stack([plate.depth for plate in plates]).astype(np.float32),
+            stands=np.stack([plate.stands for plate in plates]).astype(np.float32),
+            cutouts=pd.DataFrame(cutout_rows),
+            rgba=np.stack([cutout.rgba for cutout in cutouts]),
+            relief=np.stack([cutout.relief for cutout in cutouts]).astype(np.float32),
+        )
+
+    def write(self, folder: Path) -> None:
+        """Write the files named in the module's docstring into an existing folder."""
+        self.plates.to_parquet(folder / "plates.parquet")
+        self.cutouts.to_parquet(folder / "cutouts.parquet")
+        for name, array in (
+            ("plates_image", self.images),
+            ("plates_depth", self.depths),
+            ("plates_stands", self.stands),
+            ("cutouts_rgba", self.rgba),
+            ("cutouts_relief", self.relief),
+        ):
+            np.save(folder / f"{name}.npy", array)
+
+    @classmethod
+    def read(cls, folder: Path) -> "Library":
+        """Open a written library; the arrays are memory-mapped.
+
+        Raises:
+            InputError: if a file is missing.
+        """
+        return cls(
+            plates=read_table(folder / "plates.parquet"),
+            images=read_array(folder / "plates_image.npy"),
+            depths=read_array(folder / "plates_depth.npy"),
+            stands=read_array(folder / "plates_stands.npy"),
+            cutouts=read_table(folder / "cutouts.parquet"),
+            rgba=read_array(folder / "cutouts_rgba.npy"),
+            relief=read_array(folder / "cutouts_relief.npy"),
+        )
+
+
+@dataclass(frozen=True)
+class InSceneFrames:
+    """People rendered inside rooms: the hardest test set, never trained on.
+
+    Attributes:
+        table: columns plate and cutout (indices into the library) and distance_m.
+        bg_fg: uint8, N x S x S x 3.
+        mask: uint8, N x S x S, 255 where a pixel is all person.
+        depth: float32, N x S x S, metres.
+    """
+
+    table: pd.DataFrame
+    bg_fg: np.ndarray
+    mask: np.ndarray
+    depth: np.ndarray
+
+    def write(self, folder: Path) -> None:
+        self.table.to_parquet(folder / "in_scene.parquet")
+        np.save(folder / "in_scene_bg_fg.npy", self.bg_fg)
+        np.save(folder / "in_scene_mask.npy", self.mask)
+        np.save(folder / "in_scene_depth.npy", self.depth)
+
+    @classmethod
+    def read(cls, folder: Path) -> "InSceneFrames":
+        """Open written frames; raises InputError if a file is missing."""
+        return cls(
+            table=read_table(folder / "in_scene.parquet"),
+            bg_fg=read_array(folder / "in_scene_bg_fg.npy"),
+            mask=read_array(folder / "in_scene_mask.npy"),
+            depth=read_array(folder / "in_scene_depth.npy"),
+        )
+
+
+def content_hash(folder: Path) -> str:
+    """SHA-256 over the names and bytes of a folder's arrays and tables, as 16 hex digits."""
+    digest = hashlib.sha256()
+    for path in sorted([*folder.glob("*.npy"), *folder.glob("*.parquet")]):
+        digest.update(path.name.encode())
+        digest.update(hashlib.sha256(path.read_bytes()).digest())
+    return digest.hexdigest()[:16]
+
+
+def read_array(path: Path) -> np.ndarray:
+    """Memory-map an array; raises InputError if it is missing or cut short."""
+    try:
+        return np.load(path, mmap_mode="r")
+    except FileNotFoundError:
+        raise InputError(f"{path} is missing: run `dvc repro` (or `dvc pull`) first") from None
+    except (ValueError, OSError) as error:
+        raise InputError(f"{path} is damaged ({error}): run `dvc repro --force` again") from None
+
+
+def read_table(path: Path) -> pd.DataFrame:
+    """Read a Parquet table; raises InputError if it is missing or damaged."""
+    try:
+        return pd.read_parquet(path)
+    except FileNotFoundError:
+        raise InputError(f"{path} is missing: run `dvc repro` (or `dvc pull`) first") from None
+    except (ValueError, OSError) as error:
+        raise InputError(f"{path} is damaged ({error}): run `dvc repro --force` again") from None

@@ -1,0 +1,70 @@
+"""A trained network on disk: weights as safetensors, what it is as JSON."""
+
+import json
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save
+from torch import Tensor
+
+from depthmask.errors import InputError
+from depthmask.models import PairModel, build_model
+from depthmask.models.depth_codec import decode_depth
+from depthmask.output import replaced_file
+from depthmask.scene import Scene
+
+
+class StoredModel(NamedTuple):
+    """A network with its weights, in evaluation mode, and its description.
+
+    Attributes:
+        model: the network.
+        card: model, size (px, the side of the images it was trained on), experiment, key,
+            data_hash, unit, and whatever else the training noted.
+    """
+
+    model: PairModel
+    card: dict[str, Any]
+
+    @torch.inference_mode()
+    def predict(self, scene: Scene[Tensor]) -> tuple[Tensor, Tensor | None]:
+        """The mask, 0..1, and the depth in metres (None without a depth head), N x 1 x H x W."""
+        prediction = self.model(
+            scene.bg.contiguous(memory_format=torch.channels_last),
+            scene.bg_fg.contiguous(memory_format=torch.channels_last),
+        )
+        depth = None
+        if prediction.depth_logits is not None:
+            depth = decode_depth(prediction.depth_logits.sigmoid(), self.model.depth_range_m)
+        return prediction.mask_logits.sigmoid(), depth
+
+
+def save_model(folder: Path, model: PairModel, card: dict[str, Any]) -> None:
+    """Write `model.safetensors` and `model.json`; `card` must name the `model` and its `size`."""
+    weights = {
+        name: value.detach().cpu().contiguous() for name, value in model.state_dict().items()
+    }
+    with replaced_file(folder / "model.safetensors") as path:
+        path.write_bytes(save(weights))
+    with replaced_file(folder / "model.json") as path:
+        path.write_text(json.dumps(card, indent=2, sort_keys=True) + "\n")
+
+
+def load_model(folder: Path) -> StoredModel:
+    """Read a network back; what it normalises with is among its weights.
+
+    Raises:
+        InputError: if the folder holds no such network.
+    """
+    try:
+        card = json.loads((folder / "model.json").read_text())
+        model = build_model(card["model"])
+        model.load_state_dict(load_file(folder / "model.safetensors"))
+    except FileNotFoundError:
+        raise InputError(f"{folder} holds no trained model: run `dvc repro` first") from None
+    except (SafetensorError, RuntimeError, KeyError, json.JSONDecodeError) as error:
+        reason = " ".join(str(error).split())[:200]
+        raise InputError(f"{folder} is damaged ({reason}): train it again") from None
+    return StoredModel(model.eval(), card)

@@ -1,0 +1,228 @@
+"""The exported model on arrays, through onnxruntime: neither torch nor lightning is imported."""
+
+import contextlib
+import io
+from pathlib import Path
+from typing import Literal, NamedTuple, get_args
+
+import numpy as np
+import onnxruntime
+
+from depthmask.errors import InputError
+
+FORMAT = "1"
+"""Of the exported file: raised when its inputs, outputs or their meaning change."""
+
+INPUTS = ("bg", "bg_fg")
+OUTPUTS = ("mask", "depth")
+METADATA = (
+    "depthmask_format",
+    "experiment",
+    "git_commit",
+    "data_hash",
+    "training_size",
+    "depth_unit",
+)
+"""What every exported file says about itself."""
+
+Device = Literal["auto", "cpu", "cuda"]
+
+_CUDA = "CUDAExecutionProvider"
+_CPU = "CPUExecutionProvider"
+_SILENT, _WARNING = 4, 2  # onnxruntime's severities; warning is its default
+
+
+class Result(NamedTuple):
+    """What the model says about a frame, or about N frames with a leading axis.
+
+    Attributes:
+        mask: float32, H x W, 0 to 1: the share of person in each pixel.
+        depth: float32, H x W, metres along the optical axis.
+    """
+
+    mask: np.ndarray
+    depth: np.ndarray
+
+
+class Predictor:
+    """A person's mask and the scene's depth from a clean plate and a frame.
+
+    Example:
+        >>> predictor = Predictor("models/best/model.onnx")
+        >>> mask, depth = predictor.predict(bg, bg_fg)  # uint8 H x W x 3, RGB
+
+    Attributes:
+        path: the model's file.
+        device: `cpu` or `cuda`, where it really runs.
+        providers: onnxruntime's, the first one tried first.
+        metadata: what the file says about itself; `METADATA` at least.
+    """
+
+    def __init__(
+        self, path: str | Path, device: Device = "auto", num_threads: int | None = None
+    ) -> None:
+        """Load a model that depthmask exported.
+
+        Args:
+            path: of the ONNX file.
+            device: `auto` takes CUDA where it works and the CPU elsewhere.
+            num_threads: of the CPU; None leaves it to onnxruntime (one a core).
+
+        Raises:
+            InputError: the file is missing or not ours, or CUDA is asked for and does not work.
+        """
+        if device not in get_args(Device):
+            raise InputError(f"device {device!r} is unknown; use auto, cpu or cuda")
+        if num_threads is not None and num_threads < 1:
+            raise InputError(f"num_threads is {num_threads}; give 1 or more, or leave it out")
+        self.path = Path(path)
+        if not self.path.is_file():
+            raise InputError(
+                f"the model {self.path} is missing: make it with `make repro`, or name another"
+            )
+        self._session = _open_session(self.path, device, num_threads)
+        self.metadata = _checked_metadata(self.path, self._session)
+        self.providers: list[str] = self._session.get_providers()
+        self.device = "cuda" if self.providers[0] == _CUDA else "cpu"
+
+    @property
+    def training_size(self) -> int:
+        """Pixels; the side that every image is resized to before the network sees it."""
+        return int(self.metadata["training_size"])
+
+    def predict(self, bg: np.ndarray, bg_fg: np.ndarray) -> Result:
+        """Find the person and the depth.
+
+        Args:
+            bg: uint8, H x W x 3, RGB: the room with nobody in it, from the same camera.
+            bg_fg: uint8, H x W x 3, RGB: the frame.
+
+        Returns:
+            mask and depth, float32, H x W.
+
+        Raises:
+            InputError: an image is no such array, or the two differ in size.
+        """
+        for name, image in zip(INPUTS, (bg, bg_fg), strict=True):
+            if image.ndim != 3:
+                raise InputError(f"{name} is {_describe(image)}; it must be uint8 H x W x 3, RGB")
+        mask, depth = self.predict_batch(bg[np.newaxis], bg_fg[np.newaxis])
+        return Result(mask[0], depth[0])
+
+    def predict_batch(self, bg: np.ndarray, bg_fg: np.ndarray) -> Result:
+        """The same for N frames: uint8 N x H x W x 3 in, float32 N x H x W out.
+
+        Raises:
+            InputError: as for `predict`.
+        """
+        for name, images in zip(INPUTS, (bg, bg_fg), strict=True):
+            if images.dtype != np.uint8 or images.ndim != 4 or images.shape[3] != 3:
+                raise InputError(f"{name} is {_describe(images)}; it must be uint8 H x W x 3, RGB")
+            if images.size == 0:
+                raise InputError(f"{name} is {_describe(images)}; it has no pixels")
+        if bg.shape != bg_fg.shape:
+            raise InputError(
+                f"the plate is {_size(bg)} px and the frame {_size(bg_fg)} px:"
+                " take both with the same camera at one size"
+            )
+        feed = {"bg": np.ascontiguousarray(bg), "bg_fg": np.ascontiguousarray(bg_fg)}
+        return Result(*self._session.run(list(OUTPUTS), feed))
+
+
+def cuda_in_build() -> bool:
+    """Whether this onnxruntime was built with CUDA, which does not mean that CUDA works."""
+    return _CUDA in onnxruntime.get_available_providers()
+
+
+def load_cuda_libraries() -> None:
+    """Let onnxruntime find the CUDA libraries that came as wheels; quietly, it may find none."""
+    if cuda_in_build() and hasattr(onnxruntime, "preload_dlls"):
+        with contextlib.redirect_stdout(io.StringIO()), contextlib.suppress(OSError):
+            onnxruntime.preload_dlls()
+
+
+def _open_session(
+    path: Path, device: Device, num_threads: int | None
+) -> onnxruntime.InferenceSession:
+    if device == "cuda" and not cuda_in_build():
+        raise InputError(
+            "device cuda needs onnxruntime-gpu, and this onnxruntime is the CPU's:"
+            " install the extra `gpu` in place of `cpu`, or use --device cpu"
+        )
+    if device == "cpu" or not cuda_in_build():
+        return _session(path, [_CPU], num_threads)
+    load_cuda_libraries()
+    # TensorFloat-32 would round depth by millimetres; the export's parity gate is stricter.
+    providers = [(_CUDA, {"use_tf32": "0"}), _CPU]
+    # Without a driver the library complains at length on stderr and goes on with the CPU.
+    onnxruntime.set_default_logger_severity(_SILENT)
+    try:
+        session = _session(path, providers, num_threads)
+    finally:
+        onnxruntime.set_default_logger_severity(_WARNING)
+    # Only the session knows: `get_available_providers` lists CUDA on any machine.
+    if device == "cuda" and session.get_providers()[0] != _CUDA:
+        raise InputError(
+            "device cuda does not work here: check the driver with nvidia-smi and the libraries"
+            " with `depthmask doctor`, or use --device cpu"
+        )
+    return session
+
+
+def _session(path: Path, providers: list, num_threads: int | None) -> onnxruntime.InferenceSession:
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = _SILENT
+    if num_threads is not None:
+        options.intra_op_num_threads = num_threads
+    try:
+        return onnxruntime.InferenceSession(str(path), options, providers=providers)
+    except Exception as error:  # onnxruntime's own classes share no base but this one
+        # Anything else than a file that it cannot read is no fault of the user's.
+        if type(error).__name__ not in _UNREADABLE:
+            raise
+        raise InputError(
+            f"{path} is no ONNX model that onnxruntime can load:"
+            " export it again with `dvc repro export`, or name another with --model"
+        ) from None
+
+
+_UNREADABLE = ("InvalidProtobuf", "InvalidGraph", "InvalidArgument", "NotImplemented", "Fail")
+
+
+def _checked_metadata(path: Path, session: onnxruntime.InferenceSession) -> dict[str, str]:
+    """The file's metadata, if its inputs and outputs are those of the contract.
+
+    Raises:
+        InputError: they are not.
+    """
+    remedy = "it is not a model that `dvc repro export` made: name another with --model"
+    for kind, expected, ports, dtype, rank in (
+        ("inputs", INPUTS, session.get_inputs(), "tensor(uint8)", 4),
+        ("outputs", OUTPUTS, session.get_outputs(), "tensor(float)", 3),
+    ):
+        found = {port.name: (port.type, len(port.shape)) for port in ports}
+        if found != dict.fromkeys(expected, (dtype, rank)):
+            listed = ", ".join(
+                f"{name} {type_} of rank {num}" for name, (type_, num) in found.items()
+            )
+            raise InputError(f"{path} has the {kind} {listed}; {remedy}")
+    metadata = session.get_modelmeta().custom_metadata_map
+    missing = [key for key in METADATA if key not in metadata]
+    if missing:
+        raise InputError(f"{path} lacks the metadata {', '.join(missing)}; {remedy}")
+    if metadata["depthmask_format"] != FORMAT:
+        raise InputError(
+            f"{path} has format {metadata['depthmask_format']}, this depthmask reads {FORMAT}:"
+            " export it again with `dvc repro export`"
+        )
+    return dict(metadata)
+
+
+def _describe(array: np.ndarray) -> str:
+    return f"{array.dtype} {' x '.join(map(str, array.shape))}"
+
+
+def _size(images: np.ndarray) -> str:
+    """Width x height, as cameras and viewers say it."""
+    size = f"{images.shape[2]}x{images.shape[1]}"
+    return size if len(images) == 1 else f"{len(images)} of {size}"

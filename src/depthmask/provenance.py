@@ -1,0 +1,60 @@
+"""What a result came from: the commit, the data, the code, the parameters."""
+
+import hashlib
+import json
+import subprocess
+from pathlib import Path
+from typing import Any
+
+_TRAINING_CODE = (
+    "compositor.py",
+    "geometry.py",
+    "hardware.py",
+    "learner.py",
+    "losses.py",
+    "models",
+    "library.py",
+    "metrics.py",
+    "placement.py",
+    "scene.py",
+    "sets.py",
+    "shot.py",
+    "stages/train.py",
+)
+"""What decides a training's result; a checkpoint of other code is not resumed."""
+
+
+def git_commit(folder: Path = Path(".")) -> str:
+    """The checked-out commit, with `-dirty` where tracked code has changed; `unknown` outside git.
+
+    Outputs of DVC are no code: `dvc.lock` alone does not make a checkout dirty.
+    """
+    try:
+        commit = _git(folder, "rev-parse", "HEAD")
+        changed = _git(folder, "status", "--porcelain", "--untracked-files=no", "--", "src")
+    except (OSError, subprocess.CalledProcessError):
+        return "unknown"
+    return f"{commit}-dirty" if changed else commit
+
+
+def _git(folder: Path, *arguments: str) -> str:
+    command = ["git", "-C", str(folder), *arguments]
+    result = subprocess.run(command, check=True, capture_output=True, text=True)
+    return result.stdout.strip()
+
+
+def training_code_hash() -> str:
+    """SHA-256 of the modules that decide a training's result, 16 hex digits."""
+    package = Path(__file__).parent
+    digest = hashlib.sha256()
+    for name in _TRAINING_CODE:
+        path = package / name
+        for file in sorted(path.glob("*.py")) if path.is_dir() else [path]:
+            digest.update(file.name.encode() + b"\0" + file.read_bytes())
+    return digest.hexdigest()[:16]
+
+
+def run_key(**parts: Any) -> str:
+    """A name for a run: 12 hex digits of the SHA-256 of its parts, which must be JSON values."""
+    content = json.dumps(parts, sort_keys=True)
+    return hashlib.sha256(content.encode()).hexdigest()[:12]

@@ -1,0 +1,113 @@
+"""The vocabulary: what a plate, a cutout, a placement and a scene are.
+
+Camera coordinates everywhere: x right, y down, z forward, in metres, origin at the camera.
+Pixels: u right, v down; a pixel's centre lies at its index + 0.5. Images are square, S x S.
+Depth is planar (the z coordinate, not the distance along the ray).
+Nothing here imports torch: a Scene holds NumPy arrays or tensors alike.
+"""
+
+from dataclasses import dataclass
+from typing import Generic, NamedTuple, TypeVar
+
+import numpy as np
+
+Array = TypeVar("Array")
+
+SPLITS = ("train", "val", "test")
+"""Splits are by plate and by cutout, never by composite."""
+
+COMPOSED_SETS = ("val", "seen_seen", "seen_unseen", "unseen_seen", "unseen_unseen")
+"""Sets composed from placements; the plate comes first in a name."""
+
+TEST_SETS = ("in_scene", "unseen_unseen", "unseen_seen", "seen_unseen", "seen_seen")
+
+
+@dataclass(frozen=True)
+class Camera:
+    """A pinhole camera without roll, its principal point in the middle of the image.
+
+    Attributes:
+        focal: focal length divided by the image's height (so it holds for every size).
+        up: unit vector of the world's up in camera coordinates; (0, -1, 0) for a level camera.
+        height_m: the camera's height above the floor.
+    """
+
+    focal: float
+    up: tuple[float, float, float]
+    height_m: float
+
+    def project(self, points: np.ndarray, size: int) -> np.ndarray:
+        """Project camera-space points (..., 3) to pixels (..., 2) of an image `size` high."""
+        return size * (self.focal * points[..., :2] / points[..., 2:] + 0.5)
+
+
+@dataclass(frozen=True)
+class Plate:
+    """A room with nobody in it.
+
+    Attributes:
+        name: unique within the source, for example `room-0007`.
+        image: uint8, S x S x 3, RGB.
+        depth: float32, S x S, metres.
+        camera: where it was seen from.
+        stands: float32, K x 3: points of the floor, in camera coordinates, where a person has
+            room to stand; the feet may be hidden behind something nearer.
+    """
+
+    name: str
+    image: np.ndarray
+    depth: np.ndarray
+    camera: Camera
+    stands: np.ndarray
+
+
+@dataclass(frozen=True)
+class Cutout:
+    """A person without a room, seen level from the front of the canvas.
+
+    Attributes:
+        name: unique within the source, for example `person-0007`.
+        rgba: uint8, h x w x 4, RGB and straight (not premultiplied) alpha.
+        relief: float32, h x w, metres: depth minus the depth of the foot point (negative is
+            nearer); 0 where alpha is 0.
+        metres_per_px: the canvas's scale.
+        foot: (u, v) pixel of the canvas that stands on the floor.
+        height_m: the person's height, hair and hat included.
+    """
+
+    name: str
+    rgba: np.ndarray
+    relief: np.ndarray
+    metres_per_px: float
+    foot: tuple[float, float]
+    height_m: float
+
+
+@dataclass(frozen=True)
+class Placement:
+    """Who stands where: a cutout on a plate.
+
+    Attributes:
+        plate: index of the plate.
+        cutout: index of the cutout.
+        stand: index into the plate's `stands`.
+        mirrored: whether the cutout is flipped left to right.
+    """
+
+    plate: int
+    cutout: int
+    stand: int
+    mirrored: bool
+
+
+class Scene(NamedTuple, Generic[Array]):
+    """A sample, or a batch of samples with a leading axis.
+
+    As NumPy: bg and bg_fg uint8 H x W x 3, mask float32 H x W in 0..1, depth float32 H x W, m.
+    As a batch of tensors: bg and bg_fg float N x 3 x H x W in 0..1, mask and depth N x 1 x H x W.
+    """
+
+    bg: Array
+    bg_fg: Array
+    mask: Array
+    depth: Array

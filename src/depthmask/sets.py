@@ -1,0 +1,121 @@
+"""The prepared test sets, as recipes and as scenes."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from depthmask.compositor import Compositor
+from depthmask.errors import InputError
+from depthmask.library import InSceneFrames, Library, read_table
+from depthmask.params import CompositorParams
+from depthmask.placement import Recipes, shot_uniforms
+from depthmask.scene import Scene
+
+
+def read_summary(prepared: Path) -> dict[str, Any]:
+    """Read `summary.json` of the prepared data.
+
+    Raises:
+        InputError: if it is missing or damaged.
+    """
+    try:
+        return json.loads((prepared / "summary.json").read_text())
+    except FileNotFoundError:
+        raise InputError(f"{prepared} holds no prepared data: run `dvc repro` first") from None
+    except json.JSONDecodeError:
+        raise InputError(f"{prepared}/summary.json is damaged: run `dvc repro --force`") from None
+
+
+def placed_recipes(prepared: Path, name: str, seed: int) -> Recipes:
+    """The recipes of a composed set, from the placements table; sources are the originals."""
+    table = read_table(prepared / "placements.parquet")
+    table = table[table["set"] == name]
+    count = len(table)
+    original = np.zeros(count, np.int64)
+    return Recipes(
+        plate=table["plate"].to_numpy(),
+        cutout=table["cutout"].to_numpy(),
+        plate_variant=original,
+        cutout_variant=original,
+        stand=table["stand"].to_numpy(),
+        mirrored=table["mirrored"].to_numpy(),
+        nobody=np.zeros(count, bool),
+        uniforms=shot_uniforms(seed, int(table["stream"].iloc[0]), 0, table["index"].tolist()),
+    )
+
+
+def composed_batches(
+    compositor: Compositor, recipes: Recipes, size: int, batch_size: int
+) -> Iterator[Scene[Tensor]]:
+    """Compose a set batch by batch."""
+    for start in range(0, len(recipes.plate), batch_size):
+        part = Recipes(*(column[start : start + batch_size] for column in recipes))
+        yield compositor(part, size)
+
+
+def in_scene_batches(
+    library: Library, frames: InSceneFrames, batch_size: int
+) -> Iterator[Scene[Tensor]]:
+    """The rendered frames batch by batch, each with its room's plate."""
+
+    def image(array: np.ndarray) -> Tensor:
+        return torch.from_numpy(np.array(array)).permute(0, 3, 1, 2).float() / 255
+
+    for start in range(0, len(frames.table), batch_size):
+        rows = slice(start, start + batch_size)
+        yield Scene(
+            bg=image(library.images[frames.table["plate"].to_numpy()[rows]]),
+            bg_fg=image(frames.bg_fg[rows]),
+            mask=torch.from_numpy(np.array(frames.mask[rows]))[:, None].float() / 255,
+            depth=torch.from_numpy(np.array(frames.depth[rows]))[:, None],
+        )
+
+
+class TestSets:
+    """Every set's scenes, batch by batch, and the empty plates' depth beside them.
+
+    Args:
+        prepared: the folder that prepare wrote.
+        params: the compositor's; a composed scene's light and noise follow from its seed.
+        batch_size: scenes in a batch.
+        device: where scenes are composed.
+    """
+
+    def __init__(
+        self, prepared: Path, params: CompositorParams, batch_size: int, device: str
+    ) -> None:
+        self.library = Library.read(prepared)
+        self.frames = InSceneFrames.read(prepared)
+        self.compositor = Compositor(self.library, params).to(device)
+        self.prepared, self.seed = prepared, params.seed
+        self.batch_size, self.device = batch_size, device
+
+    def scenes(self, name: str) -> Iterator[Scene[Tensor]]:
+        """The batches of `val` or of one of `depthmask.scene.TEST_SETS`."""
+        if name == "in_scene":
+            for scene in in_scene_batches(self.library, self.frames, self.batch_size):
+                yield Scene(*(field.to(self.device) for field in scene))
+        else:
+            recipes = placed_recipes(self.prepared, name, self.seed)
+            yield from composed_batches(
+                self.compositor, recipes, self.library.size, self.batch_size
+            )
+
+    def plate_depths(self, name: str) -> Iterator[Tensor]:
+        """N x 1 x S x S, metres: the room's own depth under each batch of `scenes`."""
+        if name == "in_scene":
+            depths = self.library.depths[self.frames.table["plate"].to_numpy()]
+            for part in torch.from_numpy(depths)[:, None].split(self.batch_size):
+                yield part.to(self.device)
+        else:
+            recipes = placed_recipes(self.prepared, name, self.seed)
+            empty = recipes._replace(nobody=np.ones(len(recipes.plate), bool))
+            for scene in composed_batches(
+                self.compositor, empty, self.library.size, self.batch_size
+            ):
+                yield scene.depth

@@ -1,0 +1,1 @@
+"""Where plates and cutouts come from."""

@@ -1,0 +1,107 @@
+"""Many renders over the cores, in order, with a progress bar."""
+
+import multiprocessing
+import os
+import signal
+import sys
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor, wait
+from concurrent.futures import FIRST_COMPLETED
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+_LINE_EVERY_S = 15.0
+
+
+@dataclass(frozen=True)
+class Job:
+    """A call to make elsewhere: a picklable function and its arguments."""
+
+    function: Callable[..., Any]
+    args: tuple = ()
+    kwargs: dict[str, Any] = field(default_factory=dict)
+
+
+def run_jobs(jobs: Sequence[Job], *, description: str, num_workers: int | None = None) -> list:
+    """Run the jobs in fresh processes and return their results in order.
+
+    The results do not depend on `num_workers` (default: one a core this process may use). Ctrl-C
+    or an error in a job ends the workers before it is raised here.
+    """
+    if not jobs:
+        return []
+    if num_workers is None:
+        num_workers = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    pool = ProcessPoolExecutor(
+        min(num_workers or 1, len(jobs)),
+        mp_context=multiprocessing.get_context("spawn"),
+        initializer=_start_worker,
+    )
+    try:
+        with _progress(len(jobs), description) as advance:
+            futures = [pool.submit(_run, job) for job in jobs]
+            for done in _as_they_end(futures):
+                done.result()
+                advance()
+        return [future.result() for future in futures]
+    except BaseException:
+        workers = list((pool._processes or {}).values())
+        pool.shutdown(wait=False, cancel_futures=True)
+        for worker in workers:
+            worker.terminate()
+        raise
+    finally:
+        pool.shutdown(wait=True)
+
+
+def _as_they_end(futures: Iterable[Future]) -> Iterator[Future]:
+    pending = set(futures)
+    while pending:
+        # a timeout keeps the main thread open to Ctrl-C
+        done, pending = wait(pending, timeout=1.0, return_when=FIRST_COMPLETED)
+        yield from done
+
+
+def _start_worker() -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent ends the workers
+    import drjit
+
+    from depthmask.sources.museum import optics  # noqa: F401  chooses the variant
+
+    drjit.set_thread_count(1)
+
+
+def _run(job: Job) -> Any:
+    return job.function(*job.args, **job.kwargs)
+
+
+@contextmanager
+def _progress(total: int, description: str) -> Iterator[Callable[[], None]]:
+    """A bar on a terminal; elsewhere a line now and then."""
+    if sys.stderr.isatty():
+        from rich.console import Console
+        from rich.progress import (
+            BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn,
+            TimeRemainingColumn,
+        )  # fmt: skip
+
+        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(),
+                   TimeElapsedColumn(), TextColumn("left"), TimeRemainingColumn())  # fmt: skip
+        with Progress(*columns, console=Console(stderr=True)) as bar:
+            task = bar.add_task(description, total=total)
+            yield lambda: bar.advance(task)
+        return
+    start = last = time.monotonic()
+    count = 0
+
+    def advance() -> None:
+        nonlocal count, last
+        count += 1
+        now = time.monotonic()
+        if count == 1 or count == total or now - last >= _LINE_EVERY_S:
+            last = now
+            print(f"{description}: {count} of {total}, {now - start:.0f} s", file=sys.stderr, flush=True)
+
+    yield advance

@@ -1,0 +1,20 @@
+"""One module a DVC stage: the only code that reads params and knows paths."""
+
+from pathlib import Path
+
+PARAMS = Path("params.yaml")
+PREPARED = Path("data/prepared")
+AUGMENTED = Path("data/augmented")
+EXPERIMENTS = Path("models/experiments")
+BEST = Path("models/best")
+REPORTS = Path("reports")
+CHECKPOINTS = Path(".checkpoints")
+
+
+def flat_metrics(sets: dict[str, dict[str, float]]) -> dict[str, float]:
+    """An experiment's figures under the names that MLflow shows, `test/SET/METRIC`."""
+    return {
+        f"test/{set_name}/{metric}": value
+        for set_name, values in sets.items()
+        for metric, value in values.items()
+    }

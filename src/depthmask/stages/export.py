@@ -1,0 +1,111 @@
+"""export: the best DepthMaskNet as one ONNX file, once it is proven to equal the network."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from depthmask import tracking
+from depthmask.benchmark import latency_report, latency_table, measure_latency, write_latency
+from depthmask.errors import InputError, exit_on_error
+from depthmask.library import InSceneFrames, Library
+from depthmask.models.store import StoredModel, load_model
+from depthmask.onnx_export import ParityError, check_parity, export_onnx
+from depthmask.output import replaced_folder
+from depthmask.params import ExportParams, read_params
+from depthmask.predictor import Predictor
+from depthmask.provenance import git_commit
+from depthmask.scene import Scene
+from depthmask.stages import BEST, EXPERIMENTS, PARAMS, PREPARED, REPORTS, flat_metrics
+
+_NUM_SCENES = 4
+
+
+def export(stored: StoredModel, params: ExportParams, prepared: Path, output: Path) -> None:
+    """Export a model to `output`/model.onnx and a record of its parity; refuse if they differ."""
+    card = stored.card
+    metadata = {
+        "experiment": card["experiment"],
+        "run_key": card["key"],
+        "git_commit": git_commit(),
+        "data_hash": card["data_hash"],
+    }
+    with replaced_folder(output) as folder:
+        path = folder / "model.onnx"
+        deployable = export_onnx(
+            stored.model, path, input_size=card["size"], metadata=metadata, opset=params.opset
+        )
+        parity = check_parity(
+            path, deployable, held_out_scenes(prepared), params.sizes, tolerance=params.tolerance
+        )
+        (folder / "parity.json").write_text(json.dumps(parity, indent=2) + "\n")
+    largest = {
+        name: max(row[name] for row in parity["differences"].values()) for name in ("mask", "depth")
+    }
+    print(
+        f"export: {card['experiment']} to {output}/model.onnx; torch and onnxruntime differ by"
+        f" {largest['mask']:.1e} (mask) and {largest['depth']:.1e} m (depth) at most"
+    )
+
+
+def publish(card: dict[str, Any], metrics: dict[str, Any], settings: dict[str, Any]) -> None:
+    """Measure the exported file's latency and make it the champion in MLflow.
+
+    Neither is an output: times differ from run to run, and MLflow may be away.
+    """
+    path = BEST / "model.onnx"
+    predictor = Predictor(path)
+    latencies = measure_latency(predictor, [(card["size"], card["size"]), (480, 640)])
+    write_latency(REPORTS / "latency.json", latency_report(predictor, latencies))
+    for line in latency_table(latencies):
+        print(line)
+    tracking.register_champion(
+        experiment=card["experiment"],
+        key=card["key"],
+        onnx_path=path,
+        metrics=metrics | {"latency_ms": latencies[0].median_ms},
+        params=settings,
+        tags={"model": card["model"]},
+        data_digest=card["data_hash"],
+        data_source=card["source"],
+        curves=EXPERIMENTS / card["experiment"] / "curves.csv",
+    )
+
+
+def held_out_scenes(prepared: Path) -> list[Scene[np.ndarray]]:
+    """A few in-scene frames, spread over the set."""
+    library, frames = Library.read(prepared), InSceneFrames.read(prepared)
+    count = len(frames.table)
+    return [
+        Scene(
+            bg=np.array(library.images[frames.table["plate"].iloc[row]]),
+            bg_fg=np.array(frames.bg_fg[row]),
+            mask=np.array(frames.mask[row]),
+            depth=np.array(frames.depth[row]),
+        )
+        for row in np.unique(np.linspace(0, count - 1, _NUM_SCENES).round().astype(int))
+    ]
+
+
+def main() -> None:
+    params = read_params(PARAMS)
+    try:
+        metrics = json.loads((REPORTS / "metrics.json").read_text())
+    except FileNotFoundError:
+        raise InputError("reports/metrics.json is missing: run `dvc repro` first") from None
+    stored = load_model(EXPERIMENTS / metrics["best"])
+    try:
+        export(stored, params.export, PREPARED, BEST)
+    except ParityError as error:
+        raise SystemExit(f"depthmask: not exported: {error}") from None
+    publish(
+        stored.card,
+        flat_metrics(metrics["experiments"][metrics["best"]]),
+        json.loads((EXPERIMENTS / metrics["best"] / "settings.json").read_text()),
+    )
+
+
+if __name__ == "__main__":
+    with exit_on_error():
+        main()

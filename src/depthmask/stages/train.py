@@ -1,0 +1,178 @@
+"""train NAME: one experiment of `params.yaml`, from the prepared sources to a model."""
+
+import argparse
+import json
+import os
+import shutil
+import sys
+from pathlib import Path
+from typing import Any
+
+import lightning as L
+import pandas as pd
+import torch
+
+from depthmask import tracking
+from depthmask.compositor import Compositor
+from depthmask.errors import InputError, exit_on_error
+from depthmask.hardware import choose_hardware
+from depthmask.learner import Learner, SceneData, fit
+from depthmask.library import Library, read_array
+from depthmask.losses import SceneLoss
+from depthmask.models import build_model
+from depthmask.models.store import save_model
+from depthmask.output import replaced_folder
+from depthmask.params import CompositorParams, Experiment, TrainParams, read_params
+from depthmask.placement import Placer
+from depthmask.provenance import git_commit, run_key, training_code_hash
+from depthmask.sets import placed_recipes, read_summary
+from depthmask.stages import AUGMENTED, CHECKPOINTS, EXPERIMENTS, PARAMS, PREPARED
+
+
+def train(
+    name: str,
+    experiment: Experiment,
+    params: TrainParams,
+    compositor_params: CompositorParams,
+    *,
+    prepared: Path,
+    augmented: Path,
+    output: Path,
+    checkpoints: Path,
+) -> None:
+    """Train an experiment and write its folder `output`, all of it or nothing."""
+    summary = read_summary(prepared)
+    if params.schedule[-1].size != summary["size"]:
+        raise InputError(
+            f"train.schedule must end at prepare.size, {summary['size']} px,"
+            f" not at {params.schedule[-1].size}"
+        )
+    if params.num_threads:
+        torch.set_num_threads(params.num_threads)
+    hardware = choose_hardware(params.device, params.precision)
+    settings = {
+        "experiment": experiment.model_dump(mode="json"),
+        "train": params.model_dump(mode="json"),
+        "compositor": compositor_params.model_dump(mode="json"),
+    }
+    key = run_key(
+        **settings,
+        data=summary["data_hash"],
+        augmented=(augmented / "digest.txt").read_text() if augmented.exists() else "",
+        code=training_code_hash(),
+    )
+    print(f"{name}: {experiment.model} on {hardware}, run {key}", flush=True)
+
+    L.seed_everything(params.seed, workers=True, verbose=False)
+    library = Library.read(prepared)
+    compositor = Compositor(
+        library,
+        compositor_params,
+        plate_variants=read_array(augmented / "plates_image.npy"),
+        cutout_variants=read_array(augmented / "cutouts_rgb.npy"),
+    )
+    placer = Placer(
+        read_array(prepared / "visible_shares.npy"),
+        plates=library.plates_of("train"),
+        cutouts=library.cutouts_of("train"),
+        seed=compositor_params.seed,
+        occluded=compositor_params.occluded,
+        mirrored=compositor_params.mirrored,
+        nobody=compositor_params.nobody,
+        num_variants=compositor.num_variants,
+    )
+    data = SceneData(
+        compositor,
+        placer,
+        placed_recipes(prepared, "val", compositor_params.seed),
+        schedule=params.schedule,
+        scenes_per_epoch=params.scenes_per_epoch,
+        batch_size=params.batch_size,
+    )
+    statistics = summary["statistics"]
+    model = build_model(
+        experiment.model,
+        mean=statistics["bg_fg_mean"],
+        std=statistics["bg_fg_std"],
+        mask_prior=params.mask_prior,
+        depth_range_m=params.depth_range_m,
+    )
+    learner = Learner(
+        model,
+        SceneLoss(experiment.mask, experiment.depth),
+        optimizer=params.optimizer,
+        scheduler=params.scheduler,
+        depth_range_m=params.depth_range_m,
+    )
+    folder = checkpoints / f"{name}-{key}"
+    run = tracking.start_run(
+        experiment=name,
+        key=key,
+        params=settings | {"hardware": str(hardware)},
+        tags={"git_commit": git_commit(), "model": experiment.model},
+        data_digest=summary["data_hash"],
+        data_source=summary["source"],
+        resumed=(folder / "last.ckpt").exists(),
+    )
+    with run:
+        rows = fit(
+            learner,
+            data,
+            hardware=hardware,
+            average=params.average,
+            checkpoints=folder,
+            label=name,
+            on_epoch=lambda epoch, row: run.log_metrics(row, step=epoch),
+            interactive=sys.stderr.isatty() and "CI" not in os.environ,
+        )
+    card: dict[str, Any] = {
+        "experiment": name,
+        "key": key,
+        "model": experiment.model,
+        "losses": {"mask": experiment.mask, "depth": experiment.depth},
+        "size": params.schedule[-1].size,
+        "unit": summary["unit"],
+        "data_hash": summary["data_hash"],
+        "source": summary["source"],
+        "depth_range_m": list(params.depth_range_m),
+        "num_parameters": sum(weight.numel() for weight in model.parameters()),
+        "val": {
+            name.removeprefix("val/"): value
+            for name, value in rows[-1].items()
+            if name.startswith("val/")
+        },
+    }
+    with replaced_folder(output) as temporary:
+        save_model(temporary, model, card)
+        table = pd.DataFrame(rows)
+        table.insert(0, "experiment", name)
+        table.to_csv(temporary / "curves.csv", index=False, float_format="%.6g")
+        (temporary / "settings.json").write_text(
+            json.dumps(settings, indent=2, sort_keys=True) + "\n"
+        )
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("name", help="an experiment of params.yaml")
+    name = parser.parse_args().name
+    params = read_params(PARAMS)
+    if name not in params.experiments:
+        known = ", ".join(params.experiments)
+        raise InputError(f"params.yaml defines no experiment {name!r}; it defines {known}")
+    train(
+        name,
+        params.experiments[name],
+        params.train,
+        params.compositor,
+        prepared=PREPARED,
+        augmented=AUGMENTED,
+        output=EXPERIMENTS / name,
+        checkpoints=CHECKPOINTS,
+    )
+
+
+if __name__ == "__main__":
+    with exit_on_error():
+        main()

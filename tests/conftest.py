@@ -1,0 +1,62 @@
+"""What several test modules share: one tiny exported model whose answers are known by hand."""
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import depthmask
+
+DIFFERENCE_SIZE = 48
+METADATA = {"experiment": "difference", "git_commit": "0123abcd", "data_hash": "feed"}
+
+
+def difference_model():
+    """A network that needs no training.
+
+    Mask: sigmoid(80 * |mean RGB of bg_fg - of bg| - 8), so person where they differ by over 0.1.
+    Depth: code sigmoid(4 * (mean RGB of bg_fg) - 2) of 1 to 16 m, so 4 m where it is mid grey.
+    """
+    import torch
+    from torch import nn
+
+    from depthmask.models import Prediction
+
+    class DifferenceModel(nn.Module):
+        has_depth = True
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.register_buffer("depth_range_m", torch.tensor((1.0, 16.0)))
+
+        def forward(self, bg, bg_fg):
+            room, frame = bg.mean(dim=1, keepdim=True), bg_fg.mean(dim=1, keepdim=True)
+            return Prediction(80 * (frame - room).abs() - 8, 4 * frame - 2)
+
+    return DifferenceModel()
+
+
+@pytest.fixture(scope="session")
+def difference_onnx(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The exported `difference_model`, trained, so to say, at `DIFFERENCE_SIZE` px."""
+    from depthmask.onnx_export import export_onnx
+
+    path = tmp_path_factory.mktemp("models") / "difference.onnx"
+    export_onnx(difference_model(), path, input_size=DIFFERENCE_SIZE, metadata=METADATA)
+    return path
+
+
+@pytest.fixture(scope="session")
+def environment() -> dict[str, str]:
+    """For a subprocess: it finds this checkout's depthmask whatever its working folder."""
+    return {**os.environ, "PYTHONPATH": str(Path(depthmask.__file__).parents[1])}
+
+
+@pytest.fixture
+def room_and_visitor() -> tuple[np.ndarray, np.ndarray]:
+    """A dark wall, 96 high and 144 wide, and on it a mid grey visitor at x 60, y 24, 24 x 60."""
+    bg = np.full((96, 144, 3), 51, dtype=np.uint8)
+    bg_fg = bg.copy()
+    bg_fg[24:84, 60:84] = (127, 128, 128)
+    return bg, bg_fg

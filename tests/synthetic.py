@@ -1,0 +1,112 @@
+"""Sources with known geometry: a level camera, a floor, a back wall, flat people."""
+
+import tempfile
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from depthmask.compositor import Compositor
+from depthmask.library import InSceneFrames, Library
+from depthmask.params import Params, read_params
+from depthmask.placement import NUM_UNIFORMS, Recipes, visible_shares
+from depthmask.scene import Camera, Cutout, Plate
+from depthmask.stages.augment import augment
+from depthmask.stages.prepare import write_prepared
+
+WALL_M = 6.0
+CAMERA_M = 1.6
+FOCAL = 0.8
+SIZE = 64
+
+
+def tiny_params() -> Params:
+    """The shipped parameters with the profile `tiny`."""
+    text = (Path(__file__).parents[1] / "params.yaml").read_text()
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "params.yaml"
+        path.write_text(text.replace("profile: laptop", "profile: tiny", 1))
+        return read_params(path)
+
+
+TINY = tiny_params()
+
+
+def make_plate(number: int, size: int = SIZE, num_stands: int = 8) -> Plate:
+    """A room seen level: floor below the horizon up to a wall 6 m away; random colours."""
+    random = np.random.default_rng(number)
+    rows = (np.arange(size) + 0.5) / size - 0.5
+    floor_m = np.where(rows > 0, CAMERA_M * FOCAL / np.maximum(rows, 1e-6), np.inf)
+    depth = np.repeat(np.minimum(floor_m, WALL_M)[:, None], size, axis=1)
+    image = np.where(depth[..., None] < WALL_M, *random.uniform(60, 200, (2, 3)))
+    image = image + random.normal(0, 8, (size, size, 3))
+    distance = np.linspace(3.2, 5.0, num_stands)
+    across = random.uniform(-0.3, 0.3, num_stands) * distance
+    stands = np.stack([across, np.full(num_stands, CAMERA_M), distance], axis=1)
+    return Plate(
+        name=f"room-{number:05d}",
+        image=np.clip(image, 0, 255).astype(np.uint8),
+        depth=depth.astype(np.float32),
+        camera=Camera(FOCAL, (0.0, -1.0, 0.0), CAMERA_M),
+        stands=stands.astype(np.float32),
+    )
+
+
+def make_cutout(number: int, size: int = SIZE) -> Cutout:
+    """A flat person 1.6 m tall and 0.5 m wide: a rectangle of one colour, without relief."""
+    random = np.random.default_rng(1000 + number)
+    height, width, scale = size, 3 * size // 4, 2.2 / size
+    foot = (width / 2, height - 2.0)
+    rgba = np.zeros((height, width, 4), np.uint8)
+    top = round(foot[1] - 1.6 / scale)
+    left, right = round(foot[0] - 0.25 / scale), round(foot[0] + 0.25 / scale)
+    rgba[..., :3] = random.uniform(0, 255, 3)
+    rgba[top : round(foot[1]), left:right, 3] = 255
+    relief = np.zeros((height, width), np.float32)
+    return Cutout(f"person-{number:05d}", rgba, relief, scale, foot, (foot[1] - top) * scale)
+
+
+def make_library(num_train: int = 4, num_val: int = 2, num_test: int = 2) -> Library:
+    splits = ["train"] * num_train + ["val"] * num_val + ["test"] * num_test
+    return Library.pack(
+        [make_plate(number) for number in range(len(splits))],
+        splits,
+        [make_cutout(number) for number in range(len(splits))],
+        splits,
+    )
+
+
+def make_frames(library: Library, count: int) -> InSceneFrames:
+    """In-scene frames: people of the test split pasted into rooms of the test split."""
+    compositor = Compositor(library, TINY.compositor)
+    rooms, people = library.plates_of("test"), library.cutouts_of("test")
+    plate, cutout = rooms[np.arange(count) % len(rooms)], people[np.arange(count) % len(people)]
+    recipes = Recipes(
+        plate=plate,
+        cutout=cutout,
+        plate_variant=np.zeros(count, int),
+        cutout_variant=np.zeros(count, int),
+        stand=np.arange(count) % library.stands.shape[1],
+        mirrored=np.zeros(count, bool),
+        nobody=np.zeros(count, bool),
+        uniforms=np.full((count, NUM_UNIFORMS), 0.99),  # above most probabilities: nothing varies
+    )
+    scene = compositor(recipes, library.size)
+    distance = library.stands[plate, recipes.stand, 2]
+    return InSceneFrames(
+        table=pd.DataFrame({"plate": plate, "cutout": cutout, "distance_m": distance}),
+        bg_fg=(scene.bg_fg * 255).round().byte().permute(0, 2, 3, 1).numpy(),
+        mask=(scene.mask[:, 0] * 255).round().byte().numpy(),
+        depth=scene.depth[:, 0].numpy(),
+    )
+
+
+def write_synthetic(root: Path) -> None:
+    """`data/prepared` and `data/augmented` under `root`, of synthetic sources at SIZE px."""
+    library = make_library()
+    visible = visible_shares(library)
+    frames = make_frames(library, TINY.prepare.num_scenes.in_scene)
+    prepare = TINY.prepare.model_copy(update={"size": SIZE})
+    prepared = root / "data/prepared"
+    write_prepared(prepared, library, visible, frames, prepare, TINY.compositor)
+    augment(prepared, root / "data/augmented", TINY.augment)

@@ -1,0 +1,142 @@
+"""dvc.yaml declares what the stages read: parameters and code."""
+
+import ast
+import json
+from pathlib import Path
+
+import pytest
+import yaml
+
+from depthmask import stages
+from depthmask.models.store import StoredModel
+from depthmask.params import read_params
+from depthmask.stages import augment, evaluate, export, prepare, train
+
+ROOT = Path(__file__).parents[1]
+PACKAGE = ROOT / "src/depthmask"
+STAGES = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]
+
+CANNOT_CHANGE_AN_OUTPUT = {
+    "__init__.py",
+    "benchmark.py",  # times are no output
+    "errors.py",
+    "output.py",  # how a file reaches its place
+    "params.py",  # the values are dependencies themselves
+    "provenance.py",  # names the commit and the run
+    "stages/__init__.py",
+    "tracking",  # MLflow is no output
+    "yaml12.py",
+}
+
+
+def definition(stage: str) -> dict:
+    found = STAGES[stage]
+    return found.get("do", found)
+
+
+class Recorder:
+    """Parameters that remember which sections were read."""
+
+    def __init__(self, params):
+        self.params, self.read = params, set()
+
+    def __getattr__(self, name):
+        self.read.add(name)
+        return getattr(self.params, name)
+
+
+@pytest.fixture
+def recorder(monkeypatch, tmp_path):
+    recorder = Recorder(read_params(ROOT / "params.yaml"))
+    for module in (prepare, augment, train, evaluate, export):
+        monkeypatch.setattr(module, "read_params", lambda path: recorder)
+    monkeypatch.chdir(tmp_path)
+    return recorder
+
+
+def test_each_stage_declares_the_sections_it_reads(recorder, monkeypatch, tmp_path):
+    name = recorder.params.compare[0]
+    monkeypatch.setattr("sys.argv", ["train", name])
+    for module, work in (
+        (prepare, "prepare"),
+        (augment, "augment"),
+        (train, "train"),
+        (evaluate, "evaluate"),
+        (export, "export"),
+    ):
+        stage = module.__name__.rpartition(".")[2]
+        result = {"best": name, "experiments": {each: {} for each in recorder.params.compare}}
+        monkeypatch.setattr(module, work, lambda *args, result=result, **kwargs: result)
+        stages.REPORTS.mkdir(exist_ok=True)
+        (stages.REPORTS / "metrics.json").write_text(json.dumps(result))
+        for each in recorder.params.compare:
+            folder = stages.EXPERIMENTS / each
+            folder.mkdir(parents=True, exist_ok=True)
+            (folder / "model.json").write_text(
+                json.dumps(dict.fromkeys(("key", "model", "data_hash", "source"), "none"))
+            )
+            (folder / "settings.json").write_text("{}")
+        monkeypatch.setattr(export, "load_model", lambda folder: StoredModel(None, {}))
+        monkeypatch.setattr(export, "publish", lambda *args, **kwargs: None)
+        monkeypatch.setattr(evaluate.tracking, "log_evaluation", lambda **kwargs: None)
+        recorder.read.clear()
+        module.main()
+        declared = {
+            str(entry).partition(".")[0]
+            for entry in definition(stage)["params"]
+            if not str(entry).startswith("profiles.")
+        }
+        assert recorder.read == declared, stage
+
+
+def test_a_section_comes_with_its_profile():
+    for stage in STAGES:
+        declared = set(map(str, definition(stage)["params"]))
+        for section in ("prepare", "compositor", "augment", "train", "evaluate", "export"):
+            override = f"profiles.${{profile}}.{section}"
+            assert (section in declared) == (override in declared), (stage, section)
+
+
+def imported(path: Path) -> set[Path]:
+    """The package's modules that a module imports, directly."""
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        names = []
+        if isinstance(node, ast.ImportFrom) and node.module and node.module.startswith("depthmask"):
+            names = [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
+        elif isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names if alias.name.startswith("depthmask.")]
+        for name in names:
+            target = PACKAGE.joinpath(*name.split(".")[1:])
+            for candidate in (target.with_suffix(".py"), target / "__init__.py"):
+                if candidate.is_file():
+                    found.add(candidate)
+    return found
+
+
+def closure(path: Path) -> set[str]:
+    seen, open_paths = set(), {path}
+    while open_paths:
+        current = open_paths.pop()
+        seen.add(current)
+        relative = current.relative_to(PACKAGE)
+        if relative.parts[0] in CANNOT_CHANGE_AN_OUTPUT:
+            continue
+        open_paths |= imported(current) - seen
+    return {str(item.relative_to(PACKAGE)) for item in seen}
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_each_stage_depends_on_the_code_it_runs(stage):
+    declared = {
+        dep.removeprefix("src/depthmask/")
+        for dep in definition(stage)["deps"]
+        if dep.startswith("src/depthmask/")
+    }
+    allowed = declared | CANNOT_CHANGE_AN_OUTPUT
+    if stage in ("prepare", "augment"):
+        allowed.add("report")  # draws the contact sheets
+    for module in closure(PACKAGE / f"stages/{stage}.py"):
+        assert any(module == item or module.startswith(f"{item}/") for item in allowed), module
+    for item in declared:
+        assert (PACKAGE / item).exists(), item

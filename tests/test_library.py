@@ -1,0 +1,41 @@
+import numpy as np
+import pytest
+
+from depthmask.errors import InputError
+from depthmask.library import Library, content_hash
+from synthetic import make_library
+
+
+def test_round_trip(tmp_path):
+    library = make_library()
+    library.write(tmp_path)
+    read = Library.read(tmp_path)
+    for name in ("images", "depths", "stands", "rgba", "relief"):
+        np.testing.assert_array_equal(getattr(library, name), getattr(read, name))
+    assert library.plates.equals(read.plates) and library.cutouts.equals(read.cutouts)
+    assert read.camera(3).up == (0.0, -1.0, 0.0)
+    assert read.plates_of("val", "test").tolist() == [4, 5, 6, 7]
+
+
+def test_content_hash_follows_the_content(tmp_path):
+    make_library().write(tmp_path)
+    before = content_hash(tmp_path)
+    make_library().write(tmp_path)
+    assert content_hash(tmp_path) == before
+    image = np.load(tmp_path / "plates_image.npy")
+    image[0, 0, 0, 0] ^= 1
+    np.save(tmp_path / "plates_image.npy", image)
+    assert content_hash(tmp_path) != before
+
+
+def test_missing_and_damaged_files_are_named(tmp_path):
+    with pytest.raises(InputError, match=r"plates\.parquet.*dvc repro"):
+        Library.read(tmp_path)
+    make_library().write(tmp_path)
+    (tmp_path / "plates_image.npy").write_bytes(b"\x93NUMPY")
+    with pytest.raises(InputError, match=r"plates_image\.npy is damaged"):
+        Library.read(tmp_path)
+    make_library().write(tmp_path)
+    (tmp_path / "cutouts.parquet").write_bytes(b"no table")
+    with pytest.raises(InputError, match=r"cutouts\.parquet is damaged"):
+        Library.read(tmp_path)

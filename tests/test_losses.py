@@ -1,0 +1,201 @@
+"""Losses against values worked out by hand, at their extremes and in low precision."""
+
+import math
+
+import pytest
+import torch
+from torch import Tensor
+
+from depthmask import losses
+from depthmask.errors import InputError
+from depthmask.losses import TERMS, SceneLoss
+from depthmask.models import Prediction
+
+# every term's value for the truth itself
+AT_THE_TRUTH = {"bce": 0.0, "rmse": 1e-3, "ssim": 0.0, "dice": 0.0, "l1": 0.0}
+
+
+def logit(probability: Tensor) -> Tensor:
+    return torch.logit(probability.clamp(1e-7, 1 - 1e-7))
+
+
+def image(*values: float) -> Tensor:
+    return torch.tensor(values, dtype=torch.float32).view(1, 1, 2, -1)
+
+
+def blob(side: int = 32) -> Tensor:
+    mask = torch.zeros(2, 1, side, side)
+    mask[0, :, 8:20, 10:16] = 1
+    mask[1, :, 4:9, 20:30] = 1
+    return mask
+
+
+def test_bce_by_hand() -> None:
+    value = losses.bce(logit(image(0.5, 0.8, 0.8, 0.1)), image(1, 1, 0, 0))
+    expected = -(math.log(0.5) + math.log(0.8) + math.log(0.2) + math.log(0.9)) / 4
+    assert value.item() == pytest.approx(expected, rel=1e-5)
+
+
+def test_rmse_by_hand() -> None:
+    """Errors 0.5, 0.2, 0.8 and 0.1: a mean square of 0.94 / 4."""
+    value = losses.rmse(logit(image(0.5, 0.8, 0.8, 0.1)), image(1, 1, 0, 0))
+    assert value.item() == pytest.approx(math.sqrt(0.235 + 1e-6), rel=1e-5)
+
+
+def test_l1_by_hand() -> None:
+    value = losses.l1(logit(image(0.5, 0.8, 0.8, 0.1)), image(1, 1, 0, 0))
+    assert value.item() == pytest.approx(0.4, rel=1e-5)
+
+
+def test_dice_by_hand() -> None:
+    """Overlap 1.3; squares 0.25 + 0.64 + 0.64 + 0.01 and 2; one pixel of smoothing."""
+    value = losses.dice(logit(image(0.5, 0.8, 0.8, 0.1)), image(1, 1, 0, 0))
+    assert value.item() == pytest.approx(1 - (2 * 1.3 + 1) / (1.54 + 2 + 1), rel=1e-5)
+
+
+def test_dice_is_a_mean_over_images() -> None:
+    good, bad = image(1, 1, 0, 0), image(0, 0, 1, 1)
+    both = losses.dice(logit(torch.cat((good, bad))), torch.cat((good, good)))
+    assert both.item() == pytest.approx((0 + (1 - 1 / 5)) / 2, abs=1e-5)
+
+
+def test_dice_of_an_empty_mask() -> None:
+    empty = torch.zeros(1, 1, 64, 64)
+    assert losses.dice(torch.full_like(empty, -50), empty).item() == pytest.approx(0, abs=1e-6)
+    assert losses.dice(torch.full_like(empty, 50), empty).item() > 0.999
+
+
+def test_ssim_of_constants_by_hand() -> None:
+    """Without contrast only the luminance counts: (2 ab + C1) / (a^2 + b^2 + C1)."""
+    a, b = torch.full((1, 1, 16, 16), 0.2), torch.full((1, 1, 16, 16), 0.6)
+    expected = 1 - (2 * 0.12 + 1e-4) / (0.04 + 0.36 + 1e-4)
+    assert losses.ssim(logit(a), b).item() == pytest.approx(expected, rel=1e-3)
+
+
+@pytest.mark.parametrize("size", [(6, 6), (7, 30), (32, 48)])
+def test_ssim_agrees_with_torchmetrics(size: tuple[int, int]) -> None:
+    from torchmetrics.functional.image import structural_similarity_index_measure
+
+    generator = torch.Generator().manual_seed(0)
+    logits = torch.randn(3, 1, *size, generator=generator, requires_grad=True)
+    target = torch.rand(3, 1, *size, generator=generator)
+    value = losses.ssim(logits, target)
+    reference = 1 - structural_similarity_index_measure(logits.sigmoid(), target, data_range=1.0)
+    assert value.item() == pytest.approx(reference.item(), abs=1e-5)
+    torch.testing.assert_close(
+        *(torch.autograd.grad(loss, logits)[0] for loss in (value, reference)), rtol=1e-3, atol=1e-7
+    )
+
+
+def test_ssim_too_small_names_the_nearest_valid() -> None:
+    with pytest.raises(ValueError, match="nearest valid size is 6 x 9"):
+        losses.ssim(torch.zeros(1, 1, 5, 9), torch.zeros(1, 1, 5, 9))
+
+
+@pytest.mark.parametrize("name", TERMS)
+@pytest.mark.parametrize("mask", [blob(), torch.zeros(1, 1, 32, 32), torch.ones(1, 1, 32, 32)])
+def test_truth_is_zero_and_wins(name: str, mask: Tensor) -> None:
+    term, white = TERMS[name], torch.full_like(mask, 50.0)
+    truth = term(100 * mask - 50, mask)
+    assert truth.item() == pytest.approx(AT_THE_TRUTH[name], abs=1e-5)
+    for wrong in (50 - 100 * mask, torch.zeros_like(mask)):
+        assert term(wrong, mask) > truth + 0.05
+    for constant in (white, -white):
+        if not torch.equal((constant > 0).float(), mask):
+            assert term(constant, mask) > truth + 0.05
+
+
+@pytest.mark.parametrize("name", TERMS)
+def test_truth_wins_for_soft_targets(name: str) -> None:
+    """A depth map: the plain Dice coefficient would prefer white to the truth."""
+    depth = torch.linspace(0.1, 0.9, 32).expand(1, 1, 32, 32).contiguous()
+    truth = TERMS[name](logit(depth), depth)
+    shuffled = depth.flatten()[torch.randperm(32 * 32)].view_as(depth)
+    for wrong in (torch.ones_like(depth), torch.zeros_like(depth), depth.mean() + 0 * depth,
+                  shuffled, (depth + 0.05).clamp(max=1)):  # fmt: skip
+        assert TERMS[name](logit(wrong), depth) > truth
+
+
+@pytest.mark.parametrize("name", TERMS)
+@pytest.mark.parametrize("extreme", [-50.0, 0.0, 50.0])
+@pytest.mark.parametrize("true", [0.0, 1.0, "blob"])
+def test_values_and_gradients_are_finite(name: str, extreme: float, true: float | str) -> None:
+    mask = blob() if true == "blob" else torch.full((2, 1, 32, 32), true)
+    logits = torch.full_like(mask, extreme, requires_grad=True)
+    value = TERMS[name](logits, mask)
+    value.backward()
+    assert value.isfinite() and logits.grad.isfinite().all()
+
+
+@pytest.mark.parametrize("name", TERMS)
+def test_gradient_at_the_truth_is_finite(name: str) -> None:
+    for target in (blob(), 0.2 + 0.6 * blob()):
+        logits = logit(target).requires_grad_()
+        TERMS[name](logits, target).backward()
+        assert logits.grad.isfinite().all()
+
+
+@pytest.mark.parametrize("name", TERMS)
+def test_descending_the_gradient_finds_the_truth(name: str) -> None:
+    target = 0.1 + 0.8 * blob()
+    logits = torch.zeros_like(target, requires_grad=True)
+    optimizer = torch.optim.Adam([logits], lr=0.1)
+    for _ in range(100):
+        optimizer.zero_grad()
+        TERMS[name](logits, target).backward()
+        optimizer.step()
+    assert (logits.sigmoid() - target).abs().mean() < 0.03
+
+
+def test_scene_loss_weighs_the_total_and_not_the_terms() -> None:
+    mask_logits, depth_logits = torch.randn(2, 2, 1, 16, 16).unbind()
+    mask, depth = torch.rand(2, 2, 1, 16, 16).unbind()
+    loss = SceneLoss({"bce": 1, "dice": 0.5}, {"rmse": 2})
+    total, terms = loss(Prediction(mask_logits, depth_logits), mask, depth)
+    assert list(terms) == ["mask_bce", "mask_dice", "depth_rmse"]
+    assert terms["mask_bce"] == losses.bce(mask_logits, mask)
+    assert terms["mask_dice"] == losses.dice(mask_logits, mask)
+    assert terms["depth_rmse"] == losses.rmse(depth_logits, depth)
+    expected = terms["mask_bce"] + 0.5 * terms["mask_dice"] + 2 * terms["depth_rmse"]
+    assert total.item() == pytest.approx(expected.item(), rel=1e-6)
+
+
+def test_scene_loss_of_a_mask_alone() -> None:
+    logits = torch.randn(2, 1, 16, 16, requires_grad=True)
+    total, terms = SceneLoss({"bce": 3})(Prediction(logits, None), torch.zeros(2, 1, 16, 16))
+    total.backward()
+    assert total.item() == pytest.approx(3 * terms["mask_bce"].item())
+    assert not terms["mask_bce"].requires_grad and logits.grad.abs().sum() > 0
+
+
+@pytest.mark.parametrize("name", TERMS)
+def test_float32_under_autocast(name: str) -> None:
+    logits = torch.randn(2, 1, 32, 32).bfloat16()
+    target = torch.rand(2, 1, 32, 32)
+    expected = TERMS[name](logits.float(), target)
+    with torch.autocast("cpu", torch.bfloat16):
+        total, terms = SceneLoss({name: 1})(Prediction(logits, None), target)
+    assert total.dtype == terms[f"mask_{name}"].dtype == torch.float32
+    assert total.item() == expected.item()
+
+
+def test_gradient_under_autocast_is_float32s() -> None:
+    values = torch.randn(2, 1, 32, 32).bfloat16().float()
+    target = torch.rand(2, 1, 32, 32)
+    gradients = []
+    for enabled in (False, True):
+        logits = values.clone().requires_grad_()
+        with torch.autocast("cpu", torch.bfloat16, enabled=enabled):
+            total, _ = SceneLoss(dict.fromkeys(TERMS, 1.0))(Prediction(logits, None), target)
+        total.backward()
+        gradients.append(logits.grad)
+    torch.testing.assert_close(*gradients, rtol=0, atol=0)
+
+
+def test_wrong_terms() -> None:
+    with pytest.raises(InputError, match="unknown loss term 'iou'"):
+        SceneLoss({"iou": 1})
+    with pytest.raises(InputError, match="no loss term"):
+        SceneLoss({}, {})
+    with pytest.raises(ValueError, match="depth head"):
+        SceneLoss({}, {"rmse": 1})(Prediction(torch.zeros(1, 1, 8, 8), None), torch.zeros(1))

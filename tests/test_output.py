@@ -1,0 +1,28 @@
+import pytest
+
+from depthmask.output import replaced_file, replaced_folder
+
+
+def test_a_failed_write_leaves_the_old_file(tmp_path):
+    path = tmp_path / "deep" / "file.txt"
+    with replaced_file(path) as temporary:
+        temporary.write_text("old")
+    with pytest.raises(RuntimeError), replaced_file(path) as temporary:
+        temporary.write_text("half")
+        raise RuntimeError
+    assert path.read_text() == "old"
+    assert [item.name for item in path.parent.iterdir()] == ["file.txt"]
+
+
+def test_a_failed_folder_leaves_the_old_one(tmp_path):
+    path = tmp_path / "out"
+    with replaced_folder(path) as temporary:
+        (temporary / "a").write_text("old")
+    with pytest.raises(RuntimeError), replaced_folder(path) as temporary:
+        (temporary / "a").write_text("half")
+        raise RuntimeError
+    assert (path / "a").read_text() == "old"
+    with replaced_folder(path) as temporary:
+        (temporary / "b").write_text("new")
+    assert [item.name for item in path.iterdir()] == ["b"]
+    assert [item.name for item in tmp_path.iterdir()] == ["out"]

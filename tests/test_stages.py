@@ -1,0 +1,173 @@
+"""train, evaluate and export on synthetic sources, in the order and folders that DVC uses."""
+
+import json
+import shutil
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+import yaml
+
+from depthmask import Predictor, errors
+from depthmask.models.store import load_model
+from depthmask.scene import TEST_SETS
+from depthmask.stages import evaluate, export, train
+from synthetic import SIZE, write_synthetic
+
+ROOT = Path(__file__).parents[1]
+NAMES = ["bce_rmse", "masknet3_bce"]
+
+
+def write_params(folder: Path, **train_changes) -> None:
+    params = yaml.safe_load((ROOT / "params.yaml").read_text())
+    params["profile"], params["compare"] = "tiny", NAMES
+    params["profiles"]["tiny"]["prepare"]["size"] = SIZE
+    params["profiles"]["tiny"]["train"]["schedule"] = [
+        {"size": 32, "epochs": 1},
+        {"size": SIZE, "epochs": 1},
+    ]
+    params["profiles"]["tiny"]["train"] |= train_changes
+    (folder / "params.yaml").write_text(yaml.safe_dump(params))
+
+
+def call(module, *arguments: str) -> None:
+    sys.argv[1:] = arguments
+    module.main()
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory):
+    """A folder in which the three stages have run once."""
+    folder = tmp_path_factory.mktemp("project")
+    write_synthetic(folder)
+    write_params(folder)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        patch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")  # nobody listens there
+        patch.setattr("sys.argv", ["stage"])
+        for name in NAMES:
+            call(train, name)
+        call(evaluate)
+        call(export)
+    return folder
+
+
+@pytest.fixture
+def inside(project, monkeypatch):
+    monkeypatch.chdir(project)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
+    monkeypatch.setattr("sys.argv", ["stage"])
+    return project
+
+
+def test_metrics_follow_the_contract(project):
+    report = json.loads((project / "reports/metrics.json").read_text())
+    assert report["best"] == "bce_rmse"
+    assert set(report["experiments"]) == set(NAMES)
+    mask, depth = {"mask_iou", "mask_dice"}, {"depth_rmse", "depth_abs_rel", "depth_delta1"}
+    for name, expected in (("bce_rmse", mask | depth), ("masknet3_bce", mask)):
+        assert tuple(report["experiments"][name]) == TEST_SETS
+        for values in report["experiments"][name].values():
+            assert set(values) == expected
+            assert all(np.isfinite(value) for value in values.values())
+    expected = {"difference_threshold": mask, "constant_depth": depth, "plate_depth": depth}
+    assert {name: set(sets["in_scene"]) for name, sets in report["baselines"].items()} == expected
+
+
+def test_curves_hold_a_row_an_epoch(project):
+    curves = pd.read_csv(project / "reports/curves.csv")
+    assert curves.groupby("experiment").epoch.max().to_dict() == dict.fromkeys(NAMES, 2)
+
+
+def test_every_picture_is_there(project):
+    pictures = {path.name for path in (project / "reports").glob("*/*.png")}
+    assert {f"{name}.png" for name in NAMES} <= pictures
+    assert {"curves.png", "iou.png", "loss.png", "rmse.png", "comparison.png"} <= pictures
+
+
+def test_evaluate_repeats_train_s_own_validation(project):
+    card = load_model(project / "models/experiments/bce_rmse").card
+    report = json.loads((project / "reports/metrics.json").read_text())
+    # the validation during training may run in bfloat16
+    for name, value in report["validation"]["bce_rmse"].items():
+        assert value == pytest.approx(card["val"][name], rel=0.03, abs=0.02), name
+
+
+def test_the_exported_file_answers_as_the_network(project):
+    stored = load_model(project / "models/experiments/bce_rmse")
+    predictor = Predictor(project / "models/best/model.onnx", device="cpu")
+    assert predictor.metadata["experiment"] == "bce_rmse"
+    assert predictor.metadata["training_size"] == str(SIZE)
+    bg, bg_fg = np.random.default_rng(0).integers(0, 256, (2, SIZE, SIZE, 3), np.uint8)
+    result = predictor.predict(bg, bg_fg)
+    pair = [torch.from_numpy(image).permute(2, 0, 1)[None].float() / 255 for image in (bg, bg_fg)]
+    with torch.no_grad():
+        expected = stored.model(*pair).mask_logits.sigmoid()[0, 0]
+    np.testing.assert_allclose(result.mask, expected, atol=1e-4)
+
+
+def test_repeating_the_stages_repeats_every_byte(inside, tmp_path):
+    def content() -> dict[str, bytes]:
+        files = [*inside.glob("models/**/*"), *inside.glob("reports/**/*")]
+        return {
+            str(path.relative_to(inside)): path.read_bytes()
+            for path in files
+            if path.is_file() and path.name != "latency.json"
+        }
+
+    before = content()
+    for name in NAMES:
+        shutil.rmtree(inside / "models/experiments" / name)
+        call(train, name)
+    call(evaluate)
+    call(export)
+    after = content()
+    assert after.keys() == before.keys()
+    assert [name for name in before if before[name] != after[name]] == []
+
+
+def test_nothing_is_left_beside_the_outputs(project):
+    assert not list(project.rglob("*.partial"))
+    assert not list((project / ".checkpoints").glob("*"))
+
+
+def test_an_unknown_experiment_is_named(inside):
+    with pytest.raises(errors.InputError, match="'nothing'.*bce_rmse"):
+        call(train, "nothing")
+
+
+def test_a_folder_that_compare_no_longer_names_goes(inside):
+    other = inside / "models/experiments/old"
+    other.mkdir()
+    evaluate.forget_others(inside / "models/experiments", NAMES)
+    assert not other.exists() and (inside / "models/experiments/bce_rmse").exists()
+
+
+def test_a_missing_model_is_named(inside, tmp_path):
+    with pytest.raises(errors.InputError, match="holds no trained model"):
+        load_model(tmp_path)
+
+
+def test_a_damaged_model_is_named(inside, tmp_path):
+    shutil.copytree(inside / "models/experiments/bce_rmse", tmp_path / "model")
+    weights = tmp_path / "model/model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:1000])
+    with pytest.raises(errors.InputError, match="damaged"):
+        load_model(tmp_path / "model")
+
+
+def test_a_checkpoint_of_other_parameters_is_not_resumed(inside, capsys, monkeypatch):
+    """Killed, then the learning rate changed: the rerun begins anew, under another key."""
+    keys = []
+    monkeypatch.setattr(
+        train, "fit", lambda *a, checkpoints, **k: keys.append(checkpoints.name) or 1 / 0
+    )
+    for lr in (0.003, 0.001):
+        write_params(inside, optimizer={"lr": lr})
+        with pytest.raises(ZeroDivisionError):
+            call(train, "bce_rmse")
+    write_params(inside)
+    assert len(set(keys)) == 2

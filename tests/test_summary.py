@@ -1,0 +1,128 @@
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+from rich.console import Console
+
+from depthmask import summary
+from depthmask.errors import InputError
+from depthmask.library import InSceneFrames
+
+ROOT = Path(__file__).parents[1]
+REPORT = {
+    "best": "b",
+    "experiments": {
+        "mask_only": {"in_scene": {"mask_iou": 0.6}},
+        "b": {
+            "in_scene": {
+                "mask_iou": 0.81234,
+                "depth_delta1": 0.7,
+                "depth_abs_rel": 0.15,
+                "depth_rmse": 1.25,
+            },
+            "seen_seen": {"mask_iou": 0.99},
+        },
+    },
+    "baselines": {"difference": {"in_scene": {"mask_iou": 0.9}}},
+}
+
+
+def write_report(root: Path, content: Any = REPORT) -> Path:
+    path = root / "reports/metrics.json"
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(json.dumps(content))
+    return path
+
+
+def printed(root: Path) -> str:
+    console = Console(width=80, record=True, file=open("/dev/null", "w"))
+    summary.print_summary(root, console)
+    return console.export_text()
+
+
+def test_rows_run_from_the_best_to_the_baselines(tmp_path: Path) -> None:
+    rows = summary.read_rows(write_report(tmp_path))
+    assert [row.name for row in rows] == ["b", "mask_only", "difference"]
+    assert [row.is_best for row in rows] == [True, False, False]
+    assert rows[0].cells() == ["0.812", "0.700", "0.150", "1.25"]
+    assert rows[1].cells() == ["0.600", "–", "–", "–"]
+
+
+@pytest.mark.parametrize("content", ([], {}, {"best": "b"}, {"best": "b", "experiments": {"b": 1}}))
+def test_a_file_that_is_no_report(tmp_path: Path, content: Any) -> None:
+    with pytest.raises(InputError, match="is no report of depthmask"):
+        summary.read_rows(write_report(tmp_path, content))
+
+
+def test_no_report_is_one_line_and_exit_code_2(tmp_path: Path) -> None:
+    result = subprocess.run(
+        [sys.executable, "-m", "depthmask.summary"],
+        cwd=tmp_path,
+        env={"PYTHONPATH": str(ROOT / "src")},
+        capture_output=True,
+        text=True,
+    )
+    assert result.returncode == 2
+    assert result.stderr == "depthmask: reports/metrics.json is missing: run `make repro` first\n"
+    assert result.stdout == ""
+
+
+def test_summary_names_only_what_exists(tmp_path: Path) -> None:
+    write_report(tmp_path)
+    text = printed(tmp_path)
+    assert "b (best)" in text and "0.812" in text
+    assert "reports/metrics.json" in text and "make ui" in text
+    assert "model.onnx" not in text and "predict" not in text
+
+
+def test_summary_offers_a_prediction_that_can_be_typed(tmp_path: Path) -> None:
+    write_report(tmp_path)
+    prepared = tmp_path / "data/prepared"
+    prepared.mkdir(parents=True)
+    plates = np.stack([np.full((8, 8, 3), value, np.uint8) for value in (10, 20, 30)])
+    np.save(prepared / "plates_image.npy", plates)
+    mask = np.zeros((2, 8, 8), np.uint8)
+    mask[1, 2:6] = 255  # the second frame has the larger person, in the third room
+    InSceneFrames(
+        pd.DataFrame({"plate": [0, 2], "cutout": [0, 1], "distance_m": [3.0, 2.0]}),
+        np.stack([np.full((8, 8, 3), value, np.uint8) for value in (110, 130)]),
+        mask,
+        np.ones((2, 8, 8), np.float32),
+    ).write(prepared)
+    (tmp_path / "models/best").mkdir(parents=True)
+    (tmp_path / "models/best/model.onnx").touch()
+
+    (command,) = (line.strip() for line in printed(tmp_path).splitlines() if " predict " in line)
+    words = command.split()
+    assert words[:2] == ["depthmask", "predict"]
+    options = dict(zip(words[2::2], words[3::2], strict=True))
+    bg, bg_fg = (np.asarray(Image.open(tmp_path / options[key])) for key in ("--bg", "--scene"))
+    assert (bg == 30).all() and (bg_fg == 130).all()
+
+
+def test_markdown_has_a_table_and_a_chart(tmp_path: Path) -> None:
+    lines = summary.markdown(summary.read_rows(write_report(tmp_path))).splitlines()
+    assert lines[2] == "| **b** | 0.812 | 0.700 | 0.150 | 1.25 |"
+    assert lines[4] == "| _difference_ | 0.900 | – | – | – |"
+    assert lines[6] == "```mermaid" and lines[-1] == "```"
+    assert '    x-axis ["b", "mask_only", "difference"]' in lines
+    assert "    bar [0.812, 0.600, 0.900]" in lines
+
+
+def test_picture_stacks_the_best_panel_and_the_plots(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="panels/b.png is missing"):
+        summary.write_picture(tmp_path, "b", tmp_path / "out.png")
+    for path, size in (("panels/b.png", (6, 2)), ("panels/x.png", (9, 9)), ("plots/i.png", (4, 3))):
+        target = tmp_path / "reports" / path
+        target.parent.mkdir(parents=True, exist_ok=True)
+        Image.new("RGB", size, "black").save(target)
+    summary.write_picture(tmp_path, "b", tmp_path / "out.png")
+    picture = np.asarray(Image.open(tmp_path / "out.png"))
+    assert picture.shape == (5, 6, 3)
+    assert (picture[2:, 0] == 255).all() and (picture[2:, 1:5] == 0).all()

@@ -1,0 +1,211 @@
+"""The workflows are valid, safe, and start when what the pipeline reads has changed."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).parents[1]
+WORKFLOWS = sorted((ROOT / ".github/workflows").glob("*.yml"))
+
+
+def load(name: str) -> dict[str, Any]:
+    """Every scalar as text: YAML 1.1 would read the key `on` as true."""
+    path = ROOT / ".github/workflows" / f"{name}.yml"
+    return yaml.load(path.read_text(encoding="utf-8"), Loader=yaml.BaseLoader)
+
+
+def steps(name: str) -> list[dict[str, Any]]:
+    (job,) = load(name)["jobs"].values()
+    return job["steps"]
+
+
+@pytest.fixture(scope="module")
+def pipeline() -> dict[str, Any]:
+    return load("pipeline")
+
+
+def test_schema() -> None:
+    command = [sys.executable, "-m", "check_jsonschema", "--builtin-schema"]
+    result = subprocess.run(
+        [*command, "vendor.github-workflows", *WORKFLOWS], capture_output=True, text=True
+    )
+    assert result.returncode == 0, result.stdout + result.stderr
+
+
+def test_audit() -> None:
+    zizmor = Path(sys.executable).parent / "zizmor"
+    result = subprocess.run(
+        [zizmor, "--offline", "--no-progress", *WORKFLOWS], capture_output=True, text=True
+    )
+    assert result.returncode == 0, result.stdout + result.stderr
+
+
+@pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.name)
+def test_actions_are_pinned_by_commit(path: Path) -> None:
+    uses = re.findall(r"uses: (.*)", path.read_text(encoding="utf-8"))
+    assert uses
+    for action in uses:
+        assert re.fullmatch(r"[\w./-]+@[0-9a-f]{40} # v\d+\.\d+\.\d+", action), action
+
+
+@pytest.mark.parametrize("name", [path.stem for path in WORKFLOWS])
+def test_permissions_are_to_read(name: str) -> None:
+    workflow = load(name)
+    assert workflow["permissions"] == {}
+    for job in workflow["jobs"].values():
+        assert job["permissions"] == {"contents": "read"}
+
+
+@pytest.mark.parametrize("name", [path.stem for path in WORKFLOWS])
+def test_scripts_exist(name: str) -> None:
+    scripts = [step["run"].split()[0] for step in steps(name) if "run" in step]
+    ours = [script for script in scripts if script.startswith(("scripts/", ".ci/"))]
+    assert ours
+    for script in ours:
+        assert os.access(ROOT / script, os.X_OK), script
+
+
+def test_tests_run_on_every_push_and_pull_request() -> None:
+    assert load("test")["on"] == {"push": "", "pull_request": ""}
+    assert steps("test")[-1]["run"] == ".ci/run"
+
+
+def test_pipeline_starts_when_what_it_reads_changes(pipeline: dict[str, Any]) -> None:
+    triggers = pipeline["on"]
+    assert set(triggers) == {"push", "pull_request", "workflow_dispatch"}
+    paths = triggers["push"]["paths"]
+    assert triggers["pull_request"]["paths"] == paths
+
+    stages = yaml.safe_load((ROOT / "dvc.yaml").read_text(encoding="utf-8"))["stages"]
+    stages = [stage.get("do", stage) for stage in stages.values()]
+    made = {
+        next(iter(out)) if isinstance(out, dict) else out
+        for stage in stages
+        for kind in ("outs", "metrics", "plots")
+        for out in stage.get(kind, [])
+    }
+    read = {"params.yaml", "dvc.yaml", "dvc.lock"}
+    for stage in stages:
+        read.update(dep for dep in stage.get("deps", []) if not is_within(dep, made))
+    uncovered = [path for path in read if not any(covers(pattern, path) for pattern in paths)]
+    assert uncovered == []
+
+
+def is_within(path: str, outs: set[str]) -> bool:
+    """Whether a stage makes `path`, or makes a part of the folder that it is."""
+    path = path.rstrip("/")
+    return any((path + "/").startswith(out + "/") or out.startswith(path + "/") for out in outs)
+
+
+def covers(pattern: str, path: str) -> bool:
+    if pattern.endswith("/**"):
+        return (path.rstrip("/") + "/").startswith(pattern[:-2])
+    return path == pattern
+
+
+def test_cache_is_kept_under_a_key_of_its_own() -> None:
+    restore, save = (
+        next(step for step in steps("pipeline") if f"actions/cache/{verb}@" in step.get("uses", ""))
+        for verb in ("restore", "save")
+    )
+    assert restore["with"]["path"] == save["with"]["path"] == ".dvc/cache"
+    key = restore["with"]["key"]
+    assert save["with"]["key"] == key
+    assert "${{ github.run_id }}" in key
+    for prefix in restore["with"]["restore-keys"].splitlines():
+        assert key.startswith(prefix) and prefix != key
+    assert not prefix.count("run_id"), "the last prefix must find other runs"
+    assert save["if"] == "always()", "a failed run's finished stages are kept too"
+
+
+def test_strangers_never_reach_our_runner(pipeline: dict[str, Any]) -> None:
+    (job,) = pipeline["jobs"].values()
+    condition = "github.event_name != 'pull_request' && vars.GPU_RUNNER || 'ubuntu-latest'"
+    assert job["runs-on"] == "${{ " + condition + " }}"
+
+
+def test_results_are_uploaded() -> None:
+    uploads = [step for step in steps("pipeline") if "upload-artifact@" in step.get("uses", "")]
+    paths = {path for upload in uploads for path in upload["with"]["path"].split()}
+    assert {"reports", "dvc.lock", "models/best/model.onnx"} <= paths
+
+
+DVC_YAML = """
+stages:
+  evaluate:
+    cmd: python write.py
+    params: [train]
+    metrics: [reports/metrics.json]
+"""
+WRITE = """
+import json, pathlib, re
+iou = float(re.search("lr: (.*)", pathlib.Path("params.yaml").read_text())[1])
+report = {"best": "a", "experiments": {"a": {"in_scene": {"mask_iou": iou}}}, "baselines": {}}
+pathlib.Path("reports").mkdir(exist_ok=True)
+pathlib.Path("reports/metrics.json").write_text(json.dumps(report))
+"""
+
+
+class Checkout:
+    """A small project under git and DVC, with one stage that writes a report."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        names = dict.fromkeys(("GIT_AUTHOR_NAME", "GIT_COMMITTER_NAME"), "tester")
+        emails = dict.fromkeys(("GIT_AUTHOR_EMAIL", "GIT_COMMITTER_EMAIL"), "tester@localhost")
+        bin_folder = str(Path(sys.executable).parent)
+        path = os.pathsep.join((bin_folder, os.environ["PATH"]))
+        self.env = os.environ | names | emails | {
+            "PATH": path, "PYTHON": sys.executable, "PYTHONPATH": str(ROOT / "src"),
+            "DVC_NO_ANALYTICS": "1", "GIT_CONFIG_GLOBAL": os.devnull,
+        }  # fmt: skip
+        (folder / "dvc.yaml").write_text(DVC_YAML)
+        (folder / "write.py").write_text(WRITE)
+        (folder / ".gitignore").write_text("/reports\n")
+        self.run("git", "init", "--quiet")
+        self.run(sys.executable, "-m", "dvc", "init", "--quiet")
+
+    def run(self, *command: str | Path) -> str:
+        result = subprocess.run(
+            command, cwd=self.folder, env=self.env, capture_output=True, text=True
+        )
+        assert result.returncode == 0, result.stdout + result.stderr
+        return result.stdout
+
+    def reproduce(self, lr: float) -> None:
+        (self.folder / "params.yaml").write_text(f"train:\n  lr: {lr}\n")
+        self.run(sys.executable, "-m", "dvc", "repro", "--quiet")
+
+    def commit(self) -> str:
+        self.run("git", "add", "--all")
+        self.run("git", "commit", "--quiet", "--message", "change")
+        return self.run("git", "rev-parse", "HEAD").strip()
+
+
+def test_job_summary_compares_with_the_base(tmp_path: Path) -> None:
+    checkout = Checkout(tmp_path)
+    script = ROOT / "scripts/job_summary.sh"
+    checkout.reproduce(0.25)
+    base = checkout.commit()
+    alone = checkout.run(script, "0" * 40)
+    assert "Parameters" not in alone, "the first commit has nothing to compare with"
+    assert "| **a** | 0.250 |" in alone
+
+    checkout.reproduce(0.75)
+    checkout.commit()
+    for known_base in (base, "0" * 40, ""):  # a new branch has no base: its parent is taken
+        text = checkout.run(script, known_base, "https://example.com/picture")
+        assert f"Compared with {base[:7]}" in text
+        assert re.search(r"params.yaml\s*\| train.lr\s*\| 0.25\s*\| 0.75", text)
+        assert re.search(r"mask_iou\s*\| 0.25\s*\| 0.75\s*\| 0.5", text)
+    assert "(https://example.com/picture)" in text
+
+    (tmp_path / "reports/metrics.json").write_text(json.dumps({}))
+    assert "The run made no report" in checkout.run(script, base)

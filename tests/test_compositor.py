@@ -15,6 +15,7 @@ SHIPPED = read_params(Path(__file__).parents[1] / "params.yaml").compositor
 def still(**changes) -> CompositorParams:
     """Everything that varies from shot to shot switched off."""
     off = {
+        "flipped": 0.0,
         "crop": {"p": 0.0, "min_scale": 1.0, "max_aspect": 1.0},
         "person_light": {"gain": 0.0, "tint": 0.0},
         "shadow": {"p": 0.0, "strength": 0.0},
@@ -123,6 +124,14 @@ def test_mirroring_flips_the_cutout_about_its_foot(library):
         scene = compositor(recipe(lopsided, mirrored=mirrored), 64)
         columns = np.nonzero(scene.mask[0, 0].numpy() > 0.5)[1] + 0.5
         assert side * (columns.mean() - centre) > 1
+
+
+def test_a_flipped_scene_is_the_mirror_image(library):
+    plain = Compositor(library, still())(recipe(library, stand=3), 64)
+    flipped = Compositor(library, still(flipped=1.0))(recipe(library, stand=3), 64)
+    for name in plain._fields:
+        mirrored = getattr(flipped, name).flip(-1)
+        assert torch.allclose(getattr(plain, name), mirrored, atol=2e-3), name
 
 
 def test_samples_do_not_depend_on_the_batch(library, many):

@@ -96,6 +96,7 @@ class PlateMotion(Section):
 class CompositorParams(Section):
     seed: int
     mirrored: Probability
+    flipped: Probability
     occluded: Probability
     nobody: Probability
     crop: Crop

@@ -98,10 +98,12 @@ def plan_shots(
     middle = (stance.foot_px + stance.head_px) / (2 * size)
     lean = np.clip(both_signed() + 0.5 * np.sign(middle - 0.5), -1, 1)
     centre = 0.5 + (1 - scale) / 2 * lean
-    frame = geometry.lens(scale, centre, np.zeros(num), np.zeros((num, 2)), size)
+    # a room in a mirror is another room, and everything in it stands where it should
+    handed = scale * np.stack([np.where(happens(p.flipped), -1.0, 1.0), np.ones(num)], 1)
+    frame = geometry.lens(handed, centre, np.zeros(num), np.zeros((num, 2)), size)
     moved = happens(p.plate_motion.p)
     shift = both_signed() * (p.plate_motion.shift * moved)[:, None]
-    clean = geometry.lens(scale, centre, signed() * p.plate_motion.degrees * moved, shift, size)
+    clean = geometry.lens(handed, centre, signed() * p.plate_motion.degrees * moved, shift, size)
 
     person_gain = gains(p.person_light.gain, p.person_light.tint, np.ones(num, bool))
     plate_gain = gains(p.plate_light.gain, p.plate_light.tint, happens(p.plate_light.p))

@@ -108,17 +108,24 @@ class Canvas:
         return self._renderer.get_text_width_height_descent(words, font, False)[0] / self.scale
 
     def depth_legend(
-        self, x: float, y: float, width: int, scale: DepthScale, *, color: str = MUTED
+        self,
+        x: float,
+        y: float,
+        width: int,
+        scale: DepthScale,
+        *,
+        color: str = MUTED,
+        named: bool = True,
     ) -> None:
-        """Draw a horizontal bar `width` wide from `y` down, its ticks beneath, its name left."""
-        self.text(x - 10, y + 5, scale.label, size=12, color=color, ha="right")
+        """Draw a bar `width` wide from `y` down, its ticks beneath, its name left if `named`."""
+        if named:
+            self.text(x - 12, y + 5, scale.label, size=13, color=color, ha="right")
         self.image(x, y, width, 10, np.tile(depth_ramp(width), (10, 1, 1)))
         for at, words in scale.ticks():
             self._tick(x + at * (width - 1), y + 12, words, color)
 
     def error_legend(self, x: float, y: float, width: int, *, color: str = MUTED) -> None:
         """Draw the bar that reads `error_rgb`."""
-        self.text(x - 10, y + 5, "depth error", size=12, color=color, ha="right")
         self.image(x, y, width, 10, np.tile(error_ramp(width), (10, 1, 1)))
         for at, words in ((0, "−50 %"), (0.5, "0"), (1, "+50 %")):
             self._tick(x + at * (width - 1), y + 12, words, color)

@@ -33,13 +33,16 @@ SCORES = {
 """Columns: title, direction, and the largest value that the axis must not leave."""
 
 SETS = {
-    "seen_seen": {"color": PURPLE, "marker": "s", "markersize": 6, "fillstyle": "none"},
-    "unseen_unseen": {"color": ORANGE, "marker": "D", "markersize": 6, "fillstyle": "none"},
-    "in_scene": {"color": BLUE, "marker": "o", "markersize": 9, "fillstyle": "full"},
+    "in_scene": {"color": BLUE, "marker": "o", "markersize": 7.5, "fillstyle": "full"},
+    "unseen_unseen": {"color": ORANGE, "marker": "D", "markersize": 4.8, "fillstyle": "none"},
+    "seen_seen": {"color": PURPLE, "marker": "s", "markersize": 4.8, "fillstyle": "none"},
 }
-"""Apart by shape as well as by colour; the headline is the filled one, drawn last."""
+"""Apart by shape as well as by colour; the headline is the filled one."""
 
-ROW, HEAD, FOOT = 30, 112, 40
+STEPS = (-0.27, 0.02, 0.27)
+"""Where each of SETS stands in its row, so that near values do not hide one another."""
+
+ROW, HEAD, FOOT = 36, 112, 40
 NAMES, PLOT, PLOT_GAP, VALUE = 190, 250, 40, 52
 
 
@@ -47,7 +50,7 @@ def comparison(path: Path, metrics: Metrics, *, title: str = "Experiments and ba
     """Draw a dot a test set for every experiment and baseline: mask IoU, δ1, AbsRel.
 
     The rows are ranked by IoU on in-scene frames, the baselines apart beneath; the number is
-    the in-scene figure. A value beyond the axis stands at its edge with its number.
+    the in-scene figure. A value beyond the axis is an arrow at its edge.
 
     Args:
         metrics: as in `reports/metrics.json`; what a row does not have is left away.
@@ -90,20 +93,22 @@ def _plot(
     for number, (place, row) in enumerate(zip(places, values, strict=True)):
         if number % 2 == 0:
             axes.axhspan(place - 0.5, place + 0.5, color=GROUND, linewidth=0, zorder=0)
-        shown = [min(v, right) for v in row if v is not None]
+        shown = [(value, at) for value, at in zip(row, STEPS, strict=True) if value is not None]
         if not shown:
-            axes.text(0.02 * right, place, "no such output", va="center", fontsize=9, color=MUTED)
+            words = "no mask" if score == "mask_iou" else "no depth"
+            axes.text(0.02 * right, place, words, va="center", fontsize=9, color=MUTED)
             continue
-        axes.plot([min(shown), max(shown)], [place, place], color=MUTED, linewidth=1.2, zorder=1)
-        for (_, look), value in zip(SETS.items(), row, strict=True):
+        axes.plot([min(value, right) for value, _ in shown], [place + at for _, at in shown],
+                  color=MUTED, linewidth=1, zorder=1)  # fmt: skip
+        for look, value, at in zip(SETS.values(), row, STEPS, strict=True):
             if value is not None:
-                dim = 1.0 if number < num_experiments else 0.6
-                axes.plot(min(value, right), place, **look, linestyle="none", alpha=dim,
-                          markeredgewidth=1.6, clip_on=False, zorder=3)  # fmt: skip
+                look = {**look, "marker": ">"} if value > right else look
+                axes.plot(min(value, right), place + at, **look, linestyle="none",
+                          alpha=1.0 if number < num_experiments else 0.6, markeredgewidth=1.5,
+                          clip_on=False, zorder=3)  # fmt: skip
         headline = row[list(SETS).index("in_scene")]
         if headline is not None:
-            beyond = "›" if headline > right else ""
-            axes.annotate(f"{headline:.3f}{beyond}", (right, place), xytext=(9, 0),
+            axes.annotate(f"{headline:.3f}", (right, place), xytext=(9, 0),
                           textcoords="offset points", va="center", fontsize=10, color=INK,
                           weight="bold" if _wins(values[:num_experiments], number, score)
                           else "normal", annotation_clip=False)  # fmt: skip
@@ -139,7 +144,7 @@ def _title(figure: Figure, title: str, width: int, height: int) -> None:
     figure.text(24 / width, 1 - 38 / height, title, fontsize=16, weight="bold", color=INK)
     handles = [
         Line2D([], [], **look, linestyle="none", markeredgewidth=1.6, label=SET_LABELS[name])
-        for name, look in reversed(SETS.items())
+        for name, look in SETS.items()
     ]
     figure.legend(
         handles=handles,

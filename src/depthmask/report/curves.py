@@ -19,7 +19,7 @@ CURVES = {
 }
 """Columns of the table that the seed's report plots: title and what to read from it."""
 
-WIDTH, HEIGHT = 760, 460
+WIDTH, HEIGHT = 660, 430
 LEFT, RIGHT, TOP, BOTTOM = 64, 150, 92, 54
 
 

@@ -86,14 +86,14 @@ class DepthScale:
         for metres in sorted(candidates, key=lambda m: (f"{m:.0e}"[0] not in "15", m)):
             at = float(self.unit_interval(np.array(metres)))
             if all(abs(at - other) >= min_gap for other, _ in ticks):
-                ticks.append((at, f"{metres:g}"))
+                ticks.append((at, f"{metres:g} m"))
         if not ticks:
-            ticks = [(0.0, f"{self.near:.2g}"), (1.0, f"{self.far:.2g}")]
+            ticks = [(0.0, f"{self.near:.2g} m"), (1.0, f"{self.far:.2g} m")]
         return sorted(ticks)
 
     @property
     def label(self) -> str:
-        return "depth, m" if self.unit == "metre" else "depth, relative"
+        return "depth" if self.unit == "metre" else "relative depth"
 
 
 def error_rgb(pred_depth: np.ndarray, true_depth: np.ndarray) -> np.ndarray:

@@ -80,8 +80,8 @@ def panels(
         by_name = dict(columns)
         _mask_legend(canvas, by_name["predicted mask"])
         if with_depth:
-            canvas.depth_legend(by_name["true depth"], 66, 2 * TILE + GAP, scale)
-            canvas.error_legend(by_name["depth error"], 66, TILE)
+            canvas.depth_legend(by_name["true depth"], 66, 2 * TILE + GAP, scale, named=False)
+            canvas.error_legend(by_name["depth error"] + 20, 66, TILE - 40)
         for name, x in columns:
             weight = "bold" if name.startswith("predicted") else "normal"
             canvas.text(x + TILE / 2, HEADER + 14, name, size=14, ha="center", weight=weight)

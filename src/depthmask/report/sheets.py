@@ -20,12 +20,15 @@ from depthmask.scene import Scene
 
 COLUMNS = 12
 TILE = 112
+PERSON_HEIGHT = 168
 GAP = 4
 MARGIN = 32
 GUTTER = 76
 WIDTH = 2 * MARGIN + GUTTER + COLUMNS * (TILE + GAP) - GAP
 HEADER = 100
-SECTION = 54
+SECTION = 58
+PLAIN_SECTION = 40
+BLOCK_GAP = 34
 LEGEND_WIDTH = 260
 
 
@@ -73,35 +76,34 @@ def contact_sheet(
     cutouts = people.images[person_choice]
     rows, columns = shared_crop(cutouts)
     cutouts = cutouts[:, rows, columns]
-    person_height = min(2 * TILE, round(TILE * cutouts.shape[1] / cutouts.shape[2]))
-
+    person_block = 8 + PERSON_HEIGHT + BLOCK_GAP
     room_rows, person_rows = _num_rows(room_choice), _num_rows(person_choice)
     frame_rows = _num_rows(frame_choice)
-    height = HEADER + 2 * SECTION + MARGIN - 14
-    height += room_rows * _block(2) + person_rows * (person_height + 8 + GAP)
-    height += (SECTION + frame_rows * _block(3)) if frame_rows else 0
+    height = HEADER + 2 * SECTION
+    height += room_rows * (8 + _block(2)) + person_rows * person_block
+    height += (PLAIN_SECTION + frame_rows * _block(3)) if frame_rows else 0
     with Canvas(WIDTH, height) as canvas:
         y = _header(canvas, title, subtitle, scale)
         y = _section(canvas, y, "Rooms", "nobody in them, and how far everything is")
         for number, index in enumerate(room_choice):
-            x, top = _cell(number, y, _block(2))
+            x, top = _cell(number, y, 8 + _block(2))
             first = _opens_split(room_choice, number, rooms.splits)
             _split_bar(canvas, x, top, rooms.splits[index], first, TILE)
             _column(canvas, x, top + 8, rooms.images[index], scale.rgb(rooms_depth[index]))
-        _row_labels(canvas, y, room_rows, ("image", "depth"))
-        y += room_rows * _block(2)
+        _row_labels(canvas, y, room_rows, ("image", "depth"), top=8)
+        y += room_rows * (8 + _block(2))
 
         y = _section(canvas, y, "People", "cut out, at one scale")
         for number, index in enumerate(person_choice):
-            x, top = _cell(number, y, person_height + 8 + GAP)
+            x, top = _cell(number, y, person_block)
             first = _opens_split(person_choice, number, people.splits)
             _split_bar(canvas, x, top, people.splits[index], first, TILE)
-            _person(canvas, x, top + 8, person_height, cutouts[number])
-        y += person_rows * (person_height + 8 + GAP)
+            _person(canvas, x, top + 8, cutouts[number])
+        y += person_rows * person_block
 
         if frame_rows:
             words = "people rendered inside test rooms, with true shadows: training sees none"
-            y = _section(canvas, y, "In-scene test frames", words)
+            y = _section(canvas, y, "In-scene test frames", words, PLAIN_SECTION)
             _scenes(canvas, y, frames, frame_choice, scale, ("bg_fg", "mask", "depth"))
         canvas.save(path)
 
@@ -122,7 +124,7 @@ def composed_sheet(
     """
     choice = spread(len(scenes.bg_fg), num_scenes)
     scale = DepthScale.spanning(scenes.depth[choice], unit=unit)
-    height = HEADER + _num_rows(choice) * _block(4) + MARGIN - 14
+    height = HEADER + _num_rows(choice) * _block(4)
     with Canvas(WIDTH, height) as canvas:
         y = _header(canvas, title, subtitle, scale)
         _scenes(canvas, y, scenes, choice, scale, ("bg", "bg_fg", "mask", "depth"))
@@ -154,28 +156,31 @@ def augmented_sheet(
     choice = spread(len(cutouts), num_columns)
     rows, columns = shared_crop(cutouts[choice])
     cutouts, cutout_variants = cutouts[:, rows, columns], cutout_variants[:, :, rows, columns]
-    person_height = min(2 * TILE, round(TILE * cutouts.shape[1] / cutouts.shape[2]))
-    row_height, person_row = TILE + GAP, person_height + GAP
-    height = HEADER + 2 * SECTION + MARGIN + len(labels) * (row_height + person_row)
+    row_height, person_row = TILE + GAP, PERSON_HEIGHT + GAP
+    height = HEADER + 2 * (PLAIN_SECTION + BLOCK_GAP) + len(labels) * (row_height + person_row)
     with Canvas(WIDTH, height) as canvas:
         y = _header(canvas, title, subtitle, None)
-        y = _section(canvas, y, "Rooms", "of the training split, in other colour and light")
+        y = _section(
+            canvas, y, "Rooms", "of the training split, in other colour and light", PLAIN_SECTION
+        )
         for number, index in enumerate(spread(len(plates), num_columns)):
             x, _ = _cell(number, y, 0)
             pictures = (plates[index], *plate_variants[:, index])
             _column(canvas, x, y, *pictures)
-        _row_labels(canvas, y, 1, labels, top=0)
-        y += len(labels) * row_height
-        y = _section(canvas, y, "People", "of the training split, each varied on its own")
+        _row_labels(canvas, y, 1, labels)
+        y += _block(len(labels))
+        y = _section(
+            canvas, y, "People", "of the training split, each varied on its own", PLAIN_SECTION
+        )
         for number, index in enumerate(choice):
             x, _ = _cell(number, y, 0)
             alpha = cutouts[index, ..., 3:]
             colors = (cutouts[index, ..., :3], *cutout_variants[:, index])
             for row, rgb in enumerate(colors):
                 rgba = np.concatenate([rgb, alpha], axis=-1)
-                _person(canvas, x, y + row * person_row, person_height, rgba)
+                _person(canvas, x, y + row * person_row, rgba)
         for row, words in enumerate(labels):
-            _row_label(canvas, y + row * person_row + person_height / 2, words)
+            _row_label(canvas, y + row * person_row + PERSON_HEIGHT / 2, words)
         canvas.save(path)
 
 
@@ -187,10 +192,10 @@ def _header(canvas: Canvas, title: str, subtitle: str, scale: DepthScale | None)
     return HEADER
 
 
-def _section(canvas: Canvas, y: int, name: str, words: str) -> int:
+def _section(canvas: Canvas, y: int, name: str, words: str, height: int = SECTION) -> int:
     end = canvas.text(MARGIN, y + 16, name, size=17, weight="bold")
     canvas.text(end + 12, y + 16, words, size=13, color=MUTED)
-    return y + SECTION
+    return y + height
 
 
 def _scenes(
@@ -212,7 +217,7 @@ def _scenes(
                 pixels = scale.rgb(pixels)
             pictures.append(pixels)
         _column(canvas, x, top, *pictures)
-    _row_labels(canvas, y, _num_rows(choice), fields, top=0)
+    _row_labels(canvas, y, _num_rows(choice), fields)
 
 
 def _column(canvas: Canvas, x: int, y: int, *pictures: np.ndarray) -> None:
@@ -220,12 +225,15 @@ def _column(canvas: Canvas, x: int, y: int, *pictures: np.ndarray) -> None:
         canvas.image(x, y + row * (TILE + GAP), TILE, TILE, pixels)
 
 
-def _person(canvas: Canvas, x: int, y: int, height: int, rgba: np.ndarray) -> None:
-    """Fit a cutout into a tile, whatever its aspect, on one checkerboard."""
-    width = min(TILE, round(height * rgba.shape[1] / rgba.shape[0]))
-    square = max(2, round(8 * rgba.shape[0] / height))
-    offset = (TILE - width) // 2
-    canvas.image(x + offset, y, width, height, on_checkerboard(rgba, square))
+def _person(canvas: Canvas, x: int, y: int, rgba: np.ndarray) -> None:
+    """Stand a cutout at the foot of a tile, whatever its aspect, on a checkerboard all over."""
+    height, width = rgba.shape[:2]
+    full_height = max(height, round(width * PERSON_HEIGHT / TILE))
+    full_width = max(width, round(full_height * TILE / PERSON_HEIGHT))
+    left = (full_width - width) // 2
+    sides = ((full_height - height, 0), (left, full_width - width - left), (0, 0))
+    square = max(2, round(8 * full_height / PERSON_HEIGHT))
+    canvas.image(x, y, TILE, PERSON_HEIGHT, on_checkerboard(np.pad(rgba, sides), square))
 
 
 def _split_bar(canvas: Canvas, x: int, y: int, split: str, first: bool, width: int) -> None:
@@ -240,11 +248,11 @@ def _opens_split(choice: list[int], number: int, splits: Sequence[str]) -> bool:
 
 
 def _row_labels(
-    canvas: Canvas, y: int, num_blocks: int, labels: Sequence[str], top: int = 8
+    canvas: Canvas, y: int, num_blocks: int, labels: Sequence[str], top: int = 0
 ) -> None:
     for block in range(num_blocks):
         for row, words in enumerate(labels):
-            middle = y + block * _block(len(labels)) + top + row * (TILE + GAP) + TILE / 2
+            middle = y + block * (top + _block(len(labels))) + top + row * (TILE + GAP) + TILE / 2
             _row_label(canvas, middle, words)
 
 
@@ -258,8 +266,8 @@ def _cell(number: int, y: int, block_height: int) -> tuple[int, int]:
 
 
 def _block(num_tiles: int) -> int:
-    """Height of a row of columns of tiles, with the room above the next for a split's name."""
-    return num_tiles * (TILE + GAP) + 22
+    """Height of a row of columns of tiles and the room beneath, where the next split is named."""
+    return num_tiles * (TILE + GAP) - GAP + BLOCK_GAP
 
 
 def _num_rows(choice: Sequence[int]) -> int:

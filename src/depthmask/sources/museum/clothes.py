@@ -5,29 +5,43 @@ import numpy as np
 from depthmask.sources.museum.materials import Material, hsv, mix, noise, plain, textured
 
 SKINS = (
-    (0.96, 0.80, 0.70), (0.93, 0.74, 0.62), (0.87, 0.66, 0.52), (0.78, 0.57, 0.42),
-    (0.66, 0.46, 0.33), (0.52, 0.35, 0.25), (0.40, 0.27, 0.20), (0.30, 0.20, 0.16),
-)  # fmt: skip
+    (0.96, 0.80, 0.70),
+    (0.93, 0.74, 0.62),
+    (0.87, 0.66, 0.52),
+    (0.78, 0.57, 0.42),
+    (0.66, 0.46, 0.33),
+    (0.52, 0.35, 0.25),
+    (0.40, 0.27, 0.20),
+    (0.30, 0.20, 0.16),
+)
 
 HAIRS = (
-    (0.07, 0.06, 0.06), (0.14, 0.09, 0.07), (0.26, 0.16, 0.10), (0.42, 0.27, 0.15),
-    (0.72, 0.55, 0.32), (0.85, 0.72, 0.48), (0.55, 0.22, 0.10), (0.62, 0.61, 0.60),
+    (0.07, 0.06, 0.06),
+    (0.14, 0.09, 0.07),
+    (0.26, 0.16, 0.10),
+    (0.42, 0.27, 0.15),
+    (0.72, 0.55, 0.32),
+    (0.85, 0.72, 0.48),
+    (0.55, 0.22, 0.10),
+    (0.62, 0.61, 0.60),
     (0.88, 0.87, 0.85),
-)  # fmt: skip
+)
 
 
 def cloth_color(rng: np.random.Generator) -> np.ndarray:
     """Mostly neutrals, navy and earth; a third bright; some the white or grey of a wall."""
     kind = rng.random()
-    if kind < 0.18:
+    if kind < 0.2:
         return np.ones(3) * rng.uniform(0.06, 0.22) * rng.uniform(0.9, 1.1, 3)
     if kind < 0.38:
         return np.ones(3) * rng.uniform(0.55, 0.93) * rng.uniform(0.93, 1.02, 3)
     if kind < 0.52:
-        return hsv(0.6 + 0.03 * rng.standard_normal(), rng.uniform(0.4, 0.7), rng.uniform(0.2, 0.55))
-    if kind < 0.68:
+        return hsv(
+            0.6 + 0.03 * rng.standard_normal(), rng.uniform(0.4, 0.7), rng.uniform(0.2, 0.55)
+        )
+    if kind < 0.74:
         return hsv(rng.uniform(0.05, 0.14), rng.uniform(0.2, 0.55), rng.uniform(0.3, 0.8))
-    return hsv(rng.random(), rng.uniform(0.4, 0.9), rng.uniform(0.35, 0.9))
+    return hsv(rng.random(), rng.uniform(0.3, 0.8), rng.uniform(0.3, 0.85))
 
 
 def fabric(rng: np.random.Generator, color: np.ndarray, *, plainly: float = 0.45) -> Material:
@@ -71,7 +85,9 @@ def face(rng: np.random.Generator, skin: np.ndarray, hair: np.ndarray, *, child:
     size = 96
     y, x = np.mgrid[0:size, 0:size] / size
     v, u = 1 - y, (x - 0.25) * 2.4  # u about in head heights
-    image = np.broadcast_to(skin, (size, size, 3)) * (1 + 0.02 * noise(rng, (size, size), 4)[..., None])
+    image = np.broadcast_to(skin, (size, size, 3)) * (
+        1 + 0.02 * noise(rng, (size, size), 4)[..., None]
+    )
     for side in (-1, 1):
         cheek = np.clip(1 - np.hypot((u - 0.24 * side) / 0.16, (v - 0.38) / 0.12), 0, 1)
         image = mix(image, skin * [1.05, 0.72, 0.68], 0.45 * cheek)
@@ -95,6 +111,12 @@ def face(rng: np.random.Generator, skin: np.ndarray, hair: np.ndarray, *, child:
 
 def leather(rng: np.random.Generator) -> Material:
     """For shoes, bags and belts."""
-    colors = ((0.08, 0.07, 0.07), (0.2, 0.12, 0.08), (0.4, 0.25, 0.13), (0.85, 0.84, 0.82),
-              (0.5, 0.1, 0.1), (0.15, 0.2, 0.35))  # fmt: skip
+    colors = (
+        (0.08, 0.07, 0.07),
+        (0.2, 0.12, 0.08),
+        (0.4, 0.25, 0.13),
+        (0.85, 0.84, 0.82),
+        (0.5, 0.1, 0.1),
+        (0.15, 0.2, 0.35),
+    )
     return plain(np.array(colors[rng.integers(len(colors))]) * rng.uniform(0.85, 1.1), 0.3)

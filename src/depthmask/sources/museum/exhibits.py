@@ -5,131 +5,59 @@ Each function returns parts that stand on z = 0 around the origin, facing -y (in
 
 import numpy as np
 
-from depthmask.sources.museum.heads import bust_head
-from depthmask.sources.museum.materials import (
-    Material, hsv, marble, noise, plain, textured, wood,
-)  # fmt: skip
-from depthmask.sources.museum.shapes import (
-    Part, box, ellipsoid, lathe, loft, moved, rotation, tube, turned,
-)  # fmt: skip
-
-
-def stone(rng: np.random.Generator) -> Material:
-    """White marble, grey or sandy stone, bronze, dark basalt."""
-    kind = rng.integers(6)
-    if kind < 2:
-        return textured(marble(rng, (0.88, 0.86, 0.82), (0.7, 0.69, 0.68)), (1.0, 1.0))
-    if kind == 2:
-        return textured(marble(rng, (0.62, 0.6, 0.57), (0.45, 0.44, 0.43)), (0.8, 0.8))
-    if kind == 3:
-        return textured(marble(rng, (0.76, 0.64, 0.48), (0.6, 0.47, 0.33)), (0.8, 0.8))
-    if kind == 4:
-        return plain((0.36, 0.24, 0.14), 0.25)
-    return plain((0.17, 0.19, 0.19), 0.3)
+from depthmask.sources.museum.materials import Material, hsv, plain, textured, wood
+from depthmask.sources.museum.sculptures import abstract_sculpture, bust, ceramic, stone, vase
+from depthmask.sources.museum.shapes import Part, box, lathe, moved, rotation, tube
 
 
 def furniture_wood(rng: np.random.Generator) -> Material:
     """Oak, walnut, ebony, white or black lacquer."""
-    colors = ((0.6, 0.42, 0.25), (0.38, 0.23, 0.13), (0.16, 0.11, 0.09), (0.75, 0.6, 0.42),
-              (0.85, 0.84, 0.81), (0.1, 0.1, 0.1))  # fmt: skip
+    colors = (
+        (0.6, 0.42, 0.25),
+        (0.38, 0.23, 0.13),
+        (0.16, 0.11, 0.09),
+        (0.75, 0.6, 0.42),
+        (0.85, 0.84, 0.81),
+        (0.1, 0.1, 0.1),
+    )
     return textured(wood(rng, colors[rng.integers(len(colors))]), (0.5, 1.0), 0.25)
-
-
-def _ceramic(rng: np.random.Generator) -> Material:
-    """Glazes: plain, banded or figured."""
-    base = hsv(rng.choice([0.05, 0.08, 0.56, 0.6, 0.45, 0.12]), rng.uniform(0.15, 0.8), rng.uniform(0.3, 0.9))
-    kind = rng.integers(3)
-    if kind == 0:
-        return plain(base, 0.12)
-    size = 48
-    y, x = np.mgrid[0:size, 0:size] / size
-    other = rng.choice([0.08, 0.9]) * np.ones(3)
-    if kind == 1:
-        share = (np.sin(2 * np.pi * 3 * y) > 0.5) * 1.0
-    else:
-        share = np.clip(noise(rng, (size, size), 4) * 6, 0, 1) * (np.abs(y - 0.5) < 0.35)
-    texture = base * (1 - share[..., None]) + other * share[..., None]
-    return textured(texture, (0.5, 0.4), 0.12)
-
-
-def vase(rng: np.random.Generator, height: float) -> list[Part]:
-    """A vessel on its foot, sometimes with handles."""
-    r = height * rng.uniform(0.22, 0.36)
-    neck, lip = r * rng.uniform(0.25, 0.6), r * rng.uniform(0.4, 0.85)
-    belly = rng.uniform(0.4, 0.7)
-    profile = [(0.01, 0), (0.5 * r, 0.0), (0.42 * r, 0.05), (0.8 * r, 0.6 * belly), (r, belly),
-               (0.75 * r, 0.5 * belly + 0.42), (neck, 0.88), (lip, 1.0), (0.8 * lip, 0.995)]  # fmt: skip
-    glaze = _ceramic(rng)
-    parts = [lathe(turned([(a, b * height) for a, b in profile], 4), glaze)]
-    if rng.random() < 0.35:
-        for side in (-1, 1):
-            points = np.array([[neck, 0, 0.93], [1.3 * r, 0, 0.9], [1.35 * r, 0, 0.75], [0.9 * r, 0, 0.62]])
-            points *= [side, 1, height]
-            parts.append(tube(points, [0.025 * height] * 4, glaze, segments=6))
-    return parts
-
-
-def bust(rng: np.random.Generator, height: float) -> list[Part]:
-    """A head and shoulders on a socle."""
-    material = stone(rng)
-    head = 0.44 * height
-    parts = [
-        lathe([(0.01, 0), (0.19 * height, 0), (0.17 * height, 0.03 * height), (0.1 * height, 0.08 * height),
-               (0.12 * height, 0.16 * height)], material),
-    ]  # fmt: skip
-    z = np.array([0.14, 0.2, 0.3, 0.4, 0.46, 0.52, 0.6]) * height
-    widths = np.array([0.16, 0.3, 0.37, 0.36, 0.25, 0.11, 0.1]) * height
-    depths = np.array([0.12, 0.18, 0.2, 0.17, 0.13, 0.1, 0.1]) * height
-    centers = np.stack([0 * z, 0.02 * height + 0 * z, z], 1)
-    parts.append(loft(centers, (1, 0, 0), (0, 1, 0), widths, depths, material, squareness=0.2))
-    turn = rotation("z", float(rng.normal(180, 15)))
-    for part in bust_head(material, rng):
-        scaled = Part(part.vertices * head, part.faces, part.uv, material, part.normals)
-        parts.append(scaled.moved((0, -0.02 * height, 0.55 * height), turn))
-    return [part.moved() for part in parts]
-
-
-def abstract_sculpture(rng: np.random.Generator, height: float) -> list[Part]:
-    """Spheres, rings, twisted bars or a flame of stone or metal."""
-    material = stone(rng) if rng.random() < 0.6 else plain(
-        hsv(rng.random(), rng.uniform(0.0, 0.9), rng.uniform(0.4, 0.9)), 0.2)  # fmt: skip
-    kind = rng.integers(5)
-    if kind == 0:
-        r = 0.3 * height
-        return [ellipsoid((0, 0, r), (r, r, r), material),
-                ellipsoid((0.1 * r, 0, 2.4 * r), (0.6 * r, 0.6 * r, 0.75 * r), material)]  # fmt: skip
-    if kind == 1:
-        t = np.linspace(0, 2 * np.pi, 20)
-        ring = np.stack([0.36 * np.cos(t), 0.12 * np.sin(2 * t), 0.55 + 0.4 * np.sin(t)], 1) * height
-        return [tube(ring, [0.09 * height] * 20, material),
-                box((0, 0, 0.06 * height), (0.3 * height, 0.3 * height, 0.12 * height), material)]  # fmt: skip
-    if kind == 2:
-        side = 0.3 * height
-        return [box((0, 0, side * (k + 0.5)), np.array([side * 1.2, side * 1.2, side]) * (1 - 0.12 * k),
-                    material, rotation("z", 27.0 * k)) for k in range(3)]  # fmt: skip
-    z = np.linspace(0, 1, 12)
-    if kind == 3:
-        centers = np.stack([0.12 * np.sin(5 * z), 0.08 * np.cos(4 * z), z], 1) * height
-        radii = (0.12 + 0.14 * np.sin(np.pi * z) ** 1.5) * height * np.where(z > 0.98, 0.1, 1)
-        return [loft(centers, (1, 0, 0), (0, 1, 0), radii, 0.6 * radii, material)]
-    arm = [(-0.25, 0, 0.0), (-0.05, 0, 0.6), (0.22, 0, 0.75), (0.05, 0, 0.98)]
-    return [tube(np.array(arm) * height, np.array([0.1, 0.07, 0.08, 0.05]) * height, material)]
 
 
 def plinth(rng: np.random.Generator, width: float, height: float) -> list[Part]:
     """A pedestal: a plain block, a moulded one or a drum."""
-    material = stone(rng) if rng.random() < 0.35 else plain(
-        rng.choice([0.9, 0.85, 0.6, 0.3, 0.12]) * np.array([1, rng.uniform(0.94, 1), rng.uniform(0.88, 1)]))  # fmt: skip
+    material = (
+        stone(rng)
+        if rng.random() < 0.35
+        else plain(
+            rng.choice([0.9, 0.85, 0.6, 0.3, 0.12])
+            * np.array([1, rng.uniform(0.94, 1), rng.uniform(0.88, 1)])
+        )
+    )
     kind = rng.integers(3)
     if kind == 0:
         return [box((0, 0, height / 2), (width, width, height), material)]
     if kind == 1:
-        return [box((0, 0, 0.05), (1.15 * width, 1.15 * width, 0.1), material),
-                box((0, 0, height / 2), (0.92 * width, 0.92 * width, height - 0.02), material),
-                box((0, 0, height - 0.03), (1.08 * width, 1.08 * width, 0.06), material)]  # fmt: skip
+        return [
+            box((0, 0, 0.05), (1.15 * width, 1.15 * width, 0.1), material),
+            box((0, 0, height / 2), (0.92 * width, 0.92 * width, height - 0.02), material),
+            box((0, 0, height - 0.03), (1.08 * width, 1.08 * width, 0.06), material),
+        ]
     r = width / 2
-    return [lathe([(0.01, 0), (1.12 * r, 0), (1.12 * r, 0.06), (r, 0.1), (r, height - 0.06),
-                   (1.1 * r, height - 0.04), (1.1 * r, height), (0.01, height)], material)]  # fmt: skip
+    return [
+        lathe(
+            [
+                (0.01, 0),
+                (1.12 * r, 0),
+                (1.12 * r, 0.06),
+                (r, 0.1),
+                (r, height - 0.06),
+                (1.1 * r, height - 0.04),
+                (1.1 * r, height),
+                (0.01, height),
+            ],
+            material,
+        )
+    ]
 
 
 def pedestal(rng: np.random.Generator) -> tuple[list[Part], float]:
@@ -160,13 +88,20 @@ def glass_case(rng: np.random.Generator) -> tuple[list[Part], tuple[float, float
     cabinet = furniture_wood(rng)
     metal = plain((0.2, 0.2, 0.21) if rng.random() < 0.5 else (0.75, 0.62, 0.35), 0.25)
     cloth = plain(hsv(rng.random(), rng.uniform(0, 0.5), rng.uniform(0.2, 0.9)))
-    parts = [box((0, 0, base / 2), (width, deep, base), cabinet),
-             box((0, 0, base + 0.01), (width - 0.04, deep - 0.04, 0.02), cloth),
-             box((0, 0, top), (width, deep, 0.03), metal)]  # fmt: skip
+    parts = [
+        box((0, 0, base / 2), (width, deep, base), cabinet),
+        box((0, 0, base + 0.01), (width - 0.04, deep - 0.04, 0.02), cloth),
+        box((0, 0, top), (width, deep, 0.03), metal),
+    ]
     for x in (-0.5, 0.5):
         for y in (-0.5, 0.5):
-            parts.append(box((x * (width - 0.02), y * (deep - 0.02), (base + top) / 2),
-                             (0.022, 0.022, top - base), metal))  # fmt: skip
+            parts.append(
+                box(
+                    (x * (width - 0.02), y * (deep - 0.02), (base + top) / 2),
+                    (0.022, 0.022, top - base),
+                    metal,
+                )
+            )
     levels = [base + 0.02] if top - base < 0.9 else [base + 0.02, (base + top) / 2]
     if len(levels) > 1:
         parts.append(box((0, 0, levels[1] - 0.01), (width - 0.03, deep - 0.03, 0.02), metal))
@@ -187,7 +122,14 @@ def bench(rng: np.random.Generator) -> tuple[list[Part], tuple[float, float]]:
     timber = furniture_wood(rng)
     parts = []
     if rng.random() < 0.6:
-        pad = plain(hsv(rng.choice([0.0, 0.02, 0.35, 0.6, 0.08]), rng.uniform(0.1, 0.7), rng.uniform(0.12, 0.6)), 0.35)
+        pad = plain(
+            hsv(
+                rng.choice([0.0, 0.02, 0.35, 0.6, 0.08]),
+                rng.uniform(0.1, 0.7),
+                rng.uniform(0.12, 0.6),
+            ),
+            0.35,
+        )
         seats = int(rng.integers(1, 4))
         for k in range(seats):
             x = (k + 0.5) / seats * length - length / 2
@@ -199,10 +141,18 @@ def bench(rng: np.random.Generator) -> tuple[list[Part], tuple[float, float]]:
             parts.append(box((0, y, height - 0.02), (length, deep / 4 - 0.015, 0.045), timber))
     for x in (-0.42, 0.42):
         if rng.random() < 0.5:
-            parts.append(box((x * length, 0, height / 2 - 0.05), (0.07, deep - 0.06, height - 0.1), timber))
+            parts.append(
+                box((x * length, 0, height / 2 - 0.05), (0.07, deep - 0.06, height - 0.1), timber)
+            )
         else:
             for y in (-0.4, 0.4):
-                parts.append(box((x * length, y * deep, height / 2 - 0.05), (0.05, 0.05, height - 0.1), timber))
+                parts.append(
+                    box(
+                        (x * length, y * deep, height / 2 - 0.05),
+                        (0.05, 0.05, height - 0.1),
+                        timber,
+                    )
+                )
     return parts, (length, deep)
 
 
@@ -214,18 +164,43 @@ def column(rng: np.random.Generator, height: float, material: Material) -> tuple
         for z in (0.15, height - 0.1):
             parts.append(box((0, 0, z), (2.1 * r, 2.1 * r, 0.2 + 0.1 * (z < 1)), material))
         return parts, 1.2 * r
-    shaft = lathe([(1.3 * r, 0.12), (1.32 * r, 0.2), (1.08 * r, 0.26), (r, 0.34), (0.98 * r, height / 2),
-                   (0.86 * r, height - 0.4), (0.95 * r, height - 0.36), (0.92 * r, height - 0.3),
-                   (1.2 * r, height - 0.16)], material, segments=22)  # fmt: skip
-    return [shaft, box((0, 0, 0.06), (2.8 * r, 2.8 * r, 0.12), material),
-            box((0, 0, height - 0.08), (2.7 * r, 2.7 * r, 0.16), material)], 1.5 * r  # fmt: skip
+    shaft = lathe(
+        [
+            (1.3 * r, 0.12),
+            (1.32 * r, 0.2),
+            (1.08 * r, 0.26),
+            (r, 0.34),
+            (0.98 * r, height / 2),
+            (0.86 * r, height - 0.4),
+            (0.95 * r, height - 0.36),
+            (0.92 * r, height - 0.3),
+            (1.2 * r, height - 0.16),
+        ],
+        material,
+        segments=22,
+    )
+    return [
+        shaft,
+        box((0, 0, 0.06), (2.8 * r, 2.8 * r, 0.12), material),
+        box((0, 0, height - 0.08), (2.7 * r, 2.7 * r, 0.16), material),
+    ], 1.5 * r
 
 
 def plant(rng: np.random.Generator) -> tuple[list[Part], float]:
     """A palm or a rubber plant in a pot; the footprint's radius."""
     r = rng.uniform(0.18, 0.28)
-    pot = lathe([(0.01, 0), (0.75 * r, 0), (r, 1.7 * r), (1.06 * r, 1.8 * r), (0.9 * r, 1.8 * r), (0.85 * r, 1.6 * r),
-                 (0.01, 1.55 * r)], _ceramic(rng))  # fmt: skip
+    pot = lathe(
+        [
+            (0.01, 0),
+            (0.75 * r, 0),
+            (r, 1.7 * r),
+            (1.06 * r, 1.8 * r),
+            (0.9 * r, 1.8 * r),
+            (0.85 * r, 1.6 * r),
+            (0.01, 1.55 * r),
+        ],
+        ceramic(rng),
+    )
     green = hsv(rng.uniform(0.24, 0.38), rng.uniform(0.45, 0.8), rng.uniform(0.25, 0.5))
     leaf = plain(green)
     parts = [pot]
@@ -251,8 +226,21 @@ def stanchions(rng: np.random.Generator, length: float) -> list[Part]:
     xs = np.linspace(-length / 2, length / 2, number)
     parts = []
     for x in xs:
-        post = lathe([(0.15, 0), (0.15, 0.02), (0.03, 0.05), (0.022, 0.1), (0.022, 0.88), (0.04, 0.9),
-                      (0.045, 0.94), (0.03, 0.97), (0.002, 0.975)], metal, segments=10)  # fmt: skip
+        post = lathe(
+            [
+                (0.15, 0),
+                (0.15, 0.02),
+                (0.03, 0.05),
+                (0.022, 0.1),
+                (0.022, 0.88),
+                (0.04, 0.9),
+                (0.045, 0.94),
+                (0.03, 0.97),
+                (0.002, 0.975),
+            ],
+            metal,
+            segments=10,
+        )
         parts.append(post.moved((x, 0, 0)))
     for a, b in zip(xs, xs[1:], strict=False):
         t = np.linspace(0, 1, 9)

@@ -7,8 +7,20 @@ from depthmask.sources.museum.materials import Material, noise, plain, textured
 from depthmask.sources.museum.shapes import Part, ellipsoid, lathe, loft, rotation, tube
 from depthmask.sources.museum.skeletons import Build, Skeleton
 
-HAIRSTYLES = ("short", "short", "short", "crop", "long", "long", "bob", "bun", "ponytail", "afro",
-              "bald", "fringe")  # fmt: skip
+HAIRSTYLES = (
+    "short",
+    "short",
+    "short",
+    "crop",
+    "long",
+    "long",
+    "bob",
+    "bun",
+    "ponytail",
+    "afro",
+    "bald",
+    "fringe",
+)
 HATS = ("none",) * 11 + ("cap", "beanie", "brimmed", "beret", "scarf")
 
 _LEVELS = np.array([0.0, 0.05, 0.18, 0.36, 0.55, 0.7, 0.84, 0.93, 0.985, 1.0])
@@ -22,8 +34,16 @@ def _skull(material: Material, *, scale: float = 1.0, unit_uv: bool = True) -> P
     level = np.linspace(0, 1, 15)
     centers = np.stack([0 * level, np.interp(level, _LEVELS, _FORWARD), level], 1)
     widths, depths = np.interp(level, _LEVELS, _WIDTHS), np.interp(level, _LEVELS, _DEPTHS)
-    return loft(centers, (1, 0, 0), (0, 1, 0), scale * widths, scale * depths, material,
-                segments=18, unit_uv=unit_uv)  # fmt: skip
+    return loft(
+        centers,
+        (1, 0, 0),
+        (0, 1, 0),
+        scale * widths,
+        scale * depths,
+        material,
+        segments=18,
+        unit_uv=unit_uv,
+    )
 
 
 def bust_head(material: Material, rng: np.random.Generator) -> list[Part]:
@@ -36,8 +56,10 @@ def bust_head(material: Material, rng: np.random.Generator) -> list[Part]:
 
 def _features(material: Material) -> list[Part]:
     nose = ellipsoid((0, 0.43, 0.42), (0.045, 0.075, 0.1), material, rings=6, segments=8)
-    ears = [ellipsoid((s * 0.33, 0, 0.46), (0.03, 0.06, 0.1), material, rings=6, segments=8)
-            for s in (-1, 1)]  # fmt: skip
+    ears = [
+        ellipsoid((s * 0.33, 0, 0.46), (0.03, 0.06, 0.1), material, rings=6, segments=8)
+        for s in (-1, 1)
+    ]
     return [nose, *ears]
 
 
@@ -75,8 +97,12 @@ def _hat(kind: str, rng: np.random.Generator) -> list[Part]:
         dome = ellipsoid((0, -0.02, 0.78), (0.385, 0.46, 0.32), material)
         brim = loft(
             np.array([[0, y, 0.8 - 0.1 * (y - 0.3)] for y in (0.3, 0.45, 0.6, 0.72, 0.74)]),
-            (1, 0, 0), (0, 0, 1), [0.34, 0.35, 0.3, 0.18, 0.02], [0.02] * 5, material,
-        )  # fmt: skip
+            (1, 0, 0),
+            (0, 0, 1),
+            [0.34, 0.35, 0.3, 0.18, 0.02],
+            [0.02] * 5,
+            material,
+        )
         return [dome, brim]
     if kind == "beanie":
         parts = [ellipsoid((0, -0.03, 0.8), (0.4, 0.48, 0.36), material)]
@@ -87,10 +113,21 @@ def _hat(kind: str, rng: np.random.Generator) -> list[Part]:
         return [ellipsoid((0.08, -0.04, 0.98), (0.52, 0.54, 0.14), material, rotation("y", 10))]
     if kind == "brimmed":
         width = rng.uniform(0.62, 0.85)
-        profile = [(0.36, 0.74), (width, 0.72), (width, 0.75), (0.4, 0.79), (0.37, 1.0), (0.33, 1.1),
-                   (0.2, 1.12), (0.01, 1.1)]  # fmt: skip
+        profile = [
+            (0.36, 0.74),
+            (width, 0.72),
+            (width, 0.75),
+            (0.4, 0.79),
+            (0.37, 1.0),
+            (0.33, 1.1),
+            (0.2, 1.12),
+            (0.01, 1.1),
+        ]
         hat = lathe(profile, material)
-        return [hat.moved((0, -0.03, 0)), ellipsoid((0, -0.03, 0.8), (0.385, 0.44, 0.05), clothes.leather(rng))]
+        return [
+            hat.moved((0, -0.03, 0)),
+            ellipsoid((0, -0.03, 0.8), (0.385, 0.44, 0.05), clothes.leather(rng)),
+        ]
     # a head scarf: over hair and neck, the face free
     cover = ellipsoid((0, -0.09, 0.55), (0.42, 0.47, 0.56), material, rotation("x", 8))
     folds = lathe([(0.3, 0.12), (0.42, 0.0), (0.62, -0.22), (0.66, -0.34), (0.5, -0.36)], material)
@@ -120,13 +157,20 @@ def head_parts(
     scale = build.head
     turn = rotation("z", skeleton.head_turn_degrees) @ rotation("x", float(rng.normal(-3, 7)))
     parts = [
-        Part(p.vertices * scale, p.faces, p.uv if p.material.tile_m == (1.0, 1.0) else p.uv * scale,
-             p.material, p.normals).moved(skeleton.head, turn)
+        Part(
+            p.vertices * scale,
+            p.faces,
+            p.uv if p.material.tile_m == (1.0, 1.0) else p.uv * scale,
+            p.material,
+            p.normals,
+        ).moved(skeleton.head, turn)
         for p in unit
-    ]  # fmt: skip
+    ]
     top = max(part.vertices[:, 2].max() for part in parts)
     base = skeleton.neck + [0, -0.004 * build.stature, -0.015 * build.stature]
     inside = skeleton.head + turn @ np.array([0, -0.02, 0.3 * scale])
     thick = 0.034 * build.stature * build.girth**0.6
-    parts.append(tube([base, 0.5 * (base + inside), inside], [1.1 * thick, thick, thick], neck_skin))
+    parts.append(
+        tube([base, 0.5 * (base + inside), inside], [1.1 * thick, thick, thick], neck_skin)
+    )
     return parts, float(top)

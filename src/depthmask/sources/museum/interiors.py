@@ -8,13 +8,25 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from depthmask.sources.museum.lighting import TEMPERATURES
+from depthmask.sources.museum.loading import Lamp
 from depthmask.sources.museum.materials import (
-    Material, carpet, hsv, marble, masonry, noise, parquet, plain, plaster, textured, tiles,
-    wallpaper, wood,
-)  # fmt: skip
-from depthmask.sources.museum.optics import Lamp
+    Material,
+    carpet,
+    hsv,
+    marble,
+    masonry,
+    noise,
+    parquet,
+    plain,
+    plaster,
+    textured,
+    tiles,
+    wallpaper,
+    wood,
+)
 from depthmask.sources.museum.paintings import painting
 from depthmask.sources.museum.shapes import Part, box, moved, quad, rotation
+
 
 @dataclass
 class Wall:
@@ -33,9 +45,11 @@ class Wall:
     taken: list[tuple[float, float]] = field(default_factory=list)
 
     def free(self, low: float, high: float) -> bool:
-        return low > 0.15 and high < self.length - 0.15 and all(
-            high < a or low > b for a, b in self.taken
-        )  # fmt: skip
+        return (
+            low > 0.15
+            and high < self.length - 0.15
+            and all(high < a or low > b for a, b in self.taken)
+        )
 
     def place(self, parts: list[Part]) -> list[Part]:
         return moved(parts, self.offset, self.turn)
@@ -64,8 +78,12 @@ def wall_color(rng: np.random.Generator) -> np.ndarray:
         return rng.uniform(0.25, 0.65) * np.array([1, 1, 1]) * rng.uniform(0.94, 1.06, 3)
     if kind < 0.68:
         return hsv(rng.random(), rng.uniform(0.1, 0.3), rng.uniform(0.6, 0.85))
-    return hsv(rng.choice([0.99, 0.02, 0.08, 0.13, 0.3, 0.42, 0.5, 0.58, 0.63, 0.75]) +
-               0.02 * rng.standard_normal(), rng.uniform(0.35, 0.75), rng.uniform(0.25, 0.6))  # fmt: skip
+    return hsv(
+        rng.choice([0.99, 0.02, 0.08, 0.13, 0.3, 0.42, 0.5, 0.58, 0.63, 0.75])
+        + 0.02 * rng.standard_normal(),
+        rng.uniform(0.3, 0.62),
+        rng.uniform(0.25, 0.58),
+    )
 
 
 def wall_material(rng: np.random.Generator, color: np.ndarray) -> Material:
@@ -82,12 +100,23 @@ def wall_material(rng: np.random.Generator, color: np.ndarray) -> Material:
 def floor_material(rng: np.random.Generator) -> Material:
     kind = rng.random()
     if kind < 0.42:
-        woods = ((0.62, 0.43, 0.26), (0.5, 0.32, 0.18), (0.72, 0.55, 0.36), (0.33, 0.2, 0.13), (0.6, 0.54, 0.47))
+        woods = (
+            (0.62, 0.43, 0.26),
+            (0.5, 0.32, 0.18),
+            (0.72, 0.55, 0.36),
+            (0.33, 0.2, 0.13),
+            (0.6, 0.54, 0.47),
+        )
         return parquet(rng, np.array(woods[rng.integers(len(woods))]) * rng.uniform(0.85, 1.1))
     if kind < 0.72:
-        pairs = (((0.85, 0.83, 0.78), (0.16, 0.15, 0.15)), ((0.8, 0.76, 0.68), (0.68, 0.62, 0.53)),
-                 ((0.62, 0.33, 0.22), (0.54, 0.28, 0.19)), ((0.72, 0.72, 0.7), (0.52, 0.53, 0.54)),
-                 ((0.84, 0.79, 0.7), (0.45, 0.2, 0.16)), ((0.3, 0.31, 0.32), (0.25, 0.26, 0.27)))  # fmt: skip
+        pairs = (
+            ((0.85, 0.83, 0.78), (0.16, 0.15, 0.15)),
+            ((0.8, 0.76, 0.68), (0.68, 0.62, 0.53)),
+            ((0.62, 0.33, 0.22), (0.54, 0.28, 0.19)),
+            ((0.72, 0.72, 0.7), (0.52, 0.53, 0.54)),
+            ((0.84, 0.79, 0.7), (0.45, 0.2, 0.16)),
+            ((0.3, 0.31, 0.32), (0.25, 0.26, 0.27)),
+        )
         first, second = pairs[rng.integers(len(pairs))]
         return tiles(rng, np.array(first), np.array(second))
     if kind < 0.84:
@@ -95,11 +124,18 @@ def floor_material(rng: np.random.Generator) -> Material:
     if kind < 0.93:
         return carpet(rng, hsv(rng.random(), rng.uniform(0.15, 0.6), rng.uniform(0.2, 0.55)))
     grey = rng.uniform(0.35, 0.6)
-    return textured(grey * (1 + 0.1 * noise(rng, (96, 96), 5))[..., None] * np.ones(3), (3, 3), 0.25)
+    return textured(
+        grey * (1 + 0.1 * noise(rng, (96, 96), 5))[..., None] * np.ones(3), (3, 3), 0.25
+    )
 
 
-def wall_surface(wall: Wall, material: Material, lower: Material | None, dado: float,
-                 hole: tuple[float, float, float] | None) -> list[Part]:  # fmt: skip
+def wall_surface(
+    wall: Wall,
+    material: Material,
+    lower: Material | None,
+    dado: float,
+    hole: tuple[float, float, float] | None,
+) -> list[Part]:
     """The wall's face, split at the dado's height and around a door (left, right, height)."""
     columns = [(0.0, wall.length, 0.0)]
     if hole is not None:
@@ -109,7 +145,9 @@ def wall_surface(wall: Wall, material: Material, lower: Material | None, dado: f
     for start, end, bottom in columns:
         split = dado if lower is not None else 0.0
         if bottom < split:
-            parts.append(quad((start, 0, bottom), (end - start, 0, 0), (0, 0, split - bottom), lower))
+            parts.append(
+                quad((start, 0, bottom), (end - start, 0, 0), (0, 0, split - bottom), lower)
+            )
         base = max(bottom, split)
         part = quad((start, 0, base), (end - start, 0, 0), (0, 0, wall.height - base), material)
         part.uv[:] += [start, base]
@@ -130,8 +168,13 @@ def trim(wall: Wall, material: Material, hole, *, dado: float | None, cornice: f
             parts.append(box((middle, -0.02, dado), (length, 0.04, 0.06), material))
     if cornice > 0:
         for step, drop in ((1.0, 0.2), (0.6, 0.6), (0.25, 1.0)):
-            parts.append(box((wall.length / 2, -0.5 * step * cornice, wall.height - 0.5 * drop * cornice),
-                             (wall.length, step * cornice, drop * cornice), material))  # fmt: skip
+            parts.append(
+                box(
+                    (wall.length / 2, -0.5 * step * cornice, wall.height - 0.5 * drop * cornice),
+                    (wall.length, step * cornice, drop * cornice),
+                    material,
+                )
+            )
     return parts
 
 
@@ -144,19 +187,28 @@ def panelling(wall: Wall, material: Material, height: float, hole) -> list[Part]
         middle = (k + 0.5) * pitch
         if hole is not None and hole[0] - pitch / 2 < middle < hole[1] + pitch / 2:
             continue
-        parts.append(box((middle, -0.01, 0.14 + (height - 0.14) / 2),
-                         (0.75 * pitch, 0.02, 0.72 * (height - 0.14)), material))  # fmt: skip
+        parts.append(
+            box(
+                (middle, -0.01, 0.14 + (height - 0.14) / 2),
+                (0.75 * pitch, 0.02, 0.72 * (height - 0.14)),
+                material,
+            )
+        )
     return parts
 
 
-def doorway(rng: np.random.Generator, wall: Wall, hole, frame: Material) -> tuple[list[Part], list[Lamp]]:
+def doorway(
+    rng: np.random.Generator, wall: Wall, hole, frame: Material
+) -> tuple[list[Part], list[Lamp]]:
     """The surround and, behind the opening, another room with a picture and its own lamp."""
     left, right, top = hole
     middle, width = (left + right) / 2, right - left
     post = rng.uniform(0.1, 0.2)
-    parts = [box((left - post / 2 + 0.02, -0.01, top / 2), (post, 0.12, top), frame),
-             box((right + post / 2 - 0.02, -0.01, top / 2), (post, 0.12, top), frame),
-             box((middle, -0.02, top + post / 2 - 0.02), (width + 2 * post, 0.14, post), frame)]  # fmt: skip
+    parts = [
+        box((left - post / 2 + 0.02, -0.01, top / 2), (post, 0.12, top), frame),
+        box((right + post / 2 - 0.02, -0.01, top / 2), (post, 0.12, top), frame),
+        box((middle, -0.02, top + post / 2 - 0.02), (width + 2 * post, 0.14, post), frame),
+    ]
     deep, half, high = rng.uniform(2.6, 4.0), rng.uniform(1.6, 2.4), wall.height - 0.05
     paint = plaster(rng, wall_color(rng))
     floor, roof = floor_material(rng), plain((0.85, 0.84, 0.82))
@@ -175,25 +227,41 @@ def doorway(rng: np.random.Generator, wall: Wall, hole, frame: Material) -> tupl
         quad((start, y0, 0), (left - start, 0, 0), (0, 0, high), paint),
         quad((left, y0, top), (width, 0, 0), (0, 0, high - top), paint),
     ]
-    parts += moved(picture(rng, rng.uniform(0.7, 1.5), rng.uniform(0.7, 1.2)), (middle, y0 + deep, 1.55))
+    parts += moved(
+        picture(rng, rng.uniform(0.7, 1.5), rng.uniform(0.7, 1.2)), (middle, y0 + deep, 1.55)
+    )
     tone = TEMPERATURES[rng.integers(len(TEMPERATURES))]
-    lamp = Lamp("panel", wall.point(middle, y0 + deep / 2, high - 0.02), tone * rng.uniform(3, 7),
-                along=wall.turn @ [0.5, 0, 0], up=wall.turn @ [0, -0.5, 0], weight=0.5)  # fmt: skip
+    lamp = Lamp(
+        "panel",
+        wall.point(middle, y0 + deep / 2, high - 0.02),
+        tone * rng.uniform(3, 7),
+        along=wall.turn @ [0.5, 0, 0],
+        up=wall.turn @ [0, -0.5, 0],
+        share=0.25,
+    )
     return wall.place(parts), [lamp]
 
 
 def picture(rng: np.random.Generator, width: float, height: float) -> list[Part]:
     """A framed painting centred on the origin of a wall's frame (inside is -y)."""
     bar = rng.uniform(0.03, 0.13)
-    frames = ((0.72, 0.55, 0.25), (0.6, 0.42, 0.16), (0.15, 0.1, 0.08), (0.4, 0.25, 0.15), (0.9, 0.89, 0.86),
-              (0.06, 0.06, 0.06))  # fmt: skip
+    frames = (
+        (0.72, 0.55, 0.25),
+        (0.6, 0.42, 0.16),
+        (0.15, 0.1, 0.08),
+        (0.4, 0.25, 0.15),
+        (0.9, 0.89, 0.86),
+        (0.06, 0.06, 0.06),
+    )
     color = np.array(frames[rng.integers(len(frames))])
     frame = plain(color, 0.25) if color[0] > 0.5 else textured(wood(rng, color), (0.3, 0.6))
     canvas = textured(painting(rng, width / height))
     w, h = width / 2, height / 2
     parts = [quad((-w, -0.025, -h), (width, 0, 0), (0, 0, height), canvas, unit_uv=True)]
     for sign in (-1, 1):
-        parts.append(box((sign * (w + bar / 2 - 0.005), -0.025, 0), (bar, 0.05, height + 2 * bar), frame))
+        parts.append(
+            box((sign * (w + bar / 2 - 0.005), -0.025, 0), (bar, 0.05, height + 2 * bar), frame)
+        )
         parts.append(box((0, -0.025, sign * (h + bar / 2 - 0.005)), (width, 0.05, bar), frame))
     if rng.random() < 0.3:  # a mount round a print
         mount = plain((0.9, 0.88, 0.83))
@@ -215,11 +283,15 @@ def hang_pictures(rng: np.random.Generator, wall: Wall, *, density: float, rows:
             middle, center = (low + high) / 2, max(1.55, 0.75 + height / 2)
             center = min(center, wall.height - height / 2 - 0.35)
             parts += moved(picture(rng, width, height), (middle, 0, center))
-            parts.append(box((high + 0.08, -0.006, center - 0.3 * height), (0.13, 0.012, 0.09), card))
+            parts.append(
+                box((high + 0.08, -0.006, center - 0.3 * height), (0.13, 0.012, 0.09), card)
+            )
             above = wall.height - (center + height / 2) - 0.5
             if rows > 1 and above > 0.45:
                 size = (rng.uniform(0.4, 0.9), min(above - 0.1, rng.uniform(0.4, 0.8)))
-                parts += moved(picture(rng, *size), (middle, 0, center + height / 2 + 0.22 + size[1] / 2))
+                parts += moved(
+                    picture(rng, *size), (middle, 0, center + height / 2 + 0.22 + size[1] / 2)
+                )
             wall.taken.append((low - 0.1, high + 0.2))
         x = high + rng.uniform(0.25, 0.9)
     return wall.place(parts)

@@ -4,10 +4,10 @@ import multiprocessing
 import os
 import signal
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor, wait
-from concurrent.futures import FIRST_COMPLETED
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -33,7 +33,9 @@ def run_jobs(jobs: Sequence[Job], *, description: str, num_workers: int | None =
     if not jobs:
         return []
     if num_workers is None:
-        num_workers = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+        num_workers = (
+            len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+        )
     pool = ProcessPoolExecutor(
         min(num_workers or 1, len(jobs)),
         mp_context=multiprocessing.get_context("spawn"),
@@ -41,7 +43,8 @@ def run_jobs(jobs: Sequence[Job], *, description: str, num_workers: int | None =
     )
     try:
         with _progress(len(jobs), description) as advance:
-            futures = [pool.submit(_run, job) for job in jobs]
+            with _interrupts_held():  # the workers start here, and inherit it
+                futures = [pool.submit(_run, job) for job in jobs]
             for done in _as_they_end(futures):
                 done.result()
                 advance()
@@ -56,6 +59,19 @@ def run_jobs(jobs: Sequence[Job], *, description: str, num_workers: int | None =
         pool.shutdown(wait=True)
 
 
+@contextmanager
+def _interrupts_held() -> Iterator[None]:
+    """Ctrl-C waits until the block is left; processes started in it never see one."""
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
 def _as_they_end(futures: Iterable[Future]) -> Iterator[Future]:
     pending = set(futures)
     while pending:
@@ -66,11 +82,20 @@ def _as_they_end(futures: Iterable[Future]) -> Iterator[Future]:
 
 def _start_worker() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent ends the workers
+    # a parent that is killed ends nobody: its workers would wait for jobs for ever
+    threading.Thread(target=_end_with_parent, daemon=True).start()
     import drjit
 
-    from depthmask.sources.museum import optics  # noqa: F401  chooses the variant
+    from depthmask.sources.museum import loading  # noqa: F401  chooses the variant
 
     drjit.set_thread_count(1)
+
+
+def _end_with_parent() -> None:
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+    parent.join()
+    os._exit(1)
 
 
 def _run(job: Job) -> Any:
@@ -83,12 +108,22 @@ def _progress(total: int, description: str) -> Iterator[Callable[[], None]]:
     if sys.stderr.isatty():
         from rich.console import Console
         from rich.progress import (
-            BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn,
+            BarColumn,
+            MofNCompleteColumn,
+            Progress,
+            TextColumn,
+            TimeElapsedColumn,
             TimeRemainingColumn,
-        )  # fmt: skip
+        )
 
-        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(),
-                   TimeElapsedColumn(), TextColumn("left"), TimeRemainingColumn())  # fmt: skip
+        columns = (
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+            TextColumn("left"),
+            TimeRemainingColumn(),
+        )
         with Progress(*columns, console=Console(stderr=True)) as bar:
             task = bar.add_task(description, total=total)
             yield lambda: bar.advance(task)
@@ -102,6 +137,10 @@ def _progress(total: int, description: str) -> Iterator[Callable[[], None]]:
         now = time.monotonic()
         if count == 1 or count == total or now - last >= _LINE_EVERY_S:
             last = now
-            print(f"{description}: {count} of {total}, {now - start:.0f} s", file=sys.stderr, flush=True)
+            print(
+                f"{description}: {count} of {total}, {now - start:.0f} s",
+                file=sys.stderr,
+                flush=True,
+            )
 
     yield advance

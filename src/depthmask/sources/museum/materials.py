@@ -19,18 +19,16 @@ class Material:
         color: [3], or a texture [h, w, 3] that repeats (its first row is the top).
         tile_m: width and height that the texture covers, metres.
         roughness: of a glossy coat in 0..1; None is matt.
-        metal: whether it reflects as metal.
     """
 
     color: np.ndarray
     tile_m: tuple[float, float] = (1.0, 1.0)
     roughness: float | None = None
-    metal: bool = False
 
 
-def plain(color: Color, roughness: float | None = None, *, metal: bool = False) -> Material:
+def plain(color: Color, roughness: float | None = None) -> Material:
     """A material of one colour."""
-    return Material(np.clip(np.asarray(color, float), 0.02, 0.95), roughness=roughness, metal=metal)
+    return Material(np.clip(np.asarray(color, float), 0.02, 0.95), roughness=roughness)
 
 
 def textured(
@@ -136,7 +134,9 @@ def carpet(rng: np.random.Generator, color: Color) -> Material:
     texture = np.asarray(color) * (1 + 0.12 * rng.standard_normal((size, size))[..., None])
     if rng.random() < 0.4:
         motif = np.sin(2 * np.pi * 2 * (x + y)) * np.sin(2 * np.pi * 2 * (x - y)) > 0.55
-        texture = np.where(motif[..., None], texture * 0.6 + 0.3 * hsv(*rng.random(2), 0.9), texture)
+        texture = np.where(
+            motif[..., None], texture * 0.6 + 0.3 * hsv(*rng.random(2), 0.9), texture
+        )
     return textured(texture, (1.0, 1.0))
 
 
@@ -174,4 +174,6 @@ def masonry(rng: np.random.Generator, color: Color) -> Material:
 
 def plaster(rng: np.random.Generator, color: Color) -> Material:
     """Paint with a hint of unevenness."""
-    return textured(np.asarray(color) * (1 + 0.035 * noise(rng, (64, 64), 5)[..., None]), (3.0, 3.0))
+    return textured(
+        np.asarray(color) * (1 + 0.035 * noise(rng, (64, 64), 5)[..., None]), (3.0, 3.0)
+    )

@@ -101,7 +101,9 @@ def _abstract(rng: np.random.Generator, shape: tuple[int, int]) -> np.ndarray:
     elif kind == 1:  # a grid with primaries
         lines_x, lines_y = rng.uniform(0.1, 0.9, 4), rng.uniform(0.1, 0.9, 4)
         cells = np.searchsorted(np.sort(lines_x), x) * 5 + np.searchsorted(np.sort(lines_y), y)
-        palette = np.array([[0.9, 0.89, 0.85]] * 5 + [[0.8, 0.1, 0.1], [0.1, 0.2, 0.6], [0.95, 0.8, 0.1]])
+        palette = np.array(
+            [[0.9, 0.89, 0.85]] * 5 + [[0.8, 0.1, 0.1], [0.1, 0.2, 0.6], [0.95, 0.8, 0.1]]
+        )
         image = palette[rng.integers(0, 8, 30)][cells]
         near = np.min([abs(x - v) for v in lines_x] + [abs(y - v) for v in lines_y], axis=0)
         image = mix(image, [0.06, 0.06, 0.06], (near < 0.012) * 1.0)
@@ -126,8 +128,17 @@ def _print(rng: np.random.Generator, shape: tuple[int, int]) -> np.ndarray:
     return mix(paper, [0.15, 0.12, 0.1], (0.6 * ink + 0.6 * hatch) * inside)
 
 
-_KINDS = (_landscape, _landscape, _seascape, _portrait, _portrait, _still_life, _abstract,
-          _abstract, _print)  # fmt: skip
+_KINDS = (
+    _landscape,
+    _landscape,
+    _seascape,
+    _portrait,
+    _portrait,
+    _still_life,
+    _abstract,
+    _abstract,
+    _print,
+)
 
 
 def painting(rng: np.random.Generator, aspect: float) -> np.ndarray:

@@ -9,12 +9,20 @@ import numpy as np
 
 from depthmask.sources.museum import clothes, heads
 from depthmask.sources.museum.carried import carried_parts
-from depthmask.sources.museum.materials import Material, mix, plain, textured
+from depthmask.sources.museum.materials import Material
+from depthmask.sources.museum.outfits import Outfit, draw_outfit, plain_of
 from depthmask.sources.museum.shapes import Part, loft, rotation, tube
 from depthmask.sources.museum.skeletons import GESTURES, Build, Skeleton, draw_build, draw_skeleton
 
 _STREAM = 2
-MAX_HEIGHT_M = 2.04
+CANVAS_M = 2.2
+"""Height that a cutout's canvas covers at the person's axis."""
+
+FOOT_MARGIN_M = 0.13
+"""Of that, below the feet."""
+
+STUDIO_DISTANCE_M = 5.0
+MAX_HEIGHT_M = 2.02
 MAX_RADIUS_M = 0.74
 
 
@@ -26,31 +34,24 @@ class Person:
     height_m: float
 
 
-@dataclass(frozen=True)
-class _Outfit:
-    skin: Material
-    top: Material
-    bottom: Material
-    shoes: Material
-    style: str  # trousers | shorts | skirt | dress | gown
-    sleeves: str  # long | short | none
-    layer: Material | None  # a jacket or coat over it
-    coat_hem: float | None  # height of a coat's hem over the floor, in statures
-    skirt_hem: float  # likewise
-    boots: bool
-
-
 def draw_person(seed: int) -> Person:
     """The person of a seed: always the same body, pose and clothes."""
-    for attempt in range(8):
+    for attempt in range(24):
         rng = np.random.default_rng([_STREAM, seed, attempt])
-        gesture = GESTURES[rng.integers(len(GESTURES))] if attempt < 6 else "relaxed"
+        gesture = GESTURES[rng.integers(len(GESTURES))] if attempt < 20 else "relaxed"
         parts, height = _build_person(rng, gesture)
         vertices = np.concatenate([part.vertices for part in parts])
         radius = np.hypot(vertices[:, 0], vertices[:, 1]).max()
-        if vertices[:, 2].max() <= MAX_HEIGHT_M and radius <= MAX_RADIUS_M:
+        if radius <= MAX_RADIUS_M and _seen_height(vertices) <= MAX_HEIGHT_M:
             break
     return Person(parts, height)
+
+
+def _seen_height(vertices: np.ndarray) -> float:
+    """Height on the canvas, whatever way the person is turned: what is nearer looks taller."""
+    eye = CANVAS_M / 2 - FOOT_MARGIN_M
+    nearest = STUDIO_DISTANCE_M - np.hypot(vertices[:, 0], vertices[:, 1])
+    return float(np.max(eye + (vertices[:, 2] - eye) * STUDIO_DISTANCE_M / nearest))
 
 
 def _build_person(rng: np.random.Generator, gesture: str) -> tuple[list[Part], float]:
@@ -58,7 +59,7 @@ def _build_person(rng: np.random.Generator, gesture: str) -> tuple[list[Part], f
     skeleton = draw_skeleton(rng, build, gesture)
     skin_color = np.array(clothes.SKINS[rng.integers(len(clothes.SKINS))]) * rng.uniform(0.93, 1.05)
     hair_color = np.array(clothes.HAIRS[rng.integers(len(clothes.HAIRS))]) * rng.uniform(0.9, 1.1)
-    outfit = _draw_outfit(rng, build, skin_color)
+    outfit = draw_outfit(rng, build, skin_color)
     parts = _trunk(build, skeleton, outfit) + _legs(build, skeleton, outfit)
     parts += _arms(build, skeleton, outfit)
     head, height = heads.head_parts(rng, build, skeleton, skin_color, hair_color, outfit.skin)
@@ -67,51 +68,7 @@ def _build_person(rng: np.random.Generator, gesture: str) -> tuple[list[Part], f
     return [part.moved((0, 0, -lowest)) for part in parts], float(height - lowest)
 
 
-def _draw_outfit(rng: np.random.Generator, build: Build, skin: np.ndarray) -> _Outfit:
-    feminine = np.clip((build.hips - 0.93) / 0.17, 0, 1)
-    styles = ["trousers", "shorts", "skirt", "dress", "gown"]
-    odds = np.array([0.55, 0.12 + 0.1 * build.child, 0.3 * feminine, 0.32 * feminine, 0.1 * feminine])
-    style = str(rng.choice(styles, p=odds / odds.sum()))
-    top = clothes.fabric(rng, clothes.cloth_color(rng))
-    bottom = clothes.fabric(rng, clothes.cloth_color(rng), plainly=0.8 if "tr" in style else 0.5)
-    if style in ("dress", "gown"):
-        bottom = top
-    layer, hem = None, None
-    if rng.random() < 0.34:
-        coat = clothes.cloth_color(rng)
-        if rng.random() < 0.45:
-            layer, hem = clothes.fabric(rng, coat, plainly=0.75), float(rng.uniform(0.22, 0.36))
-        else:
-            layer = _open_jacket(rng, coat, top)
-    sleeves = "long" if layer is not None else str(rng.choice(["long", "short", "none"], p=[0.5, 0.4, 0.1]))
-    return _Outfit(
-        skin=plain(skin), top=top, bottom=bottom, shoes=clothes.leather(rng), style=style,
-        sleeves=sleeves, layer=layer, coat_hem=hem,
-        skirt_hem=0.05 if style == "gown" else float(rng.uniform(0.15, 0.33)), boots=bool(rng.random() < 0.2),
-    )  # fmt: skip
-
-
-def _open_jacket(rng: np.random.Generator, color: np.ndarray, shirt: Material) -> Material:
-    """A jacket's trunk as a texture around and along it: the shirt shows at the front."""
-    size = 64
-    y, x = np.mgrid[0:size, 0:size] / size
-    v, from_front = 1 - y, np.abs(x - 0.25)
-    under = shirt.color if shirt.color.ndim == 1 else shirt.color.mean((0, 1))
-    opening = from_front < 0.012 + 0.07 * np.clip((v - 0.35) / 0.5, 0, 1)
-    lapel = from_front < 0.03 + 0.11 * np.clip((v - 0.35) / 0.5, 0, 1)
-    image = mix(np.broadcast_to(color, (size, size, 3)), color * 0.75, lapel * 1.0)
-    image = mix(image, under, opening * 1.0)
-    if rng.random() < 0.4:
-        image = mix(image, clothes.cloth_color(rng), (opening & (from_front < 0.018)) * 1.0)
-    return textured(image)
-
-
-def _plain_of(material: Material) -> Material:
-    """A jacket's sleeves: its cloth without the open front."""
-    return plain(material.color[32, 48]) if material.tile_m == (1.0, 1.0) else material
-
-
-def _trunk(build: Build, skeleton: Skeleton, outfit: _Outfit) -> list[Part]:
+def _trunk(build: Build, skeleton: Skeleton, outfit: Outfit) -> list[Part]:
     h, g, belly = build.stature, build.girth, build.belly
     pelvis, chest, neck = skeleton.pelvis, skeleton.chest, skeleton.neck
     across = skeleton.shoulders[1] - skeleton.shoulders[0]
@@ -119,12 +76,30 @@ def _trunk(build: Build, skeleton: Skeleton, outfit: _Outfit) -> list[Part]:
     waist = 0.45 * pelvis + 0.55 * chest
     heights = np.array([-0.055, -0.02, 0.02])
     low = [pelvis + [0, 0, d * h] for d in heights]
-    rings = [*low, waist, chest, 0.35 * chest + 0.65 * neck, neck + [0, 0, -0.02 * h],
-             neck + [0, 0, 0.004 * h], neck + [0, 0, 0.018 * h]]  # fmt: skip
+    rings = [
+        *low,
+        waist,
+        chest,
+        0.35 * chest + 0.65 * neck,
+        neck + [0, 0, -0.02 * h],
+        neck + [0, 0, 0.004 * h],
+        neck + [0, 0, 0.018 * h],
+    ]
     hip = 0.092 * h * build.hips * g
-    widths = [0.8 * hip, hip, 0.98 * hip, 0.076 * h * g * belly**0.6, 0.088 * h * g,
-              0.92 * half, 0.9 * half, 0.62 * half, 0.34 * half]  # fmt: skip
-    depths = np.array([0.056, 0.073, 0.07, 0.06 * belly**1.3, 0.068 * belly**0.4, 0.062, 0.05, 0.038, 0.03])
+    widths = [
+        0.8 * hip,
+        hip,
+        0.98 * hip,
+        0.076 * h * g * belly**0.6,
+        0.088 * h * g,
+        1.06 * half,
+        1.08 * half,
+        0.8 * half,
+        0.4 * half,
+    ]
+    depths = np.array(
+        [0.056, 0.073, 0.07, 0.06 * belly**1.3, 0.068 * belly**0.4, 0.062, 0.05, 0.038, 0.03]
+    )
     depths = depths * h * g
     lateral = across / np.linalg.norm(across)
     fractions = np.linspace(0, 1, len(rings))[:, None]
@@ -144,23 +119,51 @@ def _trunk(build: Build, skeleton: Skeleton, outfit: _Outfit) -> list[Part]:
     lower = slice(0, split + 1)
     under_bottom = outfit.bottom
     parts = [
-        loft(centers[lower], axes[0][lower], axes[1][lower], widths[lower], depths[lower],
-             under_bottom, squareness=0.2),
-        loft(centers[split - 1 :], axes[0][split - 1 :], axes[1][split - 1 :],
-             1.02 * widths[split - 1 :], 1.02 * depths[split - 1 :], outfit.top, squareness=0.25),
-    ]  # fmt: skip
+        loft(
+            centers[lower],
+            axes[0][lower],
+            axes[1][lower],
+            widths[lower],
+            depths[lower],
+            under_bottom,
+            squareness=0.2,
+        ),
+        loft(
+            centers[split - 1 :],
+            axes[0][split - 1 :],
+            axes[1][split - 1 :],
+            1.02 * widths[split - 1 :],
+            1.02 * depths[split - 1 :],
+            outfit.top,
+            squareness=0.25,
+        ),
+    ]
     if outfit.layer is not None:
         part = slice(1, None)
         parts.append(
-            loft(centers[part], axes[0][part], axes[1][part], 1.07 * widths[part] + 0.006,
-                 1.1 * depths[part] + 0.008, outfit.layer, squareness=0.3,
-                 unit_uv=outfit.coat_hem is None)
-        )  # fmt: skip
+            loft(
+                centers[part],
+                axes[0][part],
+                axes[1][part],
+                1.07 * widths[part] + 0.006,
+                1.1 * depths[part] + 0.008,
+                outfit.layer,
+                squareness=0.3,
+                unit_uv=outfit.coat_hem is None,
+            )
+        )
     return parts
 
 
-def _drape(skeleton: Skeleton, top_z: float, hem_z: float, width: float, flare: float,
-           material: Material, h: float) -> Part:  # fmt: skip
+def _drape(
+    skeleton: Skeleton,
+    top_z: float,
+    hem_z: float,
+    width: float,
+    flare: float,
+    material: Material,
+    h: float,
+) -> Part:
     """A skirt: rings that go around both legs at every height."""
     heights = np.linspace(top_z, hem_z, 9)
     centers, widths, depths = [], [], []
@@ -172,13 +175,13 @@ def _drape(skeleton: Skeleton, top_z: float, hem_z: float, width: float, flare: 
         xy = np.array(xy)
         share = (top_z - z) / max(top_z - hem_z, 1e-6)
         centers.append([*xy.mean(0), z])
-        margin = width * (0.5 + 0.5 * share) + flare * share
+        margin = width * (0.52 + 0.2 * share) + flare * share
         widths.append(max(np.ptp(xy[:, 0]) / 2 + margin, width * (1.05 if share < 0.2 else 0)))
         depths.append(np.ptp(xy[:, 1]) / 2 + 0.85 * margin + 0.01 * h)
     return loft(np.array(centers), (1, 0, 0), (0, 1, 0), widths, depths, material, segments=20)
 
 
-def _legs(build: Build, skeleton: Skeleton, outfit: _Outfit) -> list[Part]:
+def _legs(build: Build, skeleton: Skeleton, outfit: Outfit) -> list[Part]:
     h, g = build.stature, build.girth
     bare = outfit.style in ("skirt", "dress")
     cloth = outfit.skin if bare else outfit.bottom
@@ -189,29 +192,50 @@ def _legs(build: Build, skeleton: Skeleton, outfit: _Outfit) -> list[Part]:
         thigh = np.array([0.051, 0.047, 0.037, 0.033]) * h * g * loose
         points = [hip + t * (knee - hip) for t in (0, 0.35, 0.8, 1)]
         shin = np.array([0.033, 0.034, 0.026, 0.021 * (1.15 if not bare else 1)]) * h * g * loose
-        calf = [knee + t * (ankle - knee) + [0, b * h, 0] for t, b in
-                ((0, 0), (0.3, -0.008), (0.7, -0.004), (1, 0))]  # fmt: skip
+        calf = [
+            knee + t * (ankle - knee) + [0, b * h, 0]
+            for t, b in ((0, 0), (0.3, -0.008), (0.7, -0.004), (1, 0))
+        ]
         lower = outfit.skin if outfit.style == "shorts" else cloth
-        parts += [tube(points, thigh, cloth), tube(calf, shin * (0.88 if lower is not cloth else 1), lower)]
+        parts += [
+            tube(points, thigh, cloth),
+            tube(calf, shin * (0.88 if lower is not cloth else 1), lower),
+        ]
         parts += _foot(build, skeleton, index, outfit)
         if outfit.boots:
             boot = [ankle + t * (knee - ankle) for t in (0, 0.3, 0.6)]
             parts.append(tube(boot, np.array([0.029, 0.034, 0.039]) * h * g * loose, outfit.shoes))
     pelvis_width = 0.094 * h * build.hips * g
     if outfit.style in ("skirt", "dress", "gown"):
-        flare = 0.05 * h if outfit.style != "gown" else 0.07 * h
         top = skeleton.pelvis[2] + 0.07 * h
-        parts.append(_drape(skeleton, top, outfit.skirt_hem * h, pelvis_width, flare, outfit.bottom, h))
+        parts.append(
+            _drape(
+                skeleton,
+                top,
+                outfit.skirt_hem * h,
+                pelvis_width,
+                outfit.flare * h,
+                outfit.bottom,
+                h,
+            )
+        )
     if outfit.coat_hem is not None:
         top = skeleton.pelvis[2] + 0.08 * h
         parts.append(
-            _drape(skeleton, top, outfit.coat_hem * h, 1.12 * pelvis_width + 0.012, 0.03 * h,
-                   outfit.layer, h)
-        )  # fmt: skip
+            _drape(
+                skeleton,
+                top,
+                outfit.coat_hem * h,
+                1.12 * pelvis_width + 0.012,
+                0.03 * h,
+                outfit.layer,
+                h,
+            )
+        )
     return parts
 
 
-def _foot(build: Build, skeleton: Skeleton, index: int, outfit: _Outfit) -> list[Part]:
+def _foot(build: Build, skeleton: Skeleton, index: int, outfit: Outfit) -> list[Part]:
     h, ankle = build.stature, skeleton.ankles[index]
     turn = rotation("z", skeleton.toes_out_degrees[index] * (1 if index == 0 else -1))
     if skeleton.lifted_heel == index:
@@ -221,15 +245,23 @@ def _foot(build: Build, skeleton: Skeleton, index: int, outfit: _Outfit) -> list
     widths = np.array([0.008, 0.022, 0.025, 0.027, 0.03, 0.026, 0.008]) * h
     floor = -0.045 * h
     centers = np.stack([np.zeros(7), lengths, floor + heights / 2 + 0.002], 1)
-    shoe = loft(centers, (1, 0, 0), (0, 0, 1), widths, heights / 2 + 0.004, outfit.shoes,
-                segments=10, squareness=0.35)  # fmt: skip
+    shoe = loft(
+        centers,
+        (1, 0, 0),
+        (0, 0, 1),
+        widths,
+        heights / 2 + 0.004,
+        outfit.shoes,
+        segments=10,
+        squareness=0.35,
+    )
     joint = tube([(0, 0, -0.02 * h), (0, -0.005, 0.03 * h)], [0.022 * h, 0.021 * h], outfit.shoes)
     return [shoe.moved(ankle, turn), joint.moved(ankle, turn)]
 
 
-def _arms(build: Build, skeleton: Skeleton, outfit: _Outfit) -> list[Part]:
+def _arms(build: Build, skeleton: Skeleton, outfit: Outfit) -> list[Part]:
     h, g = build.stature, build.girth
-    sleeve = outfit.top if outfit.layer is None else _plain_of(outfit.layer)
+    sleeve = outfit.top if outfit.layer is None else plain_of(outfit.layer)
     loose = 1.22 if outfit.layer is not None else 1.1
     parts = []
     for shoulder, elbow, hand, side in zip(
@@ -238,18 +270,25 @@ def _arms(build: Build, skeleton: Skeleton, outfit: _Outfit) -> list[Part]:
         upper = outfit.skin if outfit.sleeves == "none" else sleeve
         lower = sleeve if outfit.sleeves == "long" else outfit.skin
         points = [shoulder + t * (elbow - shoulder) for t in (0, 0.3, 0.75, 1)]
-        radii = np.array([0.036, 0.032, 0.027, 0.025]) * h * g
+        radii = np.array([0.031, 0.03, 0.026, 0.024]) * h * g
         parts.append(tube(points, radii * (loose if upper is sleeve else 1), upper))
         fore = [elbow + t * (hand - elbow) for t in (0, 0.3, 0.8, 1)]
         radii = np.array([0.025, 0.026, 0.02, 0.017]) * h * g
         parts.append(tube(fore, radii * (loose if lower is sleeve else 1), lower))
         along = (hand - elbow) / np.linalg.norm(hand - elbow)
-        palm = [hand + t * h * along for t in (0.0, 0.03, 0.06, 0.085)]
+        palm = [hand + t * h * along for t in (0.0, 0.028, 0.055, 0.075)]
         parts.append(
-            tube(palm, np.array([0.014, 0.021, 0.02, 0.012]) * h, outfit.skin, flatness=0.5,
-                 side=(0, 1, 0.2))
-        )  # fmt: skip
+            tube(
+                palm,
+                np.array([0.013, 0.019, 0.018, 0.011]) * h,
+                outfit.skin,
+                flatness=0.5,
+                side=(0, 1, 0.2),
+            )
+        )
         thumb = np.cross(along, [side, 0, 0])
         tip = hand + 0.04 * h * along + 0.028 * h * thumb / max(np.linalg.norm(thumb), 0.2)
-        parts.append(tube([hand + 0.01 * h * along, tip], [0.009 * h, 0.007 * h], outfit.skin, segments=6))
+        parts.append(
+            tube([hand + 0.01 * h * along, tip], [0.009 * h, 0.007 * h], outfit.skin, segments=6)
+        )
     return parts

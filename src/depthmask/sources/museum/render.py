@@ -7,17 +7,19 @@ import numpy as np
 
 from depthmask.scene import Camera, Cutout, Plate
 from depthmask.sources.museum import optics
-from depthmask.sources.museum.optics import OVERSAMPLING, Lamp, View, World
-from depthmask.sources.museum.people import draw_person
+from depthmask.sources.museum.denoising import denoised
+from depthmask.sources.museum.loading import Lamp, World, load_world
+from depthmask.sources.museum.optics import OVERSAMPLING, View
+from depthmask.sources.museum.people import (
+    CANVAS_M,
+    FOOT_MARGIN_M,
+    STUDIO_DISTANCE_M,
+    draw_person,
+)
 from depthmask.sources.museum.rooms import Room, draw_room
 from depthmask.sources.museum.shapes import moved, rotation
 from depthmask.sources.museum.stands import NUM_STANDS, candidates, draw_stands, view_up
 
-CANVAS_M = 2.2
-"""Height that a cutout's canvas covers."""
-
-_FOOT_MARGIN_M = 0.1
-_STUDIO_DISTANCE_M = 4.5
 _FEWEST_STANDS = 20
 _PLATE, _CUTOUT, _FRAME, _METER = 11, 12, 13, 14  # streams of random numbers
 
@@ -40,6 +42,8 @@ class InScene(NamedTuple):
 
 class _Stage(NamedTuple):
     room: Room
+    world: World
+    shapes: World
     stands: np.ndarray
     exposure: np.ndarray
 
@@ -50,16 +54,15 @@ def render_plate(seed: int, *, size: int, samples_per_px: int) -> Plate:
     The plate's 64 stands do not depend on the size.
     """
     stage = _stage(seed)
-    world = optics.load_world(stage.room.parts, stage.room.lamps)
     view = stage.room.view
-    light = optics.radiance(
-        world, view, (size, size), samples_per_px=samples_per_px, seed=_noise(_PLATE, seed)
+    halves = optics.radiance(
+        stage.world, view, (size, size), samples_per_px=samples_per_px, seed=_noise(_PLATE, seed)
     )
-    depth, _ = optics.surfaces(world, view, (size, size))
+    depth, _ = optics.surfaces(stage.shapes, view, (size, size))
     up = tuple(float(value) for value in view_up(view))
     return Plate(
         name=f"room-{seed:05d}",
-        image=_developed(light * stage.exposure),
+        image=_developed(denoised(*(half * stage.exposure for half in halves))),
         depth=depth,
         camera=Camera(float(view.focal), up, float(view.origin[2])),
         stands=stage.stands,
@@ -87,21 +90,28 @@ def render_in_scene(
     rng = np.random.default_rng([_FRAME, room_seed, person_seed, seed])
     foot = view.to_world(stand)
     foot[2] = 0.0
-    person = moved(
-        draw_person(person_seed).parts, foot, rotation("z", float(rng.uniform(0, 360)))
-    )
-    world = optics.load_world(stage.room.parts, stage.room.lamps, person)
-    light = optics.radiance(
-        world, view, (size, size), samples_per_px=samples_per_px,
+    person = moved(draw_person(person_seed).parts, foot, rotation("z", float(rng.uniform(0, 360))))
+    world = load_world(stage.room.parts, stage.room.lamps, person)
+    halves = optics.radiance(
+        world,
+        view,
+        (size, size),
+        samples_per_px=samples_per_px,
         seed=_noise(_FRAME, room_seed, person_seed, seed),
-    )  # fmt: skip
-    depth, _ = optics.surfaces(world, view, (size, size))
+    )
+    shapes = load_world(stage.room.parts, stage.room.lamps, person, shapes_only=True)
+    depth, _ = optics.surfaces(shapes, view, (size, size))
     mask = np.zeros((size, size), np.float32)
     crop = _crop(view, np.concatenate([part.vertices for part in person]), (size, size))
     if crop is not None:
-        _, shape = optics.surfaces(world, view, (size, size), crop=crop, oversampling=OVERSAMPLING)
-        mask[_slices(crop)] = _blocks(np.isin(shape, world.person)).mean((1, 3))
-    return InScene(_developed(light * stage.exposure), mask, depth, float(stand[2]))
+        _, shape = optics.surfaces(shapes, view, (size, size), crop=crop, oversampling=OVERSAMPLING)
+        mask[_slices(crop)] = _blocks(np.isin(shape, shapes.person)).mean((1, 3))
+    return InScene(
+        _developed(denoised(*(half * stage.exposure for half in halves))),
+        mask,
+        depth,
+        float(stand[2]),
+    )
 
 
 def render_cutout(seed: int, *, size: int, samples_per_px: int) -> Cutout:
@@ -112,27 +122,32 @@ def render_cutout(seed: int, *, size: int, samples_per_px: int) -> Cutout:
     shape = (size, size * 3 // 4)
     metres_per_px = CANVAS_M / size
     view = View.aimed(
-        (0, -_STUDIO_DISTANCE_M, CANVAS_M / 2 - _FOOT_MARGIN_M), 0, 0, _STUDIO_DISTANCE_M / CANVAS_M
+        (0, -STUDIO_DISTANCE_M, CANVAS_M / 2 - FOOT_MARGIN_M), 0, 0, STUDIO_DISTANCE_M / CANVAS_M
     )
     parts = moved(person.parts, (0, 0, 0), rotation("z", heading))
-    world = optics.load_world([], _studio(rng), parts)
-    light = optics.radiance(
-        world, view, shape, samples_per_px=samples_per_px, seed=_noise(_CUTOUT, seed),
-        max_depth=3, lamps_visible=False,
-    )  # fmt: skip
+    world = load_world([], _studio(rng), parts)
+    halves = optics.radiance(
+        world,
+        view,
+        shape,
+        samples_per_px=samples_per_px,
+        seed=_noise(_CUTOUT, seed),
+        lamps_visible=False,
+    )
     relief, alpha = np.zeros(shape, np.float32), np.zeros(shape, np.float32)
     crop = _crop(view, np.concatenate([part.vertices for part in parts]), shape)
-    depth, ids = optics.surfaces(world, view, shape, crop=crop, oversampling=OVERSAMPLING)
+    shapes = load_world([], [], parts, shapes_only=True)
+    depth, ids = optics.surfaces(shapes, view, shape, crop=crop, oversampling=OVERSAMPLING)
     hit = _blocks((ids > 0).astype(np.float64))
     covered = hit.mean((1, 3))
-    offsets = _blocks(np.where(ids > 0, depth - _STUDIO_DISTANCE_M, 0).astype(np.float64))
+    offsets = _blocks(np.where(ids > 0, depth - STUDIO_DISTANCE_M, 0).astype(np.float64))
     middle = OVERSAMPLING // 2
     # where a pixel's middle misses the person, the mean of what does hit
     mean = offsets.sum((1, 3)) / np.maximum(hit.sum((1, 3)), 1)
     centered = np.where(hit[:, middle, :, middle] > 0, offsets[:, middle, :, middle], mean)
     alpha[_slices(crop)], relief[_slices(crop)] = covered, np.where(covered > 0, centered, 0)
     alpha_levels = np.round(alpha * 255).astype(np.uint8)
-    rgb = _developed(light / np.maximum(alpha, 1e-3)[..., None])
+    rgb = _developed(0.5 * (halves[0] + halves[1]) / np.maximum(alpha, 1e-3)[..., None])
     rgb[alpha_levels == 0] = 0
     relief[alpha_levels == 0] = 0
     return Cutout(
@@ -140,7 +155,7 @@ def render_cutout(seed: int, *, size: int, samples_per_px: int) -> Cutout:
         rgba=np.dstack([rgb, alpha_levels]),
         relief=relief,
         metres_per_px=metres_per_px,
-        foot=(shape[1] / 2, size - _FOOT_MARGIN_M / metres_per_px),
+        foot=(shape[1] / 2, size - FOOT_MARGIN_M / metres_per_px),
         height_m=person.height_m,
     )
 
@@ -152,25 +167,30 @@ def _stage(seed: int) -> _Stage:
         room = draw_room(seed, attempt)
         if len(candidates(room, seed)) < 2 * _FEWEST_STANDS:
             continue
-        world = optics.load_world(room.parts, room.lamps)
-        depth, _ = optics.surfaces(world, room.view, (48, 48))
+        shapes = load_world(room.parts, room.lamps, shapes_only=True)
+        depth, _ = optics.surfaces(shapes, room.view, (48, 48))
         if not 0.6 < depth.min() or depth.max() > 24:
             continue
-        stands = draw_stands(world, room, seed)
+        stands = draw_stands(shapes, room, seed)
         if len(stands) >= _FEWEST_STANDS:
             break
     stands = stands[np.arange(NUM_STANDS) % len(stands)]
-    return _Stage(room, stands, _metered(world, room, seed))
+    world = load_world(room.parts, room.lamps)
+    return _Stage(room, world, shapes, stands, _metered(world, room, seed))
 
 
 def _metered(world: World, room: Room, seed: int) -> np.ndarray:
     """Gains [3] for linear light: exposure and half a white balance, metered on a small picture."""
-    light = optics.radiance(world, room.view, (32, 32), samples_per_px=16, seed=_noise(_METER, seed))
+    halves = optics.radiance(
+        world, room.view, (32, 32), samples_per_px=12, seed=_noise(_METER, seed)
+    )
+    light = 0.5 * (halves[0] + halves[1])
     luminance = light @ [0.2126, 0.7152, 0.0722]
     level = np.exp(np.mean(np.log(luminance + 1e-4)))
-    high = np.percentile(luminance, 90)
-    exposure = min(room.key / level, 0.95 / high * 1.25)
-    tint = light.reshape(-1, 3)[(luminance < high).ravel()].mean(0)
+    # lamps and skylights, mostly in the upper third, may burn out: the rest sets the limit
+    high = np.percentile(luminance[len(luminance) // 3 :], 92)
+    exposure = min(room.key / level, 0.9 / high)
+    tint = light[luminance < high].mean(0)
     return exposure * (tint.mean() / tint) ** 0.55
 
 

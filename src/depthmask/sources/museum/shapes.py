@@ -174,7 +174,12 @@ def lathe(
     radii, heights = np.asarray(profile, float).T
     centers = np.stack([np.zeros_like(heights), np.zeros_like(heights), heights], 1)
     return loft(
-        centers + np.asarray(center, float), (1, 0, 0), (0, 1, 0), radii, radii, material,
+        centers + np.asarray(center, float),
+        (1, 0, 0),
+        (0, 1, 0),
+        radii,
+        radii,
+        material,
         segments=segments,
     )
 
@@ -235,7 +240,12 @@ def ellipsoid(
     centers = np.stack([np.zeros(rings), np.zeros(rings), np.sin(latitude) * radii[2]], 1)
     ring = np.cos(latitude)
     part = loft(
-        centers, (1, 0, 0), (0, 1, 0), ring * radii[0], ring * radii[1], material,
+        centers,
+        (1, 0, 0),
+        (0, 1, 0),
+        ring * radii[0],
+        ring * radii[1],
+        material,
         segments=segments,
     )
     return part.moved(center, turn)

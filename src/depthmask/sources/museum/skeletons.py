@@ -7,8 +7,23 @@ from dataclasses import dataclass
 
 import numpy as np
 
-GESTURES = ("relaxed", "relaxed", "walk", "walk", "hips", "raise", "point", "phone", "read", "folded",
-            "behind", "pocket", "chin", "one_hip", "open")  # fmt: skip
+GESTURES = (
+    "relaxed",
+    "relaxed",
+    "walk",
+    "walk",
+    "hips",
+    "raise",
+    "point",
+    "phone",
+    "read",
+    "folded",
+    "behind",
+    "pocket",
+    "chin",
+    "one_hip",
+    "open",
+)
 STANCES = ("stand", "stand", "contrapposto", "contrapposto", "wide", "step")
 
 
@@ -122,12 +137,22 @@ def _arm_target(kind, side, h, pelvis, shoulder, neck, rng):
 
 
 _ARMS = {  # gesture: (one arm, the other)
-    "relaxed": ("down", "down"), "walk": ("forward", "backward"), "hips": ("hips", "hips"),
-    "raise": ("raise", "raise"), "point": ("point", "down"), "phone": ("phone", "phone"),
-    "read": ("read", "read"), "folded": ("folded", "folded"), "behind": ("behind", "behind"),
-    "pocket": ("pocket", "pocket"), "chin": ("chin", "support"), "one_hip": ("hips", "down"),
-    "open": ("open", "open"), "wave": ("raise", "down"), "carry": ("down", "down"),
-}  # fmt: skip
+    "relaxed": ("down", "down"),
+    "walk": ("forward", "backward"),
+    "hips": ("hips", "hips"),
+    "raise": ("raise", "raise"),
+    "point": ("point", "down"),
+    "phone": ("phone", "phone"),
+    "read": ("read", "read"),
+    "folded": ("folded", "folded"),
+    "behind": ("behind", "behind"),
+    "pocket": ("pocket", "pocket"),
+    "chin": ("chin", "support"),
+    "one_hip": ("hips", "down"),
+    "open": ("open", "open"),
+    "wave": ("raise", "down"),
+    "carry": ("down", "down"),
+}
 
 
 def draw_skeleton(rng: np.random.Generator, build: Build, gesture: str) -> Skeleton:
@@ -136,8 +161,12 @@ def draw_skeleton(rng: np.random.Generator, build: Build, gesture: str) -> Skele
     leg = (0.245 if not build.child else 0.228) * h
     ankle_z = 0.045 * h
     stance = "walk" if gesture == "walk" else STANCES[rng.integers(len(STANCES))]
-    half = {"stand": 0.05, "contrapposto": 0.06, "wide": 0.11, "step": 0.05, "walk": 0.035}[stance] * h
-    stride = {"stand": 0.0, "contrapposto": 0.04, "wide": 0.0, "step": 0.09, "walk": 0.145}[stance] * h
+    half = {"stand": 0.05, "contrapposto": 0.06, "wide": 0.11, "step": 0.05, "walk": 0.035}[
+        stance
+    ] * h
+    stride = {"stand": 0.0, "contrapposto": 0.04, "wide": 0.0, "step": 0.09, "walk": 0.145}[
+        stance
+    ] * h
     ahead = int(rng.integers(2))
     ankles = []
     for index, side in enumerate((-1, 1)):
@@ -164,9 +193,9 @@ def draw_skeleton(rng: np.random.Generator, build: Build, gesture: str) -> Skele
     neck = pelvis + trunk * up
     yaw = np.radians(rng.normal(0, 9))
     across = np.array([np.cos(yaw), np.sin(yaw), rng.normal(0, 0.04)])
-    shoulder_half = 0.108 * h * build.shoulders * build.girth**0.35
+    shoulder_half = 0.097 * h * build.shoulders * build.girth**0.35
     shoulders = tuple(
-        neck + across * shoulder_half * s + np.array([0, 0, -0.028 * h]) for s in (-1, 1)
+        neck + across * shoulder_half * s + np.array([0, 0, -0.036 * h]) for s in (-1, 1)
     )
     kinds = _ARMS[gesture]
     if gesture == "walk":
@@ -186,9 +215,17 @@ def draw_skeleton(rng: np.random.Generator, build: Build, gesture: str) -> Skele
         knees.append(knee)
     head = neck + 0.035 * h * (up * [0.6, 0.6, 1]) + [0, 0.012 * h, 0]
     return Skeleton(
-        pelvis=pelvis, chest=chest, neck=neck, head=head, shoulders=shoulders,
-        elbows=tuple(elbows), hands=tuple(hands), hips=hips, knees=tuple(knees),
+        pelvis=pelvis,
+        chest=chest,
+        neck=neck,
+        head=head,
+        shoulders=shoulders,
+        elbows=tuple(elbows),
+        hands=tuple(hands),
+        hips=hips,
+        knees=tuple(knees),
         ankles=tuple(ankles),
         toes_out_degrees=tuple(rng.uniform(2, 22, 2)),
-        lifted_heel=lifted, head_turn_degrees=float(np.clip(rng.normal(0, 22), -55, 55)),
-    )  # fmt: skip
+        lifted_heel=lifted,
+        head_turn_degrees=float(np.clip(rng.normal(0, 22), -55, 55)),
+    )

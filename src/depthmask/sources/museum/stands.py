@@ -3,7 +3,8 @@
 import mitsuba as mi
 import numpy as np
 
-from depthmask.sources.museum.optics import View, World
+from depthmask.sources.museum.loading import World
+from depthmask.sources.museum.optics import View
 from depthmask.sources.museum.rooms import Room
 
 NUM_STANDS = 64
@@ -15,6 +16,8 @@ _STREAM = 3
 _CLEAR_M = 0.32
 _NEAREST_M = 1.4
 _LEAST_VISIBLE = 0.45
+_HIDDEN = 0.87
+_MOST_CANDIDATES = 900
 
 
 def floor_point(view: View, u: np.ndarray, z: np.ndarray) -> np.ndarray:
@@ -30,7 +33,7 @@ def view_up(view: View) -> np.ndarray:
     return np.array([view.right[2], view.down[2], view.forward[2]])
 
 
-def candidates(room: Room, seed: int, count: int = 1500) -> np.ndarray:
+def candidates(room: Room, seed: int, count: int = 4000) -> np.ndarray:
     """Floor points that are free and in view, furniture in front not yet considered.
 
     The adult's height in the frame is drawn uniformly, then the place across.
@@ -71,11 +74,26 @@ def visible_share(world: World, view: View, foot: np.ndarray) -> float:
 
 
 def draw_stands(world: World, room: Room, seed: int) -> np.ndarray:
-    """Up to NUM_STANDS places, float32 [n, 3], camera coordinates."""
-    found = []
-    for foot in candidates(room, seed):
-        if visible_share(world, room.view, foot.astype(np.float64)) >= _LEAST_VISIBLE:
-            found.append(foot)
-            if len(found) == NUM_STANDS:
-                break
-    return np.array(found, np.float32).reshape(-1, 3)
+    """Up to NUM_STANDS places, float32 [n, 3], camera coordinates, near and far ones alike.
+
+    A uniform draw over the floor would favour the distance; these are picked so that the adult's
+    height in the frame spreads evenly over HEIGHT_RANGE, as far as the room and camera allow.
+    """
+    view, up = room.view, view_up(room.view)
+    feet = candidates(room, seed)[:_MOST_CANDIDATES]
+    seen = np.array([visible_share(world, view, foot.astype(np.float64)) for foot in feet])
+    feet, seen = feet[seen >= _LEAST_VISIBLE], seen[seen >= _LEAST_VISIBLE]
+    heads = feet + ADULT_M * up
+    shares = view.focal * (feet[:, 1] / feet[:, 2] - heads[:, 1] / heads[:, 2])
+    free, hidden = np.ones(len(feet), bool), seen < _HIDDEN
+    picked: list[int] = []
+    # leaning to the large, who are fewer: rooms and frames end
+    spread = np.linspace(0, 1, min(NUM_STANDS, len(feet))) ** 0.65
+    for number, target in enumerate(HEIGHT_RANGE[0] + spread * np.ptp(HEIGHT_RANGE)):
+        # every fourth stands behind something, where there are such places
+        wanted = free & hidden if number % 4 == 0 and (free & hidden).any() else free
+        nearest = int(np.argmin(np.where(wanted, np.abs(shares - target), np.inf)))
+        free[nearest] = False
+        picked.append(nearest)
+    order = np.random.default_rng([_STREAM, seed, 1]).permutation(len(picked))
+    return feet[np.array(picked, int)[order]]

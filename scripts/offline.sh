@@ -68,8 +68,15 @@ journals=$("$python" -c 'from depthmask.tracking import find_root; print(find_ro
 
 # What a stage's result depends on; a finished stage is not run again while it stays the same.
 fingerprint() {
-    { find "$root/src" -name '*.py' -print0 | sort -z | xargs -0 cat; cat params.yaml; cat data/prepared/summary.json
-      [ "$1" = train ] || cat .done/train-* 2>/dev/null || true; } | sha256sum | cut -c1-16
+    { find "$root/src" -name '*.py' -print0 | sort -z | xargs -0 cat; cat data/prepared/summary.json
+      # which other experiments are compared is nothing to a training
+      if [ "$1" = train ]; then grep -v '^compare:' params.yaml
+      else cat params.yaml .done/train-* 2>/dev/null || true; fi; } | sha256sum | cut -c1-16
+}
+
+# evaluate removes the models that a call with other experiments does not compare
+is_made() {
+    case $1 in train-*) [ -d "models/experiments/${1#train-}" ] ;; esac
 }
 
 pack() {
@@ -99,7 +106,7 @@ run() {
     local label=$1 print left=0 status=0
     shift
     print=$(fingerprint "${label%%-*}")
-    if [ "$(cat ".done/$label" 2>/dev/null)" = "$print" ]; then
+    if [ "$(cat ".done/$label" 2>/dev/null)" = "$print" ] && is_made "$label"; then
         echo "offline: $label is done"
         return
     fi

@@ -108,5 +108,5 @@ def write_synthetic(root: Path) -> None:
     frames = make_frames(library, TINY.prepare.num_scenes.in_scene)
     prepare = TINY.prepare.model_copy(update={"size": SIZE})
     prepared = root / "data/prepared"
-    write_prepared(prepared, library, visible, frames, prepare, TINY.compositor)
-    augment(prepared, root / "data/augmented", TINY.augment)
+    write_prepared(prepared, library, visible, frames, prepare, TINY.placement)
+    augment(prepared, root / "data/augmented", TINY.augment, TINY.placement, TINY.compositor)

@@ -10,6 +10,7 @@ import yaml
 from depthmask import stages
 from depthmask.models.store import StoredModel
 from depthmask.params import read_params
+from depthmask.provenance import _TRAINING_CODE
 from depthmask.stages import augment, evaluate, export, prepare, train
 
 ROOT = Path(__file__).parents[1]
@@ -92,7 +93,15 @@ def test_each_stage_declares_the_sections_it_reads(recorder, monkeypatch, tmp_pa
 def test_a_section_comes_with_its_profile():
     for stage in STAGES:
         declared = set(map(str, definition(stage)["params"]))
-        for section in ("prepare", "compositor", "augment", "train", "evaluate", "export"):
+        for section in (
+            "prepare",
+            "placement",
+            "compositor",
+            "augment",
+            "train",
+            "evaluate",
+            "export",
+        ):
             override = f"profiles.${{profile}}.{section}"
             assert (section in declared) == (override in declared), (stage, section)
 
@@ -140,3 +149,9 @@ def test_each_stage_depends_on_the_code_it_runs(stage):
         assert any(module == item or module.startswith(f"{item}/") for item in allowed), module
     for item in declared:
         assert (PACKAGE / item).exists(), item
+
+
+def test_a_checkpoint_is_bound_to_the_code_that_training_depends_on():
+    """Else a changed module would train anew, from a checkpoint of the old one."""
+    code = {dep.removeprefix("src/depthmask/") for dep in definition("train")["deps"]}
+    assert set(_TRAINING_CODE) == {item for item in code if not item.startswith("data/")}

@@ -106,6 +106,17 @@ def test_a_resumed_run_ends_as_one_that_was_never_stopped(tmp_path, average):
         assert torch.equal(value, resumed.state_dict()[name]), name
 
 
+def test_a_run_killed_after_its_last_checkpoint_keeps_the_average(tmp_path):
+    whole = make_learner()
+    expected = run(whole, make_data(), tmp_path)
+    again = make_learner()
+    for weight in again.parameters():
+        weight.data.zero_()
+    assert run(again, make_data(), tmp_path) == expected
+    for name, value in whole.state_dict().items():
+        assert torch.equal(value, again.state_dict()[name]), name
+
+
 def test_the_real_network_learns_synthetic_people(tmp_path):
     model = build_model("depthmasknet8", mask_prior=0.04)
     data = make_data((SizeSchedule(size=32, epochs=8),), scenes_per_epoch=64)

@@ -8,6 +8,7 @@ import textwrap
 import time
 
 import numpy as np
+import psutil
 import pytest
 
 pytest.importorskip("mitsuba")
@@ -298,3 +299,34 @@ def test_interrupt_ends_the_workers():
     group = [line.split()[1] for line in listed.splitlines() if line.split()[0] == str(process.pid)]
     assert all(state.startswith("Z") for state in group)
     assert "Traceback" not in process.stderr.read()
+
+
+def test_workers_end_with_a_killed_parent(tmp_path):
+    """SIGKILL gives the parent no chance to end them itself."""
+    script = tmp_path / "parent.py"
+    script.write_text(
+        "import os, time\n"
+        "from depthmask.sources.museum.jobs import Job, run_jobs\n"
+        "def tell(folder):\n"
+        "    open(f'{folder}/{os.getpid()}.pid', 'w').close()\n"
+        "    time.sleep(60)\n"
+        "if __name__ == '__main__':\n"
+        f"    run_jobs([Job(tell, ({str(tmp_path)!r},))] * 2, description='x', num_workers=2)\n"
+    )
+    parent = subprocess.Popen([sys.executable, str(script)], stderr=subprocess.DEVNULL)
+
+    def alive(pid):
+        # where nobody collects orphans a dead one stays behind as a zombie
+        return psutil.pid_exists(pid) and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+
+    def wait_for(condition):
+        limit = time.monotonic() + 30
+        while not condition() and time.monotonic() < limit:
+            time.sleep(0.1)
+        assert condition()
+
+    wait_for(lambda: len(list(tmp_path.glob("*.pid"))) == 2)
+    workers = [int(path.stem) for path in tmp_path.glob("*.pid")]
+    parent.kill()
+    parent.wait()
+    wait_for(lambda: not any(alive(worker) for worker in workers))

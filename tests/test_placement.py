@@ -74,5 +74,5 @@ def test_a_screen_before_the_stand_hides_the_person(library):
 
 
 def test_a_plate_where_nobody_can_be_seen_is_named(library):
-    with pytest.raises(InputError, match=r"compositor\.occluded"):
+    with pytest.raises(InputError, match=r"placement\.occluded"):
         Placer(np.zeros((8, 8)), plates=[2], cutouts=[0], seed=0, occluded=0.5, mirrored=0.5)

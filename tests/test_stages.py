@@ -85,7 +85,14 @@ def test_curves_hold_a_row_an_epoch(project):
 def test_every_picture_is_there(project):
     pictures = {path.name for path in (project / "reports").glob("*/*.png")}
     assert {f"{name}.png" for name in NAMES} <= pictures
-    assert {"curves.png", "iou.png", "loss.png", "rmse.png", "comparison.png"} <= pictures
+    assert {
+        "curves.png",
+        "iou.png",
+        "loss.png",
+        "rmse.png",
+        "comparison.png",
+        "composed.png",
+    } <= pictures
 
 
 def test_evaluate_repeats_train_s_own_validation(project):

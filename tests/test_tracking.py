@@ -288,11 +288,11 @@ def test_a_store_that_mlflow_refuses_does_not_stop_training(
 
 
 def test_the_way_a_run_ends_is_recorded(root: Path):
-    for error in (RuntimeError, KeyboardInterrupt):
+    for error in (RuntimeError, KeyboardInterrupt, SystemExit):
         with pytest.raises(error):
             with tracking.start_run(experiment="best", key=error.__name__, params={}, root=root):
                 raise error
-    assert [found.info.status for found in runs(root)] == ["FAILED", "KILLED"]
+    assert [found.info.status for found in runs(root)] == ["FAILED", "KILLED", "KILLED"]
 
 
 def test_killed_run_is_reaped_and_resumed(root: Path):

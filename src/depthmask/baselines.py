@@ -24,7 +24,7 @@ def best_threshold(scenes: Iterable[Scene[Tensor]]) -> float:
         changed = difference(scene)
         for place, threshold in enumerate(THRESHOLDS):
             totals[place] += (
-                mask_iou((changed > threshold).float(), scene.mask).double().sum().cpu()
+                mask_iou((changed > threshold).float(), scene.mask).cpu().double().sum()
             )
     return THRESHOLDS[int(totals.argmax())]
 
@@ -34,5 +34,5 @@ def best_constant(scenes: Iterable[Scene[Tensor]]) -> float:
 
     It minimises the squared error of log depth, hence favours neither near nor far.
     """
-    logs = [scene.depth.double().log().mean((1, 2, 3)).cpu() for scene in scenes]
+    logs = [scene.depth.cpu().double().log().mean((1, 2, 3)) for scene in scenes]
     return float(torch.cat(logs).mean().exp())

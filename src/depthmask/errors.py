@@ -1,8 +1,11 @@
 """What the user can mend: one line, the remedy in it, exit code 2."""
 
+import signal
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import NoReturn
 
 
 class InputError(ValueError):
@@ -18,10 +21,12 @@ def exit_on_error() -> Iterator[None]:
     """Turn an error meant for the user into one line on stderr and an exit code.
 
     Raises:
-        SystemExit: 2 after an `InputError`, 1 after a `TrainingDiverged`, 130 after Ctrl-C.
+        SystemExit: 2 after an `InputError`, 1 after a `TrainingDiverged`, 130 after Ctrl-C, 143
+            after SIGTERM.
     """
     try:
-        yield
+        with _sigterm_unwinds():
+            yield
     except InputError as error:
         print(f"depthmask: {error}", file=sys.stderr)
         raise SystemExit(2) from None
@@ -31,3 +36,23 @@ def exit_on_error() -> Iterator[None]:
     except KeyboardInterrupt:
         print("depthmask: interrupted", file=sys.stderr)
         raise SystemExit(130) from None
+
+
+@contextmanager
+def _sigterm_unwinds() -> Iterator[None]:
+    """Let SIGTERM end the block as Ctrl-C does: what is half-written goes, and workers end.
+
+    Left to itself Python dies on the spot, and Lightning leaves with exit code 0.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield  # only the main thread may set a handler
+        return
+
+    def leave(number: int, _: object) -> NoReturn:
+        raise SystemExit(128 + number)
+
+    before = signal.signal(signal.SIGTERM, leave)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before or signal.SIG_DFL)

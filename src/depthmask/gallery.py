@@ -56,6 +56,12 @@ def draw_plots(
             report.curves(temporary / f"{name}.png", curves, columns=[column], best=result["best"])
         report.comparison(temporary / "comparison.png", result)
         report.hero(temporary / "hero.png", hero_scenes(best, sets))
+        composed = next(sets.scenes("val"))
+        report.composed_sheet(
+            temporary / "composed.png",
+            _arrays(composed),
+            subtitle="what training sees: people pasted onto plates, by rules of perspective",
+        )
 
 
 _CURVES = {"iou": "val/mask_iou", "loss": "val/loss", "rmse": "val/depth_rmse"}
@@ -117,11 +123,16 @@ def hero_scenes(stored: StoredModel, sets: TestSets) -> Scene[np.ndarray]:
     ious = torch.where(large, ious, -1.0) if int(large.sum()) >= 3 else ious
     distance = (ious - ious.quantile(0.75)).abs()
     chosen = distance.argsort(stable=True)[:3].sort().values
+    return _arrays(Scene(*(field[chosen] for field in (scene.bg, scene.bg_fg, mask, depth))))
+
+
+def _arrays(scene: Scene[Tensor]) -> Scene[np.ndarray]:
+    """A batch of tensors as arrays: images uint8 N x H x W x 3, planes float32 N x H x W."""
     return Scene(
-        bg=np.stack([_picture(image) for image in scene.bg[chosen]]),
-        bg_fg=np.stack([_picture(image) for image in scene.bg_fg[chosen]]),
-        mask=np.stack([_plane(plane) for plane in mask[chosen]]),
-        depth=np.stack([_plane(plane) for plane in depth[chosen]]),
+        bg=np.stack([_picture(image) for image in scene.bg]),
+        bg_fg=np.stack([_picture(image) for image in scene.bg_fg]),
+        mask=np.stack([_plane(plane) for plane in scene.mask]),
+        depth=np.stack([_plane(plane) for plane in scene.depth]),
     )
 
 

@@ -141,6 +141,11 @@ class Learner(L.LightningModule):
 
     def on_validation_epoch_end(self) -> None:
         metrics = self.val_metrics.compute()
+        if not all(math.isfinite(value) for value in metrics.values()):
+            raise TrainingDiverged(
+                f"the validation is not finite in epoch {self.current_epoch + 1}: lower"
+                f" train.optimizer.lr ({self.optimizer_params.lr:g}) or the experiment's weights"
+            )
         self.log_dict({f"val/{name}": value for name, value in metrics.items()})
         self.val_metrics.reset()
 
@@ -159,6 +164,7 @@ class Learner(L.LightningModule):
                 lr=chosen.lr,
                 betas=(chosen.momentum, 0.999),
                 weight_decay=chosen.weight_decay,
+                fused=self.device.type in ("cpu", "cuda"),  # half the time of a step's update
             )
         warmup = self.scheduler_params.warmup
 
@@ -274,7 +280,12 @@ def fit(
         if average > 0
         else []
     )
-    keep = ModelCheckpoint(dirpath=checkpoints, filename="last", save_on_train_epoch_end=True)
+    keep = ModelCheckpoint(
+        dirpath=checkpoints,
+        filename="last",
+        save_on_train_epoch_end=True,
+        enable_version_counter=False,
+    )
     keep.FILE_EXTENSION = ".ckpt"
     trainer = L.Trainer(
         accelerator=hardware.device,
@@ -286,9 +297,10 @@ def fit(
         enable_model_summary=False,
         enable_progress_bar=interactive,
         num_sanity_val_steps=0,
-        gradient_clip_val=5.0,
         inference_mode=False,
     )
     last = checkpoints / "last.ckpt"
     trainer.fit(learner, datamodule=data, ckpt_path=last if last.exists() else None)
+    for callback in averaging:  # a resume that finds nothing left to train skips this hook
+        callback.on_train_end(trainer, learner)
     return history.rows

@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, PositiveInt, ValidationError,
 from depthmask.errors import InputError
 from depthmask.yaml12 import read_yaml
 
-SECTIONS = ("prepare", "compositor", "augment", "train", "evaluate", "export")
+SECTIONS = ("prepare", "placement", "compositor", "augment", "train", "evaluate", "export")
 
 Probability = Annotated[float, Field(ge=0, le=1)]
 NonNegative = Annotated[float, Field(ge=0)]
@@ -93,12 +93,15 @@ class PlateMotion(Section):
     degrees: NonNegative
 
 
-class CompositorParams(Section):
+class PlacementParams(Section):
     seed: int
     mirrored: Probability
-    flipped: Probability
     occluded: Probability
-    nobody: Probability
+
+
+class CompositorParams(Section):
+    seed: int
+    flipped: Probability
     crop: Crop
     person_light: PersonLight
     shadow: Shadow
@@ -150,6 +153,7 @@ class TrainParams(Section):
     num_threads: Annotated[int, Field(ge=0)]
     batch_size: Annotated[int, Field(ge=2)]
     scenes_per_epoch: PositiveInt
+    nobody: Probability
     schedule: Annotated[tuple[SizeSchedule, ...], Field(min_length=1, strict=False)]
     optimizer: Optimizer
     scheduler: Scheduler
@@ -201,6 +205,7 @@ class Params(Section):
     profile: str
     compare: Annotated[tuple[str, ...], Field(min_length=1, strict=False)]
     prepare: PrepareParams
+    placement: PlacementParams
     compositor: CompositorParams
     augment: AugmentParams
     train: TrainParams

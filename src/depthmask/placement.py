@@ -124,7 +124,7 @@ class Placer:
             if len(stands) == 0:
                 raise InputError(
                     f"plate {plate} has no place where {1 - occluded:.0%} of a person is seen:"
-                    " raise compositor.occluded or change the plate"
+                    " raise placement.occluded or change the plate"
                 )
 
     def draw(self, stream: int, epoch: int, indices: Sequence[int]) -> Recipes:

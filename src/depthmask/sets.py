@@ -18,17 +18,28 @@ from depthmask.scene import Scene
 
 
 def read_summary(prepared: Path) -> dict[str, Any]:
-    """Read `summary.json` of the prepared data.
+    """Read `summary.json` of the prepared data; errors as for `read_json`."""
+    return read_json(prepared / "summary.json")
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """Read a JSON file that a stage wrote.
 
     Raises:
         InputError: if it is missing or damaged.
     """
     try:
-        return json.loads((prepared / "summary.json").read_text())
-    except FileNotFoundError:
-        raise InputError(f"{prepared} holds no prepared data: run `dvc repro` first") from None
+        return json.loads(read_text(path))
     except json.JSONDecodeError:
-        raise InputError(f"{prepared}/summary.json is damaged: run `dvc repro --force`") from None
+        raise InputError(f"{path} is damaged: run `dvc repro --force`") from None
+
+
+def read_text(path: Path) -> str:
+    """Read a text file that a stage wrote; raises InputError if it is missing."""
+    try:
+        return path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise InputError(f"{path} is missing: run `dvc repro` (or `dvc pull`) first") from None
 
 
 def placed_recipes(prepared: Path, name: str, seed: int) -> Recipes:
@@ -82,17 +93,18 @@ class TestSets:
     Args:
         prepared: the folder that prepare wrote.
         params: the compositor's; a composed scene's light and noise follow from its seed.
+        seed: of the placements, which the shots' numbers follow too.
         batch_size: scenes in a batch.
         device: where scenes are composed.
     """
 
     def __init__(
-        self, prepared: Path, params: CompositorParams, batch_size: int, device: str
+        self, prepared: Path, params: CompositorParams, seed: int, batch_size: int, device: str
     ) -> None:
         self.library = Library.read(prepared)
         self.frames = InSceneFrames.read(prepared)
         self.compositor = Compositor(self.library, params).to(device)
-        self.prepared, self.seed = prepared, params.seed
+        self.prepared, self.seed = prepared, seed
         self.batch_size, self.device = batch_size, device
 
     def scenes(self, name: str) -> Iterator[Scene[Tensor]]:

@@ -1,12 +1,14 @@
 """How the experiments learned: one curve each, over the epochs."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.font_manager import FontProperties
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 
 from depthmask.errors import InputError
@@ -20,7 +22,8 @@ CURVES = {
 """Columns of the table that the seed's report plots: title and what to read from it."""
 
 WIDTH, HEIGHT = 660, 430
-LEFT, RIGHT, TOP, BOTTOM = 64, 150, 92, 54
+LEFT, TOP, BOTTOM = 64, 92, 54
+NAME_SIZE = 9.5
 
 
 def curves(
@@ -50,16 +53,27 @@ def curves(
     width = WIDTH * len(columns)
     with plain_style():
         figure = Figure(figsize=(width / DPI, HEIGHT / DPI), dpi=DPI, facecolor=PAPER)
+        right = _names_width(figure, styles)
         for number, column in enumerate(columns):
             box = (
                 (number * WIDTH + LEFT) / width,
                 BOTTOM / HEIGHT,
-                (WIDTH - LEFT - RIGHT) / width,
+                (WIDTH - LEFT - right) / width,
                 (HEIGHT - TOP - BOTTOM) / HEIGHT,
             )
             axes = figure.add_axes(box)
             _plot(axes, table, column, styles, best)
         save(figure, path)
+
+
+def _names_width(figure: Figure, names: Iterable[str]) -> float:
+    """Pixels that the longest name takes right of a plot, a value after it, at most a third."""
+    renderer = FigureCanvasAgg(figure).get_renderer()
+    font = FontProperties(size=NAME_SIZE, weight="bold")
+    widths = [
+        renderer.get_text_width_height_descent(f"{name}  0.0000", font, False)[0] for name in names
+    ]
+    return min(max(widths, default=0) + 24, WIDTH / 3)
 
 
 def _plot(
@@ -131,6 +145,7 @@ def _resizes(axes: Axes, table: pd.DataFrame) -> None:
 def _name_ends(axes: Axes, ends: list[tuple], best: str | None) -> None:
     """Write each experiment's name and last value right of its curve, none upon another."""
     if not ends:
+        axes.set_yticks([])
         axes.text(0.5, 0.5, "no experiment has it", transform=axes.transAxes, ha="center",
                   fontsize=11, color=MUTED)  # fmt: skip
         return
@@ -140,34 +155,59 @@ def _name_ends(axes: Axes, ends: list[tuple], best: str | None) -> None:
     places = spread_apart(wanted, gap=0.062)
     for (value, name, color, epoch), place in zip(ends, places, strict=True):
         axes.annotate(
-            f"{name}  {value:.3g}",
+            f"{name}  {_three_digits(value)}",
             (epoch, value),
             xycoords="data",
             xytext=(1.03, place),
             textcoords="axes fraction",
-            fontsize=9.5,
+            fontsize=NAME_SIZE,
             color=color,
             weight="bold" if name == best else "normal",
             va="center",
             annotation_clip=False,
-            arrowprops={"arrowstyle": "-", "color": color, "linewidth": 0.6, "alpha": 0.6,
-                        "shrinkA": 1, "shrinkB": 3},
-        )  # fmt: skip
+            arrowprops={
+                "arrowstyle": "-",
+                "relpos": (0, 0.5),
+                "color": color,
+                "linewidth": 0.6,
+                "alpha": 0.6,
+                "shrinkA": 1,
+                "shrinkB": 3,
+            },
+        )
 
 
-def spread_apart(wanted: Sequence[float], gap: float) -> list[float]:
-    """Move ascending places as little as needed to stand `gap` apart, clusters about their mean.
+def _three_digits(value: float) -> str:
+    return f"{value:#.3g}".rstrip(".")
+
+
+def spread_apart(
+    wanted: Sequence[float], gap: float, low: float = 0.0, high: float = 1.0
+) -> list[float]:
+    """Move ascending places as little as needed to stand `gap` apart between `low` and `high`.
+
+    Places too near one another form a cluster about the mean of what they wanted; more of them
+    than there is room for run out beneath `low`.
 
     Returns:
         One place for each of `wanted`, ascending.
     """
-    clusters: list[tuple[float, int]] = []  # mean of what was wanted, how many
+
+    def middle(total: float, num: int) -> float:
+        half = gap * (num - 1) / 2
+        return min(max(total / num, low + half), high - half)
+
+    clusters: list[tuple[float, int]] = []  # sum of what was wanted, how many
     for place in wanted:
         clusters.append((place, 1))
         while len(clusters) > 1:
-            (low, num_low), (high, num_high) = clusters[-2:]
-            if high - low >= gap * (num_low + num_high) / 2:
+            (below, num_below), (above, num_above) = clusters[-2:]
+            room = middle(above, num_above) - middle(below, num_below)
+            if room >= gap * (num_below + num_above) / 2 - 1e-9:
                 break
-            num = num_low + num_high
-            clusters[-2:] = [((low * num_low + high * num_high) / num, num)]
-    return [middle + gap * (i - (num - 1) / 2) for middle, num in clusters for i in range(num)]
+            clusters[-2:] = [(below + above, num_below + num_above)]
+    return [
+        middle(total, num) + gap * (i - (num - 1) / 2)
+        for total, num in clusters
+        for i in range(num)
+    ]

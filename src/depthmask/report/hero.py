@@ -73,9 +73,17 @@ def hero(
 
 
 def _distance(canvas: Canvas, x: int, y: int, mask: np.ndarray, depth: np.ndarray) -> None:
-    """Label a depth tile with the person's distance, the median depth of the mask."""
-    words = f"{np.median(depth[unit_mask(mask) > 0.5]):.1f} m"
+    """Label a depth tile with the person's distance, the median depth of the mask.
+
+    The label stands in the upper corner that has less of the person in it.
+    """
+    person = unit_mask(mask) > 0.5
+    words = f"{np.median(depth[person]):.1f} m"
     width = canvas.text_width(words, size=15, weight="bold") + 18
+    upper = person[: person.shape[0] // 4]
+    third = person.shape[1] // 3
+    if upper[:, :third].sum() > upper[:, -third:].sum():
+        x += TILE - width - 16
     canvas.box(x + 8, y + 8, width, 26, LABEL, radius=6)
     canvas.text(x + 17, y + 21, words, size=15, weight="bold", color=CARD_INK)
 

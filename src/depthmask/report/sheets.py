@@ -8,28 +8,31 @@ import numpy as np
 
 from depthmask.report.canvas import Canvas
 from depthmask.report.depth_colors import DepthScale
-from depthmask.report.theme import MUTED, SPLIT_COLORS
-from depthmask.report.tiles import (
-    mask_rgb,
-    on_checkerboard,
-    sample_splits,
-    shared_crop,
-    spread,
+from depthmask.report.layout import (
+    BLOCK_GAP,
+    COLUMNS,
+    GAP,
+    HEADER,
+    PERSON_HEIGHT,
+    PLAIN_SECTION,
+    SECTION,
+    TILE,
+    WIDTH,
+    block_height,
+    cell,
+    draw_column,
+    draw_person,
+    draw_scenes,
+    draw_split_bar,
+    num_rows,
+    opens_split,
+    write_header,
+    write_row_label,
+    write_row_labels,
+    write_section,
 )
+from depthmask.report.tiles import sample_splits, shared_crop, spread
 from depthmask.scene import Scene
-
-COLUMNS = 12
-TILE = 112
-PERSON_HEIGHT = 168
-GAP = 4
-MARGIN = 32
-GUTTER = 76
-WIDTH = 2 * MARGIN + GUTTER + COLUMNS * (TILE + GAP) - GAP
-HEADER = 100
-SECTION = 58
-PLAIN_SECTION = 40
-BLOCK_GAP = 34
-LEGEND_WIDTH = 260
 
 
 @dataclass(frozen=True)
@@ -77,34 +80,34 @@ def contact_sheet(
     rows, columns = shared_crop(cutouts)
     cutouts = cutouts[:, rows, columns]
     person_block = 8 + PERSON_HEIGHT + BLOCK_GAP
-    room_rows, person_rows = _num_rows(room_choice), _num_rows(person_choice)
-    frame_rows = _num_rows(frame_choice)
+    room_rows, person_rows = num_rows(room_choice), num_rows(person_choice)
+    frame_rows = num_rows(frame_choice)
     height = HEADER + 2 * SECTION
-    height += room_rows * (8 + _block(2)) + person_rows * person_block
-    height += (PLAIN_SECTION + frame_rows * _block(3)) if frame_rows else 0
+    height += room_rows * (8 + block_height(2)) + person_rows * person_block
+    height += (PLAIN_SECTION + frame_rows * block_height(3)) if frame_rows else 0
     with Canvas(WIDTH, height) as canvas:
-        y = _header(canvas, title, subtitle, scale)
-        y = _section(canvas, y, "Rooms", "nobody in them, and how far everything is")
+        y = write_header(canvas, title, subtitle, scale)
+        y = write_section(canvas, y, "Rooms", "nobody in them, and how far everything is")
         for number, index in enumerate(room_choice):
-            x, top = _cell(number, y, 8 + _block(2))
-            first = _opens_split(room_choice, number, rooms.splits)
-            _split_bar(canvas, x, top, rooms.splits[index], first, TILE)
-            _column(canvas, x, top + 8, rooms.images[index], scale.rgb(rooms_depth[index]))
-        _row_labels(canvas, y, room_rows, ("image", "depth"), top=8)
-        y += room_rows * (8 + _block(2))
+            x, top = cell(number, y, 8 + block_height(2))
+            first = opens_split(room_choice, number, rooms.splits)
+            draw_split_bar(canvas, x, top, rooms.splits[index], first, TILE)
+            draw_column(canvas, x, top + 8, rooms.images[index], scale.rgb(rooms_depth[index]))
+        write_row_labels(canvas, y, room_rows, ("image", "depth"), top=8)
+        y += room_rows * (8 + block_height(2))
 
-        y = _section(canvas, y, "People", "cut out, at one scale")
+        y = write_section(canvas, y, "People", "cut out, at one scale")
         for number, index in enumerate(person_choice):
-            x, top = _cell(number, y, person_block)
-            first = _opens_split(person_choice, number, people.splits)
-            _split_bar(canvas, x, top, people.splits[index], first, TILE)
-            _person(canvas, x, top + 8, cutouts[number])
+            x, top = cell(number, y, person_block)
+            first = opens_split(person_choice, number, people.splits)
+            draw_split_bar(canvas, x, top, people.splits[index], first, TILE)
+            draw_person(canvas, x, top + 8, cutouts[number])
         y += person_rows * person_block
 
         if frame_rows:
             words = "people rendered inside test rooms, with true shadows: training sees none"
-            y = _section(canvas, y, "In-scene test frames", words, PLAIN_SECTION)
-            _scenes(canvas, y, frames, frame_choice, scale, ("bg_fg", "mask", "depth"))
+            y = write_section(canvas, y, "In-scene test frames", words, PLAIN_SECTION)
+            draw_scenes(canvas, y, frames, frame_choice, scale, ("bg_fg", "mask", "depth"))
         canvas.save(path)
 
 
@@ -124,10 +127,10 @@ def composed_sheet(
     """
     choice = spread(len(scenes.bg_fg), num_scenes)
     scale = DepthScale.spanning(scenes.depth[choice], unit=unit)
-    height = HEADER + _num_rows(choice) * _block(4)
+    height = HEADER + num_rows(choice) * block_height(4)
     with Canvas(WIDTH, height) as canvas:
-        y = _header(canvas, title, subtitle, scale)
-        _scenes(canvas, y, scenes, choice, scale, ("bg", "bg_fg", "mask", "depth"))
+        y = write_header(canvas, title, subtitle, scale)
+        draw_scenes(canvas, y, scenes, choice, scale, ("bg", "bg_fg", "mask", "depth"))
         canvas.save(path)
 
 
@@ -159,116 +162,26 @@ def augmented_sheet(
     row_height, person_row = TILE + GAP, PERSON_HEIGHT + GAP
     height = HEADER + 2 * (PLAIN_SECTION + BLOCK_GAP) + len(labels) * (row_height + person_row)
     with Canvas(WIDTH, height) as canvas:
-        y = _header(canvas, title, subtitle, None)
-        y = _section(
+        y = write_header(canvas, title, subtitle, None)
+        y = write_section(
             canvas, y, "Rooms", "of the training split, in other colour and light", PLAIN_SECTION
         )
         for number, index in enumerate(spread(len(plates), num_columns)):
-            x, _ = _cell(number, y, 0)
+            x, _ = cell(number, y, 0)
             pictures = (plates[index], *plate_variants[:, index])
-            _column(canvas, x, y, *pictures)
-        _row_labels(canvas, y, 1, labels)
-        y += _block(len(labels))
-        y = _section(
+            draw_column(canvas, x, y, *pictures)
+        write_row_labels(canvas, y, 1, labels)
+        y += block_height(len(labels))
+        y = write_section(
             canvas, y, "People", "of the training split, each varied on its own", PLAIN_SECTION
         )
         for number, index in enumerate(choice):
-            x, _ = _cell(number, y, 0)
+            x, _ = cell(number, y, 0)
             alpha = cutouts[index, ..., 3:]
             colors = (cutouts[index, ..., :3], *cutout_variants[:, index])
             for row, rgb in enumerate(colors):
                 rgba = np.concatenate([rgb, alpha], axis=-1)
-                _person(canvas, x, y + row * person_row, rgba)
+                draw_person(canvas, x, y + row * person_row, rgba)
         for row, words in enumerate(labels):
-            _row_label(canvas, y + row * person_row + PERSON_HEIGHT / 2, words)
+            write_row_label(canvas, y + row * person_row + PERSON_HEIGHT / 2, words)
         canvas.save(path)
-
-
-def _header(canvas: Canvas, title: str, subtitle: str, scale: DepthScale | None) -> int:
-    canvas.text(MARGIN, 40, title, size=24, weight="bold")
-    canvas.text(MARGIN, 68, subtitle, size=14, color=MUTED)
-    if scale is not None:
-        canvas.depth_legend(WIDTH - MARGIN - LEGEND_WIDTH, 36, LEGEND_WIDTH, scale)
-    return HEADER
-
-
-def _section(canvas: Canvas, y: int, name: str, words: str, height: int = SECTION) -> int:
-    end = canvas.text(MARGIN, y + 16, name, size=17, weight="bold")
-    canvas.text(end + 12, y + 16, words, size=13, color=MUTED)
-    return y + height
-
-
-def _scenes(
-    canvas: Canvas,
-    y: int,
-    scenes: Scene[np.ndarray],
-    choice: list[int],
-    scale: DepthScale,
-    fields: tuple[str, ...],
-) -> None:
-    for number, index in enumerate(choice):
-        x, top = _cell(number, y, _block(len(fields)))
-        pictures = []
-        for field in fields:
-            pixels = getattr(scenes, field)[index]
-            if field == "mask":
-                pixels = mask_rgb(pixels)
-            elif field == "depth":
-                pixels = scale.rgb(pixels)
-            pictures.append(pixels)
-        _column(canvas, x, top, *pictures)
-    _row_labels(canvas, y, _num_rows(choice), fields)
-
-
-def _column(canvas: Canvas, x: int, y: int, *pictures: np.ndarray) -> None:
-    for row, pixels in enumerate(pictures):
-        canvas.image(x, y + row * (TILE + GAP), TILE, TILE, pixels)
-
-
-def _person(canvas: Canvas, x: int, y: int, rgba: np.ndarray) -> None:
-    """Stand a cutout at the foot of a tile, whatever its aspect, on a checkerboard all over."""
-    height, width = rgba.shape[:2]
-    full_height = max(height, round(width * PERSON_HEIGHT / TILE))
-    full_width = max(width, round(full_height * TILE / PERSON_HEIGHT))
-    left = (full_width - width) // 2
-    sides = ((full_height - height, 0), (left, full_width - width - left), (0, 0))
-    square = max(2, round(8 * full_height / PERSON_HEIGHT))
-    canvas.image(x, y, TILE, PERSON_HEIGHT, on_checkerboard(np.pad(rgba, sides), square))
-
-
-def _split_bar(canvas: Canvas, x: int, y: int, split: str, first: bool, width: int) -> None:
-    color = SPLIT_COLORS[split]
-    canvas.box(x, y, width, 3, color, radius=1)
-    if first:
-        canvas.text(x, y - 8, split, size=13, color=color, weight="bold", va="center")
-
-
-def _opens_split(choice: list[int], number: int, splits: Sequence[str]) -> bool:
-    return number == 0 or splits[choice[number]] != splits[choice[number - 1]]
-
-
-def _row_labels(
-    canvas: Canvas, y: int, num_blocks: int, labels: Sequence[str], top: int = 0
-) -> None:
-    for block in range(num_blocks):
-        for row, words in enumerate(labels):
-            middle = y + block * (top + _block(len(labels))) + top + row * (TILE + GAP) + TILE / 2
-            _row_label(canvas, middle, words)
-
-
-def _row_label(canvas: Canvas, y: float, words: str) -> None:
-    canvas.text(MARGIN + GUTTER - 14, y, words, size=13, color=MUTED, ha="right")
-
-
-def _cell(number: int, y: int, block_height: int) -> tuple[int, int]:
-    row, column = divmod(number, COLUMNS)
-    return MARGIN + GUTTER + column * (TILE + GAP), y + row * block_height
-
-
-def _block(num_tiles: int) -> int:
-    """Height of a row of columns of tiles and the room beneath, where the next split is named."""
-    return num_tiles * (TILE + GAP) - GAP + BLOCK_GAP
-
-
-def _num_rows(choice: Sequence[int]) -> int:
-    return -(-len(choice) // COLUMNS)

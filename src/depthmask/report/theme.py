@@ -7,7 +7,6 @@ from pathlib import Path
 import matplotlib
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
-from matplotlib.style.core import STYLE_BLACKLIST
 
 from depthmask.output import replaced_file
 
@@ -54,11 +53,8 @@ def line_styles(names: Iterable[str]) -> dict[str, tuple[str, str]]:
 @contextmanager
 def plain_style() -> Iterator[None]:
     """Shut out the user's matplotlibrc: a figure must not depend on whose machine draws it."""
-    defaults = {
-        key: value
-        for key, value in matplotlib.rcParamsDefault.items()
-        if key not in STYLE_BLACKLIST
-    }
+    defaults = {key: matplotlib.rcParamsDefault[key] for key in matplotlib.rcParamsDefault}
+    del defaults["backend"]
     with matplotlib.rc_context({**defaults, "font.family": ["DejaVu Sans"]}):
         yield
 

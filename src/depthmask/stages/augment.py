@@ -1,20 +1,34 @@
-"""augment: photometric variants of the train split's plates and cutouts."""
+"""augment: colour variants of the training sources; the statistics of what training will see."""
 
+import json
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import numpy as np
+import torch
 
 from depthmask import report
 from depthmask.augmentation import make_variants
+from depthmask.compositor import Compositor
 from depthmask.errors import exit_on_error
-from depthmask.library import Library, content_hash
+from depthmask.library import Library, content_hash, read_array
 from depthmask.output import replaced_folder
-from depthmask.params import AugmentParams, read_params
+from depthmask.params import AugmentParams, CompositorParams, PlacementParams, read_params
+from depthmask.placement import TRAIN_STREAM, Placer
+from depthmask.scene import Scene
 from depthmask.stages import AUGMENTED, PARAMS, PREPARED
 
+_STATISTICS_SCENES = 256
 
-def augment(prepared: Path, output: Path, params: AugmentParams) -> None:
-    """Write the variants of the prepared sources into the folder `output`."""
+
+def augment(
+    prepared: Path,
+    output: Path,
+    params: AugmentParams,
+    placement: PlacementParams,
+    compositor: CompositorParams,
+) -> None:
+    """Write the variants and the statistics into the folder `output`."""
     library = Library.read(prepared)
     plates = np.asarray(library.images[library.plates_of("train")])
     cutouts = np.asarray(library.rgba[library.cutouts_of("train")])
@@ -23,6 +37,19 @@ def augment(prepared: Path, output: Path, params: AugmentParams) -> None:
     with replaced_folder(output) as folder:
         np.save(folder / "plates_image.npy", plate_variants)
         np.save(folder / "cutouts_rgb.npy", cutout_variants)
+        scenes = training_scenes(
+            library,
+            read_array(prepared / "visible_shares.npy"),
+            placement,
+            Compositor(
+                library,
+                compositor,
+                plate_variants=plate_variants,
+                cutout_variants=cutout_variants,
+            ),
+        )
+        figures = statistics(scenes)
+        (folder / "statistics.json").write_text(json.dumps(figures, indent=2) + "\n")
         (folder / "digest.txt").write_text(content_hash(folder) + "\n")
         if params.num_variants > 0:
             report.augmented_sheet(
@@ -31,13 +58,48 @@ def augment(prepared: Path, output: Path, params: AugmentParams) -> None:
                 plate_variants=plate_variants,
                 cutouts=cutouts,
                 cutout_variants=cutout_variants,
+                subtitle=f"{params.num_variants} colour variants of each",
             )
     print(f"augment: {params.num_variants} variants of {len(plates)} plates, {len(cutouts)} people")
 
 
+def training_scenes(
+    library: Library, visible: np.ndarray, placement: PlacementParams, compositor: Compositor
+) -> Iterator[Scene[torch.Tensor]]:
+    """Batches of training scenes with somebody in each."""
+    placer = Placer(
+        visible,
+        plates=library.plates_of("train"),
+        cutouts=library.cutouts_of("train"),
+        seed=placement.seed,
+        occluded=placement.occluded,
+        mirrored=placement.mirrored,
+        num_variants=compositor.num_variants,
+    )
+    for start in range(0, _STATISTICS_SCENES, 32):
+        yield compositor(placer.draw(TRAIN_STREAM, 0, range(start, start + 32)), library.size)
+
+
+def statistics(scenes: Iterable[Scene[torch.Tensor]]) -> dict[str, list[float] | float]:
+    """Mean and standard deviation of bg, bg_fg, mask and depth, as the original reported them."""
+    moments: dict[str, list[torch.Tensor]] = {}
+    for scene in scenes:
+        for name, field in scene._asdict().items():
+            values = field.double()
+            both = torch.stack([values.mean((0, 2, 3)), values.square().mean((0, 2, 3))])
+            moments.setdefault(name, []).append(both)
+    result: dict[str, list[float] | float] = {}
+    for name, batches in moments.items():
+        mean, square = torch.stack(batches).mean(0)
+        for moment, values in (("mean", mean), ("std", (square - mean**2).clamp_min(0).sqrt())):
+            rounded = [round(float(value), 6) for value in values]
+            result[f"{name}_{moment}"] = rounded if len(rounded) > 1 else rounded[0]
+    return result
+
+
 def main() -> None:
     params = read_params(PARAMS)
-    augment(PREPARED, AUGMENTED, params.augment)
+    augment(PREPARED, AUGMENTED, params.augment, params.placement, params.compositor)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """evaluate: every experiment and the baselines on every test set; the best by validation."""
 
 import json
+import math
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
@@ -17,7 +18,7 @@ from depthmask.hardware import choose_hardware
 from depthmask.metrics import SceneMetrics
 from depthmask.models.store import StoredModel, load_model
 from depthmask.output import replaced_file
-from depthmask.params import CompositorParams, EvaluateParams, read_params
+from depthmask.params import CompositorParams, EvaluateParams, PlacementParams, read_params
 from depthmask.scene import TEST_SETS
 from depthmask.sets import TestSets, read_summary
 from depthmask.stages import EXPERIMENTS, PARAMS, PREPARED, REPORTS, flat_metrics
@@ -31,6 +32,7 @@ RULE = (
 def evaluate(
     names: Sequence[str],
     params: EvaluateParams,
+    placement: PlacementParams,
     compositor_params: CompositorParams,
     *,
     prepared: Path,
@@ -46,7 +48,7 @@ def evaluate(
     models = {name: load_model(experiments / name) for name in names}
     for stored in models.values():
         stored.model.to(device, memory_format=torch.channels_last)
-    sets = TestSets(prepared, compositor_params, params.batch_size, device)
+    sets = TestSets(prepared, compositor_params, placement.seed, params.batch_size, device)
     threshold = best_threshold(sets.scenes("val"))
     constant_m = best_constant(sets.scenes("val"))
     metrics = measure(models, sets, params.threshold, threshold, constant_m)
@@ -57,7 +59,7 @@ def evaluate(
     scores = {
         name: (values["mask_iou"] + values["depth_delta1"]) / 2
         for name, values in validation.items()
-        if "depth_delta1" in values
+        if math.isfinite(values.get("depth_delta1", math.nan))
     }
     result = {
         "best": max(scores, key=lambda name: scores[name]),
@@ -88,9 +90,9 @@ def measure(
     """
     table: dict[str, Any] = {"experiments": {name: {} for name in models}, "baselines": {}}
     for set_name in ("val", *TEST_SETS):
-        accumulators = {name: SceneMetrics(threshold) for name in models}
+        accumulators = {name: SceneMetrics(threshold).to(sets.device) for name in models}
         baselines = {
-            name: SceneMetrics(threshold)
+            name: SceneMetrics(threshold).to(sets.device)
             for name in ("difference_threshold", "constant_depth", "plate_depth")
         }
         pairs = zip(sets.scenes(set_name), sets.plate_depths(set_name), strict=True)
@@ -156,6 +158,7 @@ def main() -> None:
     result = evaluate(
         params.compare,
         params.evaluate,
+        params.placement,
         params.compositor,
         prepared=PREPARED,
         experiments=EXPERIMENTS,
@@ -172,7 +175,7 @@ def main() -> None:
             params=json.loads((folder / "settings.json").read_text()),
             tags={"model": card["model"]},
             data_digest=card["data_hash"],
-            data_source=card["source"],
+            data_source=str(PREPARED),
             curves=folder / "curves.csv",
         )
     print(f"evaluate: the best is {result['best']} ({RULE})")

@@ -68,7 +68,7 @@ def publish(card: dict[str, Any], metrics: dict[str, Any], settings: dict[str, A
         params=settings,
         tags={"model": card["model"]},
         data_digest=card["data_hash"],
-        data_source=card["source"],
+        data_source=str(PREPARED),
         curves=EXPERIMENTS / card["experiment"] / "curves.csv",
     )
 

@@ -5,29 +5,26 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-import torch
 
 from depthmask import report
-from depthmask.compositor import Compositor
 from depthmask.errors import exit_on_error
 from depthmask.library import InSceneFrames, Library, content_hash
 from depthmask.output import replaced_folder
-from depthmask.params import CompositorParams, PrepareParams, SplitSizes, read_params
-from depthmask.placement import TRAIN_STREAM, Placer, Recipes, uniforms, visible_shares
+from depthmask.params import PlacementParams, PrepareParams, SplitSizes, read_params
+from depthmask.placement import TRAIN_STREAM, Placer, uniforms, visible_shares
 from depthmask.scene import COMPOSED_SETS, SPLITS, Scene
 from depthmask.sources import museum
 from depthmask.stages import PARAMS, PREPARED
 
 _IN_SCENE_STREAM = 100
-_STATISTICS_SCENES = 256
 
 
-def prepare(output: Path, params: PrepareParams, compositor: CompositorParams) -> None:
+def prepare(output: Path, params: PrepareParams, placement: PlacementParams) -> None:
     """Render everything and write the folder `output`, all of it or nothing."""
     library = render_library(params)
     visible = visible_shares(library)
-    frames = render_in_scene(library, visible, params, compositor)
-    write_prepared(output, library, visible, frames, params, compositor)
+    frames = render_in_scene(library, visible, params, placement)
+    write_prepared(output, library, visible, frames, params, placement)
 
 
 def write_prepared(
@@ -36,14 +33,14 @@ def write_prepared(
     visible: np.ndarray,
     frames: InSceneFrames,
     params: PrepareParams,
-    compositor: CompositorParams,
+    placement: PlacementParams,
 ) -> None:
     """Place the people of the composed sets and write the folder that the other stages read."""
     with replaced_folder(output) as folder:
         library.write(folder)
         frames.write(folder)
         np.save(folder / "visible_shares.npy", visible)
-        placements = place(library, visible, params, compositor)
+        placements = place(library, visible, params, placement)
         placements.to_parquet(folder / "placements.parquet")
         summary = {
             "source": params.source,
@@ -53,7 +50,6 @@ def write_prepared(
             "num_cutouts": params.splits.cutouts.model_dump(),
             "num_scenes": params.num_scenes.model_dump(),
             "data_hash": content_hash(folder),
-            "statistics": statistics(library, visible, compositor, params.size),
         }
         (folder / "summary.json").write_text(json.dumps(summary, indent=2) + "\n")
         report.contact_sheet(
@@ -67,13 +63,26 @@ def write_prepared(
                 mask=frames.mask,
                 depth=frames.depth,
             ),
+            subtitle=(
+                f"{len(library.plates)} rooms, {len(library.cutouts)} people,"
+                f" {len(frames.table)} in-scene frames, {params.size} px"
+            ),
         )
 
 
-def _seeds(seed: int, kind: int, count: int) -> list[int]:
-    """Independent seeds for `count` sources of a kind."""
-    state = np.random.SeedSequence([seed, kind]).generate_state(count)
-    return [int(value) for value in state]
+def _seeds(seed: int, kind: int, splits: SplitSizes) -> list[int]:
+    """Independent seeds for the sources of a kind, the splits one after another.
+
+    A split's seeds depend on nothing but its own length: more rooms to train on leave the test
+    rooms what they were.
+    """
+    return [
+        int(value)
+        for number, split in enumerate(SPLITS)
+        for value in np.random.SeedSequence([seed, kind, number]).generate_state(
+            getattr(splits, split)
+        )
+    ]
 
 
 def _split_names(sizes: SplitSizes) -> list[str]:
@@ -92,7 +101,7 @@ def render_library(params: PrepareParams) -> Library:
                 (seed,),
                 {"size": params.size, "samples_per_px": sampling.samples_per_px},
             )
-            for seed in _seeds(params.seed, 0, len(plate_splits))
+            for seed in _seeds(params.seed, 0, params.splits.plates)
         ],
         description="rooms",
     )
@@ -103,7 +112,7 @@ def render_library(params: PrepareParams) -> Library:
                 (seed,),
                 {"size": params.size, "samples_per_px": sampling.cutout_samples_per_px},
             )
-            for seed in _seeds(params.seed, 1, len(cutout_splits))
+            for seed in _seeds(params.seed, 1, params.splits.cutouts)
         ],
         description="people",
     )
@@ -115,20 +124,20 @@ def _placer(
     visible: np.ndarray,
     plates: tuple[str, ...],
     cutouts: tuple[str, ...],
-    compositor: CompositorParams,
+    placement: PlacementParams,
 ) -> Placer:
     return Placer(
         visible,
         plates=library.plates_of(*plates),
         cutouts=library.cutouts_of(*cutouts),
-        seed=compositor.seed,
-        occluded=compositor.occluded,
-        mirrored=compositor.mirrored,
+        seed=placement.seed,
+        occluded=placement.occluded,
+        mirrored=placement.mirrored,
     )
 
 
 def render_in_scene(
-    library: Library, visible: np.ndarray, params: PrepareParams, compositor: CompositorParams
+    library: Library, visible: np.ndarray, params: PrepareParams, placement: PlacementParams
 ) -> InSceneFrames:
     """Render people of the test split inside rooms of the test split."""
     count = params.num_scenes.in_scene
@@ -136,11 +145,12 @@ def render_in_scene(
     rooms, people = library.plates_of("test"), library.cutouts_of("test")
     plate = rooms[np.arange(count) % len(rooms)]
     cutout = people[(np.arange(count) + np.arange(count) // len(rooms)) % len(people)]
-    plate_seeds = _seeds(params.seed, 0, len(library.plates))
-    cutout_seeds = _seeds(params.seed, 1, len(library.cutouts))
-    placer = _placer(library, visible, ("test",), ("test",), compositor)
+    frame_seeds = np.random.SeedSequence([params.seed, 2]).generate_state(count).tolist()
+    plate_seeds = _seeds(params.seed, 0, params.splits.plates)
+    cutout_seeds = _seeds(params.seed, 1, params.splits.cutouts)
+    placer = _placer(library, visible, ("test",), ("test",), placement)
     usable = dict(zip(placer.plates, placer.stands, strict=True))
-    numbers = uniforms(compositor.seed, _IN_SCENE_STREAM, 0, range(count), 1)[:, 0]
+    numbers = uniforms(placement.seed, _IN_SCENE_STREAM, 0, range(count), 1)[:, 0]
     stands = [
         library.stands[p, usable[p][int(number * len(usable[p]))]]
         for p, number in zip(plate, numbers, strict=True)
@@ -155,9 +165,7 @@ def render_in_scene(
                 "samples_per_px": params.museum.samples_per_px,
             },
         )
-        for p, c, stand, seed in zip(
-            plate, cutout, stands, _seeds(params.seed, 2, count), strict=True
-        )
+        for p, c, stand, seed in zip(plate, cutout, stands, frame_seeds, strict=True)
     ]
     rendered = museum.run_jobs(jobs, description="people in rooms")
     images, masks, depths, distances = zip(*rendered, strict=True)
@@ -170,14 +178,14 @@ def render_in_scene(
 
 
 def place(
-    library: Library, visible: np.ndarray, params: PrepareParams, compositor: CompositorParams
+    library: Library, visible: np.ndarray, params: PrepareParams, placement: PlacementParams
 ) -> pd.DataFrame:
     """Draw the placements of the composed sets: a row per scene, the plate named first."""
     seen = {"seen": ("train",), "unseen": ("test",), "val": ("val",)}
     tables = []
     for stream, name in enumerate(COMPOSED_SETS, start=TRAIN_STREAM + 1):
         plate, _, cutout = name.partition("_")
-        placer = _placer(library, visible, seen[plate], seen[cutout or plate], compositor)
+        placer = _placer(library, visible, seen[plate], seen[cutout or plate], placement)
         count = getattr(params.num_scenes, name)
         recipes = placer.draw(stream, 0, range(count))
         columns = {
@@ -189,34 +197,9 @@ def place(
     return pd.concat(tables, ignore_index=True)
 
 
-def statistics(
-    library: Library, visible: np.ndarray, params: CompositorParams, size: int
-) -> dict[str, list[float] | float]:
-    """Mean and standard deviation of composed training scenes, as the original reported them."""
-    placer = _placer(library, visible, ("train",), ("train",), params)
-    compositor = Compositor(library, params)
-    recipes = placer.draw(TRAIN_STREAM, 0, range(_STATISTICS_SCENES))
-    sums: dict[str, list[torch.Tensor]] = {}
-    for start in range(0, _STATISTICS_SCENES, 32):
-        part = Recipes(*(column[start : start + 32] for column in recipes))
-        scene = compositor(part, size)
-        for name in scene._fields:
-            values = getattr(scene, name).double()
-            moments = torch.stack([values.mean((0, 2, 3)), (values**2).mean((0, 2, 3))])
-            sums.setdefault(name, []).append(moments)
-    result: dict[str, list[float] | float] = {}
-    for name, parts in sums.items():
-        mean, square = torch.stack(parts).mean(0)
-        std = (square - mean**2).clamp_min(0).sqrt()
-        for moment, values in (("mean", mean), ("std", std)):
-            rounded = [round(float(value), 6) for value in values]
-            result[f"{name}_{moment}"] = rounded if len(rounded) > 1 else rounded[0]
-    return result
-
-
 def main() -> None:
     params = read_params(PARAMS)
-    prepare(PREPARED, params.prepare, params.compositor)
+    prepare(PREPARED, params.prepare, params.placement)
 
 
 if __name__ == "__main__":

@@ -22,10 +22,10 @@ from depthmask.losses import SceneLoss
 from depthmask.models import build_model
 from depthmask.models.store import save_model
 from depthmask.output import replaced_folder
-from depthmask.params import CompositorParams, Experiment, TrainParams, read_params
+from depthmask.params import CompositorParams, Experiment, PlacementParams, TrainParams, read_params
 from depthmask.placement import Placer
 from depthmask.provenance import git_commit, run_key, training_code_hash
-from depthmask.sets import placed_recipes, read_summary
+from depthmask.sets import placed_recipes, read_json, read_summary, read_text
 from depthmask.stages import AUGMENTED, CHECKPOINTS, EXPERIMENTS, PARAMS, PREPARED
 
 
@@ -33,6 +33,7 @@ def train(
     name: str,
     experiment: Experiment,
     params: TrainParams,
+    placement: PlacementParams,
     compositor_params: CompositorParams,
     *,
     prepared: Path,
@@ -47,18 +48,20 @@ def train(
             f"train.schedule must end at prepare.size, {summary['size']} px,"
             f" not at {params.schedule[-1].size}"
         )
+    digest = read_text(augmented / "digest.txt").strip()
     if params.num_threads:
         torch.set_num_threads(params.num_threads)
     hardware = choose_hardware(params.device, params.precision)
     settings = {
         "experiment": experiment.model_dump(mode="json"),
         "train": params.model_dump(mode="json"),
+        "placement": placement.model_dump(mode="json"),
         "compositor": compositor_params.model_dump(mode="json"),
     }
     key = run_key(
         **settings,
         data=summary["data_hash"],
-        augmented=(augmented / "digest.txt").read_text() if augmented.exists() else "",
+        augmented=digest,
         code=training_code_hash(),
     )
     print(f"{name}: {experiment.model} on {hardware}, run {key}", flush=True)
@@ -75,21 +78,21 @@ def train(
         read_array(prepared / "visible_shares.npy"),
         plates=library.plates_of("train"),
         cutouts=library.cutouts_of("train"),
-        seed=compositor_params.seed,
-        occluded=compositor_params.occluded,
-        mirrored=compositor_params.mirrored,
-        nobody=compositor_params.nobody,
+        seed=placement.seed,
+        occluded=placement.occluded,
+        mirrored=placement.mirrored,
+        nobody=params.nobody,
         num_variants=compositor.num_variants,
     )
     data = SceneData(
         compositor,
         placer,
-        placed_recipes(prepared, "val", compositor_params.seed),
+        placed_recipes(prepared, "val", placement.seed),
         schedule=params.schedule,
         scenes_per_epoch=params.scenes_per_epoch,
         batch_size=params.batch_size,
     )
-    statistics = summary["statistics"]
+    statistics = read_json(augmented / "statistics.json")
     model = build_model(
         experiment.model,
         mean=statistics["bg_fg_mean"],
@@ -109,9 +112,9 @@ def train(
         experiment=name,
         key=key,
         params=settings | {"hardware": str(hardware)},
-        tags={"git_commit": git_commit(), "model": experiment.model},
+        tags={"git_commit": git_commit(), "model": experiment.model, "augmented": digest},
         data_digest=summary["data_hash"],
-        data_source=summary["source"],
+        data_source=str(prepared),
         resumed=(folder / "last.ckpt").exists(),
     )
     with run:
@@ -150,7 +153,9 @@ def train(
         (temporary / "settings.json").write_text(
             json.dumps(settings, indent=2, sort_keys=True) + "\n"
         )
-    shutil.rmtree(folder, ignore_errors=True)
+    # also what runs of other parameters left behind when they were stopped for good
+    for left in checkpoints.glob(f"{name}-{'?' * len(key)}"):
+        shutil.rmtree(left, ignore_errors=True)
 
 
 def main() -> None:
@@ -165,6 +170,7 @@ def main() -> None:
         name,
         params.experiments[name],
         params.train,
+        params.placement,
         params.compositor,
         prepared=PREPARED,
         augmented=AUGMENTED,

@@ -187,7 +187,9 @@ class Run:
         if error_type is None:
             self.close("FINISHED")
         else:
-            self.close("KILLED" if issubclass(error_type, KeyboardInterrupt) else "FAILED")
+            # Lightning turns Ctrl-C into SystemExit, and `exit_on_error` SIGTERM
+            killed = issubclass(error_type, KeyboardInterrupt | SystemExit)
+            self.close("KILLED" if killed else "FAILED")
 
 
 def start_run(

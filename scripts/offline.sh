@@ -68,7 +68,7 @@ journals=$("$python" -c 'from depthmask.tracking import find_root; print(find_ro
 
 # What a stage's result depends on; a finished stage is not run again while it stays the same.
 fingerprint() {
-    { find "$root/src" -name '*.py' -print0 | sort -z | xargs -0 cat; cat data/prepared/summary.json
+    { find "$root/src" -name '*.py' -print0 | sort -z | xargs -0 cat; cat data/prepared/summary.json data/augmented/digest.txt 2>/dev/null || true
       # which other experiments are compared is nothing to a training
       if [ "$1" = train ]; then grep -v '^compare:' params.yaml
       else cat params.yaml .done/train-* 2>/dev/null || true; fi; } | sha256sum | cut -c1-16

@@ -70,8 +70,8 @@ _CURVES = {"iou": "val/mask_iou", "loss": "val/loss", "rmse": "val/depth_rmse"}
 def _subtitle(card: dict[str, Any]) -> str:
     heads = [
         f"{head}: " + " + ".join(f"{weight:g}·{term}" for term, weight in terms.items())
-        for head, terms in card["losses"].items()
-        if terms
+        for head in ("mask", "depth")
+        if (terms := card["losses"][head])
     ]
     return f"{card['model']}, {', '.join(heads)}"
 

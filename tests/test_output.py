@@ -1,3 +1,7 @@
+import os
+import subprocess
+import sys
+
 import pytest
 
 from depthmask.output import replaced_file, replaced_folder
@@ -26,3 +30,14 @@ def test_a_failed_folder_leaves_the_old_one(tmp_path):
         (temporary / "b").write_text("new")
     assert [item.name for item in path.iterdir()] == ["b"]
     assert [item.name for item in tmp_path.iterdir()] == ["out"]
+
+
+def test_what_a_killed_process_left_goes_and_a_living_one_s_stays(tmp_path):
+    child = subprocess.Popen([sys.executable, "-c", ""])
+    child.wait()
+    dead, alive = (tmp_path / f".out.{pid}.x.partial" for pid in (child.pid, os.getpid()))
+    dead.mkdir()
+    alive.mkdir()
+    with replaced_folder(tmp_path / "out"):
+        pass
+    assert not dead.exists() and alive.exists()

@@ -126,3 +126,26 @@ def test_scalars_read_as_dvc_reads_them(tmp_path, scalar):
         return
     found = read_yaml(path)["value"]
     assert found == expected and type(found) is type(expected)
+
+
+@pytest.mark.parametrize(
+    ("section", "key", "value"),
+    [
+        ("train", "seed", -1),
+        ("train", "seed", 2**32),
+        ("train", "num_threads", 10**9),
+        ("train", "mask_prior", float("inf")),
+        ("augment", "num_variants", 10**9),
+    ],
+)
+def test_values_that_no_machine_can_serve_are_refused(tmp_path, content, section, key, value):
+    content[section][key] = value
+    assert f"{section}.{key}" in refusal(tmp_path, content)
+
+
+@pytest.mark.parametrize("text", ["a: 1_e", "a: !!float abc", "a: &a [*a, *a]"])
+def test_odd_yaml_is_no_traceback(tmp_path, text):
+    path = tmp_path / "params.yaml"
+    path.write_text(text)
+    with pytest.raises(InputError):
+        read_params(path)

@@ -21,8 +21,8 @@ def exit_on_error() -> Iterator[None]:
     """Turn an error meant for the user into one line on stderr and an exit code.
 
     Raises:
-        SystemExit: 2 after an `InputError`, 1 after a `TrainingDiverged`, 130 after Ctrl-C, 143
-            after SIGTERM.
+        SystemExit: 2 after an `InputError`, or where a path, a file or memory fails; 1 after a
+            `TrainingDiverged`, 130 after Ctrl-C, 143 after SIGTERM.
     """
     try:
         with _sigterm_unwinds():
@@ -33,9 +33,34 @@ def exit_on_error() -> Iterator[None]:
     except TrainingDiverged as error:
         print(f"depthmask: {error}", file=sys.stderr)
         raise SystemExit(1) from None
+    except OSError as error:
+        where = f"{error.filename}: " if error.filename else ""
+        print(
+            f"depthmask: {where}{error.strerror or error}: mend the path or its rights",
+            file=sys.stderr,
+        )
+        raise SystemExit(2) from None
+    except (EOFError, UnicodeDecodeError) as error:
+        print(
+            f"depthmask: a file is damaged ({error}): run `dvc repro --force` again",
+            file=sys.stderr,
+        )
+        raise SystemExit(2) from None
+    except MemoryError:
+        print("depthmask: out of memory: lower the size or the count asked for", file=sys.stderr)
+        raise SystemExit(2) from None
     except KeyboardInterrupt:
-        print("depthmask: interrupted", file=sys.stderr)
-        raise SystemExit(130) from None
+        _say_interrupted()
+    except SystemExit as stop:
+        # Lightning turns Ctrl-C into an exit of its own
+        if isinstance(stop.__context__, KeyboardInterrupt):
+            _say_interrupted()
+        raise
+
+
+def _say_interrupted() -> NoReturn:
+    print("depthmask: interrupted", file=sys.stderr)
+    raise SystemExit(130) from None
 
 
 @contextmanager

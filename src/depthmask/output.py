@@ -1,5 +1,6 @@
 """Write to a temporary name and move: a reader never meets half a file or half a folder."""
 
+import os
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -23,7 +24,11 @@ def replaced_file(path: Path) -> Iterator[Path]:
 def replaced_folder(path: Path) -> Iterator[Path]:
     """Yield a new folder beside `path`; it takes the place of `path` if the block succeeds."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=".partial", dir=path.parent))
+    for left in path.parent.glob(f".{path.name}.*.partial"):
+        if not _is_alive(left.name.removeprefix(f".{path.name}.").partition(".")[0]):
+            shutil.rmtree(left, ignore_errors=True)  # of a process that was killed
+    prefix = f".{path.name}.{os.getpid()}."
+    temporary = Path(tempfile.mkdtemp(prefix=prefix, suffix=".partial", dir=path.parent))
     temporary.chmod(0o755)
     try:
         yield temporary
@@ -32,3 +37,13 @@ def replaced_folder(path: Path) -> Iterator[Path]:
         temporary.replace(path)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _is_alive(pid: str) -> bool:
+    try:
+        os.kill(int(pid), 0)
+    except (ValueError, ProcessLookupError):
+        return False
+    except PermissionError:
+        return True
+    return True

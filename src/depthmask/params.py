@@ -14,6 +14,7 @@ from depthmask.yaml12 import read_yaml
 SECTIONS = ("prepare", "placement", "compositor", "augment", "train", "evaluate", "export")
 
 Probability = Annotated[float, Field(ge=0, le=1)]
+Seed = Annotated[int, Field(ge=0, lt=2**32)]
 NonNegative = Annotated[float, Field(ge=0)]
 Positive = Annotated[float, Field(gt=0)]
 Side = Annotated[int, Field(ge=32, le=4096, multiple_of=8)]
@@ -21,7 +22,7 @@ LossTerms = dict[Literal["bce", "rmse", "ssim", "dice", "l1"], Positive]
 
 
 class Section(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
 
 
 class SplitSizes(Section):
@@ -52,7 +53,7 @@ class MuseumParams(Section):
 
 
 class PrepareParams(Section):
-    seed: int
+    seed: Seed
     source: Literal["museum"]
     size: Side
     splits: Splits
@@ -94,13 +95,13 @@ class PlateMotion(Section):
 
 
 class PlacementParams(Section):
-    seed: int
+    seed: Seed
     mirrored: Probability
     occluded: Probability
 
 
 class CompositorParams(Section):
-    seed: int
+    seed: Seed
     flipped: Probability
     crop: Crop
     person_light: PersonLight
@@ -122,8 +123,8 @@ class RandomBrightnessContrast(Section):
 
 
 class AugmentParams(Section):
-    seed: int
-    num_variants: Annotated[int, Field(ge=0)]
+    seed: Seed
+    num_variants: Annotated[int, Field(ge=0, le=1000)]
     p: Probability
     hue_saturation_value: HueSaturationValue
     random_brightness_contrast: RandomBrightnessContrast
@@ -137,7 +138,7 @@ class SizeSchedule(Section):
 class Optimizer(Section):
     name: Literal["sgd", "adamw"]
     lr: Positive
-    momentum: Probability
+    momentum: Annotated[float, Field(ge=0, lt=1)]
     weight_decay: NonNegative
 
 
@@ -147,10 +148,10 @@ class Scheduler(Section):
 
 
 class TrainParams(Section):
-    seed: int
+    seed: Seed
     device: Literal["auto", "cpu", "cuda", "mps"]
     precision: Literal["auto", "float32", "bfloat16"]
-    num_threads: Annotated[int, Field(ge=0)]
+    num_threads: Annotated[int, Field(ge=0, le=1024)]
     batch_size: Annotated[int, Field(ge=2)]
     scenes_per_epoch: PositiveInt
     nobody: Probability
@@ -264,7 +265,7 @@ def read_params(path: Path = Path("params.yaml")) -> Params:
     content = read_yaml(path)
     profiles = content.pop("profiles", None)
     profile = content.get("profile")
-    if not isinstance(profiles, dict) or profile not in profiles:
+    if not (isinstance(profiles, dict) and isinstance(profile, str) and profile in profiles):
         known = ", ".join(profiles) if isinstance(profiles, dict) else "none"
         raise InputError(f"{path}: profile {profile!r} is not under `profiles` ({known})")
     overrides = profiles[profile]

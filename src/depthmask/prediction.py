@@ -91,6 +91,9 @@ def predict_files(
             staging = Path(folder)
             frames = [_predict_file(predictor, plate, bg, scene, staging, out) for scene in scenes]
             out.mkdir(parents=True, exist_ok=True)
+            for file in (file for frame in frames for file in frame.files):
+                if file.is_dir():
+                    raise InputError(f"{file} is a folder: remove it or name another --out")
             for frame in frames:
                 for file in frame.files:
                     (staging / file.name).replace(file)

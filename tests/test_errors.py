@@ -1,9 +1,12 @@
 """Errors end in one line and an exit code, and leave nothing half-written."""
 
+import os
 import signal
 import subprocess
 import sys
+import time
 
+import psutil
 import pytest
 
 from depthmask.errors import InputError, TrainingDiverged, exit_on_error
@@ -49,3 +52,32 @@ def test_sigterm_leaves_nothing_half_written(tmp_path, environment):
     process.terminate()
     assert process.wait(timeout=30) == 143
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_stage_ends_with_a_killed_dvc(tmp_path):
+    """DVC runs a stage as its child and names it in DVC_STAGE."""
+    told = tmp_path / "pid"
+    stage = (
+        "import os, pathlib, time\n"
+        "from depthmask.errors import exit_on_error\n"
+        "with exit_on_error():\n"
+        f"    pathlib.Path({str(told)!r}).write_text(str(os.getpid()))\n"
+        "    time.sleep(60)\n"
+    )
+    parent_code = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {stage!r}])"
+    parent = subprocess.Popen(
+        [sys.executable, "-c", parent_code], env={**os.environ, "DVC_STAGE": "x"}
+    )
+    limit = time.monotonic() + 20
+    while not (told.exists() and told.read_text()) and time.monotonic() < limit:
+        time.sleep(0.05)
+    pid = int(told.read_text())
+    parent.kill()
+    parent.wait()
+
+    def alive() -> bool:
+        return psutil.pid_exists(pid) and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+
+    while alive() and time.monotonic() < limit:
+        time.sleep(0.05)
+    assert not alive()

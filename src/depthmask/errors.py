@@ -1,8 +1,10 @@
 """What the user can mend: one line, the remedy in it, exit code 2."""
 
+import os
 import signal
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import NoReturn
@@ -77,7 +79,16 @@ def _sigterm_unwinds() -> Iterator[None]:
         raise SystemExit(128 + number)
 
     before = signal.signal(signal.SIGTERM, leave)
+    if "DVC_STAGE" in os.environ:
+        threading.Thread(target=_end_with_parent, args=(os.getppid(),), daemon=True).start()
     try:
         yield
     finally:
         signal.signal(signal.SIGTERM, before or signal.SIG_DFL)
+
+
+def _end_with_parent(parent: int) -> None:
+    """DVC, when it is killed itself, leaves its stage running: a rerun would be a second one."""
+    while os.getppid() == parent:
+        time.sleep(0.5)
+    os.kill(os.getpid(), signal.SIGTERM)

@@ -475,6 +475,8 @@ def test_runs_of_a_machine_without_mlflow_are_imported_once(
     folder = brought / ".tracking"
     assert tracking.import_journals(folder, root=root) == ["best-k1", "best-k2"]
     assert tracking.import_journals(folder, root=root) == []
+    # what offline.sh packs is unpacked as a folder that holds `.tracking`
+    assert tracking.import_journals(brought, root=root) == []
     first, second = runs(root)
     assert (first.info.status, second.info.status) == ("FINISHED", "KILLED")
     assert first.data.metrics == {"train/loss": 1 / 3, "test/iou": 0.5}

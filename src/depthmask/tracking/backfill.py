@@ -136,7 +136,8 @@ def import_journals(folder: Path, root: Path | None = None) -> list[str]:
     Importing again adds only what is new: each run carries an id of its own.
 
     Args:
-        folder: a `.tracking` folder, or one that holds copies of its sub-folders.
+        folder: a `.tracking` folder, the folder that holds it, or one with copies of its
+            sub-folders.
 
     Returns:
         EXPERIMENT-KEY of every run that was made or added to.
@@ -145,6 +146,8 @@ def import_journals(folder: Path, root: Path | None = None) -> list[str]:
         InputError: if the folder holds no journal, or MLflow cannot be used.
     """
     root = root.resolve() if root else find_root()
+    if (folder / ".tracking").is_dir():
+        folder /= ".tracking"
     journals = [Journal(path.parent) for path in sorted(folder.glob(f"*/{FILE}"))]
     if (folder / FILE).is_file():
         journals.append(Journal(folder))

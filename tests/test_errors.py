@@ -81,3 +81,21 @@ def test_a_stage_ends_with_a_killed_dvc(tmp_path):
     while alive() and time.monotonic() < limit:
         time.sleep(0.05)
     assert not alive()
+
+
+def test_ctrl_c_stays_ctrl_c_where_a_library_makes_an_exit_of_it(capsys):
+    with pytest.raises(SystemExit) as stop, exit_on_error():
+        try:
+            raise KeyboardInterrupt
+        except KeyboardInterrupt:
+            sys.exit(1)  # as Lightning does
+    assert stop.value.code == 130
+    assert capsys.readouterr().err == "depthmask: interrupted\n"
+
+
+def test_a_path_that_fails_is_named(tmp_path, capsys):
+    with pytest.raises(SystemExit) as stop, exit_on_error():
+        (tmp_path / "none" / "file").read_text()
+    assert stop.value.code == 2
+    message = capsys.readouterr().err
+    assert str(tmp_path) in message and message.count("\n") == 1

@@ -11,10 +11,11 @@ from pathlib import Path
 
 import torch
 
-from depthmask.compositor import Compositor
+from depthmask.artifacts import read_array
+from depthmask.assembly import read_compositor
 from depthmask.errors import exit_on_error
 from depthmask.hardware import Hardware, choose_hardware
-from depthmask.library import Library, read_array
+from depthmask.library import Library
 from depthmask.losses import SceneLoss
 from depthmask.models import build_model
 from depthmask.models.depth_codec import encode_depth
@@ -26,19 +27,11 @@ from depthmask.stages import AUGMENTED, PARAMS, PREPARED
 def measure(params: Params, size: int, num_steps: int, hardware: Hardware) -> tuple[float, float]:
     """Median seconds of composing a batch, and of the step that trains on it."""
     library, train, device = Library.read(PREPARED), params.train, hardware.device
-    compositor = Compositor(
+    compositor = read_compositor(library, params.compositor, AUGMENTED).to(device)
+    placer = Placer.of_splits(
         library,
-        params.compositor,
-        plate_variants=read_array(AUGMENTED / "plates_image.npy"),
-        cutout_variants=read_array(AUGMENTED / "cutouts_rgb.npy"),
-    ).to(device)
-    placer = Placer(
         read_array(PREPARED / "visible_shares.npy"),
-        plates=library.plates_of("train"),
-        cutouts=library.cutouts_of("train"),
-        seed=params.placement.seed,
-        occluded=params.placement.occluded,
-        mirrored=params.placement.mirrored,
+        params.placement,
         nobody=train.nobody,
         num_variants=compositor.num_variants,
     )

@@ -1,8 +1,9 @@
 import numpy as np
 import pytest
 
+from depthmask.artifacts import content_hash
 from depthmask.errors import InputError
-from depthmask.library import Library, content_hash
+from depthmask.library import Library
 from synthetic import make_library
 
 

@@ -10,6 +10,7 @@ from depthmask.metrics import (
     DEPTH_METRICS,
     MASK_METRICS,
     SceneMetrics,
+    align_depth,
     depth_abs_rel,
     depth_delta1,
     depth_rmse,
@@ -170,3 +171,35 @@ def test_different_sizes_are_refused() -> None:
         mask_iou(torch.zeros(1, 1, 4, 4), torch.zeros(1, 1, 1, 1))
     with pytest.raises(ValueError, match="resize the prediction"):
         depth_rmse(torch.ones(1, 1, 4, 4), torch.ones(1, 4, 4))
+
+
+def affine_truth():
+    generator = torch.Generator().manual_seed(0)
+    return torch.rand((2, 1, 6, 8), generator=generator) * 8 + 1
+
+
+@pytest.mark.parametrize("alignment", ["depth", "disparity"])
+def test_alignment_undoes_scale_and_shift(alignment):
+    true = affine_truth()
+    found = 3 * true + 2 if alignment == "depth" else 1 / (0.4 / true + 0.3)
+    assert torch.allclose(align_depth(found, true, alignment), true, rtol=1e-4)
+
+
+def test_alignment_ignores_unknown_pixels_and_does_not_turn_a_map_inside_out():
+    true = affine_truth()
+    holes = true.clone()
+    holes[:, :, :2] = torch.nan
+    aligned = align_depth(2 * true + 1, holes, "depth")
+    assert torch.allclose(aligned, true, rtol=1e-4)
+    flat = align_depth(-true, true, "depth")
+    assert torch.allclose(flat, true.mean((1, 2, 3), keepdim=True).expand_as(true))
+
+
+def test_metrics_of_relative_depth_align_first():
+    true, mask = affine_truth(), torch.zeros(2, 1, 6, 8)
+    metrics = SceneMetrics(alignment="depth")
+    metrics.update(None, 5 * true + 1, mask, true)
+    assert metrics.compute()["depth_rmse"] == pytest.approx(0, abs=1e-4)
+    plain = SceneMetrics()
+    plain.update(None, 5 * true + 1, mask, true)
+    assert plain.compute()["depth_rmse"] > 1

@@ -259,3 +259,10 @@ def test_codec_round_trip() -> None:
 def test_codec_clamps_what_lies_outside() -> None:
     depth_m = torch.tensor([-1.0, 0.0, 0.1, 0.5, 25.0, 1e9, torch.inf])
     assert encode_depth(depth_m, RANGE_M).tolist() == pytest.approx([0, 0, 0, 0, 1, 1, 1])
+
+
+def test_a_range_from_zero_is_linear() -> None:
+    values = torch.tensor([0.0, 0.25, 1.0, 2.0])
+    code = encode_depth(values, (0.0, 2.0))
+    assert torch.equal(code, torch.tensor([0.0, 0.125, 0.5, 1.0]))
+    assert torch.equal(decode_depth(code, torch.tensor([0.0, 2.0])), values)

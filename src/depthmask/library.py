@@ -7,7 +7,6 @@ plates_stands.npy float32 P x K x 3, metres    cutouts_rgba.npy    uint8   C x h
                                                cutouts_relief.npy  float32 C x h x w, metres
 """
 
-import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,8 +14,11 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from depthmask.errors import InputError
+from depthmask.artifacts import read_array, read_table
 from depthmask.scene import Camera, Cutout, Plate
+
+PLATE_COLUMNS = ("name", "split", "focal", "up_x", "up_y", "up_z", "height_m")
+CUTOUT_COLUMNS = ("name", "split", "metres_per_px", "foot_u", "foot_v", "height_m")
 
 
 @dataclass(frozen=True)
@@ -112,16 +114,22 @@ class Library:
         """Open a written library; the arrays are memory-mapped.
 
         Raises:
-            InputError: if a file is missing.
+            InputError: if a file is missing, damaged, or does not fit the others.
         """
+        plates = read_table(folder / "plates.parquet", PLATE_COLUMNS)
+        cutouts = read_table(folder / "cutouts.parquet", CUTOUT_COLUMNS)
+        num, people = len(plates), len(cutouts)
+        images = read_array(folder / "plates_image.npy", np.uint8, (num, None, None, 3))
+        rgba = read_array(folder / "cutouts_rgba.npy", np.uint8, (people, None, None, 4))
+        size, canvas = images.shape[1], rgba.shape[1:3]
         return cls(
-            plates=read_table(folder / "plates.parquet"),
-            images=read_array(folder / "plates_image.npy"),
-            depths=read_array(folder / "plates_depth.npy"),
-            stands=read_array(folder / "plates_stands.npy"),
-            cutouts=read_table(folder / "cutouts.parquet"),
-            rgba=read_array(folder / "cutouts_rgba.npy"),
-            relief=read_array(folder / "cutouts_relief.npy"),
+            plates=plates,
+            images=images,
+            depths=read_array(folder / "plates_depth.npy", np.float32, (num, size, size)),
+            stands=read_array(folder / "plates_stands.npy", np.float32, (num, None, 3)),
+            cutouts=cutouts,
+            rgba=rgba,
+            relief=read_array(folder / "cutouts_relief.npy", np.float32, (people, *canvas)),
         )
 
 
@@ -149,39 +157,18 @@ class InSceneFrames:
 
     @classmethod
     def read(cls, folder: Path) -> "InSceneFrames":
-        """Open written frames; raises InputError if a file is missing."""
+        """Open written frames.
+
+        Raises:
+            InputError: if a file is missing, damaged, or does not fit the others.
+        """
+        table = read_table(folder / "in_scene.parquet", ("plate", "cutout", "distance_m"))
+        num = len(table)
+        bg_fg = read_array(folder / "in_scene_bg_fg.npy", np.uint8, (num, None, None, 3))
+        plane = bg_fg.shape[:3]
         return cls(
-            table=read_table(folder / "in_scene.parquet"),
-            bg_fg=read_array(folder / "in_scene_bg_fg.npy"),
-            mask=read_array(folder / "in_scene_mask.npy"),
-            depth=read_array(folder / "in_scene_depth.npy"),
+            table=table,
+            bg_fg=bg_fg,
+            mask=read_array(folder / "in_scene_mask.npy", np.uint8, plane),
+            depth=read_array(folder / "in_scene_depth.npy", np.float32, plane),
         )
-
-
-def content_hash(folder: Path) -> str:
-    """SHA-256 over the names and bytes of a folder's arrays and tables, as 16 hex digits."""
-    digest = hashlib.sha256()
-    for path in sorted([*folder.glob("*.npy"), *folder.glob("*.parquet")]):
-        digest.update(path.name.encode())
-        digest.update(hashlib.sha256(path.read_bytes()).digest())
-    return digest.hexdigest()[:16]
-
-
-def read_array(path: Path) -> np.ndarray:
-    """Memory-map an array; raises InputError if it is missing or cut short."""
-    try:
-        return np.load(path, mmap_mode="r")
-    except FileNotFoundError:
-        raise InputError(f"{path} is missing: run `dvc repro` (or `dvc pull`) first") from None
-    except (ValueError, OSError) as error:
-        raise InputError(f"{path} is damaged ({error}): run `dvc repro --force` again") from None
-
-
-def read_table(path: Path) -> pd.DataFrame:
-    """Read a Parquet table; raises InputError if it is missing or damaged."""
-    try:
-        return pd.read_parquet(path)
-    except FileNotFoundError:
-        raise InputError(f"{path} is missing: run `dvc repro` (or `dvc pull`) first") from None
-    except (ValueError, OSError) as error:
-        raise InputError(f"{path} is damaged ({error}): run `dvc repro --force` again") from None

@@ -1,14 +1,18 @@
 """How good a mask and a depth map are: a value per image, then the mean over images.
 
 Mask: IoU and Dice of the thresholded probability. Depth, in metres, over the pixels whose true
-depth is known: Eigen et al. 2014.
+depth is known: Eigen et al. 2014. Depth without a unit is aligned with the truth first.
 """
 
 from collections.abc import Callable
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
 from torchmetrics import MeanMetric
+
+Alignment = Literal["depth", "disparity"]
+"""In what relative depth is aligned: in its values, or in their inverse."""
 
 DELTA1_RATIO = 1.25
 SMALLEST_DEPTH_M = 1e-6
@@ -68,6 +72,39 @@ def depth_delta1(depth_m: Tensor, true_depth_m: Tensor) -> Tensor:
     return _mean_where_known(is_close, depth_m, true_depth_m)
 
 
+def align_depth(depth: Tensor, true_depth: Tensor, alignment: Alignment) -> Tensor:
+    """Scale and shift each image's depth to fit the truth by least squares.
+
+    In disparity, as Ranftl et al. 2020 (MiDaS) measure a network whose answer is known but for
+    both: 1 / (scale / depth + shift), no farther than the truth's farthest pixel. The scale does
+    not fall below 0: a map turned inside out must not be right.
+
+    Args:
+        depth: predicted, N x 1 x H x W, above 0.
+        true_depth: same shape; a pixel counts where it is finite and above 0.
+        alignment: `depth` fits the values, `disparity` their inverse.
+    """
+    _check_shapes(depth, true_depth)
+    known = _is_known(true_depth)
+    true = torch.where(known, true_depth, 1.0).double()
+    found = depth.double()
+    if alignment == "disparity":
+        true, found = 1 / true, 1 / found.clamp(min=SMALLEST_DEPTH_M)
+    weight = known / known.flatten(1).sum(1).clamp(min=1)[:, None, None, None]
+
+    def mean(values: Tensor) -> Tensor:
+        return (values * weight).sum((1, 2, 3), keepdim=True)
+
+    from_mean = found - mean(found)
+    spread = mean(from_mean.square())
+    scale = (mean(from_mean * (true - mean(true))) / spread.clamp(min=1e-12)).clamp(min=0)
+    aligned = scale * from_mean + mean(true)
+    if alignment == "disparity":
+        farthest = torch.where(known, true, torch.inf).amin((1, 2, 3), keepdim=True)
+        aligned = 1 / aligned.maximum(farthest)
+    return aligned.to(depth.dtype)
+
+
 MASK_METRICS: dict[str, Callable[[Tensor, Tensor, float], Tensor]] = {
     "mask_iou": mask_iou,
     "mask_dice": mask_dice,
@@ -86,11 +123,12 @@ class SceneMetrics(nn.Module):
 
     Args:
         threshold: a mask's pixel is person above it.
+        alignment: of depth without a unit, see `align_depth`; None for metres.
     """
 
-    def __init__(self, threshold: float = 0.5) -> None:
+    def __init__(self, threshold: float = 0.5, alignment: Alignment | None = None) -> None:
         super().__init__()
-        self.threshold = threshold
+        self.threshold, self.alignment = threshold, alignment
         self.means = nn.ModuleDict(
             {name: MeanMetric(nan_strategy="disable") for name in (*MASK_METRICS, *DEPTH_METRICS)}
         )
@@ -117,8 +155,11 @@ class SceneMetrics(nn.Module):
         if depth_m is not None:
             has_depth = _is_known(true_depth_m).flatten(1).any(dim=1)
             if has_depth.any():
+                depth_m, true_depth_m = depth_m[has_depth], true_depth_m[has_depth]
+                if self.alignment is not None:
+                    depth_m = align_depth(depth_m, true_depth_m, self.alignment)
                 for name, score in DEPTH_METRICS.items():
-                    self.means[name].update(score(depth_m[has_depth], true_depth_m[has_depth]))
+                    self.means[name].update(score(depth_m, true_depth_m))
 
     def compute(self) -> dict[str, float]:
         """The means of what was updated, by name; without the names that nothing came for."""

@@ -143,8 +143,11 @@ class Optimizer(Section):
 
 
 class Scheduler(Section):
-    name: Literal["constant", "cosine"]
+    name: Literal["constant", "cosine", "onecycle", "step", "plateau"]
     warmup: Probability
+    step_epochs: PositiveInt
+    factor: Annotated[float, Field(gt=0, lt=1)]
+    patience: Annotated[int, Field(ge=0)]
 
 
 class TrainParams(Section):
@@ -187,11 +190,12 @@ class ExportParams(Section):
 
 
 class Experiment(Section):
-    """A network and the weighted loss terms of its heads."""
+    """A network, the weighted loss terms of its heads, and whether it sees the colour variants."""
 
     model: Literal["depthmasknet8", "masknet3"]
     mask: Annotated[LossTerms, Field(min_length=1)]
     depth: LossTerms = {}
+    augmented: bool = True
 
     @model_validator(mode="after")
     def _check(self) -> "Experiment":
@@ -269,11 +273,26 @@ def read_params(path: Path = Path("params.yaml")) -> Params:
         known = ", ".join(profiles) if isinstance(profiles, dict) else "none"
         raise InputError(f"{path}: profile {profile!r} is not under `profiles` ({known})")
     overrides = profiles[profile]
-    if not isinstance(overrides, dict) or set(overrides) != set(SECTIONS):
+    if not isinstance(overrides, dict) or set(overrides) - {"compare"} != set(SECTIONS):
         raise InputError(
-            f"{path}: profiles.{profile} must name exactly {', '.join(SECTIONS)}, {{}} for none"
+            f"{path}: profiles.{profile} must name exactly {', '.join(SECTIONS)}, {{}} for none,"
+            " and may name compare"
         )
+    # DVC reads the one above, which is what runs; this one is what `depthmask profile` sets it to
+    overrides = {name: values for name, values in overrides.items() if name != "compare"}
     try:
         return Params.model_validate(_merged(content, overrides))
     except ValidationError as error:
         raise InputError(_message(path, error, profile)) from None
+
+
+def named_experiment(params: Params, name: str) -> Experiment:
+    """An experiment by its name.
+
+    Raises:
+        InputError: if params.yaml defines no such experiment.
+    """
+    if name not in params.experiments:
+        known = ", ".join(params.experiments)
+        raise InputError(f"params.yaml defines no experiment {name!r}; it defines {known}")
+    return params.experiments[name]

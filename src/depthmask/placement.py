@@ -12,6 +12,7 @@ import numpy as np
 
 from depthmask.errors import InputError
 from depthmask.library import Library
+from depthmask.params import PlacementParams
 
 TRAIN_STREAM = 0
 """The stream of the training samples; the composed sets count from 1."""
@@ -126,6 +127,30 @@ class Placer:
                     f"plate {plate} has no place where {1 - occluded:.0%} of a person is seen:"
                     " raise placement.occluded or change the plate"
                 )
+
+    @classmethod
+    def of_splits(
+        cls,
+        library: Library,
+        visible: np.ndarray,
+        params: PlacementParams,
+        *,
+        plates: Sequence[str] = ("train",),
+        cutouts: Sequence[str] = ("train",),
+        nobody: float = 0.0,
+        num_variants: int = 0,
+    ) -> "Placer":
+        """A placer of the named splits' plates and cutouts; see the class for the rest."""
+        return cls(
+            visible,
+            plates=library.plates_of(*plates),
+            cutouts=library.cutouts_of(*cutouts),
+            seed=params.seed,
+            occluded=params.occluded,
+            mirrored=params.mirrored,
+            nobody=nobody,
+            num_variants=num_variants,
+        )
 
     def draw(self, stream: int, epoch: int, indices: Sequence[int]) -> Recipes:
         """Draw the recipes of samples `indices` of an epoch of a stream."""

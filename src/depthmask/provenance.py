@@ -7,10 +7,12 @@ from pathlib import Path
 from typing import Any
 
 _TRAINING_CODE = (
+    "artifacts.py",
+    "assembly.py",
     "compositor.py",
     "geometry.py",
     "hardware.py",
-    "learner.py",
+    "learning",
     "losses.py",
     "models",
     "library.py",

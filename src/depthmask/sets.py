@@ -1,6 +1,5 @@
 """The prepared test sets, as recipes and as scenes."""
 
-import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -9,9 +8,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from depthmask.artifacts import read_json, read_table
 from depthmask.compositor import Compositor
-from depthmask.errors import InputError
-from depthmask.library import InSceneFrames, Library, read_table
+from depthmask.library import InSceneFrames, Library
 from depthmask.params import CompositorParams
 from depthmask.placement import Recipes, shot_uniforms
 from depthmask.scene import Scene
@@ -19,32 +18,13 @@ from depthmask.scene import Scene
 
 def read_summary(prepared: Path) -> dict[str, Any]:
     """Read `summary.json` of the prepared data; errors as for `read_json`."""
-    return read_json(prepared / "summary.json")
-
-
-def read_json(path: Path) -> dict[str, Any]:
-    """Read a JSON file that a stage wrote.
-
-    Raises:
-        InputError: if it is missing or damaged.
-    """
-    try:
-        return json.loads(read_text(path))
-    except json.JSONDecodeError:
-        raise InputError(f"{path} is damaged: run `dvc repro --force`") from None
-
-
-def read_text(path: Path) -> str:
-    """Read a text file that a stage wrote; raises InputError if it is missing."""
-    try:
-        return path.read_text(encoding="utf-8")
-    except FileNotFoundError:
-        raise InputError(f"{path} is missing: run `dvc repro` (or `dvc pull`) first") from None
+    return read_json(prepared / "summary.json", ("source", "unit", "size", "data_hash"))
 
 
 def placed_recipes(prepared: Path, name: str, seed: int) -> Recipes:
     """The recipes of a composed set, from the placements table; sources are the originals."""
-    table = read_table(prepared / "placements.parquet")
+    columns = ("set", "stream", "index", "plate", "cutout", "stand", "mirrored")
+    table = read_table(prepared / "placements.parquet", columns)
     table = table[table["set"] == name]
     count = len(table)
     original = np.zeros(count, np.int64)

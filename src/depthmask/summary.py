@@ -15,8 +15,9 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from depthmask.artifacts import read_array
 from depthmask.errors import InputError, exit_on_error
-from depthmask.library import InSceneFrames, read_array
+from depthmask.library import InSceneFrames
 from depthmask.output import replaced_file
 
 HEADLINE = "in_scene"

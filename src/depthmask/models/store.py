@@ -59,12 +59,12 @@ def load_model(folder: Path) -> StoredModel:
         InputError: if the folder holds no such network.
     """
     try:
-        card = json.loads((folder / "model.json").read_text())
+        card = json.loads((folder / "model.json").read_text(encoding="utf-8"))
         model = build_model(card["model"])
         model.load_state_dict(load_file(folder / "model.safetensors"))
     except FileNotFoundError:
         raise InputError(f"{folder} holds no trained model: run `dvc repro` first") from None
-    except (SafetensorError, RuntimeError, KeyError, json.JSONDecodeError) as error:
+    except (SafetensorError, RuntimeError, LookupError, TypeError, ValueError) as error:
         reason = " ".join(str(error).split())[:200]
         raise InputError(f"{folder} is damaged ({reason}): train it again") from None
     return StoredModel(model.eval(), card)

@@ -5,6 +5,7 @@ from depthmask.report.curves import CURVES, curves
 from depthmask.report.depth_colors import DepthScale
 from depthmask.report.hero import hero
 from depthmask.report.panels import PanelRow, panels
+from depthmask.report.rate_range import rate_range
 from depthmask.report.sheets import SplitImages, augmented_sheet, composed_sheet, contact_sheet
 from depthmask.report.table import results_table
 
@@ -20,5 +21,6 @@ __all__ = [
     "curves",
     "hero",
     "panels",
+    "rate_range",
     "results_table",
 ]

@@ -8,10 +8,11 @@ import numpy as np
 import torch
 
 from depthmask import report
+from depthmask.artifacts import content_hash, read_array
 from depthmask.augmentation import make_variants
 from depthmask.compositor import Compositor
 from depthmask.errors import exit_on_error
-from depthmask.library import Library, content_hash, read_array
+from depthmask.library import Library
 from depthmask.output import replaced_folder
 from depthmask.params import AugmentParams, CompositorParams, PlacementParams, read_params
 from depthmask.placement import TRAIN_STREAM, Placer
@@ -67,15 +68,7 @@ def training_scenes(
     library: Library, visible: np.ndarray, placement: PlacementParams, compositor: Compositor
 ) -> Iterator[Scene[torch.Tensor]]:
     """Batches of training scenes with somebody in each."""
-    placer = Placer(
-        visible,
-        plates=library.plates_of("train"),
-        cutouts=library.cutouts_of("train"),
-        seed=placement.seed,
-        occluded=placement.occluded,
-        mirrored=placement.mirrored,
-        num_variants=compositor.num_variants,
-    )
+    placer = Placer.of_splits(library, visible, placement, num_variants=compositor.num_variants)
     for start in range(0, _STATISTICS_SCENES, 32):
         yield compositor(placer.draw(TRAIN_STREAM, 0, range(start, start + 32)), library.size)
 

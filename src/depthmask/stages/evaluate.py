@@ -11,6 +11,7 @@ import pandas as pd
 import torch
 
 from depthmask import report, tracking
+from depthmask.artifacts import read_json, read_table
 from depthmask.baselines import best_constant, best_threshold, difference
 from depthmask.errors import exit_on_error
 from depthmask.gallery import draw_panels, draw_plots
@@ -121,7 +122,7 @@ def _write(
     output: Path,
 ) -> None:
     curves = pd.concat(
-        [pd.read_csv(experiments / name / "curves.csv") for name in models], ignore_index=True
+        [read_table(experiments / name / "curves.csv") for name in models], ignore_index=True
     )
     draw_panels(
         output / "panels",
@@ -166,13 +167,13 @@ def main() -> None:
     )
     for name in params.compare:
         folder = EXPERIMENTS / name
-        card = json.loads((folder / "model.json").read_text())
+        card = read_json(folder / "model.json", ("key", "model", "data_hash"))
         tracking.log_evaluation(
             experiment=name,
             key=card["key"],
             metrics=flat_metrics(result["experiments"][name]),
             images=[REPORTS / "panels" / f"{name}.png"],
-            params=json.loads((folder / "settings.json").read_text()),
+            params=read_json(folder / "settings.json"),
             tags={"model": card["model"]},
             data_digest=card["data_hash"],
             data_source=str(PREPARED),

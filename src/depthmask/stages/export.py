@@ -7,8 +7,9 @@ from typing import Any
 import numpy as np
 
 from depthmask import tracking
+from depthmask.artifacts import read_json
 from depthmask.benchmark import latency_report, latency_table, measure_latency, write_latency
-from depthmask.errors import InputError, exit_on_error
+from depthmask.errors import exit_on_error
 from depthmask.library import InSceneFrames, Library
 from depthmask.models.store import StoredModel, load_model
 from depthmask.onnx_export import ParityError, check_parity, export_onnx
@@ -90,10 +91,7 @@ def held_out_scenes(prepared: Path) -> list[Scene[np.ndarray]]:
 
 def main() -> None:
     params = read_params(PARAMS)
-    try:
-        metrics = json.loads((REPORTS / "metrics.json").read_text())
-    except FileNotFoundError:
-        raise InputError("reports/metrics.json is missing: run `dvc repro` first") from None
+    metrics = read_json(REPORTS / "metrics.json", ("best", "experiments"))
     stored = load_model(EXPERIMENTS / metrics["best"])
     try:
         export(stored, params.export, PREPARED, BEST)
@@ -102,7 +100,7 @@ def main() -> None:
     publish(
         stored.card,
         flat_metrics(metrics["experiments"][metrics["best"]]),
-        json.loads((EXPERIMENTS / metrics["best"] / "settings.json").read_text()),
+        read_json(EXPERIMENTS / metrics["best"] / "settings.json"),
     )
 
 

@@ -7,8 +7,9 @@ import numpy as np
 import pandas as pd
 
 from depthmask import report
+from depthmask.artifacts import content_hash
 from depthmask.errors import exit_on_error
-from depthmask.library import InSceneFrames, Library, content_hash
+from depthmask.library import InSceneFrames, Library
 from depthmask.output import replaced_folder
 from depthmask.params import PlacementParams, PrepareParams, SplitSizes, read_params
 from depthmask.placement import TRAIN_STREAM, Placer, uniforms, visible_shares
@@ -119,23 +120,6 @@ def render_library(params: PrepareParams) -> Library:
     return Library.pack(plates, plate_splits, cutouts, cutout_splits)
 
 
-def _placer(
-    library: Library,
-    visible: np.ndarray,
-    plates: tuple[str, ...],
-    cutouts: tuple[str, ...],
-    placement: PlacementParams,
-) -> Placer:
-    return Placer(
-        visible,
-        plates=library.plates_of(*plates),
-        cutouts=library.cutouts_of(*cutouts),
-        seed=placement.seed,
-        occluded=placement.occluded,
-        mirrored=placement.mirrored,
-    )
-
-
 def render_in_scene(
     library: Library, visible: np.ndarray, params: PrepareParams, placement: PlacementParams
 ) -> InSceneFrames:
@@ -148,7 +132,7 @@ def render_in_scene(
     frame_seeds = np.random.SeedSequence([params.seed, 2]).generate_state(count).tolist()
     plate_seeds = _seeds(params.seed, 0, params.splits.plates)
     cutout_seeds = _seeds(params.seed, 1, params.splits.cutouts)
-    placer = _placer(library, visible, ("test",), ("test",), placement)
+    placer = Placer.of_splits(library, visible, placement, plates=("test",), cutouts=("test",))
     usable = dict(zip(placer.plates, placer.stands, strict=True))
     numbers = uniforms(placement.seed, _IN_SCENE_STREAM, 0, range(count), 1)[:, 0]
     stands = [
@@ -185,7 +169,9 @@ def place(
     tables = []
     for stream, name in enumerate(COMPOSED_SETS, start=TRAIN_STREAM + 1):
         plate, _, cutout = name.partition("_")
-        placer = _placer(library, visible, seen[plate], seen[cutout or plate], placement)
+        placer = Placer.of_splits(
+            library, visible, placement, plates=seen[plate], cutouts=seen[cutout or plate]
+        )
         count = getattr(params.num_scenes, name)
         recipes = placer.draw(stream, 0, range(count))
         columns = {

@@ -13,19 +13,23 @@ import pandas as pd
 import torch
 
 from depthmask import tracking
-from depthmask.compositor import Compositor
-from depthmask.errors import InputError, exit_on_error
+from depthmask.artifacts import read_text
+from depthmask.assembly import assemble_data, assemble_learner
+from depthmask.errors import exit_on_error
 from depthmask.hardware import choose_hardware
-from depthmask.learner import Learner, SceneData, fit
-from depthmask.library import Library, read_array
-from depthmask.losses import SceneLoss
-from depthmask.models import build_model
+from depthmask.learning import fit
 from depthmask.models.store import save_model
 from depthmask.output import replaced_folder
-from depthmask.params import CompositorParams, Experiment, PlacementParams, TrainParams, read_params
-from depthmask.placement import Placer
+from depthmask.params import (
+    CompositorParams,
+    Experiment,
+    PlacementParams,
+    TrainParams,
+    named_experiment,
+    read_params,
+)
 from depthmask.provenance import git_commit, run_key, training_code_hash
-from depthmask.sets import placed_recipes, read_json, read_summary, read_text
+from depthmask.sets import read_summary
 from depthmask.stages import AUGMENTED, CHECKPOINTS, EXPERIMENTS, PARAMS, PREPARED
 
 
@@ -43,11 +47,6 @@ def train(
 ) -> None:
     """Train an experiment and write its folder `output`, all of it or nothing."""
     summary = read_summary(prepared)
-    if params.schedule[-1].size != summary["size"]:
-        raise InputError(
-            f"train.schedule must end at prepare.size, {summary['size']} px,"
-            f" not at {params.schedule[-1].size}"
-        )
     digest = read_text(augmented / "digest.txt").strip()
     if params.num_threads:
         torch.set_num_threads(params.num_threads)
@@ -67,46 +66,16 @@ def train(
     print(f"{name}: {experiment.model} on {hardware}, run {key}", flush=True)
 
     L.seed_everything(params.seed, workers=True, verbose=False)
-    library = Library.read(prepared)
-    compositor = Compositor(
-        library,
+    data = assemble_data(
+        params,
+        placement,
         compositor_params,
-        plate_variants=read_array(augmented / "plates_image.npy"),
-        cutout_variants=read_array(augmented / "cutouts_rgb.npy"),
+        prepared=prepared,
+        augmented=augmented,
+        variants=experiment.augmented,
     )
-    placer = Placer(
-        read_array(prepared / "visible_shares.npy"),
-        plates=library.plates_of("train"),
-        cutouts=library.cutouts_of("train"),
-        seed=placement.seed,
-        occluded=placement.occluded,
-        mirrored=placement.mirrored,
-        nobody=params.nobody,
-        num_variants=compositor.num_variants,
-    )
-    data = SceneData(
-        compositor,
-        placer,
-        placed_recipes(prepared, "val", placement.seed),
-        schedule=params.schedule,
-        scenes_per_epoch=params.scenes_per_epoch,
-        batch_size=params.batch_size,
-    )
-    statistics = read_json(augmented / "statistics.json")
-    model = build_model(
-        experiment.model,
-        mean=statistics["bg_fg_mean"],
-        std=statistics["bg_fg_std"],
-        mask_prior=params.mask_prior,
-        depth_range_m=params.depth_range_m,
-    )
-    learner = Learner(
-        model,
-        SceneLoss(experiment.mask, experiment.depth),
-        optimizer=params.optimizer,
-        scheduler=params.scheduler,
-        depth_range_m=params.depth_range_m,
-    )
+    learner = assemble_learner(experiment, params, prepared=prepared, augmented=augmented)
+    model = learner.model
     folder = checkpoints / f"{name}-{key}"
     run = tracking.start_run(
         experiment=name,
@@ -137,7 +106,8 @@ def train(
         "unit": summary["unit"],
         "data_hash": summary["data_hash"],
         "source": summary["source"],
-        "depth_range_m": list(params.depth_range_m),
+        "depth_range_m": list(learner.depth_range_m),
+        "depth_alignment": summary.get("depth_alignment"),
         "num_parameters": sum(weight.numel() for weight in model.parameters()),
         "val": {
             name.removeprefix("val/"): value
@@ -163,12 +133,9 @@ def main() -> None:
     parser.add_argument("name", help="an experiment of params.yaml")
     name = parser.parse_args().name
     params = read_params(PARAMS)
-    if name not in params.experiments:
-        known = ", ".join(params.experiments)
-        raise InputError(f"params.yaml defines no experiment {name!r}; it defines {known}")
     train(
         name,
-        params.experiments[name],
+        named_experiment(params, name),
         params.train,
         params.placement,
         params.compositor,

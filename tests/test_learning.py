@@ -10,7 +10,7 @@ from torch import nn
 from depthmask.compositor import Compositor
 from depthmask.errors import TrainingDiverged
 from depthmask.hardware import Hardware
-from depthmask.learner import Learner, SceneData, fit
+from depthmask.learning import Learner, SceneData, fit
 from depthmask.losses import SceneLoss
 from depthmask.models import Prediction, build_model
 from depthmask.params import Optimizer, Scheduler, SizeSchedule
@@ -55,13 +55,16 @@ def make_data(schedule=SCHEDULE, scenes_per_epoch=16) -> SceneData:
     )
 
 
-def make_learner(lr=0.02, model=None, **loss) -> Learner:
+COSINE = Scheduler(name="cosine", warmup=0.2, step_epochs=1, factor=0.1, patience=2)
+
+
+def make_learner(lr=0.02, model=None, scheduler=COSINE, **loss) -> Learner:
     L.seed_everything(0, verbose=False)
     return Learner(
         model or TinyNet(),
         SceneLoss(**{"mask_terms": {"bce": 1}, "depth_terms": {"rmse": 2}} | loss),
         optimizer=Optimizer(name="adamw", lr=lr, momentum=0.9, weight_decay=0.01),
-        scheduler=Scheduler(name="cosine", warmup=0.2),
+        scheduler=scheduler,
         depth_range_m=(0.5, 25.0),
     )
 

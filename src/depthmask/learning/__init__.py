@@ -1,0 +1,12 @@
+"""Training with Lightning: the only package that knows it.
+
+A batch is a list of sample numbers; the data module turns it into scenes on the training device.
+Nothing random happens outside the counter-based recipes and the seeded first weights, so that a
+run resumed at an epoch's end goes on exactly as if it had never stopped.
+"""
+
+from depthmask.learning.fitting import fit
+from depthmask.learning.learner import Learner
+from depthmask.learning.scene_data import SceneData
+
+__all__ = ["Learner", "SceneData", "fit"]

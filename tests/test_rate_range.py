@@ -1,0 +1,66 @@
+"""The learning-rate range test: it rises, it stops when the loss breaks off, it leaves no trace."""
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from PIL import Image
+
+from depthmask import report
+from depthmask.errors import InputError
+from depthmask.rate_range import find_rate
+from test_learning import CPU, make_data, make_learner
+
+
+@pytest.fixture(scope="module")
+def found():
+    learner, data = make_learner(), make_data()
+    data.fix_size(32)
+    before = {name: value.clone() for name, value in learner.state_dict().items()}
+    result = find_rate(learner, data, hardware=CPU, min_lr=1e-5, max_lr=10.0, num_steps=60)
+    same = [torch.equal(value, before[name]) for name, value in learner.state_dict().items()]
+    return result, all(same)
+
+
+def test_rates_rise_in_equal_ratios_and_the_suggestion_lies_where_the_loss_falls(found):
+    result, _ = found
+    assert result.rates[0] == pytest.approx(1e-5, rel=0.5)
+    ratios = result.rates[1:] / result.rates[:-1]
+    assert np.allclose(ratios[1:-1], ratios[1], rtol=0.02) and ratios[1] > 1
+    assert result.suggested in result.rates
+    place = list(result.rates).index(result.suggested)
+    assert result.losses[place + 1] < result.losses[place - 1]
+
+
+def test_the_weights_are_what_they_were(found):
+    assert found[1]
+
+
+def test_table_and_plot_are_written(found, tmp_path):
+    result, _ = found
+    result.write_table(tmp_path / "range.csv")
+    table = pd.read_csv(tmp_path / "range.csv")
+    assert np.allclose(table["lr"], result.rates, rtol=1e-5)
+    report.rate_range(
+        tmp_path / "range.png",
+        result.rates,
+        result.losses,
+        title="bce_rmse",
+        suggested=result.suggested,
+        current=0.008,
+    )
+    with Image.open(tmp_path / "range.png") as image:
+        assert image.size == (760, 430) and len(image.convert("RGB").getcolors(1 << 20)) > 50
+
+
+@pytest.mark.parametrize(
+    ("figures", "words"),
+    [
+        ({"min_lr": 1.0, "max_lr": 0.1}, "--min-lr 1 must lie between 0 and --max-lr 0.1"),
+        ({"num_steps": 5}, "--steps 5 is too few"),
+    ],
+)
+def test_a_range_without_sense_is_refused(figures, words):
+    settings = {"min_lr": 1e-5, "max_lr": 1.0, "num_steps": 30} | figures
+    with pytest.raises(InputError, match=words):
+        find_rate(make_learner(), make_data(), hardware=CPU, **settings)

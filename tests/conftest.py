@@ -9,7 +9,12 @@ import pytest
 import depthmask
 
 DIFFERENCE_SIZE = 48
-METADATA = {"experiment": "difference", "git_commit": "0123abcd", "data_hash": "feed"}
+METADATA = {
+    "experiment": "difference",
+    "git_commit": "0123abcd",
+    "data_hash": "feed",
+    "depth_unit": "metre",
+}
 
 
 def difference_model():
@@ -44,6 +49,17 @@ def difference_onnx(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
     path = tmp_path_factory.mktemp("models") / "difference.onnx"
     export_onnx(difference_model(), path, input_size=DIFFERENCE_SIZE, metadata=METADATA)
+    return path
+
+
+@pytest.fixture(scope="session")
+def relative_onnx(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same network, its depth called relative."""
+    from depthmask.onnx_export import export_onnx
+
+    path = tmp_path_factory.mktemp("models") / "relative.onnx"
+    metadata = METADATA | {"depth_unit": "relative"}
+    export_onnx(difference_model(), path, input_size=DIFFERENCE_SIZE, metadata=metadata)
     return path
 
 

@@ -92,6 +92,20 @@ def test_nobody_there(depthmask_cli, photos):
     assert (summary["distance_m"], summary["box"], summary["area_share"]) == (None, None, 0)
 
 
+def test_depth_without_a_unit_says_so_everywhere(
+    depthmask_cli, photos, room_and_visitor, relative_onnx
+):
+    code, out, _ = depthmask_cli(
+        "predict", "--bg", "plate.png", "--scene", "frame.png", "--model", str(relative_onnx)
+    )
+    assert code == 0 and "a person at relative depth 4.0" in out and " m away" not in out
+    assert "frame_depth_relative.png" in listing(photos / "predictions")
+    assert "frame_depth.png" not in listing(photos / "predictions")
+    summary = json.loads(Path("predictions/frame.json").read_text())
+    assert summary["distance_m"] is None
+    assert summary["relative_depth"] == pytest.approx(4.0, abs=0.05)
+
+
 def test_several_frames_and_a_folder(depthmask_cli, photos):
     Path("more").mkdir()
     for name in ("b.png", "a.JPG", "notes.txt"):

@@ -22,7 +22,7 @@ CANNOT_CHANGE_AN_OUTPUT = {
     "benchmark.py",  # times are no output
     "errors.py",
     "output.py",  # how a file reaches its place
-    "params.py",  # the values are dependencies themselves
+    "params",  # the values are dependencies themselves
     "provenance.py",  # names the commit and the run
     "stages/__init__.py",
     "tracking",  # MLflow is no output

@@ -3,7 +3,7 @@ import pytest
 from PIL import Image
 
 from depthmask.errors import InputError
-from depthmask.images import encode_depth_mm, encode_mask, read_rgb
+from depthmask.images import encode_depth, encode_mask, read_rgb
 
 
 def save(path, array, **options):
@@ -78,7 +78,7 @@ def test_written_files_keep_their_values(tmp_path):
     with Image.open(tmp_path / "mask.png") as mask:
         assert mask.mode == "L"
         assert np.asarray(mask).tolist() == [[0, 128, 255, 255]]
-    encode_depth_mm(np.array([[0.5, 2.3456, 65.5, 80.0]])).save(tmp_path / "depth.png")
+    encode_depth(np.array([[0.5, 2.3456, 65.5, 80.0]])).save(tmp_path / "depth.png")
     with Image.open(tmp_path / "depth.png") as depth:
         assert np.asarray(depth).tolist() == [[500, 2346, 65500, 65535]]
         assert depth.mode == "I;16"

@@ -26,7 +26,8 @@ from depthmask.models import build_model
 from depthmask.onnx_export import export_onnx
 torch.manual_seed(0)
 export_onnx(build_model("depthmasknet8"), pathlib.Path(sys.argv[1]), input_size=48,
-            metadata={"experiment": "difference", "git_commit": "0123abcd", "data_hash": "feed"})
+            metadata={"experiment": "difference", "git_commit": "0123abcd", "data_hash": "feed",
+                      "depth_unit": "metre"})
 """
 
 

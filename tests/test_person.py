@@ -11,7 +11,7 @@ def test_summary_by_hand():
     depth[2:6, 5:8] = 3.0
     depth[2, 5] = 50.0  # one wild pixel moves a mean, not the median
     person = find_person(mask, depth)
-    assert person.distance_m == 3.0
+    assert person.depth == 3.0
     assert person.box == (5, 2, 3, 4)
     assert person.area_share == pytest.approx(12 / 200)
 

@@ -122,6 +122,8 @@ def test_refuses_somebody_elses_model(tmp_path):
     [
         ("data_hash", None, "lacks the metadata data_hash"),
         ("depthmask_format", "2", "has format 2, this depthmask reads 1"),
+        ("training_size", "big", "has the training_size 'big'"),
+        ("depth_unit", "mile", "has the depth_unit 'mile'"),
     ],
 )
 def test_refuses_other_metadata(difference_onnx, tmp_path, key, value, message):

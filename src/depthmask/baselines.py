@@ -5,7 +5,7 @@ from collections.abc import Iterable
 import torch
 from torch import Tensor
 
-from depthmask.metrics import mask_iou
+from depthmask.metrics import SMALLEST_DEPTH_M, mask_iou
 from depthmask.scene import Scene
 
 THRESHOLDS = tuple(step / 100 for step in range(2, 62, 2))
@@ -34,5 +34,8 @@ def best_constant(scenes: Iterable[Scene[Tensor]]) -> float:
 
     It minimises the squared error of log depth, hence favours neither near nor far.
     """
-    logs = [scene.depth.cpu().double().log().mean((1, 2, 3)) for scene in scenes]
+    logs = [
+        scene.depth.cpu().double().clamp(min=SMALLEST_DEPTH_M).log().mean((1, 2, 3))
+        for scene in scenes
+    ]
     return float(torch.cat(logs).mean().exp())

@@ -1,5 +1,6 @@
-"""The pictures of an evaluation: what the models answer on in-scene frames, and their figures."""
+"""The pictures of an evaluation: what the models answer on the hardest set, and their figures."""
 
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,7 @@ import torch
 from torch import Tensor
 
 from depthmask import report
-from depthmask.metrics import depth_abs_rel, mask_iou
+from depthmask.metrics import align_depth, depth_abs_rel, mask_iou
 from depthmask.models.store import StoredModel
 from depthmask.output import replaced_folder
 from depthmask.scene import Scene
@@ -25,11 +26,11 @@ def draw_panels(
     num_panels: int,
     threshold: float,
 ) -> None:
-    """Draw NAME.png for every model: the same in-scene frames, one depth scale."""
+    """Draw NAME.png for every model: the same frames, one depth scale."""
     rows = {
         name: panel_rows(stored, sets, num_panels, threshold) for name, stored in models.items()
     }
-    scale = report.DepthScale.spanning(*(row.true_depth for row in rows[best]))
+    scale = report.DepthScale.spanning(*(row.true_depth for row in rows[best]), unit=sets.unit)
     with replaced_folder(folder) as temporary:
         for name, stored in models.items():
             report.panels(
@@ -55,11 +56,12 @@ def draw_plots(
         for name, column in _CURVES.items():
             report.curves(temporary / f"{name}.png", curves, columns=[column], best=result["best"])
         report.comparison(temporary / "comparison.png", result)
-        report.hero(temporary / "hero.png", hero_scenes(best, sets))
+        report.hero(temporary / "hero.png", hero_scenes(best, sets), unit=sets.unit)
         composed = next(sets.scenes("val"))
         report.composed_sheet(
             temporary / "composed.png",
             _arrays(composed),
+            unit=sets.unit,
             subtitle="what training sees: people pasted onto plates, by rules of perspective",
         )
 
@@ -77,25 +79,27 @@ def _subtitle(card: dict[str, Any]) -> str:
 
 
 def _some_frames(sets: TestSets, count: int) -> Scene[Tensor]:
-    """In-scene frames spread evenly over the set, the same for every model."""
-    total = len(sets.frames.table)
-    chosen = np.unique(np.linspace(0, total - 1, min(count, total)).round().astype(int))
-    scenes = list(sets.scenes("in_scene"))
+    """Scenes spread evenly over the hardest set, the same for every model."""
+    scenes = list(sets.scenes(sets.headline))
     joined = Scene(*(torch.cat(fields) for fields in zip(*scenes, strict=True)))
+    total = len(joined.mask)
+    chosen = np.unique(np.linspace(0, total - 1, min(count, total)).round().astype(int))
     return Scene(*(field[chosen] for field in joined))
 
 
 def panel_rows(
     stored: StoredModel, sets: TestSets, num_panels: int, threshold: float
 ) -> list[report.PanelRow]:
-    """Predictions for some in-scene frames, to draw."""
+    """Predictions for some scenes, to draw; relative depth is aligned with the truth."""
     scene = _some_frames(sets, num_panels)
     mask, depth = stored.predict(scene)
+    if depth is not None and sets.alignment is not None:
+        depth = align_depth(depth, scene.depth, sets.alignment)
     ious = mask_iou(mask, scene.mask, threshold).tolist()
     errors = depth_abs_rel(depth, scene.depth).tolist() if depth is not None else None
     return [
         report.PanelRow(
-            set_name="in_scene",
+            set_name=sets.headline,
             bg=_picture(scene.bg[row]),
             bg_fg=_picture(scene.bg_fg[row]),
             true_mask=_plane(scene.mask[row]),
@@ -110,12 +114,12 @@ def panel_rows(
 
 
 def hero_scenes(stored: StoredModel, sets: TestSets) -> Scene[np.ndarray]:
-    """Three in-scene frames with the best model's predictions.
+    """Three scenes of the hardest set with the best model's predictions.
 
     Those whose IoU is nearest the set's upper quartile: a picture of what it does when it works,
     neither the luckiest frame nor the worst.
     """
-    scene = _some_frames(sets, len(sets.frames.table))
+    scene = _some_frames(sets, sys.maxsize)
     mask, depth = stored.predict(scene)
     assert depth is not None
     ious = mask_iou(mask, scene.mask)

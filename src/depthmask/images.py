@@ -51,6 +51,9 @@ def encode_mask(mask: np.ndarray) -> Image.Image:
     return Image.fromarray(np.rint(mask.clip(0, 1) * 255).astype(np.uint8))
 
 
-def encode_depth_mm(depth_m: np.ndarray) -> Image.Image:
-    """float H x W, metres, as 16 bits in millimetres; 65.535 m stands for all that is farther."""
-    return Image.fromarray(np.rint(depth_m * 1000).clip(0, _FARTHEST_MM).astype(np.uint16))
+def encode_depth(depth: np.ndarray) -> Image.Image:
+    """float H x W as 16 bits in thousandths: metres become millimetres.
+
+    65.535 m stands for all that is farther.
+    """
+    return Image.fromarray(np.rint(depth * 1000).clip(0, _FARTHEST_MM).astype(np.uint16))

@@ -48,8 +48,8 @@ def export_onnx(
         model: a `depthmask.models` network with a depth head.
         path: of the file to write.
         input_size: px, the side that the model was trained at.
-        metadata: `experiment`, `git_commit` and `data_hash`, and whatever else should travel
-            along; `training_size`, `depth_unit` and the format are added here.
+        metadata: `experiment`, `git_commit`, `data_hash` and `depth_unit`, and whatever else
+            should travel along; `training_size` and the format are added here.
         opset: of ONNX, 18 or later.
 
     Returns:
@@ -62,7 +62,6 @@ def export_onnx(
     metadata = {
         "depthmask_format": FORMAT,
         "training_size": str(input_size),
-        "depth_unit": "metre",
         **metadata,
     }
     missing = [key for key in METADATA if key not in metadata]

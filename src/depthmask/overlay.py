@@ -12,13 +12,16 @@ _BACKGROUND_LIGHT = 0.7
 _BACKGROUND_COLOUR = 0.45
 
 
-def draw_overlay(frame: np.ndarray, mask: np.ndarray, person: Person | None) -> Image.Image:
+def draw_overlay(
+    frame: np.ndarray, mask: np.ndarray, person: Person | None, unit: str = "metre"
+) -> Image.Image:
     """Tint and outline the mask, mute the room, write the distance above the person.
 
     Args:
         frame: uint8, H x W x 3, RGB.
         mask: float, H x W, 0 to 1.
         person: what `find_person` found in it.
+        unit: of the person's depth, `metre` or `relative`.
 
     Returns:
         RGB, W x H.
@@ -31,7 +34,7 @@ def draw_overlay(frame: np.ndarray, mask: np.ndarray, person: Person | None) -> 
     image = Image.fromarray(np.rint(alpha * tinted + (1 - alpha) * room).astype(np.uint8))
     width_px = max(1, round(min(image.size) / 240))
     image.paste(ACCENT, mask=_outline(mask > THRESHOLD, width_px))
-    _draw_label(image, person)
+    _draw_label(image, person, unit)
     return image
 
 
@@ -45,8 +48,11 @@ def _outline(inside: np.ndarray, width_px: int) -> Image.Image:
     return Image.fromarray(band.astype(np.uint8) * 255)
 
 
-def _draw_label(image: Image.Image, person: Person | None) -> None:
-    text = "nobody" if person is None else f"{person.distance_m:.2f} m"
+def _draw_label(image: Image.Image, person: Person | None, unit: str) -> None:
+    if person is None:
+        text = "nobody"
+    else:
+        text = f"{person.depth:.2f} m" if unit == "metre" else f"relative {person.depth:.2f}"
     font_px = max(10, round(min(image.size) / 18))
     font = ImageFont.load_default(size=font_px)
     draw = ImageDraw.Draw(image)

@@ -13,12 +13,12 @@ class Person:
     """The largest connected region of a mask.
 
     Attributes:
-        distance_m: median depth over the region, metres: robust against its ragged edge.
+        depth: median over the region, in the map's unit: robust against its ragged edge.
         box: x, y, width, height, px; x to the right, y down, from the frame's top left corner.
         area_share: the region's share of the frame's pixels, 0 to 1.
     """
 
-    distance_m: float
+    depth: float
     box: tuple[int, int, int, int]
     area_share: float
 
@@ -30,7 +30,7 @@ def find_person(mask: np.ndarray, depth: np.ndarray, threshold: float = THRESHOL
 
     Args:
         mask: float, H x W, 0 to 1.
-        depth: float, H x W, metres.
+        depth: float, H x W, in metres or relative.
         threshold: a pixel is person above it.
 
     Returns:
@@ -43,7 +43,7 @@ def find_person(mask: np.ndarray, depth: np.ndarray, threshold: float = THRESHOL
     rows = np.flatnonzero(region.any(axis=1))
     box = (columns[0], rows[0], columns[-1] - columns[0] + 1, rows[-1] - rows[0] + 1)
     return Person(
-        distance_m=float(np.median(depth[region])),
+        depth=float(np.median(depth[region])),
         box=tuple(int(value) for value in box),
         area_share=float(region.mean()),
     )

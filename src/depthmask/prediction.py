@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from depthmask.errors import InputError
-from depthmask.images import SUFFIXES, encode_depth_mm, encode_mask, read_rgb
+from depthmask.images import SUFFIXES, encode_depth, encode_mask, read_rgb
 from depthmask.overlay import draw_overlay
 from depthmask.person import Person, find_person
 from depthmask.predictor import Predictor
@@ -27,6 +27,7 @@ class PredictedFrame(NamedTuple):
         latency_ms: of the model alone, without reading and writing files.
         warning: one line, or empty.
         files: the mask, the depth, the overlay and the summary.
+        depth_unit: `metre` or `relative`.
     """
 
     scene: Path
@@ -34,6 +35,7 @@ class PredictedFrame(NamedTuple):
     latency_ms: float
     warning: str
     files: tuple[Path, Path, Path, Path]
+    depth_unit: str
 
 
 def list_scenes(paths: Sequence[Path]) -> list[Path]:
@@ -66,6 +68,8 @@ def predict_files(
     predictor: Predictor, plate: Path, scenes: Sequence[Path], out: Path
 ) -> list[PredictedFrame]:
     """Predict every frame and write `STEM_mask.png`, `_depth.png`, `_overlay.png`, `STEM.json`.
+
+    Depth without a unit goes to `STEM_depth_relative.png`, in thousandths.
 
     All or nothing: files appear in `out` when every frame is done.
 
@@ -111,14 +115,21 @@ def _predict_file(
     start = time.perf_counter()
     mask, depth = predictor.predict(bg, bg_fg)
     latency_ms = (time.perf_counter() - start) * 1000
-    names = [f"{scene.stem}{end}" for end in ("_mask.png", "_depth.png", "_overlay.png", ".json")]
+    unit = predictor.depth_unit
+    depth_end = "_depth.png" if unit == "metre" else "_depth_relative.png"
+    names = [f"{scene.stem}{end}" for end in ("_mask.png", depth_end, "_overlay.png", ".json")]
     person = find_person(mask, depth)
     frame = PredictedFrame(
-        scene, person, latency_ms, plate_warning(bg, bg_fg, mask), tuple(out / n for n in names)
+        scene,
+        person,
+        latency_ms,
+        plate_warning(bg, bg_fg, mask),
+        tuple(out / name for name in names),
+        unit,
     )
     encode_mask(mask).save(folder / names[0])
-    encode_depth_mm(depth).save(folder / names[1])
-    draw_overlay(bg_fg, mask, person).save(folder / names[2])
+    encode_depth(depth).save(folder / names[1])
+    draw_overlay(bg_fg, mask, person, unit).save(folder / names[2])
     summary = _summary(predictor, plate, bg.shape, frame)
     (folder / names[3]).write_text(json.dumps(summary, indent=2) + "\n", encoding="utf-8")
     return frame
@@ -168,7 +179,7 @@ def _summary(
         "plate": plate.name,
         "width_px": shape[1],
         "height_px": shape[0],
-        "distance_m": None if person is None else round(person.distance_m, 3),
+        **_person_depth(predictor, person),
         "box": None if person is None else list(person.box),
         "area_share": 0.0 if person is None else round(person.area_share, 5),
         "latency_ms": round(frame.latency_ms, 2),
@@ -176,6 +187,13 @@ def _summary(
         "experiment": predictor.metadata["experiment"],
         "warning": frame.warning or None,
     }
+
+
+def _person_depth(predictor: Predictor, person: Person | None) -> dict[str, float | None]:
+    depth = None if person is None else round(person.depth, 3)
+    if predictor.depth_unit == "metre":
+        return {"distance_m": depth}
+    return {"distance_m": None, "relative_depth": depth}
 
 
 def describe(frames: Sequence[PredictedFrame]) -> Iterator[str]:
@@ -186,8 +204,11 @@ def describe(frames: Sequence[PredictedFrame]) -> Iterator[str]:
             found = "nobody found"
         else:
             x, y, width, height = person.box
+            where = f"{person.depth:.2f} m away"
+            if frame.depth_unit != "metre":
+                where = f"at relative depth {person.depth:.2f}"
             found = (
-                f"a person {person.distance_m:.2f} m away, {width}x{height} px at ({x}, {y}),"
+                f"a person {where}, {width}x{height} px at ({x}, {y}),"
                 f" {person.area_share:.1%} of the frame"
             )
         yield f"{frame.scene.name}: {found} ({frame.latency_ms:.0f} ms)"

@@ -2,6 +2,7 @@
 
 import contextlib
 import io
+import re
 from pathlib import Path
 from typing import Literal, NamedTuple, get_args
 
@@ -9,6 +10,7 @@ import numpy as np
 import onnxruntime
 
 from depthmask.errors import InputError
+from depthmask.scene import UNITS
 
 FORMAT = "1"
 """Of the exported file: raised when its inputs, outputs or their meaning change."""
@@ -37,7 +39,7 @@ class Result(NamedTuple):
 
     Attributes:
         mask: float32, H x W, 0 to 1: the share of person in each pixel.
-        depth: float32, H x W, metres along the optical axis.
+        depth: float32, H x W, along the optical axis, in the model's `depth_unit`.
     """
 
     mask: np.ndarray
@@ -84,6 +86,11 @@ class Predictor:
         self.metadata = _checked_metadata(self.path, self._session)
         self.providers: list[str] = self._session.get_providers()
         self.device = "cuda" if self.providers[0] == _CUDA else "cpu"
+
+    @property
+    def depth_unit(self) -> str:
+        """`metre`, or `relative`: depth grows with distance, its scale and shift are unknown."""
+        return self.metadata["depth_unit"]
 
     @property
     def training_size(self) -> int:
@@ -210,6 +217,10 @@ def _checked_metadata(path: Path, session: onnxruntime.InferenceSession) -> dict
     missing = [key for key in METADATA if key not in metadata]
     if missing:
         raise InputError(f"{path} lacks the metadata {', '.join(missing)}; {remedy}")
+    if not re.fullmatch("[1-9][0-9]{0,4}", metadata["training_size"]):
+        raise InputError(f"{path} has the training_size {metadata['training_size']!r}; {remedy}")
+    if metadata["depth_unit"] not in UNITS:
+        raise InputError(f"{path} has the depth_unit {metadata['depth_unit']!r}; {remedy}")
     if metadata["depthmask_format"] != FORMAT:
         raise InputError(
             f"{path} has format {metadata['depthmask_format']}, this depthmask reads {FORMAT}:"

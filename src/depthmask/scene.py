@@ -6,6 +6,7 @@ Depth is planar (the z coordinate, not the distance along the ray).
 Nothing here imports torch: a Scene holds NumPy arrays or tensors alike.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Generic, NamedTuple, TypeVar
 
@@ -20,6 +21,15 @@ COMPOSED_SETS = ("val", "seen_seen", "seen_unseen", "unseen_seen", "unseen_unsee
 """Sets composed from placements; the plate comes first in a name."""
 
 TEST_SETS = ("in_scene", "unseen_unseen", "unseen_seen", "seen_unseen", "seen_seen")
+"""Hardest first. Only the museum can render people inside its rooms, hence has `in_scene`."""
+
+UNITS = ("metre", "relative")
+"""Of depth; relative depth grows with distance, but its scale and shift are unknown."""
+
+
+def headline_of(sets: Sequence[str]) -> str:
+    """The hardest of the test sets that a source has: what a model is judged by."""
+    return next(name for name in TEST_SETS if name in sets)
 
 
 @dataclass(frozen=True)

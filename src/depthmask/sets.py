@@ -13,12 +13,14 @@ from depthmask.compositor import Compositor
 from depthmask.library import InSceneFrames, Library
 from depthmask.params import CompositorParams
 from depthmask.placement import Recipes, shot_uniforms
-from depthmask.scene import Scene
+from depthmask.scene import TEST_SETS, Scene, headline_of
 
 
 def read_summary(prepared: Path) -> dict[str, Any]:
     """Read `summary.json` of the prepared data; errors as for `read_json`."""
-    return read_json(prepared / "summary.json", ("source", "unit", "size", "data_hash"))
+    return read_json(
+        prepared / "summary.json", ("source", "unit", "size", "num_scenes", "data_hash")
+    )
 
 
 def placed_recipes(prepared: Path, name: str, seed: int) -> Recipes:
@@ -70,6 +72,12 @@ def in_scene_batches(
 class TestSets:
     """Every set's scenes, batch by batch, and the empty plates' depth beside them.
 
+    Attributes:
+        names: the sets that the source has: `val`, then the test sets, hardest first.
+        headline: the hardest test set.
+        unit: of the depth, one of `depthmask.scene.UNITS`.
+        alignment: of relative depth before it is measured; see `depthmask.metrics`.
+
     Args:
         prepared: the folder that prepare wrote.
         params: the compositor's; a composed scene's light and noise follow from its seed.
@@ -81,15 +89,19 @@ class TestSets:
     def __init__(
         self, prepared: Path, params: CompositorParams, seed: int, batch_size: int, device: str
     ) -> None:
+        summary = read_summary(prepared)
+        self.unit, self.alignment = summary["unit"], summary.get("depth_alignment")
+        self.names = ("val", *(name for name in TEST_SETS if name in summary["num_scenes"]))
+        self.headline = headline_of(self.names)
         self.library = Library.read(prepared)
-        self.frames = InSceneFrames.read(prepared)
+        self.frames = InSceneFrames.read(prepared) if "in_scene" in self.names else None
         self.compositor = Compositor(self.library, params).to(device)
         self.prepared, self.seed = prepared, seed
         self.batch_size, self.device = batch_size, device
 
     def scenes(self, name: str) -> Iterator[Scene[Tensor]]:
         """The batches of `val` or of one of `depthmask.scene.TEST_SETS`."""
-        if name == "in_scene":
+        if name == "in_scene" and self.frames is not None:
             for scene in in_scene_batches(self.library, self.frames, self.batch_size):
                 yield Scene(*(field.to(self.device) for field in scene))
         else:
@@ -100,7 +112,7 @@ class TestSets:
 
     def plate_depths(self, name: str) -> Iterator[Tensor]:
         """N x 1 x S x S, metres: the room's own depth under each batch of `scenes`."""
-        if name == "in_scene":
+        if name == "in_scene" and self.frames is not None:
             depths = self.library.depths[self.frames.table["plate"].to_numpy()]
             for part in torch.from_numpy(depths)[:, None].split(self.batch_size):
                 yield part.to(self.device)

@@ -20,7 +20,6 @@ from depthmask.errors import InputError, exit_on_error
 from depthmask.library import InSceneFrames
 from depthmask.output import replaced_file
 
-HEADLINE = "in_scene"
 COLUMNS = (
     ("mask IoU", "mask_iou", "{:.3f}"),
     ("depth δ1", "depth_delta1", "{:.3f}"),
@@ -38,7 +37,7 @@ MADE = (
 
 @dataclass(frozen=True)
 class Row:
-    """One line of the comparison; `scores` are those of the `in_scene` test set."""
+    """One line of the comparison; `scores` are those of the hardest test set."""
 
     name: str
     is_best: bool
@@ -63,8 +62,9 @@ def read_rows(path: Path) -> list[Row]:
         content = json.loads(path.read_text(encoding="utf-8"))
         best = content["best"]
         groups = (content["experiments"], content.get("baselines", {}))
+        headline = content.get("headline", "in_scene")
         rows = [
-            Row(name, not baseline and name == best, bool(baseline), dict(sets.get(HEADLINE, {})))
+            Row(name, not baseline and name == best, bool(baseline), dict(sets.get(headline, {})))
             for baseline, group in enumerate(groups)
             for name, sets in group.items()
         ]
@@ -116,7 +116,7 @@ def next_commands(root: Path) -> Iterator[tuple[str, str]]:
 def print_summary(root: Path, console: Console) -> None:
     """Print the comparison, what the run left in `root`, and what to type next."""
     rows = read_rows(root / "reports/metrics.json")
-    table = Table(title="People and rooms never seen, rendered together", title_justify="left")
+    table = Table(title="People and rooms never seen", title_justify="left")
     table.add_column("experiment", no_wrap=True)
     for title, _, _ in COLUMNS:
         table.add_column(title, justify="right", no_wrap=True)
@@ -161,7 +161,7 @@ def markdown(rows: Sequence[Row]) -> str:
         "",
         "```mermaid",
         "xychart-beta horizontal",
-        f'    title "mask IoU, {HEADLINE}"',
+        '    title "mask IoU on the hardest test set"',
         f"    x-axis [{names}]",
         '    y-axis "mask IoU" 0 --> 1',
         f"    bar [{values}]",

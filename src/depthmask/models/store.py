@@ -30,7 +30,10 @@ class StoredModel(NamedTuple):
 
     @torch.inference_mode()
     def predict(self, scene: Scene[Tensor]) -> tuple[Tensor, Tensor | None]:
-        """The mask, 0..1, and the depth in metres (None without a depth head), N x 1 x H x W."""
+        """The mask, 0..1, and the depth (None without a depth head), N x 1 x H x W.
+
+        The depth is in metres, or in what the card's `unit` says.
+        """
         prediction = self.model(
             scene.bg.contiguous(memory_format=torch.channels_last),
             scene.bg_fg.contiguous(memory_format=torch.channels_last),

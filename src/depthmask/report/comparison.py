@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
-from depthmask.report.table import Metrics, figure_of, ranked
+from depthmask.report.table import Metrics, figure_of, headline, ranked
 from depthmask.report.theme import (
     BLUE,
     DPI,
@@ -49,8 +49,8 @@ NAMES, PLOT, PLOT_GAP, VALUE = 190, 250, 40, 52
 def comparison(path: Path, metrics: Metrics, *, title: str = "Experiments and baselines") -> None:
     """Draw a dot a test set for every experiment and baseline: mask IoU, δ1, AbsRel.
 
-    The rows are ranked by IoU on in-scene frames, the baselines apart beneath; the number is
-    the in-scene figure. A value beyond the axis is an arrow at its edge.
+    The rows are ranked by IoU on the headline set, the baselines apart beneath; the number is
+    its figure. A value beyond the axis is an arrow at its edge.
 
     Args:
         metrics: as in `reports/metrics.json`; what a row does not have is left away.
@@ -63,22 +63,29 @@ def comparison(path: Path, metrics: Metrics, *, title: str = "Experiments and ba
     width = NAMES + len(SCORES) * (PLOT + VALUE) + (len(SCORES) - 1) * PLOT_GAP + 28
     height = HEAD + FOOT + round(num_rows * ROW)
     rows = {**metrics.get("baselines", {}), **metrics.get("experiments", {})}
+    first = list(SETS).index(headline(metrics))
+    shown = [name for name in SETS if any(name in row for row in rows.values())]
     with plain_style():
         figure = Figure(figsize=(width / DPI, height / DPI), dpi=DPI, facecolor=PAPER)
-        _title(figure, title, width, height)
+        _title(figure, title, width, height, shown)
         for number, score in enumerate(SCORES):
             left = NAMES + number * (PLOT + VALUE + PLOT_GAP)
             box = (left / width, FOOT / height, PLOT / width, num_rows * ROW / height)
             axes = figure.add_axes(box)
             axes.set_ylim(num_rows - 0.5, -0.5)
-            _plot(axes, score, [rows[name] for name in names], places, len(experiments))
+            _plot(axes, score, [rows[name] for name in names], places, len(experiments), first)
             if number == 0:
                 _write_names(axes, names, places, len(experiments), metrics.get("best"))
         save(figure, path)
 
 
 def _plot(
-    axes: Axes, score: str, rows: list[Mapping], places: list[float], num_experiments: int
+    axes: Axes,
+    score: str,
+    rows: list[Mapping],
+    places: list[float],
+    num_experiments: int,
+    headline: int,
 ) -> None:
     title, direction, limit = SCORES[score]
     values = [[figure_of(row, name, score) for name in SETS] for row in rows]
@@ -106,11 +113,11 @@ def _plot(
                 axes.plot(min(value, right), place + at, **look, linestyle="none",
                           alpha=1.0 if number < num_experiments else 0.6, markeredgewidth=1.5,
                           clip_on=False, zorder=3)  # fmt: skip
-        headline = row[list(SETS).index("in_scene")]
-        if headline is not None:
-            axes.annotate(f"{headline:.3f}", (right, place), xytext=(9, 0),
+        figure = row[headline]
+        if figure is not None:
+            axes.annotate(f"{figure:.3f}", (right, place), xytext=(9, 0),
                           textcoords="offset points", va="center", fontsize=10, color=INK,
-                          weight="bold" if _wins(values[:num_experiments], number, score)
+                          weight="bold" if _wins(values[:num_experiments], number, score, headline)
                           else "normal", annotation_clip=False)  # fmt: skip
     axes.xaxis.set_major_locator(MaxNLocator(5))
     axes.set_yticks([])
@@ -121,9 +128,8 @@ def _plot(
         spine.set_visible(False)
 
 
-def _wins(experiments: list[list[float | None]], number: int, score: str) -> bool:
-    """Whether experiment `number` has the best in-scene figure of them all."""
-    column = list(SETS).index("in_scene")
+def _wins(experiments: list[list[float | None]], number: int, score: str, column: int) -> bool:
+    """Whether experiment `number` has the best headline figure of them all."""
     sign = -1 if score == "depth_abs_rel" else 1
     heads = [-np.inf if row[column] is None else sign * row[column] for row in experiments]
     return number < len(heads) and heads[number] == max(heads)
@@ -140,11 +146,12 @@ def _write_names(
                       annotation_clip=False)  # fmt: skip
 
 
-def _title(figure: Figure, title: str, width: int, height: int) -> None:
+def _title(figure: Figure, title: str, width: int, height: int, shown: list[str]) -> None:
     figure.text(24 / width, 1 - 38 / height, title, fontsize=16, weight="bold", color=INK)
     handles = [
         Line2D([], [], **look, linestyle="none", markeredgewidth=1.6, label=SET_LABELS[name])
         for name, look in SETS.items()
+        if name in shown
     ]
     figure.legend(
         handles=handles,

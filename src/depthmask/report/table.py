@@ -7,19 +7,29 @@ from typing import Any
 Metrics = Mapping[str, Any]
 """The content of `reports/metrics.json`."""
 
-COLUMNS = (
-    ("in_scene", "mask_iou", "IoU", 1),
-    ("in_scene", "mask_dice", "Dice", 1),
-    ("in_scene", "depth_delta1", "δ1", 1),
-    ("in_scene", "depth_abs_rel", "AbsRel", -1),
-    ("in_scene", "depth_rmse", "RMSE, m", -1),
-    ("unseen_unseen", "mask_iou", "IoU", 1),
-    ("unseen_unseen", "depth_delta1", "δ1", 1),
-    ("unseen_unseen", "depth_abs_rel", "AbsRel", -1),
-)
-"""Set, figure, heading, and whether the larger (1) or the smaller (-1) is the better."""
+SET_HEADS = {"in_scene": "in-scene", "unseen_unseen": "unseen pair", "seen_seen": "seen pair"}
 
-SET_HEADS = {"in_scene": "in-scene", "unseen_unseen": "unseen pair"}
+
+def headline(metrics: Metrics) -> str:
+    """The test set that ranks: in-scene frames, unless the source has none."""
+    return metrics.get("headline", "in_scene")
+
+
+def columns(metrics: Metrics) -> list[tuple[str, str, str, int]]:
+    """Set, figure, heading, and whether the larger (1) or the smaller (-1) is the better."""
+    first = headline(metrics)
+    second = "unseen_unseen" if first == "in_scene" else "seen_seen"
+    rmse = "RMSE, m" if metrics.get("unit", "metre") == "metre" else "RMSE, aligned"
+    return [
+        (first, "mask_iou", "IoU", 1),
+        (first, "mask_dice", "Dice", 1),
+        (first, "depth_delta1", "δ1", 1),
+        (first, "depth_abs_rel", "AbsRel", -1),
+        (first, "depth_rmse", rmse, -1),
+        (second, "mask_iou", "IoU", 1),
+        (second, "depth_delta1", "δ1", 1),
+        (second, "depth_abs_rel", "AbsRel", -1),
+    ]
 
 
 def figure_of(row: Mapping[str, Any], set_name: str, score: str) -> float | None:
@@ -29,14 +39,14 @@ def figure_of(row: Mapping[str, Any], set_name: str, score: str) -> float | None
 
 
 def ranked(metrics: Metrics, kind: str) -> list[str]:
-    """Names of the `experiments` or `baselines`, best first on in-scene frames.
+    """Names of the `experiments` or `baselines`, best first on the headline set.
 
     By mask IoU, then by AbsRel, then by name; those without a mask last.
     """
 
     def key(name: str) -> tuple[float, float, str]:
-        iou = figure_of(rows[name], "in_scene", "mask_iou")
-        abs_rel = figure_of(rows[name], "in_scene", "depth_abs_rel")
+        iou = figure_of(rows[name], headline(metrics), "mask_iou")
+        abs_rel = figure_of(rows[name], headline(metrics), "depth_abs_rel")
         return (
             math.inf if iou is None else -iou,
             math.inf if abs_rel is None else abs_rel,
@@ -56,16 +66,16 @@ def results_table(metrics: Metrics) -> str:
     Returns:
         The table, its last line ended; a star marks the experiment that is exported.
     """
-    experiments = metrics.get("experiments", {})
-    winners = [_winner(experiments, set_name, score, sign) for set_name, score, _, sign in COLUMNS]
-    heads = [f"{SET_HEADS[set_name]} {head}" for set_name, _, head, _ in COLUMNS]
-    lines = [_line(["", *heads]), _line([":--", *["--:"] * len(COLUMNS)])]
+    experiments, shown = metrics.get("experiments", {}), columns(metrics)
+    winners = [_winner(experiments, set_name, score, sign) for set_name, score, _, sign in shown]
+    heads = [f"{SET_HEADS[set_name]} {head}" for set_name, _, head, _ in shown]
+    lines = [_line(["", *heads]), _line([":--", *["--:"] * len(shown)])]
     for kind in ("experiments", "baselines"):
         for name in ranked(metrics, kind):
             best = kind == "experiments" and name == metrics.get("best")
             first = f"**{name}** ★" if best else f"_{name}_" if kind == "baselines" else name
             cells = [first]
-            for (set_name, score, _, _), winner in zip(COLUMNS, winners, strict=True):
+            for (set_name, score, _, _), winner in zip(shown, winners, strict=True):
                 value = figure_of(metrics[kind][name], set_name, score)
                 words = "–" if value is None else f"{value:.3f}"
                 won = kind == "experiments" and value is not None and words == winner

@@ -20,7 +20,6 @@ from depthmask.metrics import SceneMetrics
 from depthmask.models.store import StoredModel, load_model
 from depthmask.output import replaced_file
 from depthmask.params import CompositorParams, EvaluateParams, PlacementParams, read_params
-from depthmask.scene import TEST_SETS
 from depthmask.sets import TestSets, read_summary
 from depthmask.stages import EXPERIMENTS, PARAMS, PREPARED, REPORTS, flat_metrics
 
@@ -65,6 +64,8 @@ def evaluate(
     result = {
         "best": max(scores, key=lambda name: scores[name]),
         "rule": RULE,
+        "headline": sets.headline,
+        "unit": sets.unit,
         "data": read_summary(prepared)["data_hash"],
         "validation": validation,
         "experiments": metrics["experiments"],
@@ -90,10 +91,12 @@ def measure(
         constant_m: the constant baseline's depth.
     """
     table: dict[str, Any] = {"experiments": {name: {} for name in models}, "baselines": {}}
-    for set_name in ("val", *TEST_SETS):
-        accumulators = {name: SceneMetrics(threshold).to(sets.device) for name in models}
+    for set_name in sets.names:
+        accumulators = {
+            name: SceneMetrics(threshold, sets.alignment).to(sets.device) for name in models
+        }
         baselines = {
-            name: SceneMetrics(threshold).to(sets.device)
+            name: SceneMetrics(threshold, sets.alignment).to(sets.device)
             for name in ("difference_threshold", "constant_depth", "plate_depth")
         }
         pairs = zip(sets.scenes(set_name), sets.plate_depths(set_name), strict=True)
@@ -105,7 +108,8 @@ def measure(
             constant = torch.full_like(scene.depth, constant_m)
             baselines["difference_threshold"].update(changed, None, *truth)
             baselines["constant_depth"].update(None, constant, *truth)
-            baselines["plate_depth"].update(None, plate_depth, *truth)
+            if plate_depth is not None:
+                baselines["plate_depth"].update(None, plate_depth, *truth)
         for name, accumulator in accumulators.items():
             table["experiments"][name][set_name] = accumulator.compute()
         for name, accumulator in baselines.items():

@@ -10,43 +10,57 @@ from depthmask import tracking
 from depthmask.artifacts import read_json
 from depthmask.benchmark import latency_report, latency_table, measure_latency, write_latency
 from depthmask.errors import exit_on_error
-from depthmask.library import InSceneFrames, Library
 from depthmask.models.store import StoredModel, load_model
 from depthmask.onnx_export import ParityError, check_parity, export_onnx
 from depthmask.output import replaced_folder
-from depthmask.params import ExportParams, read_params
+from depthmask.params import CompositorParams, ExportParams, PlacementParams, read_params
 from depthmask.predictor import Predictor
 from depthmask.provenance import git_commit
 from depthmask.scene import Scene
+from depthmask.sets import TestSets
 from depthmask.stages import BEST, EXPERIMENTS, PARAMS, PREPARED, REPORTS, flat_metrics
 
 _NUM_SCENES = 4
 
 
-def export(stored: StoredModel, params: ExportParams, prepared: Path, output: Path) -> None:
-    """Export a model to `output`/model.onnx and a record of its parity; refuse if they differ."""
+def export(
+    stored: StoredModel,
+    params: ExportParams,
+    placement: PlacementParams,
+    compositor_params: CompositorParams,
+    *,
+    prepared: Path,
+    output: Path,
+) -> None:
+    """Export a model to `output`/model.onnx and a record of its parity; refuse if they differ.
+
+    Args:
+        placement, compositor_params: of the held-out scenes that they are compared on.
+    """
+    sets = TestSets(prepared, compositor_params, placement.seed, 8 * _NUM_SCENES, "cpu")
+    scenes = held_out_scenes(sets)
     card = stored.card
     metadata = {
         "experiment": card["experiment"],
         "run_key": card["key"],
         "git_commit": git_commit(),
         "data_hash": card["data_hash"],
+        "depth_unit": card["unit"],
     }
     with replaced_folder(output) as folder:
         path = folder / "model.onnx"
         deployable = export_onnx(
             stored.model, path, input_size=card["size"], metadata=metadata, opset=params.opset
         )
-        parity = check_parity(
-            path, deployable, held_out_scenes(prepared), params.sizes, tolerance=params.tolerance
-        )
+        parity = check_parity(path, deployable, scenes, params.sizes, tolerance=params.tolerance)
         (folder / "parity.json").write_text(json.dumps(parity, indent=2) + "\n")
     largest = {
         name: max(row[name] for row in parity["differences"].values()) for name in ("mask", "depth")
     }
+    metres = " m" if card["unit"] == "metre" else ""
     print(
         f"export: {card['experiment']} to {output}/model.onnx; torch and onnxruntime differ by"
-        f" {largest['mask']:.1e} (mask) and {largest['depth']:.1e} m (depth) at most"
+        f" {largest['mask']:.1e} (mask) and {largest['depth']:.1e}{metres} (depth) at most"
     )
 
 
@@ -74,19 +88,16 @@ def publish(card: dict[str, Any], metrics: dict[str, Any], settings: dict[str, A
     )
 
 
-def held_out_scenes(prepared: Path) -> list[Scene[np.ndarray]]:
-    """A few in-scene frames, spread over the set."""
-    library, frames = Library.read(prepared), InSceneFrames.read(prepared)
-    count = len(frames.table)
-    return [
-        Scene(
-            bg=np.array(library.images[frames.table["plate"].iloc[row]]),
-            bg_fg=np.array(frames.bg_fg[row]),
-            mask=np.array(frames.mask[row]),
-            depth=np.array(frames.depth[row]),
-        )
-        for row in np.unique(np.linspace(0, count - 1, _NUM_SCENES).round().astype(int))
+def held_out_scenes(sets: TestSets) -> list[Scene[np.ndarray]]:
+    """A few scenes of the hardest test set, spread over its first batch."""
+    scene = next(sets.scenes(sets.headline))
+    rows = np.unique(np.linspace(0, len(scene.mask) - 1, _NUM_SCENES).round().astype(int))
+    images = [
+        (field[rows] * 255).round().byte().permute(0, 2, 3, 1).cpu().numpy()
+        for field in (scene.bg, scene.bg_fg)
     ]
+    planes = [field[rows, 0].cpu().numpy() for field in (scene.mask, scene.depth)]
+    return [Scene(*fields) for fields in zip(*images, *planes, strict=True)]
 
 
 def main() -> None:
@@ -94,7 +105,14 @@ def main() -> None:
     metrics = read_json(REPORTS / "metrics.json", ("best", "experiments"))
     stored = load_model(EXPERIMENTS / metrics["best"])
     try:
-        export(stored, params.export, PREPARED, BEST)
+        export(
+            stored,
+            params.export,
+            params.placement,
+            params.compositor,
+            prepared=PREPARED,
+            output=BEST,
+        )
     except ParityError as error:
         raise SystemExit(f"depthmask: not exported: {error}") from None
     publish(

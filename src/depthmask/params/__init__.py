@@ -1,0 +1,70 @@
+"""`params.yaml` as frozen classes, one per section; unknown keys and wrong types are refused.
+
+Only a stage's `main` and the command line read parameters; everything else takes values.
+"""
+
+from depthmask.params.data import (
+    AugmentParams,
+    CompositorParams,
+    Crop,
+    HueSaturationValue,
+    MuseumParams,
+    Noise,
+    NumScenes,
+    PersonLight,
+    PlacementParams,
+    PlateLight,
+    PlateMotion,
+    PrepareParams,
+    RandomBrightnessContrast,
+    Shadow,
+    Splits,
+    SplitSizes,
+)
+from depthmask.params.reading import (
+    SECTIONS,
+    Params,
+    named_experiment,
+    read_params,
+)
+from depthmask.params.results import (
+    EvaluateParams,
+    ExportParams,
+)
+from depthmask.params.training import (
+    Experiment,
+    Optimizer,
+    Scheduler,
+    SizeSchedule,
+    TrainParams,
+)
+
+__all__ = [
+    "AugmentParams",
+    "CompositorParams",
+    "Crop",
+    "EvaluateParams",
+    "Experiment",
+    "ExportParams",
+    "HueSaturationValue",
+    "MuseumParams",
+    "Noise",
+    "NumScenes",
+    "Optimizer",
+    "Params",
+    "PersonLight",
+    "PlacementParams",
+    "PlateLight",
+    "PlateMotion",
+    "PrepareParams",
+    "RandomBrightnessContrast",
+    "SECTIONS",
+    "Scheduler",
+    "Shadow",
+    "SizeSchedule",
+    "SplitSizes",
+    "Splits",
+    "TrainParams",
+    "named_experiment",
+    "read_params",
+]

@@ -83,8 +83,6 @@ class _Check(Dataset[tuple[int, list[_Fault]]]):
         return -(-len(self.paths) // _FILES_AT_ONCE)
 
     def __getitem__(self, number: int) -> tuple[int, list[_Fault]]:
-        if not 0 <= number < len(self):
-            raise IndexError(number)
         paths = self.paths[number * _FILES_AT_ONCE : (number + 1) * _FILES_AT_ONCE]
         checked = ((path, self._fault(path)) for path in paths)
         return len(paths), [(path, fault) for path, fault in checked if fault]

@@ -1,0 +1,113 @@
+"""Are the images whole? Asked before training, of every file, over the cores.
+
+A file's head says its size and its end whether it is all there: 1.2 million files need no
+decoding. Decoding finds damage in the middle as well, and takes ten times as long.
+"""
+
+import os
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import pandas as pd
+from PIL import Image
+from torch.utils.data import DataLoader, Dataset
+
+from depthmask.errors import InputError
+from depthmask.progress import progress
+from depthmask.sources.modest.decoding import (
+    TAIL_BYTES,
+    UNREADABLE,
+    decoding_fault,
+    ends_whole,
+    image_side,
+)
+from depthmask.sources.modest.layout import FOLDERS
+
+_FILES_AT_ONCE = 500
+
+_Fault = tuple[str, str]
+"""A path within the folder, and what is wrong with it."""
+
+
+def check_images(
+    folder: Path,
+    table: pd.DataFrame,
+    *,
+    decode: int | Literal["all"] = 0,
+    num_workers: int | None = None,
+) -> None:
+    """Check that every image of the table is a whole JPEG or PNG of one square size.
+
+    Args:
+        folder: the data set's.
+        table: from `depthmask.sources.modest.read_layout`, or some of its rows.
+        decode: of how many rows, evenly spread, the images are decoded too; or all.
+        num_workers: processes; by default one a core, or none where there is little to do.
+
+    Raises:
+        InputError: counting the images that fail, by what is wrong, and naming the first.
+    """
+    side = image_side(folder, table)
+    count = len(table) if decode == "all" else min(decode, len(table))
+    decoded = table.iloc[np.linspace(0, len(table) - 1, count).astype(int)]
+    to_decode = {path for field in FOLDERS for path in decoded[field]}
+    paths = [path for field in FOLDERS for path in table[field].unique()]
+    jobs = _Check(os.fspath(folder), paths, to_decode, side)
+    if num_workers is None:
+        num_workers = 0 if len(paths) <= 4 * _FILES_AT_ONCE else _num_cores()
+    faults: list[_Fault] = []
+    with progress(len(paths), "images checked") as advance:
+        for num_files, found in DataLoader(jobs, batch_size=None, num_workers=num_workers):
+            faults.extend(found)
+            advance(num_files)
+    if faults:
+        kinds = Counter(what for _, what in faults).most_common()
+        summary = ", ".join(f"{number} {what}" for what, number in kinds)
+        path, what = faults[0]
+        raise InputError(
+            f"{len(faults)} of {len(paths)} images in {folder} cannot be used ({summary}); the"
+            f" first: {path} is {what}: unpack them again, or remove their lines from file_map.txt"
+        )
+
+
+class _Check(Dataset[tuple[int, list[_Fault]]]):
+    """Item n: how many files the n-th handful has, and what is wrong with which."""
+
+    def __init__(self, folder: str, paths: Sequence[str], decoded: set[str], side: int) -> None:
+        self.folder, self.paths, self.decoded, self.side = folder, paths, decoded, side
+
+    def __len__(self) -> int:
+        return -(-len(self.paths) // _FILES_AT_ONCE)
+
+    def __getitem__(self, number: int) -> tuple[int, list[_Fault]]:
+        paths = self.paths[number * _FILES_AT_ONCE : (number + 1) * _FILES_AT_ONCE]
+        checked = ((path, self._fault(path)) for path in paths)
+        return len(paths), [(path, fault) for path, fault in checked if fault]
+
+    def _fault(self, path: str) -> str | None:
+        try:
+            with open(os.path.join(self.folder, path), "rb") as file:
+                with Image.open(file, formats=("JPEG", "PNG")) as image:
+                    size = image.size
+                file.seek(-min(TAIL_BYTES, file.seek(0, os.SEEK_END)), os.SEEK_END)
+                whole = ends_whole(file.read())
+                if not whole or path in self.decoded:
+                    file.seek(0)
+                    fault = decoding_fault(file.read())
+                    if fault:
+                        return fault
+        except UNREADABLE:
+            return "no JPEG or PNG that opens"
+        if size != (self.side, self.side):
+            return f"not {self.side} x {self.side} px"
+        return None
+
+
+def _num_cores() -> int:
+    """Of those that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1

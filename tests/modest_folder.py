@@ -1,0 +1,57 @@
+"""A tiny folder in MODEST's layout: smooth plates, a rectangle for a person."""
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+from PIL import Image
+
+from depthmask.sources.modest import FOLDERS
+
+SIDE = 32
+
+
+def write_modest(
+    folder: Path,
+    *,
+    num_plates: int = 4,
+    num_cutouts: int = 4,
+    num_positions: int = 2,
+    side: int = SIDE,
+    seed: int = 0,
+) -> Path:
+    """Write every plate with every person at every position, file_map.txt and bbox.txt.
+
+    A person is white on a plate of 40 to 160, its mask exact but for JPEG, and nearer (darker
+    in depth) than the plate, whose depth is a slope.
+    """
+    rng = np.random.default_rng(seed)
+    for name in FOLDERS.values():
+        (folder / name).mkdir(parents=True)
+    slope = np.repeat(np.linspace(255, 128, side)[:, None], side, axis=1)
+    lines, boxes = [], []
+    for plate in range(1, num_plates + 1):
+        coarse = rng.integers(40, 160, (4, 4, 3), dtype=np.uint8)
+        bg = cv2.resize(coarse, (side, side), interpolation=cv2.INTER_LINEAR)
+        save(folder / f"bg/bg{plate:03d}.jpeg", bg)
+        for cutout in range(1, num_cutouts + 1):
+            for position in range(1, num_positions + 1):
+                stem = f"bg{plate:03d}_fg{cutout:03d}_{position:02d}"
+                width, height = side // 4, side // 2
+                x = int(rng.integers(0, side - width))
+                y = int(rng.integers(0, side - height))
+                box = slice(y, y + height), slice(x, x + width)
+                bg_fg, mask, depth = bg.copy(), np.zeros((side, side)), slope.copy()
+                bg_fg[box], mask[box], depth[box] = 250 - cutout, 255, 60
+                save(folder / f"bg_fg/{stem}.jpeg", bg_fg)
+                save(folder / f"bg_fg_mask/{stem}_mask.jpeg", mask)
+                save(folder / f"bg_fg_depth_map/{stem}_depth_map.jpeg", depth)
+                lines.append(f"bg{plate:03d}\t{stem}\t{stem}_mask\t{stem}_depth_map\n")
+                boxes.append(f"{stem}.jpeg\t{x}\t{y}\t{width}\t{height}\n")
+    (folder / "file_map.txt").write_text("".join(lines))
+    (folder / "bbox.txt").write_text("".join(boxes))
+    return folder
+
+
+def save(path: Path, image: np.ndarray) -> None:
+    Image.fromarray(np.asarray(image, np.uint8)).save(path, quality=95)

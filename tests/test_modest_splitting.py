@@ -1,0 +1,154 @@
+"""Splits by plate and person: no source on both sides, everybody in turn."""
+
+import itertools
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from depthmask.errors import InputError
+from depthmask.scene import COMPOSED_SETS
+from depthmask.sources.modest import draw_sets, split_sources
+
+SIDES = {
+    "train": ("train", "train"),
+    "val": ("val", "val"),
+    "seen_seen": ("train", "train"),
+    "seen_unseen": ("train", "test"),
+    "unseen_seen": ("test", "train"),
+    "unseen_unseen": ("test", "test"),
+}
+SIZES = {"val": 9, "seen_seen": 24, "seen_unseen": 18, "unseen_seen": 18, "unseen_unseen": 6}
+COUNTS = {"train": 6, "val": 2, "test": 2}
+
+
+def make_table(num_plates=10, num_cutouts=10, num_positions=4):
+    pairs = itertools.product(range(1, num_plates + 1), range(1, num_cutouts + 1))
+    rows = [pair for pair in pairs for _ in range(num_positions)]
+    return pd.DataFrame(rows, columns=["plate", "cutout"])
+
+
+@pytest.fixture(scope="module")
+def split():
+    return split_sources(make_table(), COUNTS, COUNTS, seed=1)
+
+
+def test_every_source_has_one_split_of_the_size_asked_for(split):
+    for column in ("plate", "cutout"):
+        per_source = split.groupby(column)[f"{column}_split"].unique()
+        assert per_source.map(len).eq(1).all()
+        assert per_source.map(lambda names: names[0]).value_counts().to_dict() == COUNTS
+
+
+def test_shares_and_counts_agree(split):
+    shares = {"train": 0.6, "val": 0.2, "test": 0.2}
+    assert split_sources(make_table(), shares, COUNTS, seed=1).equals(split)
+
+
+def test_plates_and_people_are_shuffled_apart_and_by_seed(split):
+    plates = split.groupby("plate")["plate_split"].first().tolist()
+    people = split.groupby("cutout")["cutout_split"].first().tolist()
+    other = split_sources(make_table(), COUNTS, COUNTS, seed=2)
+    assert plates != people
+    assert plates != other.groupby("plate")["plate_split"].first().tolist()
+
+
+def test_sources_beyond_the_counts_belong_nowhere():
+    few = {"train": 3, "val": 1, "test": 1}
+    split = split_sources(make_table(), few, COUNTS, seed=1)
+    assert split.groupby("plate")["plate_split"].first().eq("").sum() == 5
+    rows = np.concatenate(list(draw_sets(split, dict.fromkeys(COMPOSED_SETS, 4), 0).values()))
+    assert "" not in set(split["plate_split"].iloc[rows])
+
+
+@pytest.mark.parametrize(
+    ("sizes", "text"),
+    [
+        ({"train": 8, "val": 2, "test": 1}, "asks for 11 of 10 plates"),
+        ({"train": 0.7, "val": 0.3, "test": 0.1}, "asks for 11 of 10 plates"),
+        ({"train": 8, "val": 0, "test": 1}, "empty"),
+        ({"train": 0.98, "val": 0.01, "test": 0.01}, "empty"),
+        ({"train": 8, "val": 0.1, "test": 0.1}, "mixes"),
+    ],
+)
+def test_sizes_that_cannot_be(sizes, text):
+    with pytest.raises(InputError, match=text):
+        split_sources(make_table(), sizes, COUNTS, seed=0)
+
+
+def test_sets_lie_in_their_rectangles_and_share_nothing(split):
+    sets = draw_sets(split, SIZES, seed=3)
+    assert set(sets) == set(SIDES)
+    for name, rows in sets.items():
+        plate, cutout = SIDES[name]
+        assert set(split["plate_split"].iloc[rows]) == {plate}
+        assert set(split["cutout_split"].iloc[rows]) == {cutout}
+        assert (np.diff(rows) > 0).all()
+        if name != "train":
+            assert len(rows) == SIZES[name]
+    together = np.concatenate(list(sets.values()))
+    assert len(set(together)) == len(together)
+    # what is left of the rectangle of plates and people that training sees
+    assert len(sets["train"]) == 6 * 6 * 4 - SIZES["seen_seen"]
+
+
+def test_no_plate_and_no_person_of_the_tests_was_trained_on_or_validated(split):
+    sets = draw_sets(split, SIZES, seed=3)
+    for column in ("plate", "cutout"):
+        seen = {name: set(split[column].iloc[rows]) for name, rows in sets.items()}
+        assert not seen["train"] & seen["val"]
+        assert not seen["unseen_unseen"] & (seen["train"] | seen["val"])
+        assert seen["seen_seen"] <= seen["train"]
+    assert not set(split["plate"].iloc[sets["unseen_seen"]]) & set(
+        split["plate"].iloc[sets["train"]]
+    )
+
+
+def test_a_small_set_holds_sources_and_pairs_evenly():
+    table = make_table(20, 50, 3)
+    counts = {"train": 4, "val": 1, "test": 15}, {"train": 40, "val": 1, "test": 9}
+    split = split_sources(table, *counts, seed=0)
+    sizes = dict.fromkeys(COMPOSED_SETS, 3) | {"unseen_seen": 120, "seen_seen": 80}
+    sets = draw_sets(split, sizes, seed=0)
+    for name, plates, people in (("unseen_seen", 15, 40), ("seen_seen", 4, 40)):
+        part = split.iloc[sets[name]]
+        assert part.groupby("plate").size().tolist() == [sizes[name] // plates] * plates
+        per_person = part.groupby("cutout").size()
+        assert len(per_person) == people and per_person.max() - per_person.min() <= 1
+        assert part.groupby(["plate", "cutout"]).size().max() == 1
+
+
+def test_the_seed_chooses_and_a_smaller_train_is_part_of_all(split):
+    sets, again = draw_sets(split, SIZES, seed=3), draw_sets(split, SIZES, seed=3)
+    other = draw_sets(split, SIZES, seed=4)
+    small = draw_sets(split, SIZES | {"train": 36}, seed=3)
+    for name in SIZES:
+        np.testing.assert_array_equal(sets[name], again[name])
+        np.testing.assert_array_equal(sets[name], small[name])
+    assert sets["val"].tolist() != other["val"].tolist()
+    assert len(small["train"]) == 36 and set(small["train"]) < set(sets["train"])
+    part = split.iloc[small["train"]]
+    assert part.groupby("plate").size().tolist() == [6] * 6
+
+
+@pytest.mark.parametrize(
+    ("change", "text"),
+    [
+        ({"val": 17}, "val asks for 17 composites of 16"),
+        ({"unseen_unseen": 0}, "unseen_unseen asks for 0 composites of 16"),
+        ({"seen_seen": 144}, "seen_seen asks for 144 composites of 143"),
+        ({"train": 121}, "train asks for 121 composites of 120"),
+    ],
+)
+def test_more_than_there_is(split, change, text):
+    with pytest.raises(InputError, match=text):
+        draw_sets(split, SIZES | change, seed=0)
+
+
+def test_unused_composites_are_what_the_docstring_says():
+    shares = {"train": 0.7, "val": 0.15, "test": 0.15}
+    split = split_sources(make_table(100, 100, 1), shares, shares, seed=0)
+    sides = set(SIDES.values())
+    pairs = zip(split["plate_split"], split["cutout_split"], strict=True)
+    unused = sum(pair not in sides for pair in pairs)
+    assert 40 * unused == 102_000

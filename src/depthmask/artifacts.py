@@ -87,6 +87,13 @@ def read_json(path: Path, keys: Sequence[str] = ()) -> dict[str, Any]:
     return content
 
 
+def read_summary(prepared: Path) -> dict[str, Any]:
+    """Read `summary.json` of the prepared data; errors as for `read_json`."""
+    return read_json(
+        prepared / "summary.json", ("source", "unit", "size", "num_scenes", "data_hash")
+    )
+
+
 def read_text(path: Path) -> str:
     """Read a text file that a stage wrote; raises InputError if it is missing or no text."""
     try:

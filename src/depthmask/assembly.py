@@ -3,16 +3,26 @@
 from pathlib import Path
 from typing import Any
 
-from depthmask.artifacts import read_array, read_json
+from depthmask.artifacts import read_array, read_json, read_summary
 from depthmask.compositor import Compositor
 from depthmask.errors import InputError
-from depthmask.learning import Learner, SceneData
+from depthmask.file_sets import file_scenes
+from depthmask.learning import FileData, Learner, SceneData
 from depthmask.library import Library
 from depthmask.losses import SceneLoss
 from depthmask.models import build_model
-from depthmask.params import CompositorParams, Experiment, PlacementParams, TrainParams
+from depthmask.params import (
+    AugmentParams,
+    CompositorParams,
+    Experiment,
+    PlacementParams,
+    TrainParams,
+)
 from depthmask.placement import Placer
-from depthmask.sets import placed_recipes, read_summary
+from depthmask.sets import placed_recipes
+
+COLOURS = "colours.json"
+"""What augment writes where scenes are files: the strengths to draw from while they are read."""
 
 
 def assemble_data(
@@ -23,8 +33,8 @@ def assemble_data(
     prepared: Path,
     augmented: Path,
     variants: bool,
-) -> SceneData:
-    """The scenes of a training, ready to be composed.
+) -> SceneData | FileData:
+    """The scenes of a training, ready to be composed or read.
 
     Args:
         prepared, augmented: the folders that those stages wrote.
@@ -39,6 +49,8 @@ def assemble_data(
             f"train.schedule must end at prepare.size, {summary['size']} px,"
             f" not at {params.schedule[-1].size}"
         )
+    if summary["source"] == "modest":
+        return _file_data(params, prepared=prepared, augmented=augmented, variants=variants)
     library = Library.read(prepared)
     composer = read_compositor(library, compositor, augmented if variants else None)
     placer = Placer.of_splits(
@@ -55,6 +67,22 @@ def assemble_data(
         schedule=params.schedule,
         scenes_per_epoch=params.scenes_per_epoch,
         batch_size=params.batch_size,
+    )
+
+
+def _file_data(params: TrainParams, *, prepared: Path, augmented: Path, variants: bool) -> FileData:
+    colours = None
+    if variants:
+        colours = AugmentParams.model_validate(read_json(augmented / COLOURS))
+    sizes = [step.size for step in params.schedule for _ in range(step.epochs)]
+    return FileData(
+        file_scenes(prepared, "train", sizes, colours),
+        file_scenes(prepared, "val", sizes),
+        schedule=params.schedule,
+        scenes_per_epoch=params.scenes_per_epoch,
+        batch_size=params.batch_size,
+        num_workers=params.num_workers,
+        seed=params.seed,
     )
 
 

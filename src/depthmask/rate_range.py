@@ -18,7 +18,7 @@ from lightning.pytorch.tuner import Tuner
 
 from depthmask.errors import InputError
 from depthmask.hardware import Hardware
-from depthmask.learning import Learner, SceneData
+from depthmask.learning import FileData, Learner, SceneData
 from depthmask.output import replaced_file
 
 
@@ -45,7 +45,7 @@ class RateRange:
 
 def find_rate(
     learner: Learner,
-    data: SceneData,
+    data: SceneData | FileData,
     *,
     hardware: Hardware,
     min_lr: float,

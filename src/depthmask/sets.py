@@ -2,25 +2,18 @@
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from depthmask.artifacts import read_json, read_table
+from depthmask.artifacts import read_summary, read_table
 from depthmask.compositor import Compositor
+from depthmask.file_sets import FileSets
 from depthmask.library import InSceneFrames, Library
 from depthmask.params import CompositorParams
 from depthmask.placement import Recipes, shot_uniforms
 from depthmask.scene import TEST_SETS, Scene, headline_of
-
-
-def read_summary(prepared: Path) -> dict[str, Any]:
-    """Read `summary.json` of the prepared data; errors as for `read_json`."""
-    return read_json(
-        prepared / "summary.json", ("source", "unit", "size", "num_scenes", "data_hash")
-    )
 
 
 def placed_recipes(prepared: Path, name: str, seed: int) -> Recipes:
@@ -123,3 +116,12 @@ class TestSets:
                 self.compositor, empty, self.library.size, self.batch_size
             ):
                 yield scene.depth
+
+
+def open_sets(
+    prepared: Path, params: CompositorParams, seed: int, batch_size: int, device: str
+) -> TestSets | FileSets:
+    """The test sets of prepared data, whatever their source; arguments as for `TestSets`."""
+    if read_summary(prepared)["source"] == "modest":
+        return FileSets(prepared, batch_size, device)
+    return TestSets(prepared, params, seed, batch_size, device)

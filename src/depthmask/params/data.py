@@ -8,9 +8,16 @@ from depthmask.params.base import NonNegative, Probability, Section, Seed, Side
 
 
 class SplitSizes(Section):
+    """How many sources; of a folder's, which has its own number, how they are shared out."""
+
     train: PositiveInt
     val: PositiveInt
     test: PositiveInt
+
+    def shares(self) -> dict[str, float]:
+        """Of train, val and test, 0 to 1."""
+        total = self.train + self.val + self.test
+        return {name: count / total for name, count in self.model_dump().items()}
 
 
 class Splits(Section):
@@ -34,13 +41,18 @@ class MuseumParams(Section):
     cutout_samples_per_px: PositiveInt
 
 
+class ModestParams(Section):
+    decoded: Annotated[int, Field(ge=0)]
+
+
 class PrepareParams(Section):
     seed: Seed
-    source: Literal["museum"]
+    source: Literal["museum", "photos", "modest"]
     size: Side
     splits: Splits
     num_scenes: NumScenes
     museum: MuseumParams
+    modest: ModestParams
 
 
 class Crop(Section):

@@ -11,7 +11,7 @@ import pandas as pd
 import torch
 
 from depthmask import report, tracking
-from depthmask.artifacts import read_json, read_table
+from depthmask.artifacts import read_json, read_summary, read_table
 from depthmask.baselines import best_constant, best_threshold, difference
 from depthmask.errors import exit_on_error
 from depthmask.gallery import draw_panels, draw_plots
@@ -20,7 +20,7 @@ from depthmask.metrics import SceneMetrics
 from depthmask.models.store import StoredModel, load_model
 from depthmask.output import replaced_file
 from depthmask.params import CompositorParams, EvaluateParams, PlacementParams, read_params
-from depthmask.sets import TestSets, read_summary
+from depthmask.sets import FileSets, TestSets, open_sets
 from depthmask.stages import EXPERIMENTS, PARAMS, PREPARED, REPORTS, flat_metrics
 
 RULE = (
@@ -48,7 +48,7 @@ def evaluate(
     models = {name: load_model(experiments / name) for name in names}
     for stored in models.values():
         stored.model.to(device, memory_format=torch.channels_last)
-    sets = TestSets(prepared, compositor_params, placement.seed, params.batch_size, device)
+    sets = open_sets(prepared, compositor_params, placement.seed, params.batch_size, device)
     threshold = best_threshold(sets.scenes("val"))
     constant_m = best_constant(sets.scenes("val"))
     metrics = measure(models, sets, params.threshold, threshold, constant_m)
@@ -78,7 +78,7 @@ def evaluate(
 
 def measure(
     models: dict[str, StoredModel],
-    sets: TestSets,
+    sets: TestSets | FileSets,
     threshold: float,
     change: float,
     constant_m: float,
@@ -120,7 +120,7 @@ def measure(
 def _write(
     result: dict[str, Any],
     models: dict[str, StoredModel],
-    sets: TestSets,
+    sets: TestSets | FileSets,
     params: EvaluateParams,
     experiments: Path,
     output: Path,

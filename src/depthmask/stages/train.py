@@ -13,7 +13,7 @@ import pandas as pd
 import torch
 
 from depthmask import tracking
-from depthmask.artifacts import read_text
+from depthmask.artifacts import read_summary, read_text
 from depthmask.assembly import assemble_data, assemble_learner
 from depthmask.errors import exit_on_error
 from depthmask.hardware import choose_hardware
@@ -29,7 +29,6 @@ from depthmask.params import (
     read_params,
 )
 from depthmask.provenance import git_commit, run_key, training_code_hash
-from depthmask.sets import read_summary
 from depthmask.stages import AUGMENTED, CHECKPOINTS, EXPERIMENTS, PARAMS, PREPARED
 
 

@@ -1,0 +1,62 @@
+"""The test sets of a source whose scenes are image files."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pandas as pd
+from torch import Tensor
+
+from depthmask.artifacts import read_summary, read_table
+from depthmask.modest_scenes import EpochOrder, ModestScenes, scene_loader, to_scene
+from depthmask.params import AugmentParams
+from depthmask.scene import COMPOSED_SETS, TEST_SETS, Scene, headline_of
+from depthmask.sources.modest.preparing import SAMPLES
+
+
+def read_samples(prepared: Path, name: str) -> tuple[Path, pd.DataFrame]:
+    """The source's folder, and the rows of `train` or of a set.
+
+    Raises:
+        InputError: if the prepared data are missing or damaged.
+    """
+    summary = read_summary(prepared)
+    table = read_table(prepared / SAMPLES, ("set", "plate", "cutout", *Scene._fields))
+    return Path(summary["folder"]), table[table["set"] == name]
+
+
+def file_scenes(
+    prepared: Path, name: str, sizes: list[int], augment: AugmentParams | None = None
+) -> ModestScenes:
+    """The scenes of `train` or of a set, at the size of each epoch, px."""
+    folder, table = read_samples(prepared, name)
+    return ModestScenes(folder, table, sizes=sizes, augment=augment)
+
+
+class FileSets:
+    """What `depthmask.sets.TestSets` is for recipes; the plates' own depth is not known.
+
+    Args:
+        prepared: the folder that prepare wrote.
+        batch_size: scenes in a batch.
+        device: where they end up.
+    """
+
+    def __init__(self, prepared: Path, batch_size: int, device: str) -> None:
+        summary = read_summary(prepared)
+        self.prepared, self.batch_size, self.device = prepared, batch_size, device
+        self.size: int = summary["size"]
+        self.unit, self.alignment = summary["unit"], summary["depth_alignment"]
+        self.names = ("val", *(name for name in TEST_SETS if name in COMPOSED_SETS))
+        self.headline = headline_of(self.names)
+
+    def scenes(self, name: str) -> Iterator[Scene[Tensor]]:
+        """The batches of `val` or of a test set."""
+        dataset = file_scenes(self.prepared, name, [self.size])
+        order = EpochOrder(len(dataset))
+        for batch in scene_loader(dataset, order, self.batch_size, num_workers=0):
+            yield to_scene(batch, self.device)
+
+    def plate_depths(self, name: str) -> Iterator[None]:
+        """None for each batch of `scenes`."""
+        count = len(read_samples(self.prepared, name)[1])
+        yield from [None] * -(-count // self.batch_size)

@@ -1,0 +1,72 @@
+"""The scenes of a training that come from image files, decoded in workers."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import lightning as L
+from torch import Tensor
+from torch.utils.data import DataLoader
+
+from depthmask.modest_scenes import EpochOrder, ModestScenes, scene_loader, to_scene
+from depthmask.params import SizeSchedule
+from depthmask.scene import Scene
+
+
+class FileData(L.LightningDataModule):
+    """Reads every batch from files; what `SceneData` is for recipes.
+
+    Args:
+        train, val: batches of files as bytes; `train` knows the size of each epoch.
+        schedule: image sizes and for how many epochs each.
+        scenes_per_epoch, batch_size: counts; a last batch of one scene is left out, since batch
+            normalisation learns nothing from it.
+        num_workers: processes that decode.
+        seed: of the order.
+    """
+
+    def __init__(
+        self,
+        train: ModestScenes,
+        val: ModestScenes,
+        *,
+        schedule: Sequence[SizeSchedule],
+        scenes_per_epoch: int,
+        batch_size: int,
+        num_workers: int,
+        seed: int,
+    ) -> None:
+        super().__init__()
+        self.train, self.val = train, val
+        self.batch_size, self.num_workers = batch_size, num_workers
+        self.order = EpochOrder(len(train), scenes_per_epoch, seed=seed)
+        self.lone = scenes_per_epoch % batch_size == 1
+        self.sizes = [step.size for step in schedule for _ in range(step.epochs)]
+
+    def fix_size(self, size: int) -> None:
+        """Train at one size, px, instead of the schedule's."""
+        self.sizes = [size]
+        self.train.sizes = self.val.sizes = (size,)
+
+    @property
+    def size(self) -> int:
+        """The side of this epoch's images, px."""
+        return self.sizes[min(self.trainer.current_epoch, len(self.sizes) - 1)]
+
+    def train_dataloader(self) -> DataLoader:
+        return scene_loader(
+            self.train,
+            self.order,
+            self.batch_size,
+            num_workers=self.num_workers,
+            drop_last=self.lone,
+            pin_memory=self.trainer.strategy.root_device.type == "cuda",
+        )
+
+    def val_dataloader(self) -> DataLoader:
+        # the table's order, at this epoch's size
+        order = EpochOrder(len(self.val))
+        order.set_epoch(self.trainer.current_epoch)
+        return scene_loader(self.val, order, self.batch_size, num_workers=self.num_workers)
+
+    def on_after_batch_transfer(self, batch: Any, dataloader_idx: int) -> Scene[Tensor]:
+        return to_scene(batch, self.trainer.strategy.root_device)

@@ -3,7 +3,7 @@ import pytest
 from PIL import Image
 
 from depthmask.errors import InputError
-from depthmask.images import encode_depth, encode_mask, read_rgb
+from depthmask.images import encode_depth, encode_mask, read_rgb, read_rgba
 
 
 def save(path, array, **options):
@@ -82,3 +82,14 @@ def test_written_files_keep_their_values(tmp_path):
     with Image.open(tmp_path / "depth.png") as depth:
         assert np.asarray(depth).tolist() == [[500, 2346, 65500, 65535]]
         assert depth.mode == "I;16"
+
+
+def test_reads_alpha_upright(tmp_path):
+    rgba = np.random.default_rng(0).integers(0, 256, (5, 7, 4), dtype=np.uint8)
+    np.testing.assert_array_equal(read_rgba(save(tmp_path / "a.png", rgba)), rgba)
+    exif = Image.Exif()
+    exif[0x0112] = 3  # upside down
+    turned = read_rgba(save(tmp_path / "turned.png", rgba, exif=exif))
+    np.testing.assert_array_equal(turned, rgba[::-1, ::-1])
+    with pytest.raises(InputError, match="rgb.png has no alpha channel: cut the person out"):
+        read_rgba(save(tmp_path / "rgb.png", rgba[..., :3].copy()))

@@ -22,6 +22,11 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 
+init_app = typer.Typer(
+    help="Prepare a folder for your own data.", no_args_is_help=True, rich_markup_mode=None
+)
+app.add_typer(init_app, name="init")
+
 
 class Device(StrEnum):
     auto = "auto"
@@ -249,6 +254,26 @@ def import_runs(
     for name in imported:
         typer.echo(name)
     typer.echo(f"Imported {len(imported)} runs; look at them with `make ui`")
+
+
+@init_app.callback()
+def _init_options() -> None:
+    """Prepare a folder for your own data."""
+
+
+@init_app.command("photos")
+def init_photos(
+    folder: Annotated[Path, typer.Argument(help="A new or empty folder.", metavar="DIR")],
+) -> None:
+    """Make a folder for your own photographs, with a guide that says what to put where."""
+    from depthmask.sources.photos import layout
+
+    made = layout.init_photos(folder)
+    for path in made:
+        typer.echo(f"made {path}")
+    if not made:
+        typer.echo(f"{folder} is prepared already")
+    typer.echo(f"Read {folder / layout.GUIDE}, put your pictures in, set prepare.source to photos")
 
 
 if __name__ == "__main__":

@@ -17,8 +17,39 @@ _FARTHEST_MM = np.iinfo(np.uint16).max
 def read_rgb(path: Path) -> np.ndarray:
     """Read an image as uint8, H x W x 3, RGB, upright.
 
-    The camera's orientation tag is obeyed, palette and grey become RGB, transparency is
+    The camera's orientation tag is obeyed, palette, grey and CMYK become RGB, transparency is
     dropped, 16 bits a channel become 8.
+
+    Raises:
+        InputError: the file is missing, no image, or damaged.
+    """
+    image = open_upright(path)
+    if image.mode in _DEEP:
+        grey = np.asarray(image).astype(np.int64)
+        # 65535 is 255: 257 a step. A file of mode I may as well hold 0 to 255.
+        grey = (grey + 128) // 257 if image.mode != "I" or grey.max() > 255 else grey
+        image = Image.fromarray(grey.clip(0, 255).astype(np.uint8))
+    elif image.mode == "F":
+        raise InputError(f"{path} holds floating-point pixels: save it with 8 or 16 bits")
+    return np.array(image.convert("RGB"))
+
+
+def read_rgba(path: Path) -> np.ndarray:
+    """Read an image as uint8, H x W x 4, RGB and straight alpha, upright.
+
+    Raises:
+        InputError: the file is missing, no image, damaged, or without transparency.
+    """
+    image = open_upright(path)
+    if not image.has_transparency_data:
+        raise InputError(
+            f"{path} has no alpha channel: cut the person out and save a PNG with transparency"
+        )
+    return np.array(image.convert("RGBA"))
+
+
+def open_upright(path: Path) -> Image.Image:
+    """Open and decode an image, its mode as in the file, turned as its orientation tag says.
 
     Raises:
         InputError: the file is missing, no image, or damaged.
@@ -28,7 +59,7 @@ def read_rgb(path: Path) -> np.ndarray:
     try:
         with Image.open(path) as image:
             image.load()
-            image = ImageOps.exif_transpose(image)
+            return ImageOps.exif_transpose(image)
     except FileNotFoundError:
         raise InputError(f"{path} is missing: check the path") from None
     # What Pillow's readers raise on files that are no image, cut short, damaged or oversized.
@@ -36,14 +67,6 @@ def read_rgb(path: Path) -> np.ndarray:
         raise InputError(
             f"{path} cannot be read as an image: give a PNG, JPEG, WebP, TIFF or BMP that opens"
         ) from None
-    if image.mode in _DEEP:
-        grey = np.asarray(image).astype(np.int64)
-        # 65535 is 255: 257 a step. A file of mode I may as well hold 0 to 255.
-        grey = (grey + 128) // 257 if image.mode != "I" or grey.max() > 255 else grey
-        image = Image.fromarray(grey.clip(0, 255).astype(np.uint8))
-    elif image.mode == "F":
-        raise InputError(f"{path} holds floating-point pixels: save it with 8 or 16 bits")
-    return np.array(image.convert("RGB"))
 
 
 def encode_mask(mask: np.ndarray) -> Image.Image:

@@ -82,7 +82,7 @@ class Predictor:
             raise InputError(
                 f"the model {self.path} is missing: make it with `make repro`, or name another"
             )
-        self._session = _open_session(self.path, device, num_threads)
+        self._session = open_session(self.path, device, num_threads, unreadable=_UNREADABLE_MODEL)
         self.metadata = _checked_metadata(self.path, self._session)
         self.providers: list[str] = self._session.get_providers()
         self.device = "cuda" if self.providers[0] == _CUDA else "cpu"
@@ -148,23 +148,31 @@ def load_cuda_libraries() -> None:
             onnxruntime.preload_dlls()
 
 
-def _open_session(
-    path: Path, device: Device, num_threads: int | None
+def open_session(
+    path: Path, device: Device, num_threads: int | None, *, unreadable: str
 ) -> onnxruntime.InferenceSession:
+    """Open any ONNX file where `device` says; `auto` takes CUDA where it works.
+
+    Args:
+        unreadable: what to do about a file that onnxruntime cannot load.
+
+    Raises:
+        InputError: it cannot load the file, or CUDA is asked for and does not work.
+    """
     if device == "cuda" and not cuda_in_build():
         raise InputError(
             "device cuda needs onnxruntime-gpu, and this onnxruntime is the CPU's:"
             " install the extra `gpu` in place of `cpu`, or use --device cpu"
         )
     if device == "cpu" or not cuda_in_build():
-        return _session(path, [_CPU], num_threads)
+        return _session(path, [_CPU], num_threads, unreadable)
     load_cuda_libraries()
     # TensorFloat-32 would round depth by millimetres; the export's parity gate is stricter.
     providers = [(_CUDA, {"use_tf32": "0"}), _CPU]
     # Without a driver the library complains at length on stderr and goes on with the CPU.
     onnxruntime.set_default_logger_severity(_SILENT)
     try:
-        session = _session(path, providers, num_threads)
+        session = _session(path, providers, num_threads, unreadable)
     finally:
         onnxruntime.set_default_logger_severity(_WARNING)
     # Only the session knows: `get_available_providers` lists CUDA on any machine.
@@ -176,7 +184,9 @@ def _open_session(
     return session
 
 
-def _session(path: Path, providers: list, num_threads: int | None) -> onnxruntime.InferenceSession:
+def _session(
+    path: Path, providers: list, num_threads: int | None, unreadable: str
+) -> onnxruntime.InferenceSession:
     options = onnxruntime.SessionOptions()
     options.log_severity_level = _SILENT
     if num_threads is not None:
@@ -188,11 +198,11 @@ def _session(path: Path, providers: list, num_threads: int | None) -> onnxruntim
         if type(error).__name__ not in _UNREADABLE:
             raise
         raise InputError(
-            f"{path} is no ONNX model that onnxruntime can load:"
-            " export it again with `dvc repro export`, or name another with --model"
+            f"{path} is no ONNX model that onnxruntime can load: {unreadable}"
         ) from None
 
 
+_UNREADABLE_MODEL = "export it again with `dvc repro export`, or name another with --model"
 _UNREADABLE = ("InvalidProtobuf", "InvalidGraph", "InvalidArgument", "NotImplemented", "Fail")
 
 

@@ -22,6 +22,7 @@ from depthmask.params.data import (
     Splits,
     SplitSizes,
 )
+from depthmask.params.photos import PhotosParams
 from depthmask.params.reading import (
     SECTIONS,
     Params,
@@ -55,6 +56,7 @@ __all__ = [
     "Optimizer",
     "Params",
     "PersonLight",
+    "PhotosParams",
     "PlacementParams",
     "PlateLight",
     "PlateMotion",

@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 from pydantic import Field, PositiveInt
 
 from depthmask.params.base import NonNegative, Probability, Section, Seed, Side
+from depthmask.params.photos import PhotosParams
 
 
 class SplitSizes(Section):
@@ -48,10 +49,12 @@ class ModestParams(Section):
 class PrepareParams(Section):
     seed: Seed
     source: Literal["museum", "photos", "modest"]
+    folder: Annotated[str, Field(min_length=1)]
     size: Side
     splits: Splits
     num_scenes: NumScenes
     museum: MuseumParams
+    photos: PhotosParams
     modest: ModestParams
 
 

@@ -9,6 +9,7 @@ EXPERIMENTS = Path("models/experiments")
 BEST = Path("models/best")
 REPORTS = Path("reports")
 CHECKPOINTS = Path(".checkpoints")
+TEACHER_CACHE = Path(".teacher_cache")
 
 
 def flat_metrics(sets: dict[str, dict[str, float]]) -> dict[str, float]:

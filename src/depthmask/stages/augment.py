@@ -1,5 +1,6 @@
 """augment: colour variants of the training sources; the statistics of what training will see."""
 
+import hashlib
 import json
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -8,11 +9,14 @@ import numpy as np
 import torch
 
 from depthmask import report
-from depthmask.artifacts import content_hash, read_array
+from depthmask.artifacts import content_hash, read_array, read_summary
+from depthmask.assembly import COLOURS
 from depthmask.augmentation import make_variants
 from depthmask.compositor import Compositor
 from depthmask.errors import exit_on_error
+from depthmask.file_sets import file_scenes
 from depthmask.library import Library
+from depthmask.modest_scenes import Draw, to_scene
 from depthmask.output import replaced_folder
 from depthmask.params import AugmentParams, CompositorParams, PlacementParams, read_params
 from depthmask.placement import TRAIN_STREAM, Placer
@@ -29,7 +33,21 @@ def augment(
     placement: PlacementParams,
     compositor: CompositorParams,
 ) -> None:
-    """Write the variants and the statistics into the folder `output`."""
+    """Write the variants and the statistics into the folder `output`.
+
+    Where scenes are files, no variants: their colours are drawn while they are read.
+    """
+    if read_summary(prepared)["source"] == "modest":
+        with replaced_folder(output) as folder:
+            colours = json.dumps(params.model_dump(mode="json"), indent=2) + "\n"
+            (folder / COLOURS).write_text(colours)
+            figures = statistics(_file_scenes(prepared))
+            text = json.dumps(figures, indent=2) + "\n"
+            (folder / "statistics.json").write_text(text)
+            digest = hashlib.sha256((colours + text).encode()).hexdigest()[:16]
+            (folder / "digest.txt").write_text(digest + "\n")
+        print("augment: colours are drawn while the files are read")
+        return
     library = Library.read(prepared)
     plates = np.asarray(library.images[library.plates_of("train")])
     cutouts = np.asarray(library.rgba[library.cutouts_of("train")])
@@ -62,6 +80,14 @@ def augment(
                 subtitle=f"{params.num_variants} colour variants of each",
             )
     print(f"augment: {params.num_variants} variants of {len(plates)} plates, {len(cutouts)} people")
+
+
+def _file_scenes(prepared: Path) -> Iterator[Scene[torch.Tensor]]:
+    """Batches of training scenes, spread over the split."""
+    dataset = file_scenes(prepared, "train", [read_summary(prepared)["size"]])
+    rows = np.unique(np.linspace(0, len(dataset) - 1, _STATISTICS_SCENES).astype(int))
+    for part in np.array_split(rows, -(-len(rows) // 32)):
+        yield to_scene(dataset.__getitems__([Draw(0, 0, int(row)) for row in part]))
 
 
 def training_scenes(

@@ -1,4 +1,4 @@
-"""prepare: render the sources, split them, place the people, write what training needs."""
+"""prepare: render or read the sources, split them, place the people, write what training needs."""
 
 import json
 from pathlib import Path
@@ -7,68 +7,138 @@ import numpy as np
 import pandas as pd
 
 from depthmask import report
-from depthmask.artifacts import content_hash
+from depthmask.artifacts import content_hash, read_summary
 from depthmask.errors import exit_on_error
+from depthmask.file_sets import file_scenes
 from depthmask.library import InSceneFrames, Library
+from depthmask.modest_scenes import Draw, to_scene
 from depthmask.output import replaced_folder
 from depthmask.params import PlacementParams, PrepareParams, SplitSizes, read_params
 from depthmask.placement import TRAIN_STREAM, Placer, uniforms, visible_shares
 from depthmask.scene import COMPOSED_SETS, SPLITS, Scene
 from depthmask.sources import museum
-from depthmask.stages import PARAMS, PREPARED
+from depthmask.sources.modest.preparing import prepare_modest
+from depthmask.sources.photos import ingest_photos
+from depthmask.stages import PARAMS, PREPARED, REPORTS, TEACHER_CACHE
 
 _IN_SCENE_STREAM = 100
 
 
 def prepare(output: Path, params: PrepareParams, placement: PlacementParams) -> None:
-    """Render everything and write the folder `output`, all of it or nothing."""
-    library = render_library(params)
-    visible = visible_shares(library)
-    frames = render_in_scene(library, visible, params, placement)
-    write_prepared(output, library, visible, frames, params, placement)
+    """Render or read the sources and write the folder `output`, all of it or nothing."""
+    folder = Path(params.folder)
+    if params.source == "museum":
+        library = render_library(params)
+        visible = visible_shares(library)
+        frames = render_in_scene(library, visible, params, placement)
+        write_prepared(output, library, visible, frames, params, placement)
+    elif params.source == "photos":
+        photos = ingest_photos(
+            folder,
+            params.photos,
+            seed=params.seed,
+            size=params.size,
+            splits=params.splits.model_dump(),
+            cache=TEACHER_CACHE,
+            findings_path=REPORTS / "photos.csv",
+        )
+        visible = visible_shares(photos.library)
+        write_prepared(output, photos.library, visible, None, params, placement, unit=photos.unit)
+    else:
+        with replaced_folder(output) as temporary:
+            prepare_modest(
+                folder,
+                temporary,
+                size=params.size,
+                splits={
+                    "plates": params.splits.plates.shares(),
+                    "cutouts": params.splits.cutouts.shares(),
+                },
+                num_scenes=params.num_scenes.model_dump(),
+                seed=params.seed,
+                decode=params.modest.decoded,
+            )
+            draw_samples(temporary)
 
 
 def write_prepared(
     output: Path,
     library: Library,
     visible: np.ndarray,
-    frames: InSceneFrames,
+    frames: InSceneFrames | None,
     params: PrepareParams,
     placement: PlacementParams,
+    unit: str = "metre",
 ) -> None:
-    """Place the people of the composed sets and write the folder that the other stages read."""
+    """Place the people of the composed sets and write the folder that the other stages read.
+
+    Args:
+        frames: None from a source that cannot render people in its rooms.
+        unit: of the library's depth; `relative` metres are nominal, right but for the scale and
+            shift of their inverse.
+    """
     with replaced_folder(output) as folder:
         library.write(folder)
-        frames.write(folder)
+        if frames is not None:
+            frames.write(folder)
         np.save(folder / "visible_shares.npy", visible)
         placements = place(library, visible, params, placement)
         placements.to_parquet(folder / "placements.parquet")
         summary = {
             "source": params.source,
-            "unit": "metre",
+            "unit": unit,
+            "depth_alignment": None if unit == "metre" else "disparity",
             "size": params.size,
-            "num_plates": params.splits.plates.model_dump(),
-            "num_cutouts": params.splits.cutouts.model_dump(),
-            "num_scenes": params.num_scenes.model_dump(),
+            "num_plates": _counts(library.plates),
+            "num_cutouts": _counts(library.cutouts),
+            "num_scenes": params.num_scenes.model_dump(
+                exclude=set() if frames is not None else {"in_scene"}
+            ),
             "data_hash": content_hash(folder),
         }
         (folder / "summary.json").write_text(json.dumps(summary, indent=2) + "\n")
-        report.contact_sheet(
-            folder / "contact_sheet.png",
-            rooms=report.SplitImages(library.images, library.plates.split.tolist()),
-            rooms_depth=library.depths,
-            people=report.SplitImages(library.rgba, library.cutouts.split.tolist()),
-            frames=Scene(
-                bg=library.images[frames.table["plate"].to_numpy()],
-                bg_fg=frames.bg_fg,
-                mask=frames.mask,
-                depth=frames.depth,
-            ),
-            subtitle=(
-                f"{len(library.plates)} rooms, {len(library.cutouts)} people,"
-                f" {len(frames.table)} in-scene frames, {params.size} px"
-            ),
-        )
+        draw_sources(folder / "contact_sheet.png", library, frames, unit)
+
+
+def draw_sources(path: Path, library: Library, frames: InSceneFrames | None, unit: str) -> None:
+    """Draw the contact sheet of plates, people and, where there are any, in-scene frames."""
+    none = np.zeros((0, 1, 1, 3), np.uint8)
+    scenes = Scene(none, none, none[..., 0], none[..., 0].astype(np.float32))
+    counts = f"{len(library.plates)} rooms, {len(library.cutouts)} people"
+    if frames is not None:
+        bg = library.images[frames.table["plate"].to_numpy()]
+        scenes = Scene(bg, frames.bg_fg, frames.mask, frames.depth)
+        counts += f", {len(frames.table)} in-scene frames"
+    report.contact_sheet(
+        path,
+        rooms=report.SplitImages(library.images, library.plates.split.tolist()),
+        rooms_depth=library.depths,
+        people=report.SplitImages(library.rgba, library.cutouts.split.tolist()),
+        frames=scenes,
+        unit=unit,
+        subtitle=f"{counts}, {library.size} px",
+    )
+
+
+def draw_samples(folder: Path) -> None:
+    """Draw the contact sheet of prepared files: some of the training scenes."""
+    size = read_summary(folder)["size"]
+    dataset = file_scenes(folder, "train", [size])
+    rows = np.unique(np.linspace(0, len(dataset) - 1, 24).astype(int))
+    draws = [Draw(0, place, int(row)) for place, row in enumerate(rows)]
+    bg, bg_fg, mask, depth = (field.numpy() for field in to_scene(dataset.__getitems__(draws)))
+    images = [(image * 255).round().astype(np.uint8).transpose(0, 2, 3, 1) for image in (bg, bg_fg)]
+    report.composed_sheet(
+        folder / "contact_sheet.png",
+        Scene(*images, mask[:, 0], depth[:, 0]),
+        unit="relative",
+        title="The prepared data",
+        subtitle=f"composites of the training split, {size} px",
+    )
+
+
+def _counts(table: pd.DataFrame) -> dict[str, int]:
+    return {split: int((table["split"] == split).sum()) for split in SPLITS}
 
 
 def _seeds(seed: int, kind: int, splits: SplitSizes) -> list[int]:

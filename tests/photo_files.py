@@ -1,0 +1,163 @@
+"""Photographs that the tests take: rooms of known geometry, flat people, a teacher of red."""
+
+from pathlib import Path
+
+import numpy as np
+import onnx
+from onnx import TensorProto, helper
+from PIL import Image
+
+from depthmask.params import PhotosParams
+from depthmask.sources.photos import PhotosSource, ingest_photos
+
+WEIGHTS = {kind: {"train": 4, "val": 1, "test": 1} for kind in ("plates", "cutouts")}
+FOV_DEGREES = 60.0
+FOCAL = 0.5 / np.tan(np.radians(30))
+
+
+def params(folder: Path, **changes) -> PhotosParams:
+    settings = {
+        "teacher": None,
+        "teacher_size": 56,
+        "teacher_batch": 4,
+        "fov_degrees": FOV_DEGREES,
+        "camera_height_m": 1.6,
+        "person_height_m": [1.7, 1.7],
+    }
+    return PhotosParams.model_validate(settings | changes)
+
+
+def ingest(folder: Path, *, size: int = 48, seed: int = 0, **changes) -> PhotosSource:
+    return ingest_photos(
+        folder,
+        params(folder, **changes),
+        seed=seed,
+        size=size,
+        splits=WEIGHTS,
+        cache=folder.parent / "cache",
+        findings_path=folder.parent / "findings.csv",
+    )
+
+
+def room_depth(
+    shape: tuple[int, int],
+    *,
+    pitch_degrees: float = 0.0,
+    roll_degrees: float = 0.0,
+    height_m: float = 1.6,
+    wall_m: float = 6.0,
+) -> np.ndarray:
+    """Planar depth, metres, of a floor and an upright wall; the lens is FOCAL on the shorter side.
+
+    Args:
+        shape: height, width.
+        pitch_degrees: how far the camera looks down.
+        roll_degrees: how far it leans to its right.
+        wall_m: distance of the wall, over the floor.
+    """
+    side = min(shape)
+    v, u = np.mgrid[0 : shape[0], 0 : shape[1]] + 0.5
+    u, v = (u - shape[1] / 2) / side / FOCAL, (v - shape[0] / 2) / side / FOCAL
+    sin, cos = np.sin(np.radians(pitch_degrees)), np.cos(np.radians(pitch_degrees))
+    lean = np.radians(roll_degrees)
+    down = np.array([np.sin(lean) * cos, np.cos(lean) * cos, sin])
+    ahead = np.array([-np.sin(lean) * sin, -np.cos(lean) * sin, cos])
+    rays = np.stack([u, v, np.ones_like(u)], -1)
+    with np.errstate(divide="ignore"):
+        distances = [height_m / (rays @ down), wall_m / (rays @ ahead)]
+    return np.min([np.where(z > 0, z, np.inf) for z in distances], axis=0).astype(np.float32)
+
+
+def texture(number: int, shape: tuple[int, int]) -> np.ndarray:
+    """uint8 H x W x 3 of coloured patches, another for every number."""
+    patches = np.random.default_rng(number).integers(0, 256, (6, 6, 3), dtype=np.uint8)
+    return np.asarray(Image.fromarray(patches).resize(shape[::-1], Image.Resampling.BICUBIC))
+
+
+def person(number: int, height: int = 120, margin: int = 10) -> np.ndarray:
+    """uint8 H x W x 4: somebody with a head, in the colours of the number, background cut out."""
+    width = height // 2
+    rgba = np.dstack([texture(1000 + number, (height, width)), np.zeros((height, width), np.uint8)])
+    rgba[margin : height // 4, width // 2 - 6 : width // 2 + 6, 3] = 255
+    rgba[height // 4 : height - margin, width // 4 : -width // 4, 3] = 255
+    return rgba
+
+
+def save(path: Path, array: np.ndarray, **options) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(array).save(path, **options)
+    return path
+
+
+def write_photos(folder: Path, *, num_plates: int = 5, num_cutouts: int = 4, depth: bool = True):
+    """Rooms 64 x 80 px with depth in millimetres, and people."""
+    for number in range(num_plates):
+        save(folder / f"bg/room-{number}.png", texture(number, (64, 80)))
+        if depth:
+            mm = np.rint(1000 * room_depth((64, 80), pitch_degrees=3.0 * number)).astype(np.uint16)
+            save(folder / f"depth/room-{number}.png", mm)
+    for number in range(num_cutouts):
+        save(folder / f"fg/person-{number}.png", person(number))
+
+
+def write_red_photos(folder: Path, num_plates: int = 5) -> None:
+    """The same without depth maps: a plate's red is its inverse depth, 1 at 0.4 m."""
+    write_photos(folder, num_plates=num_plates, depth=False)
+    for number in range(num_plates):
+        image = texture(number, (64, 64)).copy()
+        inverse = 1 / room_depth((64, 64), pitch_degrees=3.0 * number)
+        image[..., 0] = np.rint(255 * (2.5 * inverse).clip(0, 1))
+        save(folder / f"bg/room-{number}.png", image)
+
+
+def write_teacher(
+    path: Path,
+    *,
+    shape=("batch_size", 3, "height", "width"),
+    answer=("batch_size", "height", "width"),
+    scale: float = 1.0,
+    shift: float = 0.0,
+    kind: int = TensorProto.FLOAT,
+    second_input: bool = False,
+    outputs: int = 1,
+) -> Path:
+    """A teacher with the names of Depth Anything V2's ONNX files: scale * red (0..1) + shift."""
+    constants = {
+        "std": np.float32(0.229 * scale),
+        "mean": np.float32(0.485 * scale + shift),
+        "red": np.array(0),
+    }
+    nodes = [
+        helper.make_node("Cast", ["pixel_values"], ["float"], to=TensorProto.FLOAT),
+        helper.make_node("Gather", ["float", "red"], ["normalised"], axis=1),
+        helper.make_node("Mul", ["normalised", "std"], ["scaled"]),
+        helper.make_node("Add", ["scaled", "mean"], ["depth_nhw"]),
+    ]
+    if len(answer) == 4:
+        constants["axis"] = np.array([1])
+        nodes.append(helper.make_node("Unsqueeze", ["depth_nhw", "axis"], ["predicted_depth"]))
+    elif len(answer) == 2:
+        constants["axis"] = np.array([1])
+        nodes.append(
+            helper.make_node("ReduceMax", ["depth_nhw", "axis"], ["predicted_depth"], keepdims=0)
+        )
+    else:
+        nodes.append(helper.make_node("Identity", ["depth_nhw"], ["predicted_depth"]))
+    nodes += [
+        helper.make_node("Identity", ["predicted_depth"], [f"more_{n}"]) for n in range(1, outputs)
+    ]
+    inputs = [helper.make_tensor_value_info("pixel_values", kind, shape)]
+    if second_input:
+        inputs.append(helper.make_tensor_value_info("focal", TensorProto.FLOAT, [1]))
+    names = ["predicted_depth", *(f"more_{number}" for number in range(1, outputs))]
+    graph = helper.make_graph(
+        nodes,
+        "teacher",
+        inputs,
+        [helper.make_tensor_value_info(name, TensorProto.FLOAT, answer) for name in names],
+        [onnx.numpy_helper.from_array(np.array(v), name) for name, v in constants.items()],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9)
+    onnx.checker.check_model(model)
+    onnx.save(model, path)
+    return path

@@ -219,7 +219,7 @@ def test_a_full_disk_is_one_line(depthmask_cli, photos, monkeypatch):
 
 @pytest.mark.parametrize("verb", ["predict --bg plate.png --scene frame.png", "bench"])
 def test_cuda_without_cuda(depthmask_cli, photos, monkeypatch, verb):
-    monkeypatch.setattr(depthmask.predictor, "cuda_in_build", lambda: False)
+    monkeypatch.setattr(depthmask.onnx_session, "cuda_in_build", lambda: False)
     code, out, err = depthmask_cli(*verb.split(), "--device", "cuda")
     assert (code, out) == (2, "")
     assert err.startswith("depthmask: device cuda needs onnxruntime-gpu")

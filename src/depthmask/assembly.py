@@ -6,7 +6,7 @@ from typing import Any
 from depthmask.artifacts import read_array, read_json, read_summary
 from depthmask.compositor import Compositor
 from depthmask.errors import InputError
-from depthmask.file_sets import file_scenes
+from depthmask.file_sets import COLOURS, file_scenes
 from depthmask.learning import FileData, Learner, SceneData
 from depthmask.library import Library
 from depthmask.losses import SceneLoss
@@ -20,9 +20,6 @@ from depthmask.params import (
 )
 from depthmask.placement import Placer
 from depthmask.sets import placed_recipes
-
-COLOURS = "colours.json"
-"""What augment writes where scenes are files: the strengths to draw from while they are read."""
 
 
 def assemble_data(

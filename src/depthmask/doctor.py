@@ -65,7 +65,7 @@ def usable_providers(run: Callable[[str], list[str]] | None = None) -> list[str]
     """
     import onnxruntime
 
-    from depthmask.predictor import load_cuda_libraries
+    from depthmask.onnx_session import load_cuda_libraries
 
     def providers_of_session(provider: str) -> list[str]:
         options = onnxruntime.SessionOptions()

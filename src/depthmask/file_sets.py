@@ -12,6 +12,9 @@ from depthmask.params import AugmentParams
 from depthmask.scene import COMPOSED_SETS, TEST_SETS, Scene, headline_of
 from depthmask.sources.modest.preparing import SAMPLES
 
+COLOURS = "colours.json"
+"""What augment writes where scenes are files: the strengths to draw from while they are read."""
+
 
 def read_samples(prepared: Path, name: str) -> tuple[Path, pd.DataFrame]:
     """The source's folder, and the rows of `train` or of a set.

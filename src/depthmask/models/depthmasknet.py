@@ -93,8 +93,8 @@ class DepthMaskNet8(PairModel):
     ) -> None:
         super().__init__(mean=mean, std=std)
         near, far = depth_range_m
-        if not 0 < near < far:
-            raise ValueError(f"depth_range_m is {near} to {far}; it must satisfy 0 < near < far")
+        if not 0 <= near < far:
+            raise ValueError(f"depth_range_m is {near} to {far}; it must satisfy 0 <= near < far")
         self.register_buffer("depth_range_m", torch.tensor((near, far), dtype=torch.float32))
         self.stem_bg = nn.Sequential(*conv_bn_relu(3, 16), *conv_bn_relu(16, 16))
         self.stem_bg_fg = nn.Sequential(*conv_bn_relu(3, 16), *conv_bn_relu(16, 16))

@@ -10,11 +10,10 @@ import torch
 
 from depthmask import report
 from depthmask.artifacts import content_hash, read_array, read_summary
-from depthmask.assembly import COLOURS
 from depthmask.augmentation import make_variants
 from depthmask.compositor import Compositor
 from depthmask.errors import exit_on_error
-from depthmask.file_sets import file_scenes
+from depthmask.file_sets import COLOURS, file_scenes
 from depthmask.library import Library
 from depthmask.modest_scenes import Draw, to_scene
 from depthmask.output import replaced_folder

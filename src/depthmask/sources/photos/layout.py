@@ -89,11 +89,8 @@ def init_photos(folder: Path) -> list[Path]:
     guide = folder / GUIDE
     if folder.exists() and not folder.is_dir():
         raise InputError(f"{folder} is a file: name a folder")
-    if (
-        folder.is_dir()
-        and any(not _is_hidden(path) for path in folder.iterdir())
-        and not _is_ours(folder)
-    ):
+    full = folder.is_dir() and any(not path.name.startswith(".") for path in folder.iterdir())
+    if full and not _is_ours(folder):
         raise InputError(
             f"{folder} is not empty and no folder of photographs: name a new or an empty one"
         )
@@ -107,10 +104,6 @@ def init_photos(folder: Path) -> list[Path]:
             temporary.write_text(_TEXT.replace("FOLDER", folder.as_posix()), encoding="utf-8")
         made.append(guide)
     return made
-
-
-def _is_hidden(path: Path) -> bool:
-    return path.name.startswith(".")
 
 
 def _is_ours(folder: Path) -> bool:

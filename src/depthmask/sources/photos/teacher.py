@@ -19,8 +19,8 @@ from rich.progress import track
 
 from depthmask.errors import InputError
 from depthmask.images import read_rgb
+from depthmask.onnx_session import open_session
 from depthmask.output import replaced_file
-from depthmask.predictor import open_session
 from depthmask.sources.photos.depth_maps import resized_inverse
 from depthmask.sources.photos.pictures import centre_square
 

@@ -1,0 +1,83 @@
+"""An ONNX file opened with onnxruntime, on CUDA where that really works."""
+
+import contextlib
+import io
+from pathlib import Path
+from typing import Literal
+
+import onnxruntime
+
+from depthmask.errors import InputError
+
+Device = Literal["auto", "cpu", "cuda"]
+
+CUDA = "CUDAExecutionProvider"
+_CPU = "CPUExecutionProvider"
+_SILENT, _WARNING = 4, 2  # onnxruntime's severities; warning is its default
+_UNREADABLE = ("InvalidProtobuf", "InvalidGraph", "InvalidArgument", "NotImplemented", "Fail")
+
+
+def cuda_in_build() -> bool:
+    """Whether this onnxruntime was built with CUDA, which does not mean that CUDA works."""
+    return CUDA in onnxruntime.get_available_providers()
+
+
+def load_cuda_libraries() -> None:
+    """Let onnxruntime find the CUDA libraries that came as wheels; quietly, it may find none."""
+    if cuda_in_build() and hasattr(onnxruntime, "preload_dlls"):
+        with contextlib.redirect_stdout(io.StringIO()), contextlib.suppress(OSError):
+            onnxruntime.preload_dlls()
+
+
+def open_session(
+    path: Path, device: Device, num_threads: int | None, *, unreadable: str
+) -> onnxruntime.InferenceSession:
+    """Open any ONNX file where `device` says; `auto` takes CUDA where it works.
+
+    Args:
+        unreadable: what to do about a file that onnxruntime cannot load.
+
+    Raises:
+        InputError: it cannot load the file, or CUDA is asked for and does not work.
+    """
+    if device == "cuda" and not cuda_in_build():
+        raise InputError(
+            "device cuda needs onnxruntime-gpu, and this onnxruntime is the CPU's:"
+            " install the extra `gpu` in place of `cpu`, or use --device cpu"
+        )
+    if device == "cpu" or not cuda_in_build():
+        return _session(path, [_CPU], num_threads, unreadable)
+    load_cuda_libraries()
+    # TensorFloat-32 would round depth by millimetres; the export's parity gate is stricter.
+    providers = [(CUDA, {"use_tf32": "0"}), _CPU]
+    # Without a driver the library complains at length on stderr and goes on with the CPU.
+    onnxruntime.set_default_logger_severity(_SILENT)
+    try:
+        session = _session(path, providers, num_threads, unreadable)
+    finally:
+        onnxruntime.set_default_logger_severity(_WARNING)
+    # Only the session knows: `get_available_providers` lists CUDA on any machine.
+    if device == "cuda" and session.get_providers()[0] != CUDA:
+        raise InputError(
+            "device cuda does not work here: check the driver with nvidia-smi and the libraries"
+            " with `depthmask doctor`, or use --device cpu"
+        )
+    return session
+
+
+def _session(
+    path: Path, providers: list, num_threads: int | None, unreadable: str
+) -> onnxruntime.InferenceSession:
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = _SILENT
+    if num_threads is not None:
+        options.intra_op_num_threads = num_threads
+    try:
+        return onnxruntime.InferenceSession(str(path), options, providers=providers)
+    except Exception as error:  # onnxruntime's own classes share no base but this one
+        # Anything else than a file that it cannot read is no fault of the user's.
+        if type(error).__name__ not in _UNREADABLE:
+            raise
+        raise InputError(
+            f"{path} is no ONNX model that onnxruntime can load: {unreadable}"
+        ) from None

@@ -1,0 +1,79 @@
+"""Training from files: each epoch at its size, the same after a resume, a damaged file named."""
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from depthmask.errors import InputError
+from depthmask.learning import FileData
+from depthmask.modest_scenes import ModestScenes
+from depthmask.params import SizeSchedule
+from depthmask.sources.modest import read_layout
+from modest_folder import SIDE, write_modest
+from test_learning import Killed, make_learner, run
+
+SCHEDULE = (SizeSchedule(size=32, epochs=2), SizeSchedule(size=64, epochs=1))
+SIZES = [32, 32, 64]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    return write_modest(tmp_path_factory.mktemp("modest") / "data", side=2 * SIDE)
+
+
+def make_data(folder: Path, num_workers: int = 0) -> FileData:
+    table = read_layout(folder)
+    return FileData(
+        ModestScenes(folder, table.iloc[:24], sizes=SIZES),
+        ModestScenes(folder, table.iloc[24:], sizes=SIZES),
+        schedule=SCHEDULE,
+        scenes_per_epoch=16,
+        batch_size=8,
+        num_workers=num_workers,
+        seed=0,
+    )
+
+
+class Watched(FileData):
+    """Notes the size of every batch."""
+
+    def on_after_batch_transfer(self, batch, dataloader_idx):
+        scene = super().on_after_batch_transfer(batch, dataloader_idx)
+        self.seen.append(("train" if self.trainer.training else "val", scene.mask.shape[-1]))
+        return scene
+
+
+def test_train_and_val_grow_together(folder, tmp_path):
+    data = make_data(folder)
+    data.__class__, data.seen = Watched, []
+    rows = run(make_learner(), data, tmp_path)
+    assert [row["size"] for row in rows] == SIZES
+    assert data.seen == [(split, size) for size in SIZES for split in ("train", "train", "val")]
+
+
+def test_a_resumed_run_ends_as_one_that_was_never_stopped(folder, tmp_path):
+    whole = make_learner()
+    expected = run(whole, make_data(folder), tmp_path / "whole")
+
+    def stop(epoch, row):
+        if epoch == 2:
+            raise Killed
+
+    with pytest.raises(Killed):
+        run(make_learner(), make_data(folder), tmp_path / "stopped", stop)
+    resumed = make_learner()
+    # another number of workers changes nothing either
+    assert run(resumed, make_data(folder, num_workers=1), tmp_path / "stopped") == expected
+    for name, value in whole.state_dict().items():
+        assert torch.equal(value, resumed.state_dict()[name]), name
+
+
+@pytest.mark.parametrize("num_workers", [0, 1])
+def test_a_file_cut_short_is_named(tmp_path, num_workers):
+    folder = write_modest(tmp_path / "data", side=2 * SIDE)
+    data = make_data(folder, num_workers)
+    victim = sorted((folder / "bg_fg_mask").iterdir())[0]
+    victim.write_bytes(victim.read_bytes()[:200])
+    with pytest.raises(InputError, match=victim.name):
+        run(make_learner(), data, tmp_path / "run")

@@ -1,0 +1,122 @@
+"""All five stages on a user's own pictures: photographs with and without metres, MODEST's files."""
+
+import json
+import shutil
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import yaml
+from PIL import Image
+
+from depthmask import Predictor
+from depthmask.prediction import predict_files
+from depthmask.scene import COMPOSED_SETS
+from depthmask.stages import augment, evaluate, export, prepare, train
+from modest_folder import write_modest
+from photo_files import write_photos, write_red_photos, write_teacher
+
+ROOT = Path(__file__).parents[1]
+SIZE = 48
+NAME = "bce_rmse"
+
+
+def write_metres(folder: Path) -> dict:
+    write_photos(folder, num_plates=6, num_cutouts=6)
+    return {"source": "photos"}
+
+
+def write_taught(folder: Path) -> dict:
+    write_red_photos(folder, num_plates=6)
+    teacher = write_teacher(folder / "teacher.onnx")
+    return {"source": "photos", "photos": {"teacher": str(teacher), "teacher_size": 56}}
+
+
+def write_files(folder: Path) -> dict:
+    folder.rmdir()
+    write_modest(folder, num_plates=6, num_cutouts=6, num_positions=2, side=SIZE)
+    return {"source": "modest"}
+
+
+SOURCES = {"metres": write_metres, "taught": write_taught, "files": write_files}
+
+
+@pytest.fixture(scope="module", params=SOURCES)
+def project(request, tmp_path_factory):
+    """A folder in which the five stages have run on the source."""
+    folder = tmp_path_factory.mktemp(request.param)
+    (folder / "data/source").mkdir(parents=True)
+    params = yaml.safe_load((ROOT / "params.yaml").read_text())
+    params["profile"], params["compare"] = "tiny", [NAME, "masknet3_bce"]
+    tiny = params["profiles"]["tiny"]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        tiny["prepare"] |= SOURCES[request.param](Path("data/source"))
+        tiny["prepare"]["splits"] = {
+            kind: {"train": 4, "val": 1, "test": 1} for kind in ("plates", "cutouts")
+        }
+        tiny["prepare"]["num_scenes"] = dict.fromkeys((*COMPOSED_SETS, "in_scene"), 2)
+        Path("params.yaml").write_text(yaml.safe_dump(params))
+        patch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")  # nobody listens there
+        for module, *arguments in (
+            (prepare,), (augment,), (train, NAME), (train, "masknet3_bce"), (evaluate,), (export,)
+        ):  # fmt: skip
+            patch.setattr(sys, "argv", ["stage", *arguments])
+            module.main()
+    return request.param, folder
+
+
+def test_the_unit_is_the_source_s_all_the_way(project):
+    kind, folder = project
+    unit = "metre" if kind == "metres" else "relative"
+    alignment = {"metres": None, "taught": "disparity", "files": "depth"}[kind]
+    summary = json.loads((folder / "data/prepared/summary.json").read_text())
+    assert (summary["unit"], summary["depth_alignment"]) == (unit, alignment)
+    card = json.loads((folder / f"models/experiments/{NAME}/model.json").read_text())
+    assert (card["unit"], card["depth_alignment"]) == (unit, alignment)
+    report = json.loads((folder / "reports/metrics.json").read_text())
+    assert report["unit"] == unit
+    assert ("RMSE, m" in (folder / "reports/results.md").read_text()) == (unit == "metre")
+    assert Predictor(folder / "models/best/model.onnx", device="cpu").depth_unit == unit
+
+
+def test_metrics_of_the_sets_that_there_are(project):
+    kind, folder = project
+    report = json.loads((folder / "reports/metrics.json").read_text())
+    assert report["headline"] == "unseen_unseen"
+    expected = set(COMPOSED_SETS) - {"val"}
+    assert set(report["experiments"][NAME]) == expected
+    for values in report["experiments"][NAME].values():
+        assert len(values) == 5 and all(np.isfinite(value) for value in values.values())
+    baselines = {name for name, sets in report["baselines"].items() if sets["seen_seen"]}
+    plate_depth = set() if kind == "files" else {"plate_depth"}
+    assert baselines == {"difference_threshold", "constant_depth"} | plate_depth
+    assert "unseen pair" in (folder / "reports/results.md").read_text()
+
+
+def test_pictures_and_tables_are_there(project):
+    kind, folder = project
+    for name in ("data/prepared/contact_sheet.png", f"reports/panels/{NAME}.png",
+                 "reports/plots/hero.png", "reports/plots/comparison.png"):  # fmt: skip
+        with Image.open(folder / name) as image:
+            assert min(image.size) > 100
+    table = "samples" if kind == "files" else "placements"
+    sets = pd.read_parquet(folder / f"data/prepared/{table}.parquet")["set"]
+    assert set(sets) - {"train"} == set(COMPOSED_SETS)
+    curves = pd.read_csv(folder / "reports/curves.csv")
+    assert curves.groupby("experiment")["size"].apply(list).to_dict() == {
+        NAME: [32, 48], "masknet3_bce": [32, 48],
+    }  # fmt: skip
+
+
+def test_a_prediction_says_its_unit(project, tmp_path):
+    kind, folder = project
+    predictor = Predictor(folder / "models/best/model.onnx", device="cpu")
+    plate = next((folder / "data/source/bg").iterdir())
+    scene = shutil.copy(plate, tmp_path / f"frame{plate.suffix}")
+    (frame,) = predict_files(predictor, plate, [Path(scene)], tmp_path / "out")
+    names = sorted(file.name for file in frame.files)
+    assert ("frame_depth.png" in names) == (kind == "metres")
+    assert ("frame_depth_relative.png" in names) == (kind != "metres")

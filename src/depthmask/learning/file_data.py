@@ -41,6 +41,13 @@ class FileData(L.LightningDataModule):
         self.order = EpochOrder(len(train), scenes_per_epoch, seed=seed)
         self.lone = scenes_per_epoch % batch_size == 1
         self.sizes = [step.size for step in schedule for _ in range(step.epochs)]
+        self.next_epoch = 0
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"next_epoch": self.trainer.current_epoch + 1}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        self.next_epoch = state_dict["next_epoch"]
 
     def fix_size(self, size: int) -> None:
         """Train at one size, px, instead of the schedule's."""
@@ -53,6 +60,8 @@ class FileData(L.LightningDataModule):
         return self.sizes[min(self.trainer.current_epoch, len(self.sizes) - 1)]
 
     def train_dataloader(self) -> DataLoader:
+        # workers fetch ahead before a resume has restored the epoch; later ones Lightning sets
+        self.order.set_epoch(max(self.next_epoch, self.trainer.current_epoch))
         return scene_loader(
             self.train,
             self.order,

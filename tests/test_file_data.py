@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from depthmask.errors import InputError
-from depthmask.learning import FileData
+from depthmask.learning.file_data import FileData
 from depthmask.modest_scenes import ModestScenes
 from depthmask.params import SizeSchedule
 from depthmask.sources.modest import read_layout

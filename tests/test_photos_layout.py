@@ -5,7 +5,7 @@ import yaml
 
 from depthmask import cli
 from depthmask.errors import InputError
-from depthmask.sources.photos import PhotosParams
+from depthmask.params import PhotosParams
 from depthmask.sources.photos.layout import init_photos
 from photo_files import ingest, write_photos
 

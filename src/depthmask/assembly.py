@@ -1,13 +1,12 @@
 """What a training is made of: its scenes, its network, its loss and its optimiser."""
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from depthmask.artifacts import read_array, read_json, read_summary
 from depthmask.compositor import Compositor
 from depthmask.errors import InputError
-from depthmask.file_sets import COLOURS, file_scenes
-from depthmask.learning import FileData, Learner, SceneData
+from depthmask.learning import Learner, SceneData
 from depthmask.library import Library
 from depthmask.losses import SceneLoss
 from depthmask.models import build_model
@@ -21,6 +20,9 @@ from depthmask.params import (
 from depthmask.placement import Placer
 from depthmask.sets import placed_recipes
 
+if TYPE_CHECKING:
+    from depthmask.learning.file_data import FileData
+
 
 def assemble_data(
     params: TrainParams,
@@ -30,7 +32,7 @@ def assemble_data(
     prepared: Path,
     augmented: Path,
     variants: bool,
-) -> SceneData | FileData:
+) -> "SceneData | FileData":
     """The scenes of a training, ready to be composed or read.
 
     Args:
@@ -67,7 +69,13 @@ def assemble_data(
     )
 
 
-def _file_data(params: TrainParams, *, prepared: Path, augmented: Path, variants: bool) -> FileData:
+def _file_data(
+    params: TrainParams, *, prepared: Path, augmented: Path, variants: bool
+) -> "FileData":
+    # not above: OpenCV and Albumentations, which these need, are not on every GPU machine
+    from depthmask.file_sets import COLOURS, file_scenes
+    from depthmask.learning.file_data import FileData
+
     colours = None
     if variants:
         colours = AugmentParams.model_validate(read_json(augmented / COLOURS))

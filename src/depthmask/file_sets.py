@@ -36,7 +36,7 @@ def file_scenes(
 
 
 class FileSets:
-    """What `depthmask.sets.TestSets` is for recipes; the plates' own depth is not known.
+    """Sets of scenes that are files: see `depthmask.sets.SceneSets`. A plate's depth is not known.
 
     Args:
         prepared: the folder that prepare wrote.

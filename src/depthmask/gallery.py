@@ -14,13 +14,13 @@ from depthmask.metrics import align_depth, depth_abs_rel, mask_iou
 from depthmask.models.store import StoredModel
 from depthmask.output import replaced_folder
 from depthmask.scene import Scene
-from depthmask.sets import FileSets, TestSets
+from depthmask.sets import SceneSets
 
 
 def draw_panels(
     folder: Path,
     models: dict[str, StoredModel],
-    sets: TestSets | FileSets,
+    sets: SceneSets,
     *,
     best: str,
     num_panels: int,
@@ -48,7 +48,7 @@ def draw_plots(
     result: dict[str, Any],
     curves: pd.DataFrame,
     best: StoredModel,
-    sets: TestSets | FileSets,
+    sets: SceneSets,
 ) -> None:
     """Draw the training curves, the comparison of all figures, and the README's picture."""
     with replaced_folder(folder) as temporary:
@@ -78,7 +78,7 @@ def _subtitle(card: dict[str, Any]) -> str:
     return f"{card['model']}, {', '.join(heads)}"
 
 
-def _some_frames(sets: TestSets | FileSets, count: int) -> Scene[Tensor]:
+def _some_frames(sets: SceneSets, count: int) -> Scene[Tensor]:
     """Scenes spread evenly over the hardest set, the same for every model."""
     scenes = list(sets.scenes(sets.headline))
     joined = Scene(*(torch.cat(fields) for fields in zip(*scenes, strict=True)))
@@ -88,7 +88,7 @@ def _some_frames(sets: TestSets | FileSets, count: int) -> Scene[Tensor]:
 
 
 def panel_rows(
-    stored: StoredModel, sets: TestSets | FileSets, num_panels: int, threshold: float
+    stored: StoredModel, sets: SceneSets, num_panels: int, threshold: float
 ) -> list[report.PanelRow]:
     """Predictions for some scenes, to draw; relative depth is aligned with the truth."""
     scene = _some_frames(sets, num_panels)
@@ -113,7 +113,7 @@ def panel_rows(
     ]
 
 
-def hero_scenes(stored: StoredModel, sets: TestSets | FileSets) -> Scene[np.ndarray]:
+def hero_scenes(stored: StoredModel, sets: SceneSets) -> Scene[np.ndarray]:
     """Three scenes of the hardest set with the best model's predictions.
 
     Those whose IoU is nearest the set's upper quartile: a picture of what it does when it works,

@@ -10,6 +10,7 @@ import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import lightning as L
 import numpy as np
@@ -18,8 +19,11 @@ from lightning.pytorch.tuner import Tuner
 
 from depthmask.errors import InputError
 from depthmask.hardware import Hardware
-from depthmask.learning import FileData, Learner, SceneData
+from depthmask.learning import Learner, SceneData
 from depthmask.output import replaced_file
+
+if TYPE_CHECKING:
+    from depthmask.learning.file_data import FileData
 
 
 @dataclass(frozen=True)
@@ -45,7 +49,7 @@ class RateRange:
 
 def find_rate(
     learner: Learner,
-    data: SceneData | FileData,
+    data: "SceneData | FileData",
     *,
     hardware: Hardware,
     min_lr: float,

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -9,8 +10,8 @@ from torch import Tensor
 
 from depthmask.artifacts import read_summary, read_table
 from depthmask.compositor import Compositor
-from depthmask.file_sets import FileSets
 from depthmask.library import InSceneFrames, Library
+from depthmask.metrics import Alignment
 from depthmask.params import CompositorParams
 from depthmask.placement import Recipes, shot_uniforms
 from depthmask.scene import TEST_SETS, Scene, headline_of
@@ -62,7 +63,7 @@ def in_scene_batches(
         )
 
 
-class TestSets:
+class SceneSets(Protocol):
     """Every set's scenes, batch by batch, and the empty plates' depth beside them.
 
     Attributes:
@@ -70,6 +71,24 @@ class TestSets:
         headline: the hardest test set.
         unit: of the depth, one of `depthmask.scene.UNITS`.
         alignment: of relative depth before it is measured; see `depthmask.metrics`.
+        device: where the scenes are.
+    """
+
+    names: tuple[str, ...]
+    headline: str
+    unit: str
+    alignment: Alignment | None
+    device: str
+
+    def scenes(self, name: str) -> Iterator[Scene[Tensor]]:
+        """The batches of `val` or of one of `depthmask.scene.TEST_SETS`."""
+
+    def plate_depths(self, name: str) -> Iterator[Tensor | None]:
+        """N x 1 x S x S under each batch of `scenes`, or None where it is not known."""
+
+
+class TestSets:
+    """The sets of recipes and, from the museum, of rendered frames: see `SceneSets`.
 
     Args:
         prepared: the folder that prepare wrote.
@@ -120,8 +139,11 @@ class TestSets:
 
 def open_sets(
     prepared: Path, params: CompositorParams, seed: int, batch_size: int, device: str
-) -> TestSets | FileSets:
+) -> SceneSets:
     """The test sets of prepared data, whatever their source; arguments as for `TestSets`."""
     if read_summary(prepared)["source"] == "modest":
+        # not above: OpenCV, which it needs, is not on every GPU machine
+        from depthmask.file_sets import FileSets
+
         return FileSets(prepared, batch_size, device)
     return TestSets(prepared, params, seed, batch_size, device)

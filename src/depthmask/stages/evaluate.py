@@ -20,7 +20,7 @@ from depthmask.metrics import SceneMetrics
 from depthmask.models.store import StoredModel, load_model
 from depthmask.output import replaced_file
 from depthmask.params import CompositorParams, EvaluateParams, PlacementParams, read_params
-from depthmask.sets import FileSets, TestSets, open_sets
+from depthmask.sets import SceneSets, open_sets
 from depthmask.stages import EXPERIMENTS, PARAMS, PREPARED, REPORTS, flat_metrics
 
 RULE = (
@@ -78,7 +78,7 @@ def evaluate(
 
 def measure(
     models: dict[str, StoredModel],
-    sets: TestSets | FileSets,
+    sets: SceneSets,
     threshold: float,
     change: float,
     constant_m: float,
@@ -120,7 +120,7 @@ def measure(
 def _write(
     result: dict[str, Any],
     models: dict[str, StoredModel],
-    sets: TestSets | FileSets,
+    sets: SceneSets,
     params: EvaluateParams,
     experiments: Path,
     output: Path,

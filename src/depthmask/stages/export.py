@@ -17,7 +17,7 @@ from depthmask.params import CompositorParams, ExportParams, PlacementParams, re
 from depthmask.predictor import Predictor
 from depthmask.provenance import git_commit
 from depthmask.scene import Scene
-from depthmask.sets import FileSets, TestSets, open_sets
+from depthmask.sets import SceneSets, open_sets
 from depthmask.stages import BEST, EXPERIMENTS, PARAMS, PREPARED, REPORTS, flat_metrics
 
 _NUM_SCENES = 4
@@ -88,7 +88,7 @@ def publish(card: dict[str, Any], metrics: dict[str, Any], settings: dict[str, A
     )
 
 
-def held_out_scenes(sets: TestSets | FileSets) -> list[Scene[np.ndarray]]:
+def held_out_scenes(sets: SceneSets) -> list[Scene[np.ndarray]]:
     """A few scenes of the hardest test set, spread over its first batch."""
     scene = next(sets.scenes(sets.headline))
     rows = np.unique(np.linspace(0, len(scene.mask) - 1, _NUM_SCENES).round().astype(int))

@@ -6,7 +6,9 @@ and of bg_fg and normalises them, resizes, and a DataLoader collates batches of 
 `lean` is that way without what ours leaves to others or does in a better order: no normalising
 (which the network does), and resizing first. Epochs of the three alternate within a run; each is
 timed from the start of its workers to its last batch as float tensors, those of ours made by the
-main process.
+main process. An epoch takes every sample a few times: a real one is long, and starting workers no
+matter. Beside the rate stands the processor time of all processes, which other programs on the
+machine disturb less.
 
 Without `--data` it writes a data set of its own, of noise on smooth colours, into a temporary
 folder.
@@ -14,11 +16,13 @@ folder.
 
 import argparse
 import platform
+import resource
 import statistics
 import tempfile
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import albumentations as A
 import cv2
@@ -27,12 +31,13 @@ import pandas as pd
 import torch
 from albumentations.pytorch import ToTensorV2
 from PIL import Image
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader, Dataset, RandomSampler
 
 from depthmask.augmentation import build_transform
 from depthmask.benchmark import processor_name
 from depthmask.errors import exit_on_error
-from depthmask.modest_scenes import EpochOrder, ModestScenes, scene_loader, to_scene
+from depthmask.modest_loader import EpochOrder, SceneLoader
+from depthmask.modest_scenes import ModestScenes
 from depthmask.params import AugmentParams, read_params
 from depthmask.progress import progress
 from depthmask.scene import Scene
@@ -109,6 +114,17 @@ class OriginalWay(Dataset[dict[str, torch.Tensor]]):
         return sample
 
 
+class Epoch(NamedTuple):
+    samples_per_s: float
+    core_ms: float
+    """Processor time of a sample, of all processes, ms."""
+
+
+def _core_s() -> float:
+    usages = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    return sum(usage.ru_utime + usage.ru_stime for usage in usages)
+
+
 def measure(
     folder: Path,
     table: pd.DataFrame,
@@ -118,30 +134,33 @@ def measure(
     batch_size: int,
     num_workers: int,
     num_rounds: int,
-) -> dict[str, list[float]]:
-    """Samples a second of each way, an epoch of each in every round."""
-    dataset = ModestScenes(folder, table, sizes=[size], augment=augment)
-    order = EpochOrder(len(table), seed=0)
-    ours = scene_loader(dataset, order, batch_size, num_workers=num_workers)
+    num_samples: int,
+) -> dict[str, list[Epoch]]:
+    """Time `num_samples` of each way in every round."""
+    scenes = ModestScenes(folder, table, sizes=[size], augment=augment)
+    order = EpochOrder(len(table), num_samples, seed=0)
+    ours = SceneLoader(scenes, order, batch_size, num_workers=num_workers)
 
     def run_ours(epoch: int) -> int:
         order.set_epoch(epoch)
-        return sum(len(to_scene(batch).mask) for batch in ours)
+        return sum(len(scene.mask) for scene in ours)
 
-    def run_original(lean: bool) -> Callable[[int], int]:
+    def original(lean: bool) -> Callable[[int], int]:
         samples = OriginalWay(folder, table, size, augment, lean=lean)
-        loader = DataLoader(samples, batch_size, shuffle=True, num_workers=num_workers)
+        shuffled = RandomSampler(samples, num_samples=num_samples)
+        loader = DataLoader(samples, batch_size, sampler=shuffled, num_workers=num_workers)
         return lambda _: sum(len(batch["bg"]) for batch in loader)
 
-    ways = {"ours": run_ours, "original": run_original(False), "lean": run_original(True)}
-    rates: dict[str, list[float]] = {name: [] for name in ways}
+    ways = {"ours": run_ours, "original": original(False), "lean": original(True)}
+    epochs: dict[str, list[Epoch]] = {name: [] for name in ways}
     for number in range(num_rounds + 1):
         for name in list(ways) if number % 2 == 0 else reversed(ways):
-            start = time.perf_counter()
+            start, start_core = time.perf_counter(), _core_s()
             count = ways[name](number)
+            took, took_core = time.perf_counter() - start, _core_s() - start_core
             if number > 0:  # the first round brings the files into memory
-                rates[name].append(count / (time.perf_counter() - start))
-    return rates
+                epochs[name].append(Epoch(count / took, 1e3 * took_core / count))
+    return epochs
 
 
 def _spread(values: Sequence[float], form: str) -> str:
@@ -154,6 +173,7 @@ def main() -> None:
     parser.add_argument("--samples", type=int, default=2000, help="how many to write or to read")
     parser.add_argument("--sizes", type=int, nargs="+", default=[64, 128, 224])
     parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--passes", type=int, default=2, help="over the samples, an epoch")
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--batch-size", type=int, default=128)
     arguments = parser.parse_args()
@@ -172,7 +192,7 @@ def main() -> None:
         )
         for size in arguments.sizes:
             for augment in (None, colors):
-                rates = measure(
+                epochs = measure(
                     folder,
                     table,
                     size=size,
@@ -180,13 +200,18 @@ def main() -> None:
                     batch_size=arguments.batch_size,
                     num_workers=arguments.workers,
                     num_rounds=arguments.rounds,
+                    num_samples=arguments.passes * len(table),
                 )
-                print(f"{size:4d} px, {'colours as they are' if augment is None else 'changed'}")
-                for name, values in rates.items():
-                    ratios = [a / b for a, b in zip(rates["ours"], values, strict=True)]
+                print(f"{size:4d} px, colours {'as they are' if augment is None else 'changed'}")
+                for name, values in epochs.items():
+                    pairs = list(zip(epochs["ours"], values, strict=True))
+                    faster = [our.samples_per_s / their.samples_per_s for our, their in pairs]
+                    lighter = [their.core_ms / our.core_ms for our, their in pairs]
                     print(
-                        f"{name:>12}: {_spread(values, '5.0f')} samples/s;"
-                        f" ours is {_spread(ratios, '.2f')} times as fast",
+                        f"{name:>12}: {_spread([x.samples_per_s for x in values], '5.0f')}"
+                        f" samples/s, {_spread([x.core_ms for x in values], '.2f')} core ms each;"
+                        f" ours: {_spread(faster, '.2f')} times as fast,"
+                        f" {_spread(lighter, '.2f')} by core time",
                         flush=True,
                     )
 

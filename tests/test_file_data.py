@@ -39,9 +39,8 @@ class Watched(FileData):
     """Notes the size of every batch."""
 
     def on_after_batch_transfer(self, batch, dataloader_idx):
-        scene = super().on_after_batch_transfer(batch, dataloader_idx)
-        self.seen.append(("train" if self.trainer.training else "val", scene.mask.shape[-1]))
-        return scene
+        self.seen.append(("train" if self.trainer.training else "val", batch.mask.shape[-1]))
+        return batch
 
 
 def test_train_and_val_grow_together(folder, tmp_path):

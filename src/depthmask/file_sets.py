@@ -3,11 +3,13 @@
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 from torch import Tensor
 
 from depthmask.artifacts import read_summary, read_table
-from depthmask.modest_scenes import EpochOrder, ModestScenes, scene_loader, to_scene
+from depthmask.modest_loader import EpochOrder, SceneLoader
+from depthmask.modest_scenes import ModestScenes
 from depthmask.params import AugmentParams
 from depthmask.scene import COMPOSED_SETS, TEST_SETS, Scene, headline_of
 from depthmask.sources.modest.preparing import SAMPLES
@@ -35,6 +37,14 @@ def file_scenes(
     return ModestScenes(folder, table, sizes=sizes, augment=augment)
 
 
+def some_training_scenes(prepared: Path, count: int, batch_size: int) -> SceneLoader:
+    """Batches of at most `count` training scenes, spread over the split, as they are."""
+    folder, table = read_samples(prepared, "train")
+    rows = np.unique(np.linspace(0, len(table) - 1, min(count, len(table))).astype(int))
+    scenes = ModestScenes(folder, table.iloc[rows], sizes=[read_summary(prepared)["size"]])
+    return SceneLoader(scenes, EpochOrder(len(rows)), batch_size, num_workers=0)
+
+
 class FileSets:
     """Sets of scenes that are files: see `depthmask.sets.SceneSets`. A plate's depth is not known.
 
@@ -54,10 +64,9 @@ class FileSets:
 
     def scenes(self, name: str) -> Iterator[Scene[Tensor]]:
         """The batches of `val` or of a test set."""
-        dataset = file_scenes(self.prepared, name, [self.size])
-        order = EpochOrder(len(dataset))
-        for batch in scene_loader(dataset, order, self.batch_size, num_workers=0):
-            yield to_scene(batch, self.device)
+        scenes = file_scenes(self.prepared, name, [self.size])
+        order = EpochOrder(len(scenes))
+        yield from SceneLoader(scenes, order, self.batch_size, num_workers=0, device=self.device)
 
     def plate_depths(self, name: str) -> Iterator[None]:
         """None for each batch of `scenes`."""

@@ -80,7 +80,8 @@ class SceneLoader:
 
     Args:
         scenes: what to read.
-        order: of the samples; also the attribute `sampler`, of which Lightning sets the epoch.
+        order: of the samples; also the attribute `sampler`, of which Lightning sets the epoch,
+            as it looks for `batch_sampler` beside it.
         batch_size: samples in a batch; the last may have fewer.
         num_workers: processes that decode; 0 decodes in this one.
         device: where the numbers are made.
@@ -114,6 +115,7 @@ class SceneLoader:
             drop_last=drop_last,
             worker_init_fn=_start_worker,
         )
+        self.batch_sampler = self._batches.batch_sampler
         self._epoch: weakref.ref[Generator[Scene[Tensor], None, None]] | None = None
 
     def __len__(self) -> int:

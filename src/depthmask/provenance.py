@@ -19,6 +19,7 @@ _TRAINING_CODE = (
     "losses.py",
     "metrics.py",
     "models",
+    "modest_loader.py",
     "modest_scenes.py",
     "placement.py",
     "progress.py",

@@ -4,19 +4,17 @@ from collections.abc import Sequence
 from typing import Any
 
 import lightning as L
-from torch import Tensor
-from torch.utils.data import DataLoader
 
-from depthmask.modest_scenes import EpochOrder, ModestScenes, scene_loader, to_scene
+from depthmask.modest_loader import EpochOrder, SceneLoader
+from depthmask.modest_scenes import ModestScenes
 from depthmask.params import SizeSchedule
-from depthmask.scene import Scene
 
 
 class FileData(L.LightningDataModule):
     """Reads every batch from files; what `SceneData` is for recipes.
 
     Args:
-        train, val: batches of files as bytes; `train` knows the size of each epoch.
+        train, val: what to read; both know the size of each epoch.
         schedule: image sizes and for how many epochs each.
         scenes_per_epoch, batch_size: counts; a last batch of one scene is left out, since batch
             normalisation learns nothing from it.
@@ -59,23 +57,23 @@ class FileData(L.LightningDataModule):
         """The side of this epoch's images, px."""
         return self.sizes[min(self.trainer.current_epoch, len(self.sizes) - 1)]
 
-    def train_dataloader(self) -> DataLoader:
+    def train_dataloader(self) -> SceneLoader:
         # workers fetch ahead before a resume has restored the epoch; later ones Lightning sets
         self.order.set_epoch(max(self.next_epoch, self.trainer.current_epoch))
-        return scene_loader(
-            self.train,
-            self.order,
-            self.batch_size,
-            num_workers=self.num_workers,
-            drop_last=self.lone,
-            pin_memory=self.trainer.strategy.root_device.type == "cuda",
-        )
+        return self._loader(self.train, self.order, drop_last=self.lone)
 
-    def val_dataloader(self) -> DataLoader:
+    def val_dataloader(self) -> SceneLoader:
         # the table's order, at this epoch's size
         order = EpochOrder(len(self.val))
         order.set_epoch(self.trainer.current_epoch)
-        return scene_loader(self.val, order, self.batch_size, num_workers=self.num_workers)
+        return self._loader(self.val, order, drop_last=False)
 
-    def on_after_batch_transfer(self, batch: Any, dataloader_idx: int) -> Scene[Tensor]:
-        return to_scene(batch, self.trainer.strategy.root_device)
+    def _loader(self, scenes: ModestScenes, order: EpochOrder, *, drop_last: bool) -> SceneLoader:
+        return SceneLoader(
+            scenes,
+            order,
+            self.batch_size,
+            num_workers=self.num_workers,
+            device=self.trainer.strategy.root_device,
+            drop_last=drop_last,
+        )

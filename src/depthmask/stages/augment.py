@@ -13,9 +13,8 @@ from depthmask.artifacts import content_hash, read_array, read_summary
 from depthmask.augmentation import make_variants
 from depthmask.compositor import Compositor
 from depthmask.errors import exit_on_error
-from depthmask.file_sets import COLOURS, file_scenes
+from depthmask.file_sets import COLOURS, some_training_scenes
 from depthmask.library import Library
-from depthmask.modest_scenes import Draw, to_scene
 from depthmask.output import replaced_folder
 from depthmask.params import AugmentParams, CompositorParams, PlacementParams, read_params
 from depthmask.placement import TRAIN_STREAM, Placer
@@ -40,7 +39,7 @@ def augment(
         with replaced_folder(output) as folder:
             colours = json.dumps(params.model_dump(mode="json"), indent=2) + "\n"
             (folder / COLOURS).write_text(colours)
-            figures = statistics(_file_scenes(prepared))
+            figures = statistics(some_training_scenes(prepared, _STATISTICS_SCENES, 32))
             text = json.dumps(figures, indent=2) + "\n"
             (folder / "statistics.json").write_text(text)
             digest = hashlib.sha256((colours + text).encode()).hexdigest()[:16]
@@ -79,14 +78,6 @@ def augment(
                 subtitle=f"{params.num_variants} colour variants of each",
             )
     print(f"augment: {params.num_variants} variants of {len(plates)} plates, {len(cutouts)} people")
-
-
-def _file_scenes(prepared: Path) -> Iterator[Scene[torch.Tensor]]:
-    """Batches of training scenes, spread over the split."""
-    dataset = file_scenes(prepared, "train", [read_summary(prepared)["size"]])
-    rows = np.unique(np.linspace(0, len(dataset) - 1, _STATISTICS_SCENES).astype(int))
-    for part in np.array_split(rows, -(-len(rows) // 32)):
-        yield to_scene(dataset.__getitems__([Draw(0, 0, int(row)) for row in part]))
 
 
 def training_scenes(

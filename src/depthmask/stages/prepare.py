@@ -7,11 +7,10 @@ import numpy as np
 import pandas as pd
 
 from depthmask import report
-from depthmask.artifacts import content_hash, read_summary
+from depthmask.artifacts import content_hash
 from depthmask.errors import exit_on_error
-from depthmask.file_sets import file_scenes
+from depthmask.file_sets import some_training_scenes
 from depthmask.library import InSceneFrames, Library
-from depthmask.modest_scenes import Draw, to_scene
 from depthmask.output import replaced_folder
 from depthmask.params import PlacementParams, PrepareParams, SplitSizes, read_params
 from depthmask.placement import TRAIN_STREAM, Placer, uniforms, visible_shares
@@ -122,18 +121,14 @@ def draw_sources(path: Path, library: Library, frames: InSceneFrames | None, uni
 
 def draw_samples(folder: Path) -> None:
     """Draw the contact sheet of prepared files: some of the training scenes."""
-    size = read_summary(folder)["size"]
-    dataset = file_scenes(folder, "train", [size])
-    rows = np.unique(np.linspace(0, len(dataset) - 1, 24).astype(int))
-    draws = [Draw(0, place, int(row)) for place, row in enumerate(rows)]
-    bg, bg_fg, mask, depth = (field.numpy() for field in to_scene(dataset.__getitems__(draws)))
-    images = [(image * 255).round().astype(np.uint8).transpose(0, 2, 3, 1) for image in (bg, bg_fg)]
+    bg, bg_fg, mask, depth = next(iter(some_training_scenes(folder, 24, 24)))
+    images = [(image * 255).round().byte().permute(0, 2, 3, 1).numpy() for image in (bg, bg_fg)]
     report.composed_sheet(
         folder / "contact_sheet.png",
-        Scene(*images, mask[:, 0], depth[:, 0]),
+        Scene(*images, mask[:, 0].numpy(), depth[:, 0].numpy()),
         unit="relative",
         title="The prepared data",
-        subtitle=f"composites of the training split, {size} px",
+        subtitle=f"composites of the training split, {bg.shape[-1]} px",
     )
 
 

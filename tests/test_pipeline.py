@@ -1,75 +1,28 @@
 """`dvc repro` in a temporary clone on the profile `tiny`: from nothing to the exported model."""
 
 import json
-import os
-import shutil
-import subprocess
 import sys
 from pathlib import Path
 
 import numpy as np
 import onnxruntime
 import pytest
-import yaml
 from PIL import Image
 
-ROOT = Path(__file__).parents[1]
-DVC = [sys.executable, "-m", "dvc"]
+from cloned_checkout import DVC, clone_working_tree, edit, run, stages_run
 
 pytestmark = pytest.mark.slow
-
-
-def run(folder: Path, *command: str, code: int = 0) -> str:
-    environment = os.environ | {
-        "PYTHONPATH": str(folder / "src"),
-        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
-        "DVC_NO_ANALYTICS": "1",
-        "CI": "true",
-    }
-    environment.pop("MLFLOW_TRACKING_URI", None)
-    done = subprocess.run(
-        command, cwd=folder, env=environment, capture_output=True, text=True, timeout=600
-    )
-    assert done.returncode == code, done.stdout + done.stderr
-    return done.stdout + done.stderr
-
-
-def stages_run(output: str) -> list[str]:
-    marker = "Running stage '"
-    return [
-        line.partition(marker)[2].partition("'")[0]
-        for line in output.splitlines()
-        if line.startswith(marker)
-    ]
-
-
-def edit(folder: Path, change) -> None:
-    path = folder / "params.yaml"
-    content = yaml.safe_load(path.read_text())
-    change(content)
-    path.write_text(yaml.safe_dump(content, sort_keys=False))
 
 
 @pytest.fixture(scope="module")
 def clone(tmp_path_factory):
     """A repository of the working tree as it is, with two small experiments, run once."""
     folder = tmp_path_factory.mktemp("clone")
-    listed = run(ROOT, "git", "ls-files", "--cached", "--others", "--exclude-standard")
-    for name in listed.splitlines():
-        if not (ROOT / name).is_file() or name == "dvc.lock":
-            continue
-        (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy(ROOT / name, folder / name)
 
     def tiny(content):
         content["profile"], content["compare"] = "tiny", ["bce_rmse", "masknet3_bce"]
 
-    edit(folder, tiny)
-    run(folder, "git", "init", "--quiet")
-    run(folder, "git", "config", "user.email", "nobody@example.org")
-    run(folder, "git", "config", "user.name", "nobody")
-    run(folder, "git", "add", "--all")
-    run(folder, "git", "commit", "--quiet", "--message", "clone")
+    clone_working_tree(folder, tiny)
     output = run(folder, *DVC, "repro")
     assert stages_run(output) == [
         "prepare", "augment", "train@bce_rmse", "train@masknet3_bce", "evaluate", "export",

@@ -447,6 +447,23 @@ def test_champion_is_registered_once_for_the_same_bytes(
     assert str(client(root).get_registered_model("DepthMaskNet").aliases["champion"]) == "3"
 
 
+def test_trial_in_a_copy_made_by_dvc_is_a_version_and_no_champion(
+    root: Path, onnx_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    (root / ".git").mkdir()
+    copy = root / ".dvc" / "tmp" / "exps" / "tmp1"
+    copy.mkdir(parents=True)
+    register = {"experiment": "best", "onnx_path": onnx_path, "metrics": {}}
+    monkeypatch.chdir(root)
+    assert tracking.register_champion(key="k1", **register) == "1"
+    monkeypatch.chdir(copy)
+    monkeypatch.setenv("DVC_EXP_NAME", "slower")
+    assert tracking.register_champion(key="k2", **register) == "2"
+    version = client(root).get_model_version_by_alias("DepthMaskNet", "champion")
+    assert str(version.version) == "1"
+    assert [found.data.tags.get("dvc.experiment") for found in runs(root)] == [None, "slower"]
+
+
 def test_champion_without_a_server_is_no_error(
     tmp_path: Path, onnx_path: Path, monkeypatch: pytest.MonkeyPatch
 ):

@@ -41,21 +41,28 @@ STATUSES = ("FINISHED", "FAILED", "KILLED")
 Event = dict[str, Any]
 
 
+def copied_checkout(folder: Path) -> Path | None:
+    """The checkout of which DVC made the copy that a folder lies in; None outside a copy.
+
+    `dvc exp run --temp` and DVC's queue work in ROOT/.dvc/tmp/exps/…, deleted afterwards.
+    """
+    parts = folder.resolve().parts
+    for index in range(len(parts) - 2):
+        if parts[index : index + 3] == (".dvc", "tmp", "exps"):
+            return Path(*parts[:index])
+    return None
+
+
 def find_root(start: Path | None = None) -> Path:
     """The checkout that a run belongs to, which is where `mlflow.db` and the journals lie.
 
-    `dvc exp run --temp` and DVC's queue work in a copy, ROOT/.dvc/tmp/exps/…, that is deleted
-    afterwards: they belong to ROOT.
+    What runs in a copy made by DVC belongs to the checkout it was copied from.
 
     Args:
         start: a folder in the checkout; the current one if None.
     """
     folder = (start or Path.cwd()).resolve()
-    parts = folder.parts
-    for index in range(len(parts) - 2):
-        if parts[index : index + 3] == (".dvc", "tmp", "exps"):
-            folder = Path(*parts[:index])
-            break
+    folder = copied_checkout(folder) or folder
     for candidate in (folder, *folder.parents):
         if (candidate / ".git").exists():
             return candidate

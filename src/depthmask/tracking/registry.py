@@ -11,7 +11,7 @@ from typing import Any
 
 from depthmask.tracking.backfill import ensure_journal
 from depthmask.tracking.connection import attempt
-from depthmask.tracking.journal import Journal, find_root, metric_values
+from depthmask.tracking.journal import Journal, copied_checkout, find_root, metric_values
 from depthmask.tracking.mlflow_store import Store
 from depthmask.tracking.run_copy import clean_name
 
@@ -35,6 +35,8 @@ def register_champion(
     """Register an ONNX model as a version of DepthMaskNet and call it the champion.
 
     A model of the same run and the same bytes is registered once; only the alias moves to it.
+    The champion is what the checkout itself holds: a trial in a copy made by DVC, of which several
+    may run at once, becomes a version and leaves the alias where it is.
 
     Args:
         metrics: shown as the version's tags.
@@ -55,10 +57,20 @@ def register_champion(
         data_source=data_source,
         curves=curves,
     )
-    return attempt(root, lambda store: _register(store, journal, onnx_path, metric_values(metrics)))
+    figures, is_champion = metric_values(metrics), copied_checkout(Path.cwd()) is None
+    return attempt(
+        root, lambda store: _register(store, journal, onnx_path, figures, is_champion=is_champion)
+    )
 
 
-def _register(store: Store, journal: Journal, onnx_path: Path, metrics: Mapping[str, float]) -> str:
+def _register(
+    store: Store,
+    journal: Journal,
+    onnx_path: Path,
+    metrics: Mapping[str, float],
+    *,
+    is_champion: bool,
+) -> str:
     from mlflow.exceptions import MlflowException
 
     record = journal.record()
@@ -87,7 +99,8 @@ def _register(store: Store, journal: Journal, onnx_path: Path, metrics: Mapping[
                 version = client.create_model_version(
                     MODEL, f"models:/{model_id}", run_id=run_id, tags=tags, model_id=model_id
                 ).version
-        if str(client.get_registered_model(MODEL).aliases.get(ALIAS)) != str(version):
+        current = str(client.get_registered_model(MODEL).aliases.get(ALIAS))
+        if is_champion and current != str(version):
             client.set_registered_model_alias(MODEL, ALIAS, version)
     return str(version)
 

@@ -39,6 +39,8 @@ def run_tags(tags: Mapping[str, str] | None) -> dict[str, str]:
     own = {"mlflow.source.name": "depthmask", "mlflow.source.type": "LOCAL"}
     if commit := git_commit():
         own["mlflow.source.git.commit"] = commit
+    if name := os.environ.get("DVC_EXP_NAME"):  # as `dvc exp show` lists it
+        own["dvc.experiment"] = name
     try:
         own["mlflow.user"] = getpass.getuser()
     except (OSError, KeyError):

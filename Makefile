@@ -28,6 +28,7 @@ PYTEST_FLAGS ?= -n auto --dist loadfile
 
 help:
 	@echo "make repro   render, augment, train, compare and export: the whole pipeline"
+	@echo "             (make repro PROFILE=seed for another profile of params.yaml)"
 	@echo "make test    lint the project and run its tests"
 	@echo "make ui      look at the experiments in MLflow (make ui PORT=5001 for another port)"
 	@echo "make clean   remove the environment and the caches of the tools; results stay"
@@ -57,6 +58,7 @@ $(INSTALLED): pyproject.toml constraints.txt
 	@rm -f $(VENV)/.installed-* $(VENV)/.installing && touch $@
 
 repro: $(INSTALLED)
+	$(if $(PROFILE),$(BIN)/depthmask profile $(PROFILE))
 	PATH="$(CURDIR)/$(BIN):$$PATH" dvc repro $(REPRO_FLAGS)
 	@$(BIN)/python -m depthmask.summary
 

@@ -1,0 +1,154 @@
+"""A scene as image files.
+
+    bg/             bg007_fg012_000042.jpeg              a plate as this sample saw it, or
+                    bg007.jpeg                           the plate, where nothing varies it
+    bg_fg/          bg007_fg012_000042.jpeg
+    bg_fg_mask/     bg007_fg012_000042_mask.jpeg         grey, 255 is person
+    bg_fg_depth_map/bg007_fg012_000042_depth_map.jpeg    grey, 0 near to 255 far
+    depth_mm/       bg007_fg012_000042_depth_mm.png      16 bit, millimetres; only if asked for
+
+The names follow the original's (`bg029_fg010_18`): plate and person are numbered from 1, here by
+their rows in the library, and `fg000` is nobody. The last number is the sample's, also from 1.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import cv2
+import numpy as np
+from torch import Tensor
+
+from depthmask.models.depth_codec import encode_depth
+from depthmask.placement import Recipes
+from depthmask.scene import Scene
+
+SUFFIXES = {
+    "bg": ".jpeg",
+    "bg_fg": ".jpeg",
+    "bg_fg_mask": "_mask.jpeg",
+    "bg_fg_depth_map": "_depth_map.jpeg",
+    "depth_mm": "_depth_mm.png",
+}
+"""How the names in each folder end."""
+
+NUM_CHANNELS = {"bg": 3, "bg_fg": 3, "bg_fg_mask": 1, "bg_fg_depth_map": 1}
+"""The folders of 8 bits, whose statistics are reported."""
+
+_FARTHEST_MM = np.iinfo(np.uint16).max
+
+
+@dataclass(frozen=True)
+class Encoding:
+    """How pixels become files.
+
+    Attributes:
+        quality: of the JPEGs, 1 to 100.
+        depth_range_m: what 0 and 255 of a depth map stand for, in equal ratios between.
+        exact_depth: whether `depth_mm` is written.
+    """
+
+    quality: int
+    depth_range_m: tuple[float, float]
+    exact_depth: bool
+
+    @property
+    def folders(self) -> tuple[str, ...]:
+        return tuple(name for name in SUFFIXES if name != "depth_mm" or self.exact_depth)
+
+
+@dataclass
+class Written:
+    """What was written of some scenes.
+
+    Attributes:
+        boxes: per scene, x, y, width, height of the person, px; zeros if nobody is seen.
+        num_bytes: of each folder, a file's size after the other.
+        sums: of each folder of 8 bits, the sum of the values and of their squares, per channel
+            (RGB), exact.
+    """
+
+    boxes: list[list[int]] = field(default_factory=list)
+    num_bytes: dict[str, list[int]] = field(default_factory=dict)
+    sums: dict[str, list[list[int]]] = field(default_factory=dict)
+
+    def add_file(self, folder: str, num_bytes: int) -> None:
+        self.num_bytes.setdefault(folder, []).append(num_bytes)
+
+    def add_pixels(self, folder: str, pixels: np.ndarray) -> None:
+        """Add an image, uint8 H x W or H x W x 3 in OpenCV's order BGR, to the sums."""
+        mean, std = (moment[::-1, 0] for moment in cv2.meanStdDev(pixels))
+        area = pixels.shape[0] * pixels.shape[1]
+        # doubles are exact enough to give the whole numbers back
+        moments = np.rint(np.stack([mean, std**2 + mean**2]) * area).astype(np.int64)
+        self.sums[folder] = (moments + self.sums.get(folder, 0)).tolist()
+
+
+def scene_names(recipes: Recipes, first: int, num_plates: int, num_cutouts: int) -> list[str]:
+    """Names of the samples `first`, `first + 1`, …; the numbers' digits follow the library."""
+    plate_digits, person_digits = (max(3, len(str(num))) for num in (num_plates, num_cutouts))
+    people = np.where(recipes.nobody, 0, recipes.cutout + 1)
+    return [
+        f"bg{plate + 1:0{plate_digits}d}_fg{person:0{person_digits}d}_{first + offset + 1:06d}"
+        for offset, (plate, person) in enumerate(zip(recipes.plate, people, strict=True))
+    ]
+
+
+def plate_name(name: str) -> str:
+    """The part of a scene's name that stands for its plate."""
+    return name.partition("_")[0]
+
+
+def write_scenes(
+    out: Path,
+    scene: Scene[Tensor],
+    names: Sequence[str],
+    bg_names: Sequence[str | None],
+    encoding: Encoding,
+    written: Written,
+) -> None:
+    """Write the files of the first len(names) scenes of a batch and add them to `written`.
+
+    Args:
+        scene: as the compositor returns it.
+        bg_names: what to call each scene's plate; None leaves it out.
+    """
+    num = len(names)
+    jpeg = (".jpeg", [cv2.IMWRITE_JPEG_QUALITY, encoding.quality])
+    codes = encode_depth(scene.depth[:num, 0], encoding.depth_range_m)
+    pictures = {
+        "bg": _bytes(scene.bg[:num]),
+        "bg_fg": _bytes(scene.bg_fg[:num]),
+        "bg_fg_mask": _bytes(scene.mask[:num, 0]),
+        "bg_fg_depth_map": _bytes(codes),
+    }
+    for number, name in enumerate(names):
+        for folder, images in pictures.items():
+            stem = bg_names[number] if folder == "bg" else name
+            if stem is None:
+                continue
+            pixels = images[number]
+            if NUM_CHANNELS[folder] == 3:
+                pixels = cv2.merge((pixels[2], pixels[1], pixels[0]))
+            size = _write(out / folder / f"{stem}{SUFFIXES[folder]}", pixels, *jpeg)
+            written.add_file(folder, size)
+            written.add_pixels(folder, pixels)
+            if folder == "bg_fg_mask":
+                written.boxes.append(list(cv2.boundingRect((pixels >= 128).astype(np.uint8))))
+        if encoding.exact_depth:
+            depth_mm = np.rint(scene.depth[number, 0].numpy() * 1000).clip(0, _FARTHEST_MM)
+            path = out / "depth_mm" / f"{name}{SUFFIXES['depth_mm']}"
+            written.add_file("depth_mm", _write(path, depth_mm.astype(np.uint16), ".png", []))
+
+
+def _bytes(unit: Tensor) -> np.ndarray:
+    """0..1 as uint8 0..255."""
+    return (unit * 255).round_().byte().numpy()
+
+
+def _write(path: Path, pixels: np.ndarray, kind: str, options: list[int]) -> int:
+    """Encode and write a file; returns its size in bytes."""
+    _, encoded = cv2.imencode(kind, pixels, options)
+    with open(path, "wb", buffering=0) as file:
+        file.write(encoded.data)
+    return len(encoded)

@@ -11,13 +11,12 @@ The names follow the original's (`bg029_fg010_18`): plate and person are numbere
 their rows in the library, and `fg000` is nobody. The last number is the sample's, also from 1.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import cv2
 import numpy as np
-from torch import Tensor
+import torch
 
 from depthmask.models.depth_codec import encode_depth
 from depthmask.placement import Recipes
@@ -99,56 +98,42 @@ def plate_name(name: str) -> str:
     return name.partition("_")[0]
 
 
-def write_scenes(
+def write_scene(
     out: Path,
-    scene: Scene[Tensor],
-    names: Sequence[str],
-    bg_names: Sequence[str | None],
+    scene: Scene[np.ndarray],
+    name: str,
+    bg_name: str | None,
     encoding: Encoding,
     written: Written,
 ) -> None:
-    """Write the files of the first len(names) scenes of a batch and add them to `written`.
+    """Write the files of a scene and add them to `written`.
 
     Args:
-        scene: as the compositor returns it.
-        bg_names: what to call each scene's plate; None leaves it out.
+        scene: as `depthmask.materialise.painter.Painter` paints it.
+        bg_name: what to call the plate; None leaves it out.
     """
-    num = len(names)
-    jpeg = (".jpeg", [cv2.IMWRITE_JPEG_QUALITY, encoding.quality])
-    codes = encode_depth(scene.depth[:num, 0], encoding.depth_range_m)
-    pictures = {
-        "bg": _bytes(scene.bg[:num]),
-        "bg_fg": _bytes(scene.bg_fg[:num]),
-        "bg_fg_mask": _bytes(scene.mask[:num, 0]),
-        "bg_fg_depth_map": _bytes(codes),
-    }
-    for number, name in enumerate(names):
-        for folder, images in pictures.items():
-            stem = bg_names[number] if folder == "bg" else name
-            if stem is None:
-                continue
-            pixels = images[number]
-            if NUM_CHANNELS[folder] == 3:
-                pixels = cv2.merge((pixels[2], pixels[1], pixels[0]))
-            size = _write(out / folder / f"{stem}{SUFFIXES[folder]}", pixels, *jpeg)
-            written.add_file(folder, size)
+    quality = [cv2.IMWRITE_JPEG_QUALITY, encoding.quality]
+    codes = encode_depth(torch.from_numpy(scene.depth), encoding.depth_range_m)
+    codes = (codes * 255).round_().byte().numpy()
+    for folder, stem, pixels in (
+        ("bg", bg_name, scene.bg),
+        ("bg_fg", name, scene.bg_fg),
+        ("bg_fg_mask", name, scene.mask),
+        ("bg_fg_depth_map", name, codes),
+    ):
+        if stem is not None:
+            written.add_file(folder, _write(out / folder, stem + SUFFIXES[folder], pixels, quality))
             written.add_pixels(folder, pixels)
-            if folder == "bg_fg_mask":
-                written.boxes.append(list(cv2.boundingRect((pixels >= 128).astype(np.uint8))))
-        if encoding.exact_depth:
-            depth_mm = np.rint(scene.depth[number, 0].numpy() * 1000).clip(0, _FARTHEST_MM)
-            path = out / "depth_mm" / f"{name}{SUFFIXES['depth_mm']}"
-            written.add_file("depth_mm", _write(path, depth_mm.astype(np.uint16), ".png", []))
+    written.boxes.append(list(cv2.boundingRect((scene.mask >= 128).astype(np.uint8))))
+    if encoding.exact_depth:
+        depth_mm = np.rint(scene.depth * 1000).clip(0, _FARTHEST_MM).astype(np.uint16)
+        file = name + SUFFIXES["depth_mm"]
+        written.add_file("depth_mm", _write(out / "depth_mm", file, depth_mm, []))
 
 
-def _bytes(unit: Tensor) -> np.ndarray:
-    """0..1 as uint8 0..255."""
-    return (unit * 255).round_().byte().numpy()
-
-
-def _write(path: Path, pixels: np.ndarray, kind: str, options: list[int]) -> int:
+def _write(folder: Path, name: str, pixels: np.ndarray, options: list[int]) -> int:
     """Encode and write a file; returns its size in bytes."""
-    _, encoded = cv2.imencode(kind, pixels, options)
-    with open(path, "wb", buffering=0) as file:
+    _, encoded = cv2.imencode(name[name.rindex(".") :], pixels, options)
+    with open(folder / name, "wb", buffering=0) as file:
         file.write(encoded.data)
     return len(encoded)

@@ -1,13 +1,12 @@
 """What was written: the two maps of the original's layout, statistics like its, a contact sheet."""
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from rich.table import Table
-from torch import Tensor
 
 from depthmask import report
 from depthmask.materialise.files import NUM_CHANNELS, SUFFIXES, plate_name
@@ -32,7 +31,7 @@ def write_report(
     chunks: Sequence[Chunk],
     settings: dict[str, Any],
     *,
-    compose: Callable[[Sequence[int]], Scene[Tensor]],
+    paint: Callable[[Sequence[int]], Iterable[Scene[np.ndarray]]],
     unit: str,
 ) -> dict[str, Any]:
     """Write bbox.txt, statistics.json, dataset.md, contact_sheet.png and, last, file_map.txt.
@@ -40,7 +39,7 @@ def write_report(
     Args:
         chunks: of all scenes, in order.
         settings: what the files were made with.
-        compose: scenes by their numbers, for the contact sheet.
+        paint: scenes by their numbers, as the files hold them, for the contact sheet.
         unit: of depth, metre or relative.
 
     Returns:
@@ -53,13 +52,11 @@ def write_report(
     _write_text(out / "bbox.txt", "".join(f"{line}\n" for line in box_lines))
     _write_text(out / "statistics.json", json.dumps(statistics, indent=2) + "\n")
     _write_text(out / "dataset.md", describe(statistics))
-    numbers = spread(len(names), _NUM_SHOWN)
-    parts = [compose([number]) for number in numbers]
-    scene = Scene(*(np.concatenate(column) for column in zip(*parts, strict=True)))
+    shown = Scene(*map(np.stack, zip(*paint(spread(len(names), _NUM_SHOWN)), strict=True)))
     with replaced_file(out / "contact_sheet.png") as temporary:
         report.composed_sheet(
             temporary,
-            Scene(_rgb(scene.bg), _rgb(scene.bg_fg), scene.mask[:, 0], scene.depth[:, 0]),
+            shown._replace(bg=shown.bg[..., ::-1], bg_fg=shown.bg_fg[..., ::-1]),
             unit=unit,
             subtitle=f"{len(names)} scenes of {settings['set']} · {settings['size']} px",
             num_scenes=_NUM_SHOWN,
@@ -166,10 +163,6 @@ def describe(statistics: dict[str, Any]) -> str:
             "",
         ]
     )
-
-
-def _rgb(images: np.ndarray) -> np.ndarray:
-    return np.rint(images * 255).astype(np.uint8).transpose(0, 2, 3, 1)
 
 
 def _write_text(path: Path, text: str) -> None:

@@ -9,6 +9,7 @@ from depthmask.compositor import Compositor
 from depthmask.errors import InputError
 from depthmask.library import Library, read_array
 from depthmask.materialise.files import Encoding
+from depthmask.materialise.painter import Painter
 from depthmask.materialise.report import write_report
 from depthmask.materialise.writing import Draw, Job, write_missing
 from depthmask.materialise.written import WrittenLog, claimed
@@ -23,7 +24,7 @@ _CODE = (
     "geometry.py",
     "library.py",
     "materialise/files.py",
-    "materialise/writing.py",
+    "materialise/painter.py",
     "models/depth_codec.py",
     "placement.py",
     "scene.py",
@@ -69,7 +70,7 @@ def materialise(
 
     Scene k is a function of the data and the arguments before `num_workers`, `count` apart: a
     larger count adds scenes to those that are there. Of the set `train` it is the sample that
-    training composes as number k of its first epoch.
+    training composes as number k of its first epoch, to within a step of 255.
 
     Args:
         out: the folder to write; new, empty, or from these same arguments.
@@ -123,15 +124,15 @@ def materialise(
             library, compositor_params, plate_variants=plates, cutout_variants=cutouts
         )
         varied = num_variants > 0 or _varies_plate(compositor_params)
-        job = Job(out, compositor, draw, size, encoding, varied)
         start, before = time.perf_counter(), log.num_scenes
+        job = Job(out, Painter(compositor, size), draw, encoding, varied)
         num_files = write_missing(job, log, count, num_workers)
         seconds = time.perf_counter() - start
         statistics = write_report(
             out,
             log.ordered(),
             settings,
-            compose=lambda numbers: job.compose(draw(numbers)),
+            paint=lambda numbers: job.painter.paint(draw(numbers)),
             unit=summary["unit"],
         )
     return Materialised(statistics, log.num_scenes - before, num_files, seconds)

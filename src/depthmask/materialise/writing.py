@@ -1,8 +1,6 @@
-"""Compose and write scenes in threads: PyTorch, OpenCV and the disk all let go of the GIL.
+"""Paint and write scenes in threads, which share one library: OpenCV and the disk free the GIL."""
 
-Threads share one library; processes would each need their own, and composing is most of the work.
-"""
-
+import functools
 import os
 import sys
 import threading
@@ -12,21 +10,17 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+import cv2
 import torch
-from torch import Tensor
 
-from depthmask.compositor import Compositor
-from depthmask.materialise.files import Encoding, Written, plate_name, scene_names, write_scenes
+from depthmask.materialise.files import Encoding, Written, plate_name, scene_names, write_scene
+from depthmask.materialise.painter import Painter
 from depthmask.materialise.written import Chunk, WrittenLog
 from depthmask.placement import Recipes
 from depthmask.progress import progress
-from depthmask.scene import Scene
 
 CHUNK = 32
 """Scenes a thread writes between two lines of the log: what a kill costs."""
-
-BATCH = 4
-"""Scenes composed at once: few enough that what they are made of stays in the processor's cache."""
 
 Draw = Callable[[Sequence[int]], Recipes]
 """The recipes of the scenes of the given numbers, those left out that the set does not have."""
@@ -38,20 +32,15 @@ class Job:
 
     Attributes:
         out: the folder.
-        size: of the images, px.
+        painter, draw: scenes by their recipes, recipes by their numbers.
         varied: whether a plate is written with every scene, not once.
     """
 
     out: Path
-    compositor: Compositor
+    painter: Painter
     draw: Draw
-    size: int
     encoding: Encoding
     varied: bool
-
-    def compose(self, recipes: Recipes) -> Scene[Tensor]:
-        with torch.inference_mode():
-            return self.compositor(recipes, self.size)
 
 
 def write_missing(job: Job, log: WrittenLog, count: int, num_workers: int | None) -> int:
@@ -64,7 +53,6 @@ def write_missing(job: Job, log: WrittenLog, count: int, num_workers: int | None
     num_workers = num_workers or _num_cores()
     stop, num_files = threading.Event(), 0
     tasks = iter(_tasks(job, log, missing, count, stop))
-    job.compose(job.draw([0]))  # shrinks the sources, once for all threads
     rest = sum(min(start + CHUNK, count) - start for start in missing)
     there = f" ({count - rest} are there)" if rest < count else ""
     pool = ThreadPoolExecutor(num_workers)
@@ -100,58 +88,50 @@ def _tasks(
     job: Job, log: WrittenLog, missing: list[int], count: int, stop: threading.Event
 ) -> Iterator[Callable[[], Chunk | None]]:
     """A call per chunk; who writes a plate that many scenes share is settled here, in order."""
-    library = job.compositor.library
+    library = job.painter.compositor.library
     redone = set(missing)
     plates = {name for c in log.chunks.values() if c.start not in redone for name in c.bg_names}
     for start in missing:
-        num = min(CHUNK, count - start)
-        # whole batches, also at the end: a scene's last bit may depend on those composed with it
-        batches = [job.draw(range(at, at + BATCH)) for at in range(start, start + num, BATCH)]
-        names = [
-            name
-            for number, recipes in enumerate(batches)
-            for name in scene_names(
-                recipes, start + number * BATCH, len(library.plates), len(library.cutouts)
-            )
-        ][:num]
+        recipes = job.draw(range(start, start + CHUNK))
+        names = scene_names(recipes, start, len(library.plates), len(library.cutouts))
+        names = names[: count - start]
         bg_names: list[str | None] = list(names)
         if not job.varied:
             for number, name in enumerate(map(plate_name, names)):
                 bg_names[number] = None if name in plates else name
                 plates.add(name)
-
-        yield lambda s=start, b=batches, n=names, p=bg_names: _write_chunk(job, s, b, n, p, stop)
+        yield functools.partial(_write_chunk, job, start, recipes, names, bg_names, stop)
 
 
 def _write_chunk(
     job: Job,
     start: int,
-    batches: list[Recipes],
+    recipes: Recipes,
     names: list[str],
     bg_names: list[str | None],
     stop: threading.Event,
 ) -> Chunk | None:
-    """Compose and write a chunk; None if `stop` was set meanwhile."""
+    """Paint and write the first len(names) recipes; None if `stop` was set meanwhile."""
     written = Written()
-    for number, recipes in enumerate(batches):
+    for scene, name, bg_name in zip(job.painter.paint(recipes), names, bg_names, strict=False):
         if stop.is_set():
             return None
-        part = slice(number * BATCH, (number + 1) * BATCH)
-        scene = job.compose(recipes)
-        write_scenes(job.out, scene, names[part], bg_names[part], job.encoding, written)
+        write_scene(job.out, scene, name, bg_name, job.encoding, written)
     bgs = [name for name in bg_names if name is not None]
     return Chunk(start, names, bgs, written.boxes, written.num_bytes, written.sums)
 
 
 @contextmanager
 def _one_thread_each() -> Iterator[None]:
-    """The threads are the parallelism: PyTorch starts none of its own within an operation."""
-    before = torch.get_num_threads()
+    """The threads are the parallelism: the libraries start none within an operation."""
+    before = torch.get_num_threads(), cv2.getNumThreads()
     torch.set_num_threads(1)
+    cv2.setNumThreads(1)
     try:
         yield
     finally:
-        torch.set_num_threads(before)
+        torch.set_num_threads(before[0])
+        cv2.setNumThreads(before[1])
 
 
 def _num_cores() -> int:

@@ -19,9 +19,12 @@ from depthmask.compositor import Compositor
 from depthmask.errors import InputError
 from depthmask.library import Library, read_array
 from depthmask.materialise import materialise, plain_shots, rich_table
+from depthmask.materialise.painter import Painter
 from depthmask.materialise.written import LOG
 from depthmask.models.depth_codec import decode_depth, encode_depth
+from depthmask.params import CompositorParams
 from depthmask.placement import TRAIN_STREAM, Placer
+from depthmask.scene import Scene
 from synthetic import SIZE, TINY, write_synthetic
 
 RANGE_M = (0.5, 25.0)
@@ -86,6 +89,29 @@ def maps(out: Path) -> tuple[list[list[str]], list[list[str]]]:
     )
 
 
+def training(data: Path, params: CompositorParams, seed: int, nobody: float) -> tuple:
+    """What training composes with: the compositor, and the placer of its recipes."""
+    prepared, augmented = data / "data/prepared", data / "data/augmented"
+    library = Library.read(prepared)
+    compositor = Compositor(
+        library,
+        params,
+        plate_variants=read_array(augmented / "plates_image.npy"),
+        cutout_variants=read_array(augmented / "cutouts_rgb.npy"),
+    )
+    placer = Placer(
+        read_array(prepared / "visible_shares.npy"),
+        plates=library.plates_of("train"),
+        cutouts=library.cutouts_of("train"),
+        seed=seed,
+        occluded=TINY.placement.occluded,
+        mirrored=TINY.placement.mirrored,
+        nobody=nobody,
+        num_variants=compositor.num_variants,
+    )
+    return compositor, placer
+
+
 def test_layout_is_the_originals(whole):
     lines, boxes = maps(whole)
     assert len(lines) == len(boxes) == COUNT
@@ -116,24 +142,7 @@ def test_layout_is_the_originals(whole):
 def test_files_hold_what_training_composes(data, tmp_path):
     out = tmp_path / "out"
     write(data, out, count=10, size=SIZE, quality=100, exact_depth=True)
-    prepared, augmented = data / "data/prepared", data / "data/augmented"
-    library = Library.read(prepared)
-    compositor = Compositor(
-        library,
-        TINY.compositor,
-        plate_variants=read_array(augmented / "plates_image.npy"),
-        cutout_variants=read_array(augmented / "cutouts_rgb.npy"),
-    )
-    placer = Placer(
-        read_array(prepared / "visible_shares.npy"),
-        plates=library.plates_of("train"),
-        cutouts=library.cutouts_of("train"),
-        seed=TINY.placement.seed,
-        occluded=TINY.placement.occluded,
-        mirrored=TINY.placement.mirrored,
-        nobody=0.1,
-        num_variants=compositor.num_variants,
-    )
+    compositor, placer = training(data, TINY.compositor, TINY.placement.seed, 0.1)
     recipes = placer.draw(TRAIN_STREAM, 0, range(10))
     scene = compositor(recipes, SIZE)
     codes = encode_depth(scene.depth, RANGE_M)
@@ -155,6 +164,22 @@ def test_files_hold_what_training_composes(data, tmp_path):
         assert exact.dtype == np.uint16
         assert exact == pytest.approx(scene.depth[number, 0].numpy() * 1000, abs=1)
         assert metres == pytest.approx(exact / 1000, rel=0.06)
+
+
+@pytest.mark.parametrize("size", [SIZE, 48, 40])
+@pytest.mark.parametrize("plain", [False, True])
+def test_the_painter_paints_what_the_compositor_composes(data, size, plain):
+    params = plain_shots(TINY.compositor) if plain else TINY.compositor
+    compositor, placer = training(data, params, 3, 0.1)
+    recipes = placer.draw(TRAIN_STREAM, 0, range(60))
+    composed = compositor(recipes, size)
+    painted = Scene(*map(np.stack, zip(*Painter(compositor, size).paint(recipes), strict=True)))
+    for name in ("bg", "bg_fg", "mask"):
+        true = (getattr(composed, name) * 255).round().permute(0, 2, 3, 1).numpy()[..., ::-1]
+        found = getattr(painted, name).astype(np.float32).reshape(true.shape)
+        assert np.abs(found - true).max() <= 1, name
+    assert painted.depth == pytest.approx(composed.depth[:, 0].numpy(), rel=1e-3)
+    assert painted.mask.any() and painted.mask[recipes.nobody].max() == 0
 
 
 def test_plain_scenes_share_one_file_a_plate(data, tmp_path):

@@ -11,7 +11,7 @@ The names follow the original's (`bg029_fg010_18`): plate and person are numbere
 their rows in the library, and `fg000` is nobody. The last number is the sample's, also from 1.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 import cv2
@@ -56,31 +56,39 @@ class Encoding:
         return tuple(name for name in SUFFIXES if name != "depth_mm" or self.exact_depth)
 
 
-@dataclass
 class Written:
     """What was written of some scenes.
 
     Attributes:
         boxes: per scene, x, y, width, height of the person, px; zeros if nobody is seen.
         num_bytes: of each folder, a file's size after the other.
-        sums: of each folder of 8 bits, the sum of the values and of their squares, per channel
-            (RGB), exact.
     """
 
-    boxes: list[list[int]] = field(default_factory=list)
-    num_bytes: dict[str, list[int]] = field(default_factory=dict)
-    sums: dict[str, list[list[int]]] = field(default_factory=dict)
+    def __init__(self) -> None:
+        self.boxes: list[tuple[int, ...]] = []
+        self.num_bytes: dict[str, list[int]] = {}
+        self._moments: dict[str, list[tuple[np.ndarray, np.ndarray]]] = {}
+        self._area = 0
 
     def add_file(self, folder: str, num_bytes: int) -> None:
         self.num_bytes.setdefault(folder, []).append(num_bytes)
 
     def add_pixels(self, folder: str, pixels: np.ndarray) -> None:
-        """Add an image, uint8 H x W or H x W x 3 in OpenCV's order BGR, to the sums."""
-        mean, std = (moment[::-1, 0] for moment in cv2.meanStdDev(pixels))
-        area = pixels.shape[0] * pixels.shape[1]
-        # doubles are exact enough to give the whole numbers back
-        moments = np.rint(np.stack([mean, std**2 + mean**2]) * area).astype(np.int64)
-        self.sums[folder] = (moments + self.sums.get(folder, 0)).tolist()
+        """Add an image to the sums, uint8 H x W or H x W x 3 in OpenCV's order BGR."""
+        self._moments.setdefault(folder, []).append(cv2.meanStdDev(pixels))
+        self._area = pixels.shape[0] * pixels.shape[1]
+
+    def sums(self) -> dict[str, list[list[int]]]:
+        """Of each folder of 8 bits, the sum of the values and of their squares, per channel (RGB).
+
+        Exact: an image's mean and deviation are doubles, which give the whole numbers back.
+        """
+        sums = {}
+        for folder, moments in self._moments.items():
+            mean, std = np.array(moments)[:, :, ::-1, 0].transpose(1, 0, 2)
+            both = np.rint(np.stack([mean, std**2 + mean**2]) * self._area)
+            sums[folder] = both.sum(1).astype(np.int64).tolist()
+        return sums
 
 
 def scene_names(recipes: Recipes, first: int, num_plates: int, num_cutouts: int) -> list[str]:
@@ -124,7 +132,7 @@ def write_scene(
         if stem is not None:
             written.add_file(folder, _write(out / folder, stem + SUFFIXES[folder], pixels, quality))
             written.add_pixels(folder, pixels)
-    written.boxes.append(list(cv2.boundingRect((scene.mask >= 128).astype(np.uint8))))
+    written.boxes.append(tuple(cv2.boundingRect((scene.mask >= 128).astype(np.uint8))))
     if encoding.exact_depth:
         depth_mm = np.rint(scene.depth * 1000).clip(0, _FARTHEST_MM).astype(np.uint16)
         file = name + SUFFIXES["depth_mm"]
@@ -134,6 +142,6 @@ def write_scene(
 def _write(folder: Path, name: str, pixels: np.ndarray, options: list[int]) -> int:
     """Encode and write a file; returns its size in bytes."""
     _, encoded = cv2.imencode(name[name.rindex(".") :], pixels, options)
-    with open(folder / name, "wb", buffering=0) as file:
+    with open(folder / name, "wb") as file:
         file.write(encoded.data)
     return len(encoded)

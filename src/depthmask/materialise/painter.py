@@ -56,20 +56,27 @@ class Painter:
         shots = plan_shots(
             compositor.library, compositor.params, recipes, size=size, canvas=(width, height)
         )
+        canvases = np.array([shapes.shape[:-3:-1] for shapes in self._shapes])
+        shots = shots._replace(
+            frame=_pixel_maps(shots.frame, size, np.array([size, size])),
+            clean=_pixel_maps(shots.clean, size, np.array([size, size])),
+            person=_pixel_maps(shots.person, size, canvases[shots.level]),
+            shadow=_pixel_maps(shots.shadow, max(1, size // 2), canvases[-1]),
+        )
         plate_rows = compositor._plate_rows(recipes).numpy()
         cutout_rows = compositor._cutout_rows(recipes).numpy()
         for number, nobody in enumerate(recipes.nobody):
             shot = Shots(*(column[number] for column in shots))
+            frame, clean = shot.frame, shot.clean
             image = list(self._images[plate_rows[number]][::-1])
-            frame = _pixel_map(shot.frame, (size, size), (size, size))
-            clean = _pixel_map(shot.clean, (size, size), (size, size))
             bg = [_warped(plane, clean, _LINEAR) for plane in image]
             bg_fg = [_warped(plane, frame, _LINEAR) for plane in image]
             plate_depth, floor = self._aux[recipes.plate[number]]
             depth = _warped(plate_depth, frame, _NEAREST).copy()
             mask = np.zeros((size, size), np.uint8)
             if not nobody:
-                light = self._light(shot, recipes.cutout[number], _warped(floor, frame, _NEAREST))
+                shade = self._shade(shot, recipes.cutout[number])
+                light = 1 - shade * _warped(floor, frame, _NEAREST)
                 bg_fg = [cv2.multiply(plane, light, dtype=cv2.CV_32F) for plane in bg_fg]
                 self._paste_person(shot, cutout_rows[number], bg_fg, mask, depth)
             yield Scene(
@@ -83,10 +90,13 @@ class Painter:
         self, shot: Shots, row: int, frame: Planes, mask: np.ndarray, depth: np.ndarray
     ) -> None:
         """Paste a cutout into float32 planes, an empty mask and the plate's depth."""
-        colours, (relief, alpha) = self._colours[shot.level][row], self._shape(shot.level, row)
-        height, width = alpha.shape
-        to_canvas = _pixel_map(shot.person, (self.size, self.size), (width, height))
-        box = _reach(to_canvas, self._extents[shot.level][self._originals[row]], self.size)
+        original = self._originals[row]
+        colours, (relief, alpha) = (
+            self._colours[shot.level][row],
+            self._shapes[shot.level][original],
+        )
+        to_canvas = shot.person
+        box = _reach(to_canvas, self._extents[shot.level][original], self.size)
         if box is None:
             return
         rows, columns = box
@@ -98,7 +108,7 @@ class Painter:
 
         alpha, relief = painted(alpha), painted(relief)
         # rows of the canvas as it is at this size, at its finest level
-        scale = self._shapes[0].shape[-2] / height
+        scale = self._shapes[0].shape[-2] / colours.shape[-2]
         across, down, first = to_canvas[1] * scale
         canvas_row = np.add.outer(
             down * np.arange(extent[1]) + first + 0.5 * scale, across * np.arange(extent[0])
@@ -116,23 +126,20 @@ class Painter:
         mask[box] = cv2.convertScaleAbs(share, alpha=255)
         np.copyto(behind_m, np.maximum(person_m, 0.1), where=share > 0.5)
 
-    def _shape(self, level: int, row: int) -> np.ndarray:
-        """Relief (premultiplied) and alpha of a cutout, 2 x h x w."""
-        return self._shapes[level][self._originals[row]]
-
-    def _light(self, shot: Shots, cutout: int, floor: np.ndarray) -> np.ndarray:
-        """What the person's shadow leaves of the light on the floor, size x size."""
-        alpha, half = self._shapes[-1][cutout, 1], max(1, self.size // 2)
-        mapping = _pixel_map(shot.shadow, (half, half), alpha.shape[::-1])
-        silhouette = cv2.warpAffine(alpha, mapping, (half, half), flags=_LINEAR)
+    def _shade(self, shot: Shots, cutout: int) -> np.ndarray:
+        """How much light the person takes from the floor, size x size in 0..1."""
+        half, size = max(1, self.size // 2), self.size
+        silhouette = self._shapes[-1][cutout, 1]
+        silhouette = cv2.warpAffine(silhouette, shot.shadow, (half, half), flags=_LINEAR)
         silhouette = cv2.blur(silhouette, (5, 5), borderType=cv2.BORDER_CONSTANT)
-        silhouette = cv2.resize(silhouette, floor.shape[::-1], interpolation=cv2.INTER_LINEAR)
-        at = (np.arange(self.size) + 0.5) / self.size * 2 - 1
+        silhouette = cv2.resize(silhouette, (size, size), interpolation=cv2.INTER_LINEAR)
+        at = (np.arange(size) + 0.5) / size * 2 - 1
         u, v, across, away = shot.contact
         column = shot.footprint * np.exp(-(((at - v) / away) ** 2))
-        underfoot = np.outer(column, np.exp(-(((at - u) / across) ** 2))).astype(np.float32)
-        shade = cv2.addWeighted(silhouette, shot.cast, underfoot, 1, 0)
-        return 1 - floor * np.clip(shade, 0, 0.95)
+        row = np.exp(-(((at - u) / across) ** 2))
+        shade = column[:, None].astype(np.float32) * row.astype(np.float32)
+        shade += np.float32(shot.cast) * silhouette
+        return np.minimum(shade, 0.95, out=shade)
 
     def _expose(
         self, planes: Planes, gain: np.ndarray, noise_at: np.ndarray, sigma: float
@@ -142,6 +149,9 @@ class Painter:
         Args:
             gain, noise_at: of red, green and blue.
         """
+        if sigma == 0 and (gain == 1).all():
+            planes = [cv2.convertScaleAbs(plane) for plane in planes]
+            return cv2.merge(planes)
         exposed = []
         for plane, factor, (row, column) in zip(planes, gain[::-1], noise_at[::-1], strict=True):
             noise = self._noise[row : row + self.size, column : column + self.size]
@@ -149,16 +159,16 @@ class Painter:
         return cv2.merge(exposed)
 
 
-def _pixel_map(theta: np.ndarray, output: tuple[int, int], source: tuple[int, int]) -> np.ndarray:
-    """`affine_grid`'s theta [2, 3] as a map of pixel indices, output to source, float64.
+def _pixel_maps(thetas: np.ndarray, size: int, sources: np.ndarray) -> np.ndarray:
+    """`affine_grid`'s thetas [N, 2, 3] as maps of pixel indices, frame to source, float64.
 
     Args:
-        output, source: (width, height), px.
+        size: side of the frame, px.
+        sources: (width, height), px, of all or [N, 2].
     """
-    out, src = np.array(output), np.array(source)[:, None]
-    linear = theta[:, :2] * (src / out)
-    first = theta[:, :2] @ (1 / out - 1) + theta[:, 2] + 1
-    return np.concatenate([linear, first[:, None] * src / 2 - 0.5], axis=1)
+    linear = thetas[:, :, :2] * (sources / size)[..., None]
+    first = thetas[:, :, :2].sum(2) * (1 / size - 1) + thetas[:, :, 2] + 1
+    return np.concatenate([linear, (first * sources / 2 - 0.5)[..., None]], axis=2)
 
 
 def _warped(plane: np.ndarray, mapping: np.ndarray, flags: int) -> np.ndarray:

@@ -118,7 +118,7 @@ def _write_chunk(
             return None
         write_scene(job.out, scene, name, bg_name, job.encoding, written)
     bgs = [name for name in bg_names if name is not None]
-    return Chunk(start, names, bgs, written.boxes, written.num_bytes, written.sums)
+    return Chunk(start, names, bgs, written.boxes, written.num_bytes, written.sums())
 
 
 @contextmanager

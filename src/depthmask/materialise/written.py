@@ -38,7 +38,7 @@ class Chunk:
     start: int
     names: list[str]
     bg_names: list[str]
-    boxes: list[list[int]]
+    boxes: list[tuple[int, ...]]
     num_bytes: dict[str, list[int]]
     sums: dict[str, list[list[int]]]
 

@@ -24,7 +24,7 @@ from depthmask.materialise.written import LOG
 from depthmask.models.depth_codec import decode_depth, encode_depth
 from depthmask.params import CompositorParams
 from depthmask.placement import TRAIN_STREAM, Placer
-from depthmask.scene import Scene
+from depthmask.scene import COMPOSED_SETS, Scene
 from synthetic import SIZE, TINY, write_synthetic
 
 RANGE_M = (0.5, 25.0)
@@ -335,6 +335,10 @@ def test_metres_that_nobody_knows_are_refused(data, tmp_path):
         write(data, tmp_path / "out", prepared=prepared, exact_depth=True)
     write(data, tmp_path / "out", prepared=prepared, count=2)
     assert "** (value / 255) (relative)" in (tmp_path / "out/dataset.md").read_text()
+
+
+def test_the_command_line_offers_every_set():
+    assert tuple(cli.SetName) == ("train", *COMPOSED_SETS)
 
 
 def start(data: Path, out: Path, count: int, environment: dict[str, str]) -> subprocess.Popen:

@@ -13,6 +13,7 @@ from depthmask.errors import InputError, exit_on_error
 MODEL = Path("models/best/model.onnx")
 PARAMS = Path("params.yaml")
 SIZES = ("128x128", "480x640", "1080x1920")
+JPEG_QUALITY = 90
 
 app = typer.Typer(
     help="A person's mask and the scene's depth from a clean plate and a frame.",
@@ -32,6 +33,17 @@ class Device(StrEnum):
     auto = "auto"
     cpu = "cpu"
     cuda = "cuda"
+
+
+class SetName(StrEnum):
+    """`train`, or one of `depthmask.scene.COMPOSED_SETS`."""
+
+    train = "train"
+    val = "val"
+    seen_seen = "seen_seen"
+    seen_unseen = "seen_unseen"
+    unseen_seen = "unseen_seen"
+    unseen_unseen = "unseen_unseen"
 
 
 ModelOption = Annotated[Path, typer.Option("--model", help="An ONNX file that depthmask made.")]
@@ -146,6 +158,64 @@ def parse_size(text: str) -> tuple[int, int]:
     if match is None:
         raise InputError(f"--size {text} is no size: write HEIGHTxWIDTH, such as 480x640")
     return int(match[1]), int(match[2])
+
+
+@app.command()
+def materialise(
+    out: Annotated[Path, typer.Option("--out", help="The folder to write to, or to go on with.")],
+    count: Annotated[int, typer.Option("--count", min=1, help="Scenes, of 4 images each.")],
+    set_name: Annotated[SetName, typer.Option("--set", help="Which scenes.")] = SetName.train,
+    size: Annotated[
+        int | None, typer.Option("--size", help="Side of the images, px. [prepare.size]")
+    ] = None,
+    plain: Annotated[
+        bool,
+        typer.Option(
+            "--plain",
+            help="Paste, and vary nothing else, as the original did: one file a plate.",
+        ),
+    ] = False,
+    exact_depth: Annotated[
+        bool, typer.Option("--exact-depth", help="Also depth_mm/: 16 bit PNG, millimetres.")
+    ] = False,
+    quality: Annotated[
+        int, typer.Option("--quality", min=1, max=100, help="Of the JPEGs.")
+    ] = JPEG_QUALITY,
+    threads: ThreadsOption = None,
+) -> None:
+    """Write composed scenes as files, in the original data set's layout, for other tools."""
+    from rich.console import Console
+
+    from depthmask.materialise import materialise, plain_shots, rich_table
+    from depthmask.params import read_params
+    from depthmask.stages import AUGMENTED, PARAMS, PREPARED
+
+    params = read_params(PARAMS)
+    done = materialise(
+        out,
+        prepared=PREPARED,
+        augmented=None if plain else AUGMENTED,
+        set_name=set_name.value,
+        count=count,
+        size=params.prepare.size if size is None else size,
+        placement=params.placement,
+        compositor_params=plain_shots(params.compositor) if plain else params.compositor,
+        nobody=0.0 if plain else params.train.nobody,
+        depth_range_m=params.train.depth_range_m,
+        quality=quality,
+        exact_depth=exact_depth,
+        num_workers=threads,
+    )
+    Console().print(rich_table(done.statistics))
+    if done.num_new_scenes:
+        typer.echo(
+            f"Wrote {done.num_new_scenes:,} scenes, {done.num_new_files:,} files,"
+            f" in {done.seconds:.1f} s: {done.num_new_scenes / done.seconds:.0f} scenes/s,"
+            f" {done.num_new_files / done.seconds:.0f} images/s"
+        )
+    else:
+        typer.echo("All of them were there already")
+    typer.echo(f"Look at {out / 'contact_sheet.png'} and {out / 'dataset.md'}")
 
 
 @app.command()

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import subprocess
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -52,10 +53,15 @@ def _git(folder: Path, *arguments: str) -> str:
 
 
 def training_code_hash() -> str:
-    """SHA-256 of the modules that decide a training's result, 16 hex digits."""
+    """`code_hash` of the modules that decide a training's result."""
+    return code_hash(_TRAINING_CODE)
+
+
+def code_hash(modules: Iterable[str]) -> str:
+    """SHA-256 of files and folders of this package, by their paths in it, 16 hex digits."""
     package = Path(__file__).parent
     digest = hashlib.sha256()
-    for name in _TRAINING_CODE:
+    for name in modules:
         path = package / name
         for file in sorted(path.glob("*.py")) if path.is_dir() else [path]:
             digest.update(file.name.encode() + b"\0" + file.read_bytes())

@@ -1,0 +1,385 @@
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from filelock import FileLock
+
+from depthmask import cli
+from depthmask.compositor import Compositor
+from depthmask.errors import InputError
+from depthmask.library import Library, read_array
+from depthmask.materialise import materialise, plain_shots, rich_table
+from depthmask.materialise.painter import Painter
+from depthmask.materialise.written import LOG
+from depthmask.models.depth_codec import decode_depth, encode_depth
+from depthmask.params import CompositorParams
+from depthmask.placement import TRAIN_STREAM, Placer
+from depthmask.scene import COMPOSED_SETS, Scene
+from synthetic import SIZE, TINY, write_synthetic
+
+RANGE_M = (0.5, 25.0)
+LUMA = np.float32([0.299, 0.587, 0.114])
+COUNT = 70  # two whole chunks and a part
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory) -> Path:
+    root = tmp_path_factory.mktemp("data")
+    write_synthetic(root)
+    shutil.copy(Path(__file__).parents[1] / "params.yaml", root)
+    path = root / "params.yaml"
+    path.write_text(path.read_text().replace("profile: laptop", "profile: tiny", 1))
+    return root
+
+
+def write(data: Path, out: Path, **changes):
+    arguments = {
+        "prepared": data / "data/prepared",
+        "augmented": data / "data/augmented",
+        "set_name": "train",
+        "count": COUNT,
+        "size": 48,
+        "placement": TINY.placement,
+        "compositor_params": TINY.compositor,
+        "nobody": 0.1,
+        "depth_range_m": RANGE_M,
+        "quality": 95,
+    }
+    return materialise(out, **arguments | changes)
+
+
+@pytest.fixture(scope="module")
+def whole(data, tmp_path_factory) -> Path:
+    out = tmp_path_factory.mktemp("out") / "whole"
+    write(data, out)
+    return out
+
+
+def tree(folder: Path) -> dict[str, bytes]:
+    """Every file that is for others to read."""
+    paths = (path for path in folder.rglob("*") if path.is_file())
+    return {
+        str(path.relative_to(folder)): path.read_bytes()
+        for path in paths
+        if not path.name.startswith(".")
+    }
+
+
+def read(path: Path) -> np.ndarray:
+    """RGB or grey, 8 or 16 bit."""
+    pixels = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
+    assert pixels is not None, path
+    return pixels[..., ::-1] if pixels.ndim == 3 else pixels
+
+
+def maps(out: Path) -> tuple[list[list[str]], list[list[str]]]:
+    return tuple(
+        [line.split("\t") for line in (out / name).read_text().splitlines()]
+        for name in ("file_map.txt", "bbox.txt")
+    )
+
+
+def training(data: Path, params: CompositorParams, seed: int, nobody: float) -> tuple:
+    """What training composes with: the compositor, and the placer of its recipes."""
+    prepared, augmented = data / "data/prepared", data / "data/augmented"
+    library = Library.read(prepared)
+    compositor = Compositor(
+        library,
+        params,
+        plate_variants=read_array(augmented / "plates_image.npy"),
+        cutout_variants=read_array(augmented / "cutouts_rgb.npy"),
+    )
+    placer = Placer(
+        read_array(prepared / "visible_shares.npy"),
+        plates=library.plates_of("train"),
+        cutouts=library.cutouts_of("train"),
+        seed=seed,
+        occluded=TINY.placement.occluded,
+        mirrored=TINY.placement.mirrored,
+        nobody=nobody,
+        num_variants=compositor.num_variants,
+    )
+    return compositor, placer
+
+
+def test_layout_is_the_originals(whole):
+    lines, boxes = maps(whole)
+    assert len(lines) == len(boxes) == COUNT
+    listed = {name: set() for name in ("bg", "bg_fg", "bg_fg_mask", "bg_fg_depth_map")}
+    for number, (line, box) in enumerate(zip(lines, boxes, strict=True), start=1):
+        bg, bg_fg, mask, depth = line
+        assert re.fullmatch(rf"bg\d{{3}}_fg\d{{3}}_{number:06d}", bg_fg)
+        assert (bg, mask, depth) == (bg_fg, f"{bg_fg}_mask", f"{bg_fg}_depth_map")
+        for folder, stem in zip(listed, line, strict=True):
+            listed[folder].add(f"{stem}.jpeg")
+        assert box[0] == f"{bg_fg}.jpeg"
+        person = read(whole / f"bg_fg_mask/{mask}.jpeg") >= 128
+        x, y, width, height = map(int, box[1:])
+        if "_fg000_" in bg_fg:
+            assert (x, y, width, height) == (0, 0, 0, 0)
+        rows, columns = np.flatnonzero(person.any(1)), np.flatnonzero(person.any(0))
+        if len(rows) == 0:
+            continue
+        found = (columns[0], rows[0], columns[-1] + 1, rows[-1] + 1)
+        assert found == pytest.approx((x, y, x + width, y + height), abs=1)
+    assert any("_fg000_" in line[1] for line in lines)
+    for folder, names in listed.items():
+        assert set(os.listdir(whole / folder)) == names
+        assert read(whole / folder / min(names)).shape[:2] == (48, 48)
+    assert not (whole / "depth_mm").exists()
+
+
+def test_files_hold_what_training_composes(data, tmp_path):
+    out = tmp_path / "out"
+    write(data, out, count=10, size=SIZE, quality=100, exact_depth=True)
+    compositor, placer = training(data, TINY.compositor, TINY.placement.seed, 0.1)
+    recipes = placer.draw(TRAIN_STREAM, 0, range(10))
+    scene = compositor(recipes, SIZE)
+    codes = encode_depth(scene.depth, RANGE_M)
+    for number, (bg, bg_fg, mask, depth) in enumerate(maps(out)[0]):
+        assert int(bg_fg[2:5]) == recipes.plate[number] + 1
+        person = 0 if recipes.nobody[number] else recipes.cutout[number] + 1
+        assert int(bg_fg[8:11]) == person
+        for folder, stem, field in (("bg", bg, scene.bg), ("bg_fg", bg_fg, scene.bg_fg)):
+            true = (field[number].permute(1, 2, 0) * 255).numpy()
+            error = read(out / folder / f"{stem}.jpeg") - true
+            assert error.mean((0, 1)) == pytest.approx(0, abs=2)
+            assert np.abs(error @ LUMA).mean() < 1  # colour is kept at half the size
+        error = read(out / f"bg_fg_mask/{mask}.jpeg") - scene.mask[number, 0].numpy() * 255
+        assert np.abs(error).max() <= 3
+        grey = read(out / f"bg_fg_depth_map/{depth}.jpeg")
+        assert np.abs(grey - codes[number, 0].numpy() * 255).max() <= 3
+        metres = decode_depth(torch.from_numpy(grey / 255), RANGE_M).numpy()
+        exact = read(out / f"depth_mm/{bg_fg}_depth_mm.png")
+        assert exact.dtype == np.uint16
+        assert exact == pytest.approx(scene.depth[number, 0].numpy() * 1000, abs=1)
+        assert metres == pytest.approx(exact / 1000, rel=0.06)
+
+
+@pytest.mark.parametrize("size", [SIZE, 48, 41])
+@pytest.mark.parametrize("plain", [False, True])
+def test_the_painter_paints_what_the_compositor_composes(data, size, plain):
+    params = plain_shots(TINY.compositor) if plain else TINY.compositor
+    compositor, placer = training(data, params, 3, 0.1)
+    recipes = placer.draw(TRAIN_STREAM, 0, range(60))
+    composed = compositor(recipes, size)
+    painted = Scene(*map(np.stack, zip(*Painter(compositor, size).paint(recipes), strict=True)))
+    for name in ("bg", "bg_fg", "mask"):
+        true = (getattr(composed, name) * 255).round().permute(0, 2, 3, 1).numpy()[..., ::-1]
+        found = getattr(painted, name).astype(np.float32).reshape(true.shape)
+        assert np.abs(found - true).max() <= 1, name
+    assert painted.depth == pytest.approx(composed.depth[:, 0].numpy(), rel=1e-3)
+    assert painted.mask.any() and painted.mask[recipes.nobody].max() == 0
+
+
+def test_plain_scenes_share_one_file_a_plate(data, tmp_path):
+    plain = plain_shots(TINY.compositor)
+    done = write(
+        data, tmp_path / "out", augmented=None, compositor_params=plain, nobody=0.0, size=SIZE
+    )
+    lines, _ = maps(tmp_path / "out")
+    plates = {line[0] for line in lines}
+    assert plates == {"bg001", "bg002", "bg003", "bg004"}
+    assert all(line[1].startswith(f"{line[0]}_fg") for line in lines)
+    assert {path.stem for path in (tmp_path / "out/bg").iterdir()} == plates
+    assert done.statistics["images"]["bg"]["num_files"] == 4
+    assert done.num_new_files == 4 + 3 * COUNT
+    library = Library.read(data / "data/prepared")
+    for plate in range(4):
+        error = read(tmp_path / f"out/bg/bg{plate + 1:03d}.jpeg") - library.images[plate].astype(
+            float
+        )
+        assert np.abs(error).mean() < 6 and abs(error.mean()) < 1
+
+
+def test_statistics_are_those_of_the_files(whole):
+    statistics = json.loads((whole / "statistics.json").read_text())
+    total_bytes = 0
+    for folder, entry in statistics["images"].items():
+        paths = sorted((whole / folder).iterdir())
+        pixels = np.stack([read(path) for path in paths]) / 255
+        pixels = pixels.reshape(-1, pixels.shape[3] if pixels.ndim == 4 else 1)
+        assert entry["num_files"] == len(paths) == COUNT
+        assert entry["num_bytes"] == sum(path.stat().st_size for path in paths)
+        total_bytes += entry["num_bytes"]
+        # the files have been through JPEG, the figures have not
+        assert entry["mean"] == pytest.approx(pixels.mean(0), abs=0.003)
+        assert entry["std"] == pytest.approx(pixels.std(0), abs=0.006)
+    assert list(statistics["images"]) == ["bg", "bg_fg", "bg_fg_mask", "bg_fg_depth_map"]
+    assert (statistics["num_files"], statistics["num_bytes"]) == (4 * COUNT, total_bytes)
+    assert statistics["num_plates"] == statistics["num_people"] == 4
+    page = (whole / "dataset.md").read_text()
+    assert f"| bg_fg | {COUNT} | 48x48x3 |" in page
+    assert rich_table(statistics).row_count == 4
+
+
+@pytest.mark.parametrize("workers", [1, 3])
+def test_threads_change_nothing(data, whole, tmp_path, workers):
+    write(data, tmp_path / "out", num_workers=workers)
+    assert tree(tmp_path / "out") == tree(whole)
+
+
+def test_what_is_damaged_is_written_again(data, whole, tmp_path):
+    out = tmp_path / "out"
+    shutil.copytree(whole, out)
+    names = [line[1] for line in maps(out)[0]]
+    (out / f"bg_fg/{names[3]}.jpeg").unlink()
+    log = (out / LOG).read_text()
+    (out / LOG).write_text(log[: log.rindex("{") + 20])  # killed while it noted the last chunk
+    done = write(data, out)
+    assert done.num_new_scenes == 32 + COUNT % 32
+    assert tree(out) == tree(whole)
+
+    path = out / f"bg_fg_mask/{names[40]}_mask.jpeg"
+    path.write_bytes(path.read_bytes()[:100])
+    done = write(data, out)
+    assert done.num_new_scenes == 32
+    assert tree(out) == tree(whole)
+
+    times = {path: path.stat().st_mtime_ns for path in (out / "bg_fg").iterdir()}
+    done = write(data, out)
+    assert (done.num_new_scenes, done.num_new_files) == (0, 0)
+    assert times == {path: path.stat().st_mtime_ns for path in (out / "bg_fg").iterdir()}
+    assert done.statistics == json.loads((whole / "statistics.json").read_text())
+
+
+@pytest.mark.parametrize("augmented", [True, False])
+def test_a_larger_count_adds_scenes(data, tmp_path, augmented):
+    changes = {}
+    if not augmented:
+        changes = {"augmented": None, "compositor_params": plain_shots(TINY.compositor)}
+    write(data, tmp_path / "grown", count=1, **changes)
+    write(data, tmp_path / "grown", count=37, **changes)
+    write(data, tmp_path / "grown", count=COUNT, **changes)
+    write(data, tmp_path / "whole", count=COUNT, **changes)
+    assert tree(tmp_path / "grown") == tree(tmp_path / "whole")
+    with pytest.raises(InputError, match="has 70 scenes already: give --count 70 or more"):
+        write(data, tmp_path / "grown", count=69, **changes)
+
+
+def test_a_folder_of_something_else_is_refused(data, whole, tmp_path):
+    before = tree(whole)
+    other = TINY.placement.model_copy(update={"seed": 5})
+    for changes, named in (
+        ({"size": 40}, "size"),
+        ({"set_name": "val", "count": 4}, "set"),
+        ({"placement": other}, "placement"),
+        ({"quality": 50}, "encoding"),
+        ({"augmented": None}, "augmented"),
+    ):
+        with pytest.raises(InputError, match=rf"other settings \(.*{named}.*\)"):
+            write(data, whole, **changes)
+    assert tree(whole) == before
+
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine/thesis.txt").write_text("all of it")
+    with pytest.raises(InputError, match="holds something else"):
+        write(data, tmp_path / "mine")
+    with pytest.raises(InputError, match="is a file"):
+        write(data, tmp_path / "mine/thesis.txt")
+    assert list(tree(tmp_path / "mine")) == ["thesis.txt"]
+
+    shutil.copytree(whole, tmp_path / "damaged")
+    (tmp_path / "damaged/recipe.json").write_text("{")
+    with pytest.raises(InputError, match="recipe.json is damaged"):
+        write(data, tmp_path / "damaged")
+
+    with FileLock(whole / ".lock"), pytest.raises(InputError, match="another run writes to"):
+        write(data, whole)
+
+
+def test_test_sets_are_written_from_their_placements(data, tmp_path):
+    num = TINY.prepare.num_scenes.val
+    done = write(data, tmp_path / "val", set_name="val", count=num)
+    library = Library.read(data / "data/prepared")
+    names = [line[1] for line in maps(tmp_path / "val")[0]]
+    assert len(names) == num
+    assert {int(name[2:5]) - 1 for name in names} <= set(library.plates_of("val"))
+    assert {int(name[8:11]) - 1 for name in names} <= set(library.cutouts_of("val"))
+    assert done.statistics["num_scenes_without_person"] == 0
+    with pytest.raises(InputError, match=f"val has {num} scenes: give --count {num} or less"):
+        write(data, tmp_path / "more", set_name="val", count=num + 1)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"size": SIZE + 8}, f"--size {SIZE + 8} is not possible: give 32 to {SIZE}"),
+        ({"size": 16}, "--size 16 is not possible"),
+        ({"set_name": "in_scene"}, "there is no set 'in_scene'"),
+        ({"prepared": Path("nowhere")}, "is missing: run `dvc repro`"),
+    ],
+)
+def test_bad_arguments_write_nothing(data, tmp_path, changes, message):
+    with pytest.raises(InputError, match=re.escape(message)):
+        write(data, tmp_path / "out", **changes)
+    assert not (tmp_path / "out").exists()
+
+
+def test_metres_that_nobody_knows_are_refused(data, tmp_path):
+    prepared = tmp_path / "prepared"
+    shutil.copytree(data / "data/prepared", prepared)
+    path = prepared / "summary.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"unit": "relative"}))
+    with pytest.raises(InputError, match="no metres: leave out --exact-depth"):
+        write(data, tmp_path / "out", prepared=prepared, exact_depth=True)
+    write(data, tmp_path / "out", prepared=prepared, count=2)
+    assert "** (value / 255) (relative)" in (tmp_path / "out/dataset.md").read_text()
+
+
+def test_the_command_line_offers_every_set():
+    assert tuple(cli.SetName) == ("train", *COMPOSED_SETS)
+
+
+def start(data: Path, out: Path, count: int, environment: dict[str, str]) -> subprocess.Popen:
+    """The command line in a process of its own, once it has begun to write."""
+    command = [sys.executable, "-m", "depthmask.cli", "materialise"]
+    command += ["--out", str(out), "--count", str(count), "--threads", "1"]
+    process = subprocess.Popen(
+        command, cwd=data, env=environment, stderr=subprocess.PIPE, text=True
+    )
+    deadline = time.monotonic() + 120
+    while not ((out / LOG).exists() and (out / LOG).read_text().count("\n") >= 2):
+        assert process.poll() is None, process.stderr.read()
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    return process
+
+
+@pytest.mark.parametrize("stop", [signal.SIGKILL, signal.SIGINT])
+def test_a_stopped_run_goes_on_to_the_same_files(
+    data, tmp_path, environment, monkeypatch, capsys, stop
+):
+    count = 1500
+    process = start(data, tmp_path / "stopped", count, environment)
+    process.send_signal(stop)
+    _, err = process.communicate(timeout=60)
+    if stop == signal.SIGINT:
+        assert process.returncode == 130
+        assert f"of {count} scenes are in {tmp_path / 'stopped'}: the same command goes on" in err
+    assert not (tmp_path / "stopped/file_map.txt").exists()
+    there = (tmp_path / "stopped" / LOG).read_text().count("\n") * 32
+    assert 0 < there < count
+
+    monkeypatch.chdir(data)
+    for name in ("stopped", "whole"):
+        arguments = ["--out", str(tmp_path / name), "--count", str(count)]
+        monkeypatch.setattr(sys, "argv", ["depthmask", "materialise", *arguments])
+        with pytest.raises(SystemExit) as stopped:
+            cli.main()
+        assert stopped.value.code == 0
+        out, err = capsys.readouterr()
+        rest = count - there if name == "stopped" else count
+        assert f"Wrote {rest:,} scenes, {4 * rest:,} files" in out
+        assert f"of {rest}" in err
+    assert tree(tmp_path / "stopped") == tree(tmp_path / "whole")

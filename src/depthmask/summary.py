@@ -62,7 +62,7 @@ def read_rows(path: Path) -> list[Row]:
         content = json.loads(path.read_text(encoding="utf-8"))
         best = content["best"]
         groups = (content["experiments"], content.get("baselines", {}))
-        headline = content.get("headline", "in_scene")
+        headline = content.get("headline", {}).get("set", "in_scene")
         rows = [
             Row(name, not baseline and name == best, bool(baseline), dict(sets.get(headline, {})))
             for baseline, group in enumerate(groups)

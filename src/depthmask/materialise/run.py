@@ -5,9 +5,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from depthmask.compositor import Compositor
+from depthmask.artifacts import read_array, read_summary, read_text
+from depthmask.assembly import read_compositor
 from depthmask.errors import InputError
-from depthmask.library import Library, read_array
+from depthmask.library import Library
 from depthmask.materialise.files import Encoding
 from depthmask.materialise.painter import Painter
 from depthmask.materialise.report import write_report
@@ -17,7 +18,7 @@ from depthmask.params import CompositorParams, PlacementParams
 from depthmask.placement import TRAIN_STREAM, Placer, Recipes
 from depthmask.provenance import code_hash
 from depthmask.scene import COMPOSED_SETS
-from depthmask.sets import placed_recipes, read_summary, read_text
+from depthmask.sets import placed_recipes
 
 _CODE = (
     "compositor.py",
@@ -88,15 +89,16 @@ def materialise(
         InputError: an argument or the folder is wrong, or the data is missing.
     """
     summary = read_summary(prepared)
+    if summary["source"] == "modest":
+        raise InputError(f"{summary['folder']} has this layout already: nothing to compose")
     library = Library.read(prepared)
     _check(summary, library, set_name, size, exact_depth)
     training = set_name == "train"
-    plates = cutouts = digest = None
+    digest = None
     if training and augmented is not None:
-        plates = read_array(augmented / "plates_image.npy")
-        cutouts = read_array(augmented / "cutouts_rgb.npy")
         digest = read_text(augmented / "digest.txt").strip()
-    num_variants = 0 if plates is None else len(plates)
+    compositor = read_compositor(library, compositor_params, augmented if training else None)
+    num_variants = compositor.num_variants
     encoding = Encoding(quality, depth_range_m, exact_depth)
     settings = {
         "set": set_name,
@@ -120,9 +122,6 @@ def materialise(
                 f"{out} has {log.stop} scenes already: give --count {log.stop} or more,"
                 " or name another folder"
             )
-        compositor = Compositor(
-            library, compositor_params, plate_variants=plates, cutout_variants=cutouts
-        )
         varied = num_variants > 0 or _varies_plate(compositor_params)
         start, before = time.perf_counter(), log.num_scenes
         job = Job(out, Painter(compositor, size), draw, encoding, varied)
@@ -174,13 +173,10 @@ def _check(
 def _training_draw(
     library: Library, prepared: Path, placement: PlacementParams, nobody: float, num_variants: int
 ) -> Draw:
-    placer = Placer(
+    placer = Placer.of_splits(
+        library,
         read_array(prepared / "visible_shares.npy"),
-        plates=library.plates_of("train"),
-        cutouts=library.cutouts_of("train"),
-        seed=placement.seed,
-        occluded=placement.occluded,
-        mirrored=placement.mirrored,
+        placement,
         nobody=nobody,
         num_variants=num_variants,
     )

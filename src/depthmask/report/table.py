@@ -12,7 +12,7 @@ SET_HEADS = {"in_scene": "in-scene", "unseen_unseen": "unseen pair", "seen_seen"
 
 def headline(metrics: Metrics) -> str:
     """The test set that ranks: in-scene frames, unless the source has none."""
-    return metrics.get("headline", "in_scene")
+    return metrics.get("headline", {}).get("set", "in_scene")
 
 
 def columns(metrics: Metrics) -> list[tuple[str, str, str, int]]:

@@ -61,10 +61,11 @@ def evaluate(
         for name, values in validation.items()
         if math.isfinite(values.get("depth_delta1", math.nan))
     }
+    best = max(scores, key=lambda name: scores[name])
     result = {
-        "best": max(scores, key=lambda name: scores[name]),
+        "best": best,
         "rule": RULE,
-        "headline": sets.headline,
+        "headline": {"set": sets.headline, **metrics["experiments"][best][sets.headline]},
         "unit": sets.unit,
         "data": read_summary(prepared)["data_hash"],
         "validation": validation,

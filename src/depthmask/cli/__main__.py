@@ -1,0 +1,3 @@
+from depthmask.cli import main
+
+main()

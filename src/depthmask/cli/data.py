@@ -1,0 +1,105 @@
+"""Verbs about data: init, materialise."""
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from depthmask.cli.options import ThreadsOption
+
+JPEG_QUALITY = 90
+
+app = typer.Typer()
+init_app = typer.Typer(
+    help="Prepare a folder for your own data.", no_args_is_help=True, rich_markup_mode=None
+)
+
+
+class SetName(StrEnum):
+    """`train`, or one of `depthmask.scene.COMPOSED_SETS`."""
+
+    train = "train"
+    val = "val"
+    seen_seen = "seen_seen"
+    seen_unseen = "seen_unseen"
+    unseen_seen = "unseen_seen"
+    unseen_unseen = "unseen_unseen"
+
+
+@app.command()
+def materialise(
+    out: Annotated[Path, typer.Option("--out", help="The folder to write to, or to go on with.")],
+    count: Annotated[int, typer.Option("--count", min=1, help="Scenes, of 4 images each.")],
+    set_name: Annotated[SetName, typer.Option("--set", help="Which scenes.")] = SetName.train,
+    size: Annotated[
+        int | None, typer.Option("--size", help="Side of the images, px. [prepare.size]")
+    ] = None,
+    plain: Annotated[
+        bool,
+        typer.Option(
+            "--plain",
+            help="Paste, and vary nothing else, as the original did: one file a plate.",
+        ),
+    ] = False,
+    exact_depth: Annotated[
+        bool, typer.Option("--exact-depth", help="Also depth_mm/: 16 bit PNG, millimetres.")
+    ] = False,
+    quality: Annotated[
+        int, typer.Option("--quality", min=1, max=100, help="Of the JPEGs.")
+    ] = JPEG_QUALITY,
+    threads: ThreadsOption = None,
+) -> None:
+    """Write composed scenes as files, in the original data set's layout, for other tools."""
+    from rich.console import Console
+
+    from depthmask.materialise import materialise, plain_shots, rich_table
+    from depthmask.params import read_params
+    from depthmask.stages import AUGMENTED, PARAMS, PREPARED
+
+    params = read_params(PARAMS)
+    done = materialise(
+        out,
+        prepared=PREPARED,
+        augmented=None if plain else AUGMENTED,
+        set_name=set_name.value,
+        count=count,
+        size=params.prepare.size if size is None else size,
+        placement=params.placement,
+        compositor_params=plain_shots(params.compositor) if plain else params.compositor,
+        nobody=0.0 if plain else params.train.nobody,
+        depth_range_m=params.train.depth_range_m,
+        quality=quality,
+        exact_depth=exact_depth,
+        num_workers=threads,
+    )
+    Console().print(rich_table(done.statistics))
+    if done.num_new_scenes:
+        typer.echo(
+            f"Wrote {done.num_new_scenes:,} scenes, {done.num_new_files:,} files,"
+            f" in {done.seconds:.1f} s: {done.num_new_scenes / done.seconds:.0f} scenes/s,"
+            f" {done.num_new_files / done.seconds:.0f} images/s"
+        )
+    else:
+        typer.echo("All of them were there already")
+    typer.echo(f"Look at {out / 'contact_sheet.png'} and {out / 'dataset.md'}")
+
+
+@init_app.callback()
+def _init_options() -> None:
+    """Prepare a folder for your own data."""
+
+
+@init_app.command("photos")
+def init_photos(
+    folder: Annotated[Path, typer.Argument(help="A new or empty folder.", metavar="DIR")],
+) -> None:
+    """Make a folder for your own photographs, with a guide that says what to put where."""
+    from depthmask.sources.photos import layout
+
+    made = layout.init_photos(folder)
+    for path in made:
+        typer.echo(f"made {path}")
+    if not made:
+        typer.echo(f"{folder} is prepared already")
+    typer.echo(f"Read {folder / layout.GUIDE}, put your pictures in, set prepare.source to photos")

@@ -1,0 +1,114 @@
+"""Verbs of whoever uses a model: predict, bench, doctor."""
+
+import re
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from depthmask.cli.options import MODEL, Device, DeviceOption, ModelOption, ThreadsOption
+from depthmask.errors import InputError
+
+SIZES = ("128x128", "480x640", "1080x1920")
+
+app = typer.Typer()
+
+
+@app.command()
+def predict(
+    bg: Annotated[Path, typer.Option("--bg", help="The plate: the room with nobody in it.")],
+    scene: Annotated[
+        list[Path],
+        typer.Option("--scene", help="A frame, or a folder of frames; may be given again."),
+    ],
+    out: Annotated[Path, typer.Option("--out", help="The folder to write to.")] = Path(
+        "predictions"
+    ),
+    model: ModelOption = MODEL,
+    device: DeviceOption = Device.auto,
+    threads: ThreadsOption = None,
+) -> None:
+    """Find the person in frames: writes STEM_mask.png, _depth.png (mm), _overlay.png, STEM.json."""
+    from depthmask.prediction import describe, list_scenes, predict_files
+    from depthmask.predictor import Predictor
+
+    scenes = list_scenes(scene)
+    predictor = Predictor(model, device=device.value, num_threads=threads)
+    frames = predict_files(predictor, bg, scenes, out)
+    for line in describe(frames):
+        typer.echo(line)
+    for frame in frames:
+        if frame.warning:
+            typer.echo(f"{frame.scene.name}: warning: {frame.warning}", err=True)
+    num_files = sum(len(frame.files) for frame in frames)
+    typer.echo(
+        f"Wrote {num_files} files to {out} ({predictor.device}); look at {_overlays(frames)}"
+    )
+
+
+def _overlays(frames: list) -> str:
+    first = frames[0].files[2]
+    return str(first) if len(frames) == 1 else f"{first.with_name('*_overlay.png')}"
+
+
+@app.command()
+def bench(
+    model: ModelOption = MODEL,
+    device: DeviceOption = Device.auto,
+    size: Annotated[
+        list[str] | None,
+        typer.Option("--size", help=f"HEIGHTxWIDTH; may be given again. [{', '.join(SIZES)}]"),
+    ] = None,
+    runs: Annotated[int, typer.Option("--runs", min=1, help="Timed calls a size.")] = 20,
+    batch: Annotated[int, typer.Option("--batch", min=1, help="Images in one call.")] = 1,
+    threads: ThreadsOption = None,
+    json_path: Annotated[
+        Path | None, typer.Option("--json", help="Also write the figures to this file.")
+    ] = None,
+) -> None:
+    """Measure latency and images per second on this machine."""
+    from depthmask.benchmark import (
+        latency_report,
+        latency_table,
+        measure_latency,
+        processor_name,
+        write_latency,
+    )
+    from depthmask.predictor import Predictor
+
+    sizes = [parse_size(text) for text in size or SIZES]
+    predictor = Predictor(model, device=device.value, num_threads=threads)
+    latencies = measure_latency(predictor, sizes, num_runs=runs, batch=batch)
+    where = processor_name() if predictor.device == "cpu" else "CUDA"
+    typer.echo(f"{model} on {where}, network at {predictor.training_size} px, {runs} warm runs")
+    for line in latency_table(latencies):
+        typer.echo(line)
+    if json_path is not None:
+        write_latency(json_path, latency_report(predictor, latencies))
+        typer.echo(f"Wrote {json_path}")
+
+
+def parse_size(text: str) -> tuple[int, int]:
+    """HEIGHTxWIDTH as (height, width), px.
+
+    Raises:
+        InputError: it is not of that form.
+    """
+    match = re.fullmatch(r"([1-9][0-9]{0,4})x([1-9][0-9]{0,4})", text)
+    if match is None:
+        raise InputError(f"--size {text} is no size: write HEIGHTxWIDTH, such as 480x640")
+    return int(match[1]), int(match[2])
+
+
+@app.command()
+def doctor(model: ModelOption = MODEL) -> None:
+    """Say what this environment can do; exit code 1 if prediction cannot work."""
+    from depthmask.doctor import examine
+
+    marks = {"ok": "ok  ", "warning": "WARN", "problem": "FAIL"}
+    broken = False
+    for finding in examine(model):
+        typer.echo(f"{marks[finding.level]}  {finding.subject:<14} {finding.text}")
+        broken |= finding.level == "problem"
+    if broken:
+        raise typer.Exit(1)

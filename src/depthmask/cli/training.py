@@ -1,0 +1,105 @@
+"""Verbs of whoever trains: profile, lr-find, import-runs."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from depthmask.cli.options import PARAMS
+from depthmask.errors import InputError
+
+app = typer.Typer()
+
+
+@app.command()
+def profile(
+    name: Annotated[str | None, typer.Argument(help="A profile of params.yaml.")] = None,
+) -> None:
+    """Put a profile in force in params.yaml, or list them; `dvc repro` then runs it."""
+    from depthmask.profiles import choose_profile, profile_names
+
+    if name is None:
+        current, names = profile_names(PARAMS)
+        for known in names:
+            typer.echo(f"{'*' if known == current else ' '} {known}")
+        return
+    chosen = choose_profile(PARAMS, name)
+    typer.echo(f"profile {chosen.profile}: {', '.join(chosen.compare)}; run it with `dvc repro`")
+
+
+@app.command("lr-find")
+def lr_find(
+    name: Annotated[str, typer.Argument(help="An experiment of params.yaml.")],
+    out: Annotated[
+        Path | None, typer.Option("--out", help="The plot. [reports/lr_find/NAME.png]")
+    ] = None,
+    min_lr: Annotated[float, typer.Option("--min-lr", help="Where it begins.")] = 1e-5,
+    max_lr: Annotated[float, typer.Option("--max-lr", help="Where it ends.")] = 1.0,
+    steps: Annotated[int, typer.Option("--steps", help="How many batches.")] = 100,
+    size: Annotated[
+        int | None, typer.Option("--size", help="px. [the first of train.schedule]")
+    ] = None,
+) -> None:
+    """Test a range of learning rates on an experiment: a plot, its figures as CSV, a suggestion."""
+    import lightning as L
+
+    from depthmask import report
+    from depthmask.assembly import assemble_data, assemble_learner
+    from depthmask.hardware import choose_hardware
+    from depthmask.params import named_experiment, read_params
+    from depthmask.rate_range import find_rate
+    from depthmask.stages import AUGMENTED, PREPARED, REPORTS
+
+    params = read_params(PARAMS)
+    experiment, train = named_experiment(params, name), params.train
+    side, largest = size or train.schedule[0].size, params.prepare.size
+    if not 32 <= side <= largest:
+        raise InputError(f"--size {side} must lie between 32 and prepare.size, {largest} px")
+    out = out or REPORTS / "lr_find" / f"{name}.png"
+    hardware = choose_hardware(train.device, train.precision)
+    L.seed_everything(train.seed, workers=True, verbose=False)
+    data = assemble_data(
+        train,
+        params.placement,
+        params.compositor,
+        prepared=PREPARED,
+        augmented=AUGMENTED,
+        variants=experiment.augmented,
+    )
+    data.fix_size(side)
+    learner = assemble_learner(experiment, train, prepared=PREPARED, augmented=AUGMENTED)
+    typer.echo(f"{name}: {steps} steps of {train.batch_size} at {data.sizes[0]} px on {hardware}")
+    found = find_rate(
+        learner, data, hardware=hardware, min_lr=min_lr, max_lr=max_lr, num_steps=steps
+    )
+    found.write_table(out.with_suffix(".csv"))
+    report.rate_range(
+        out,
+        found.rates,
+        found.losses,
+        title=f"{name}, {train.optimizer.name}, batch {train.batch_size}, {data.sizes[0]} px",
+        suggested=found.suggested,
+        current=train.optimizer.lr,
+    )
+    typer.echo(
+        "the loss never falls: try a wider range with --min-lr and --max-lr"
+        if found.suggested is None
+        else f"the loss falls steepest at {found.suggested:.2g};"
+        f" train.optimizer.lr is {train.optimizer.lr:g}"
+    )
+    typer.echo(f"Wrote {out} and {out.with_suffix('.csv')}")
+
+
+@app.command("import-runs")
+def import_runs(
+    folder: Annotated[Path, typer.Argument(help="Journals written where MLflow was not there.")],
+) -> None:
+    """Import runs that were tracked into files, on a machine without MLflow."""
+    if not folder.is_dir():
+        raise InputError(f"{folder} is not a folder: name the one with the journals")
+    from depthmask.tracking import import_journals
+
+    imported = import_journals(folder)
+    for name in imported:
+        typer.echo(name)
+    typer.echo(f"Imported {len(imported)} runs; look at them with `make ui`")

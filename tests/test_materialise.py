@@ -338,7 +338,7 @@ def test_metres_that_nobody_knows_are_refused(data, tmp_path):
 
 
 def test_the_command_line_offers_every_set():
-    assert tuple(cli.SetName) == ("train", *COMPOSED_SETS)
+    assert tuple(cli.data.SetName) == ("train", *COMPOSED_SETS)
 
 
 def start(data: Path, out: Path, count: int, environment: dict[str, str]) -> subprocess.Popen:

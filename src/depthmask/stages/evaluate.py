@@ -114,7 +114,8 @@ def measure(
         for name, accumulator in accumulators.items():
             table["experiments"][name][set_name] = accumulator.compute()
         for name, accumulator in baselines.items():
-            table["baselines"].setdefault(name, {})[set_name] = accumulator.compute()
+            if figures := accumulator.compute():
+                table["baselines"].setdefault(name, {})[set_name] = figures
     return table
 
 

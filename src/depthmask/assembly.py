@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 from depthmask.artifacts import read_array, read_json, read_summary
 from depthmask.compositor import Compositor
 from depthmask.errors import InputError
-from depthmask.learning import Learner, SceneData
+from depthmask.learning import Learner, SceneData, seed_everything
 from depthmask.library import Library
 from depthmask.losses import SceneLoss
 from depthmask.models import build_model
@@ -111,7 +111,8 @@ def read_compositor(
 def assemble_learner(
     experiment: Experiment, params: TrainParams, *, prepared: Path, augmented: Path
 ) -> Learner:
-    """The network with fresh weights, its loss, optimiser and schedule."""
+    """The network with fresh weights, its loss, optimiser and schedule; all of it from the seed."""
+    seed_everything(params.seed, workers=True, verbose=False)
     summary = read_summary(prepared)
     statistics = read_json(augmented / "statistics.json", ("bg_fg_mean", "bg_fg_std"))
     depth_range = depth_range_of(summary, params)

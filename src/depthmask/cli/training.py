@@ -41,8 +41,6 @@ def lr_find(
     ] = None,
 ) -> None:
     """Test a range of learning rates on an experiment: a plot, its figures as CSV, a suggestion."""
-    import lightning as L
-
     from depthmask import report
     from depthmask.assembly import assemble_data, assemble_learner
     from depthmask.hardware import choose_hardware
@@ -57,7 +55,6 @@ def lr_find(
         raise InputError(f"--size {side} must lie between 32 and prepare.size, {largest} px")
     out = out or REPORTS / "lr_find" / f"{name}.png"
     hardware = choose_hardware(train.device, train.precision)
-    L.seed_everything(train.seed, workers=True, verbose=False)
     data = assemble_data(
         train,
         params.placement,

@@ -5,8 +5,10 @@ Nothing random happens outside the counter-based recipes and the seeded first we
 run resumed at an epoch's end goes on exactly as if it had never stopped.
 """
 
+from lightning import seed_everything
+
 from depthmask.learning.fitting import fit
 from depthmask.learning.learner import Learner
 from depthmask.learning.scene_data import SceneData
 
-__all__ = ["Learner", "SceneData", "fit"]
+__all__ = ["Learner", "SceneData", "fit", "seed_everything"]

@@ -8,7 +8,6 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import lightning as L
 import pandas as pd
 import torch
 
@@ -64,7 +63,6 @@ def train(
     )
     print(f"{name}: {experiment.model} on {hardware}, run {key}", flush=True)
 
-    L.seed_everything(params.seed, workers=True, verbose=False)
     data = assemble_data(
         params,
         placement,

@@ -1,5 +1,7 @@
 """The learning-rate range test: it rises, it stops when the loss breaks off, it leaves no trace."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -17,7 +19,9 @@ def found():
     learner, data = make_learner(), make_data()
     data.fix_size(32)
     before = {name: value.clone() for name, value in learner.state_dict().items()}
-    result = find_rate(learner, data, hardware=CPU, min_lr=1e-5, max_lr=10.0, num_steps=60)
+    result = find_rate(
+        learner, data, hardware=CPU, min_lr=1e-5, max_lr=10.0, num_steps=60, interactive=False
+    )
     same = [torch.equal(value, before[name]) for name, value in learner.state_dict().items()]
     return result, all(same)
 
@@ -29,7 +33,20 @@ def test_rates_rise_in_equal_ratios_and_the_suggestion_lies_where_the_loss_falls
     assert np.allclose(ratios[1:-1], ratios[1], rtol=0.02) and ratios[1] > 1
     assert result.suggested in result.rates
     place = list(result.rates).index(result.suggested)
-    assert result.losses[place + 1] < result.losses[place - 1]
+    assert result.smoothed[place + 1] < result.smoothed[place - 1]
+
+
+def test_losses_are_those_of_the_steps(found):
+    result, _ = found
+    learner, data = make_learner(), make_data()
+    data.fix_size(32)
+    data.trainer = SimpleNamespace(
+        training=True, current_epoch=0, strategy=SimpleNamespace(root_device=torch.device("cpu"))
+    )
+    scene = data.on_after_batch_transfer(list(range(8)), 0)
+    with torch.no_grad():
+        first = float(learner._step(scene, "train")[0])
+    assert result.losses[0] == pytest.approx(first, rel=1e-3)
 
 
 def test_the_weights_are_what_they_were(found):
@@ -45,6 +62,7 @@ def test_table_and_plot_are_written(found, tmp_path):
         tmp_path / "range.png",
         result.rates,
         result.losses,
+        result.smoothed,
         title="bce_rmse",
         suggested=result.suggested,
         current=0.008,
@@ -63,4 +81,4 @@ def test_table_and_plot_are_written(found, tmp_path):
 def test_a_range_without_sense_is_refused(figures, words):
     settings = {"min_lr": 1e-5, "max_lr": 1.0, "num_steps": 30} | figures
     with pytest.raises(InputError, match=words):
-        find_rate(make_learner(), make_data(), hardware=CPU, **settings)
+        find_rate(make_learner(), make_data(), hardware=CPU, interactive=False, **settings)

@@ -4,6 +4,7 @@ Lightning's tuner runs it, on the scenes and the network that the experiment wou
 """
 
 import contextlib
+import io
 import logging
 import tempfile
 import warnings
@@ -26,24 +27,32 @@ if TYPE_CHECKING:
     from depthmask.learning.file_data import FileData
 
 
+_BETA = 0.98
+"""Of Lightning's running mean of the loss."""
+
+_WINDOW = 9
+
+
 @dataclass(frozen=True)
 class RateRange:
     """What the test found.
 
     Attributes:
         rates: [N], the learning rate of each step, ascending.
-        losses: [N], the smoothed training loss after it.
+        losses: [N], the training loss of that step.
+        smoothed: [N], their mean over nine steps around each.
         suggested: the rate at which the loss falls steepest, or None if it never falls.
     """
 
     rates: np.ndarray
     losses: np.ndarray
+    smoothed: np.ndarray
     suggested: float | None
 
     def write_table(self, path: Path) -> None:
-        """Write columns lr and loss as CSV."""
+        """Write columns lr, loss and smoothed as CSV."""
         with replaced_file(path) as temporary:
-            table = pd.DataFrame({"lr": self.rates, "loss": self.losses})
+            table = pd.DataFrame({"lr": self.rates, "loss": self.losses, "smoothed": self.smoothed})
             table.to_csv(temporary, index=False, float_format="%.6g")
 
 
@@ -55,11 +64,15 @@ def find_rate(
     min_lr: float,
     max_lr: float,
     num_steps: int,
+    interactive: bool,
 ) -> RateRange:
     """Train `num_steps` steps with a rate that grows in equal ratios from `min_lr` to `max_lr`.
 
     It stops early once the loss is four times its lowest. The learner's weights are what they
     were afterwards.
+
+    Args:
+        interactive: whether to draw a progress bar.
 
     Raises:
         InputError: if the rates do not rise, or there are too few steps for a suggestion.
@@ -68,7 +81,7 @@ def find_rate(
         raise InputError(f"--min-lr {min_lr:g} must lie between 0 and --max-lr {max_lr:g}")
     if num_steps < 20:
         raise InputError(f"--steps {num_steps} is too few to tell a slope: give 20 or more")
-    with _quiet(), tempfile.TemporaryDirectory(prefix="depthmask-") as folder:
+    with _quiet(interactive), tempfile.TemporaryDirectory(prefix="depthmask-") as folder:
         trainer = L.Trainer(
             accelerator=hardware.device,
             devices=1,
@@ -91,21 +104,45 @@ def find_rate(
             update_attr=False,
         )
     assert finder is not None
-    rates, losses = (np.array(finder.results[name], float) for name in ("lr", "loss"))
+    losses = _unsmoothed(np.array(finder.results["loss"], float))
+    rates = np.array(finder.results["lr"], float)[: len(losses)]
     known = np.isfinite(losses)
-    # the first steps' average is still settling; the last ones have broken off
-    suggested = finder.suggestion(skip_begin=5, skip_end=1) if known.sum() > 10 else None
-    return RateRange(rates[known], losses[known], suggested)
+    rates, losses = rates[known], losses[known]
+    smoothed = pd.Series(losses).rolling(_WINDOW, center=True, min_periods=1).mean().to_numpy()
+    return RateRange(rates, losses, smoothed, _steepest(rates, smoothed))
+
+
+def _unsmoothed(averages: np.ndarray) -> np.ndarray:
+    """The losses behind Lightning's running means.
+
+    Those lag by fifty steps, and are divided by the weights of one step too many: the first of
+    them is half of its loss.
+    """
+    steps = np.arange(1, len(averages) + 1)
+    totals = averages * (1 - _BETA ** (steps + 1))
+    return (totals - _BETA * np.concatenate([[0.0], totals[:-1]])) / (1 - _BETA)
+
+
+def _steepest(rates: np.ndarray, smoothed: np.ndarray) -> float | None:
+    """Where the loss falls fastest over the logarithm of the rate; None if it never falls."""
+    if len(rates) <= 2 * _WINDOW:
+        return None
+    slope = np.gradient(smoothed, np.log(rates))
+    inner = slice(_WINDOW // 2, -(_WINDOW // 2))  # at the ends the window is cut
+    place = int(slope[inner].argmin())
+    return float(rates[inner][place]) if slope[inner][place] < 0 else None
 
 
 @contextlib.contextmanager
-def _quiet() -> Iterator[None]:
+def _quiet(interactive: bool) -> Iterator[None]:
     logger = logging.getLogger("lightning.pytorch")
     level = logger.level
     logger.setLevel(logging.ERROR)
     try:
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), contextlib.ExitStack() as stack:
             warnings.simplefilter("ignore")
+            if not interactive:  # Lightning's bar has no switch
+                stack.enter_context(contextlib.redirect_stderr(io.StringIO()))
             yield
     finally:
         logger.setLevel(level)

@@ -1,5 +1,6 @@
 """Verbs of whoever trains: profile, lr-find, import-runs."""
 
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -67,13 +68,20 @@ def lr_find(
     learner = assemble_learner(experiment, train, prepared=PREPARED, augmented=AUGMENTED)
     typer.echo(f"{name}: {steps} steps of {train.batch_size} at {data.sizes[0]} px on {hardware}")
     found = find_rate(
-        learner, data, hardware=hardware, min_lr=min_lr, max_lr=max_lr, num_steps=steps
+        learner,
+        data,
+        hardware=hardware,
+        min_lr=min_lr,
+        max_lr=max_lr,
+        num_steps=steps,
+        interactive=sys.stderr.isatty(),
     )
     found.write_table(out.with_suffix(".csv"))
     report.rate_range(
         out,
         found.rates,
         found.losses,
+        found.smoothed,
         title=f"{name}, {train.optimizer.name}, batch {train.batch_size}, {data.sizes[0]} px",
         suggested=found.suggested,
         current=train.optimizer.lr,

@@ -25,6 +25,7 @@ def rate_range(
     path: Path,
     rates: np.ndarray,
     losses: np.ndarray,
+    smoothed: np.ndarray,
     *,
     title: str,
     suggested: float | None,
@@ -33,7 +34,7 @@ def rate_range(
     """Draw the loss over the learning rate, the suggested and the present rate marked.
 
     Args:
-        rates, losses: [N], as in `depthmask.rate_range.RateRange`.
+        rates, losses, smoothed: [N], as in `depthmask.rate_range.RateRange`.
         title: what was tested.
         suggested: where the loss falls steepest, or None.
         current: the rate in params.yaml.
@@ -50,19 +51,21 @@ def rate_range(
             fontsize=9.5,
             color=MUTED,
         )
-        axes.plot(rates, losses, color=BLUE, linewidth=1.8)
+        axes.plot(rates, losses, "o", color=BLUE, markersize=2.5, alpha=0.35, markeredgewidth=0)
+        axes.plot(rates, smoothed, color=BLUE, linewidth=1.8)
         axes.set_xscale("log")
         # the way up at the end would flatten what is to be read
-        lowest, first = float(losses.min()), float(losses[0])
-        top = max(first, lowest * 1.5) * 1.15
-        axes.set_ylim(max(0.0, lowest - 0.15 * (top - lowest)), top)
+        lowest = float(smoothed.min())
+        highest = float(smoothed[: int(smoothed.argmin()) + 1].max())
+        top = highest + 0.35 * max(highest - lowest, 0.1 * abs(highest))
+        axes.set_ylim(max(0.0, lowest - 0.25 * (top - lowest)), top)
         for rate, color, words in (
             (current, MUTED, f"params.yaml {current:g}"),
             (suggested, VERMILION, f"steepest {suggested:.2g}" if suggested else ""),
         ):
             if rate is None or not rates[0] <= rate <= rates[-1]:
                 continue
-            height = float(np.interp(rate, rates, losses))
+            height = float(np.interp(rate, rates, smoothed))
             axes.axvline(rate, color=color, linewidth=1, linestyle=(0, (2, 2)))
             axes.plot([rate], [min(height, top)], marker="o", color=color, markersize=6)
             axes.annotate(

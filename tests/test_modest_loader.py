@@ -132,6 +132,19 @@ def test_another_epoch_ends_one_that_is_not_finished(folder, table):
     assert list(unfinished) == []
 
 
+def test_memory_is_taken_again_only_when_nobody_looks(folder, table):
+    scenes = ModestScenes(folder, table, sizes=[16])
+    order = EpochOrder(len(table), 20, seed=1)
+    loader = SceneLoader(scenes, order, 2, num_workers=0)
+    masks = [scene.mask[:1] for scene in loader]  # a part of a batch keeps all of it
+    assert len({mask.untyped_storage().data_ptr() for mask in masks}) == 10
+    expected = [numbers(scenes, list(order)[2 * n : 2 * n + 1])[2] for n in range(10)]
+    assert all(torch.equal(a, b) for a, b in zip(masks, expected, strict=True))
+    del masks
+    places = {scene.mask.untyped_storage().data_ptr() for scene in loader}
+    assert len(places) <= 2  # one is converted while the loop still holds the last
+
+
 @pytest.mark.parametrize("num_workers", [0, 2])
 def test_a_file_that_is_cut_short_ends_with_one_line(tmp_path, num_workers):
     folder = write_modest(tmp_path / "data", num_plates=2, num_cutouts=2)

@@ -116,6 +116,7 @@ class SceneLoader:
             worker_init_fn=_start_worker,
         )
         self.batch_sampler = self._batches.batch_sampler
+        self._memory = _Recycled()
         self._epoch: weakref.ref[Generator[Scene[Tensor], None, None]] | None = None
 
     def __len__(self) -> int:
@@ -135,8 +136,15 @@ class SceneLoader:
         for written in self._batches:
             if isinstance(written, str):
                 raise InputError(written)
-            memory = self._slots[written.slot].numpy()
-            yield _numbers(scene_views(memory, written.count, written.size), self.device)
+            num_values = BYTES_PER_PX * written.count * written.size**2
+            values = self._slots[written.slot, :num_values].numpy()
+            batch = scene_views(self._memory.unit(values, self.device), written.count, written.size)
+            yield Scene(
+                bg=batch.bg.permute(0, 3, 1, 2),
+                bg_fg=batch.bg_fg.permute(0, 3, 1, 2),
+                mask=batch.mask[:, None],
+                depth=batch.depth[:, None],
+            )
 
 
 class _Written(NamedTuple):
@@ -180,17 +188,29 @@ def _start_worker(_: int) -> None:
     cv2.setNumThreads(0)  # the workers are the threads
 
 
-def _numbers(batch: Scene[np.ndarray], device: torch.device) -> Scene[Tensor]:
-    def unit(field: np.ndarray) -> Tensor:
-        if device.type == "cpu":
-            # NumPy takes huge pages where Linux has them, and one thread: the workers have the rest
-            return torch.from_numpy(np.divide(field, 255, dtype=np.float32))
-        # blocks until the bytes are read: the slot is written again
-        return torch.from_numpy(field).to(device).float().div_(255)
+class _Recycled:
+    """Memory for batches, lent again once nothing refers to what it was lent for.
 
-    return Scene(
-        bg=unit(batch.bg).permute(0, 3, 1, 2),
-        bg_fg=unit(batch.bg_fg).permute(0, 3, 1, 2),
-        mask=unit(batch.mask)[:, None],
-        depth=unit(batch.depth)[:, None],
-    )
+    Linux hands out fresh memory page by page, zeroed; for a batch that takes as long as filling it.
+    """
+
+    def __init__(self) -> None:
+        self._free: list[np.ndarray] = []
+
+    def floats(self, count: int) -> np.ndarray:
+        """A flat array of float32 with any content."""
+        free = self._free.pop() if self._free else np.empty(0, np.float32)
+        if len(free) < count:
+            free = np.empty(count, np.float32)
+        lent = free[:count]
+        weakref.finalize(lent, self._free.append, free)
+        return lent
+
+    def unit(self, values: np.ndarray, device: torch.device) -> Tensor:
+        """Flat bytes as numbers in 0..1; on a CPU in this memory, which the tensor holds on to."""
+        if device.type == "cpu":
+            # one thread: the workers have the rest
+            lent = self.floats(len(values))
+            return torch.from_numpy(np.divide(values, 255, out=lent, dtype=np.float32))
+        # blocks until the bytes are read, for they are written again
+        return torch.from_numpy(values).to(device).float().div_(255)

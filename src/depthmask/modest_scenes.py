@@ -6,10 +6,11 @@ What a sample is depends on (seed, epoch, index) alone: see `depthmask.modest_lo
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 import pandas as pd
+from torch import Tensor
 
 from depthmask.augmentation import build_transform
 from depthmask.params import AugmentParams
@@ -20,6 +21,8 @@ BYTES_PER_PX = 8
 """Of a scene: three of bg, three of bg_fg, one of mask, one of depth."""
 
 _AUGMENT_STREAM = 200
+
+Array = TypeVar("Array", np.ndarray, Tensor)
 
 
 class Draw(NamedTuple):
@@ -115,15 +118,14 @@ class ModestScenes:
         )
 
 
-def scene_views(memory: np.ndarray, count: int, size: int) -> Scene[np.ndarray]:
-    """A batch's fields, one after another at the beginning of flat memory."""
-    pixels = count * size * size
-    bg, bg_fg, mask, depth, _ = np.split(memory, [3 * pixels, 6 * pixels, 7 * pixels, 8 * pixels])
+def scene_views(memory: Array, count: int, size: int) -> Scene[Array]:
+    """The fields of a batch, one after another in flat memory: an array's or a tensor's."""
+    area = count * size * size
     return Scene(
-        bg=bg.reshape(count, size, size, 3),
-        bg_fg=bg_fg.reshape(count, size, size, 3),
-        mask=mask.reshape(count, size, size),
-        depth=depth.reshape(count, size, size),
+        bg=memory[: 3 * area].reshape(count, size, size, 3),
+        bg_fg=memory[3 * area : 6 * area].reshape(count, size, size, 3),
+        mask=memory[6 * area : 7 * area].reshape(count, size, size),
+        depth=memory[7 * area : 8 * area].reshape(count, size, size),
     )
 
 

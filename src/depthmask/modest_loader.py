@@ -6,7 +6,7 @@ never stopped.
 
 Workers write bytes into memory that they share with the main process, a quarter of what numbers
 would take, and write into it again when it has been read: fresh shared memory for each batch, as
-a DataLoader would take, costs as much as decoding.
+a DataLoader takes, costs over half as much as decoding.
 """
 
 import weakref
@@ -191,7 +191,7 @@ def _start_worker(_: int) -> None:
 class _Recycled:
     """Memory for batches, lent again once nothing refers to what it was lent for.
 
-    Linux hands out fresh memory page by page, zeroed; for a batch that takes as long as filling it.
+    Linux hands out fresh memory page by page, zeroed: half the work of filling it once more.
     """
 
     def __init__(self) -> None:

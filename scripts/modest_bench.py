@@ -36,12 +36,12 @@ from torch.utils.data import DataLoader, Dataset, RandomSampler
 from depthmask.augmentation import build_transform
 from depthmask.benchmark import processor_name
 from depthmask.errors import exit_on_error
-from depthmask.modest_loader import EpochOrder, SceneLoader
-from depthmask.modest_scenes import ModestScenes
 from depthmask.params import AugmentParams, read_params
 from depthmask.progress import progress
 from depthmask.scene import Scene
 from depthmask.sources.modest import FOLDERS, read_layout
+from depthmask.sources.modest.loader import EpochOrder, SceneLoader
+from depthmask.sources.modest.scenes import ModestScenes
 from depthmask.stages import PARAMS
 
 

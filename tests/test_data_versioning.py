@@ -18,6 +18,7 @@ from cloned_checkout import DVC, clone_working_tree, run, stages_run
 pytestmark = pytest.mark.slow
 
 NAME = "bce_rmse"
+PHOTOS = "data/source/photos"
 MODEL = "models/best/model.onnx"
 DEPTH_RMSE = f"experiments.{NAME}.in_scene.depth_rmse"
 
@@ -86,10 +87,10 @@ def project(tmp_path_factory):
     clone_working_tree(project.folder, tiny)
     random = np.random.default_rng(0)
     for path, channels in (("bg/hall.jpg", 3), ("fg/visitor.png", 4)):
-        path = project.folder / "data/source" / path
+        path = project.folder / "data/source/photos" / path
         path.parent.mkdir(parents=True)
         Image.fromarray(random.integers(0, 256, (48, 32, channels), np.uint8)).save(path)
-    project.dvc("add", "data/source/bg", "data/source/fg")
+    project.dvc("add", "data/source/photos/bg", "data/source/photos/fg")
     project.added = project.changed()
     project.dvc("remote", "add", "--default", "storage", str(project.store))
     project.git("add", "--all")
@@ -124,15 +125,15 @@ def contents(folder: Path) -> dict[str, bytes]:
 
 
 def test_git_sees_the_names_of_photographs_and_dvc_keeps_them(project):
-    assert project.added == {f"data/source/{name}" for name in (".gitignore", "bg.dvc", "fg.dvc")}
+    assert project.added == {f"{PHOTOS}/{name}" for name in (".gitignore", "bg.dvc", "fg.dvc")}
     committed = project.git("ls-files", "data", "models", "reports").split()
     assert not [name for name in committed if name.endswith((".jpg", ".npy", ".onnx", ".json"))]
-    assert yaml.safe_load((project.folder / "data/source/bg.dvc").read_text())["outs"][0]["nfiles"]
+    assert yaml.safe_load((project.folder / f"{PHOTOS}/bg.dvc").read_text())["outs"][0]["nfiles"]
 
 
 def test_push_wipe_pull_and_nothing_is_left_to_do(project, tmp_path):
     before = contents(project.folder)
-    assert {"data/source/bg/hall.jpg", "data/source/fg/visitor.png", MODEL} <= set(before)
+    assert {f"{PHOTOS}/bg/hall.jpg", f"{PHOTOS}/fg/visitor.png", MODEL} <= set(before)
     project.dvc("push")
     for name in (".dvc/cache", "data", "models", "reports"):
         shutil.rmtree(project.folder / name)

@@ -2,6 +2,7 @@
 
 import ast
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,7 @@ import yaml
 
 from depthmask import stages
 from depthmask.models.store import StoredModel
-from depthmask.params import read_params
+from depthmask.params import PrepareParams, read_params
 from depthmask.provenance import _TRAINING_CODE
 from depthmask.stages import augment, evaluate, export, prepare, train
 
@@ -22,6 +23,7 @@ CANNOT_CHANGE_AN_OUTPUT = {
     "benchmark.py",  # times are no output
     "checkout.py",  # finds the code that is declared
     "errors.py",
+    "progress.py",
     "output.py",  # how a file reaches its place
     "params",  # the values are dependencies themselves
     "provenance.py",  # names the commit and the run
@@ -29,6 +31,9 @@ CANNOT_CHANGE_AN_OUTPUT = {
     "tracking",  # MLflow is no output
     "yaml12.py",
 }
+
+
+SOURCE = "sources/${prepare.source}"
 
 
 def definition(stage: str) -> dict:
@@ -75,7 +80,7 @@ def test_each_stage_declares_the_sections_it_reads(recorder, monkeypatch, tmp_pa
             folder = stages.EXPERIMENTS / each
             folder.mkdir(parents=True, exist_ok=True)
             (folder / "model.json").write_text(
-                json.dumps(dict.fromkeys(("key", "model", "data_hash", "source"), "none"))
+                json.dumps(dict.fromkeys(("key", "model", "data_hash", "source", "unit"), "none"))
             )
             (folder / "settings.json").write_text("{}")
         monkeypatch.setattr(export, "load_model", lambda folder: StoredModel(None, {}))
@@ -93,7 +98,8 @@ def test_each_stage_declares_the_sections_it_reads(recorder, monkeypatch, tmp_pa
 
 def test_a_section_comes_with_its_profile():
     for stage in STAGES:
-        declared = set(map(str, definition(stage)["params"]))
+        entries = set(map(str, definition(stage)["params"]))
+        declared = entries | {entry.partition(".")[0] for entry in entries}
         for section in (
             "prepare",
             "placement",
@@ -143,7 +149,13 @@ def test_each_stage_depends_on_the_code_it_runs(stage):
         for dep in definition(stage)["deps"]
         if dep.startswith("src/depthmask/")
     }
-    allowed = declared | CANNOT_CHANGE_AN_OUTPUT
+    # the source's own folder: that of another cannot change what is made of this one; later
+    # stages follow it through the data, and the code that reads files through augment's digest
+    assert (SOURCE in declared) == (stage in ("prepare", "augment"))
+    declared = declared - {SOURCE}
+    allowed = declared | CANNOT_CHANGE_AN_OUTPUT | {"sources"}
+    if stage in ("prepare", "evaluate", "export"):
+        allowed.add("augmentation.py")  # colours are drawn for training alone
     if stage in ("prepare", "augment"):
         allowed.add("report")  # draws the contact sheets
     for module in closure(PACKAGE / f"stages/{stage}.py"):
@@ -155,4 +167,17 @@ def test_each_stage_depends_on_the_code_it_runs(stage):
 def test_a_checkpoint_is_bound_to_the_code_that_training_depends_on():
     """Else a changed module would train anew, from a checkpoint of the old one."""
     code = {dep.removeprefix("src/depthmask/") for dep in definition("train")["deps"]}
-    assert set(_TRAINING_CODE) == {item for item in code if not item.startswith("data/")}
+    paths = {item for item in code if not item.startswith("data/")}
+    assert set(_TRAINING_CODE) == paths
+
+
+def test_another_source_s_parameters_and_code_rerun_nothing():
+    entries = set(map(str, definition("prepare")["params"]))
+    sections = {"museum", "photos", "modest"}
+    common = set(PrepareParams.model_fields) - sections
+    assert {e for e in entries if e.startswith("prepare")} == {
+        "prepare.${prepare.source}", *(f"prepare.{name}" for name in common)
+    }  # fmt: skip
+    for stage in STAGES:
+        deps = definition(stage)["deps"]
+        assert not [dep for dep in deps if re.search("museum|photos|modest", dep)]

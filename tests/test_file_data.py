@@ -7,9 +7,9 @@ import torch
 
 from depthmask.errors import InputError
 from depthmask.learning.file_data import FileData
-from depthmask.modest_scenes import ModestScenes
 from depthmask.params import SizeSchedule
 from depthmask.sources.modest import read_layout
+from depthmask.sources.modest.scenes import ModestScenes
 from modest_folder import SIDE, write_modest
 from test_learning import Killed, make_learner, run
 

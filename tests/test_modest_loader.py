@@ -7,9 +7,9 @@ import pytest
 import torch
 
 from depthmask.errors import InputError
-from depthmask.modest_loader import EpochOrder, SceneLoader
-from depthmask.modest_scenes import ModestScenes
 from depthmask.sources.modest import read_layout
+from depthmask.sources.modest.loader import EpochOrder, SceneLoader
+from depthmask.sources.modest.scenes import ModestScenes
 from modest_folder import write_modest
 from synthetic import TINY
 

@@ -31,7 +31,7 @@ def write_metres(folder: Path) -> dict:
 def write_taught(folder: Path) -> dict:
     write_red_photos(folder, num_plates=6)
     teacher = write_teacher(folder / "teacher.onnx")
-    return {"source": "photos", "photos": {"teacher": str(teacher), "teacher_size": 56}}
+    return {"source": "photos", "photos": {"teacher": teacher.name, "teacher_size": 56}}
 
 
 def write_files(folder: Path) -> dict:
@@ -47,13 +47,16 @@ SOURCES = {"metres": write_metres, "taught": write_taught, "files": write_files}
 def project(request, tmp_path_factory):
     """A folder in which the five stages have run on the source."""
     folder = tmp_path_factory.mktemp(request.param)
-    (folder / "data/source").mkdir(parents=True)
+    source = {"files": "modest"}.get(request.param, "photos")
+    (folder / "data/source" / source).mkdir(parents=True)
     params = yaml.safe_load((ROOT / "params.yaml").read_text())
     params["profile"], params["compare"] = "tiny", [NAME, "masknet3_bce"]
     tiny = params["profiles"]["tiny"]
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
-        tiny["prepare"] |= SOURCES[request.param](Path("data/source"))
+        changes = SOURCES[request.param](Path("data/source") / source)
+        params["prepare"]["source"] = changes.pop("source")
+        tiny["prepare"] |= changes
         tiny["prepare"]["splits"] = {
             kind: {"train": 4, "val": 1, "test": 1} for kind in ("plates", "cutouts")
         }
@@ -79,6 +82,9 @@ def test_the_unit_is_the_source_s_all_the_way(project):
     report = json.loads((folder / "reports/metrics.json").read_text())
     assert report["unit"] == unit
     assert ("RMSE, m" in (folder / "reports/results.md").read_text()) == (unit == "metre")
+    assert ("Depth is relative" in (folder / "reports/results.md").read_text()) == (
+        unit == "relative"
+    )
     assert Predictor(folder / "models/best/model.onnx", device="cpu").depth_unit == unit
 
 
@@ -114,7 +120,7 @@ def test_pictures_and_tables_are_there(project):
 def test_a_prediction_says_its_unit(project, tmp_path):
     kind, folder = project
     predictor = Predictor(folder / "models/best/model.onnx", device="cpu")
-    plate = next((folder / "data/source/bg").iterdir())
+    plate = next((folder / "data/source").glob("*/bg/*"))
     scene = shutil.copy(plate, tmp_path / f"frame{plate.suffix}")
     (frame,) = predict_files(predictor, plate, [Path(scene)], tmp_path / "out")
     names = sorted(file.name for file in frame.files)

@@ -49,12 +49,12 @@ def test_metric_maps(tmp_path, name):
     np.testing.assert_allclose(found.values, METRES[:, 10:70], atol=0.0006)
 
 
-def test_8_bits_are_relative_and_255_is_the_farthest(tmp_path):
+def test_8_bits_are_relative_and_255_is_the_nearest(tmp_path):
     grey = np.tile(np.array([[0, 100, 255]], np.uint8).repeat(20, 1), (60, 1))
     for name, array in (("grey.png", grey), ("rgb.png", np.repeat(grey[..., None], 3, 2))):
         found = read_depth_map(save(tmp_path / name, array), (60, 60), 30)
         assert found.unit == "relative"
-        assert found.values[0, [0, 15, -1]].tolist() == [255, 155, 0]  # larger is nearer
+        assert found.values[0, [0, 15, -1]].tolist() == [0, 100, 255]  # larger is nearer
 
 
 def test_holes_take_the_nearest_value(tmp_path):

@@ -108,7 +108,7 @@ def test_relative_maps_are_nominal_metres(folder):
     for number in range(5):
         inverse = 1 / room_depth((64, 80), pitch_degrees=3.0 * number)
         share = (inverse - inverse.min()) / np.ptp(inverse)
-        save(folder / f"depth/room-{number}.png", np.rint(255 * (1 - share)).astype(np.uint8))
+        save(folder / f"depth/room-{number}.png", np.rint(255 * share).astype(np.uint8))
     source = ingest(folder)
     assert source.unit == "relative"
     assert (source.library.plates.height_m == 1.6).all()

@@ -91,12 +91,11 @@ def test_pipeline_starts_when_what_it_reads_changes(pipeline: dict[str, Any]) ->
         for kind in ("outs", "metrics", "plots")
         for out in stage.get(kind, [])
     }
-    sources = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))["prepare"][
-        "folder"
-    ]
+    params = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
+    source = params["prepare"]["source"]
     read = {"params.yaml", "dvc.yaml", "dvc.lock"}
     for stage in stages:
-        deps = (dep.replace("${prepare.folder}", sources) for dep in stage.get("deps", []))
+        deps = (dep.replace("${prepare.source}", source) for dep in stage.get("deps", []))
         read.update(dep for dep in deps if not is_within(dep, made))
     uncovered = [path for path in read if not any(covers(pattern, path) for pattern in paths)]
     assert uncovered == []

@@ -73,8 +73,9 @@ def _file_data(
     params: TrainParams, *, prepared: Path, augmented: Path, variants: bool
 ) -> "FileData":
     # not above: OpenCV and Albumentations, which these need, are not on every GPU machine
-    from depthmask.file_sets import COLOURS, file_scenes
     from depthmask.learning.file_data import FileData
+    from depthmask.sources.modest.checking import num_cores
+    from depthmask.sources.modest.sets import COLOURS, file_scenes
 
     colours = None
     if variants:
@@ -86,7 +87,7 @@ def _file_data(
         schedule=params.schedule,
         scenes_per_epoch=params.scenes_per_epoch,
         batch_size=params.batch_size,
-        num_workers=params.num_workers,
+        num_workers=num_cores(),
         seed=params.seed,
     )
 

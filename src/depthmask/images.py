@@ -25,10 +25,7 @@ def read_rgb(path: Path) -> np.ndarray:
     """
     image = open_upright(path)
     if image.mode in _DEEP:
-        grey = np.asarray(image).astype(np.int64)
-        # 65535 is 255: 257 a step. A file of mode I may as well hold 0 to 255.
-        grey = (grey + 128) // 257 if image.mode != "I" or grey.max() > 255 else grey
-        image = Image.fromarray(grey.clip(0, 255).astype(np.uint8))
+        image = Image.fromarray(_eight_bits(image))
     elif image.mode == "F":
         raise InputError(f"{path} holds floating-point pixels: save it with 8 or 16 bits")
     return np.array(image.convert("RGB"))
@@ -45,7 +42,19 @@ def read_rgba(path: Path) -> np.ndarray:
         raise InputError(
             f"{path} has no alpha channel: cut the person out and save a PNG with transparency"
         )
+    if image.mode in _DEEP:  # Pillow would clip the sixteen bits of a grey picture
+        grey = Image.fromarray(_eight_bits(image))
+        transparent = np.asarray(image) == image.info.get("transparency", -1)
+        alpha = Image.fromarray(np.where(transparent, 0, 255).astype(np.uint8))
+        return np.array(Image.merge("RGBA", (grey, grey, grey, alpha)))
     return np.array(image.convert("RGBA"))
+
+
+def _eight_bits(image: Image.Image) -> np.ndarray:
+    grey = np.asarray(image).astype(np.int64)
+    # 65535 is 255: 257 a step. A file of mode I may as well hold 0 to 255.
+    grey = (grey + 128) // 257 if image.mode != "I" or grey.max() > 255 else grey
+    return grey.clip(0, 255).astype(np.uint8)
 
 
 def open_upright(path: Path) -> Image.Image:

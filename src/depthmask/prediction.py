@@ -179,6 +179,7 @@ def _summary(
         "plate": plate.name,
         "width_px": shape[1],
         "height_px": shape[0],
+        "depth_unit": predictor.depth_unit,
         **_person_depth(predictor, person),
         "box": None if person is None else list(person.box),
         "area_share": 0.0 if person is None else round(person.area_share, 5),

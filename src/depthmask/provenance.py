@@ -12,7 +12,6 @@ _TRAINING_CODE = (
     "assembly.py",
     "augmentation.py",
     "compositor.py",
-    "file_sets.py",
     "geometry.py",
     "hardware.py",
     "learning",
@@ -20,14 +19,10 @@ _TRAINING_CODE = (
     "losses.py",
     "metrics.py",
     "models",
-    "modest_loader.py",
-    "modest_scenes.py",
     "placement.py",
-    "progress.py",
     "scene.py",
     "sets.py",
     "shot.py",
-    "sources/modest",
     "stages/train.py",
 )
 """What decides a training's result; a checkpoint of other code is not resumed."""

@@ -143,7 +143,7 @@ def open_sets(
     """The test sets of prepared data, whatever their source; arguments as for `TestSets`."""
     if read_summary(prepared)["source"] == "modest":
         # not above: OpenCV, which it needs, is not on every GPU machine
-        from depthmask.file_sets import FileSets
+        from depthmask.sources.modest.sets import FileSets
 
         return FileSets(prepared, batch_size, device)
     return TestSets(prepared, params, seed, batch_size, device)

@@ -24,10 +24,10 @@ COLUMNS = (
     ("mask IoU", "mask_iou", "{:.3f}"),
     ("depth δ1", "depth_delta1", "{:.3f}"),
     ("AbsRel", "depth_abs_rel", "{:.3f}"),
-    ("RMSE, m", "depth_rmse", "{:.2f}"),
+    ("RMSE", "depth_rmse", "{:.2f}"),
 )
 MADE = (
-    ("models/best/model.onnx", "the best network: uint8 in, mask and metres out"),
+    ("models/best/model.onnx", "the best network: uint8 in, mask and depth out"),
     ("reports/metrics.json", "every figure, by experiment and test set"),
     ("reports/panels", "what each experiment sees, beside the truth"),
     ("reports/plots", "the curves"),

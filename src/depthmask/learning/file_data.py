@@ -5,9 +5,9 @@ from typing import Any
 
 import lightning as L
 
-from depthmask.modest_loader import EpochOrder, SceneLoader
-from depthmask.modest_scenes import ModestScenes
 from depthmask.params import SizeSchedule
+from depthmask.sources.modest.loader import EpochOrder, SceneLoader
+from depthmask.sources.modest.scenes import ModestScenes
 
 
 class FileData(L.LightningDataModule):

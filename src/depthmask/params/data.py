@@ -49,7 +49,6 @@ class ModestParams(Section):
 class PrepareParams(Section):
     seed: Seed
     source: Literal["museum", "photos", "modest"]
-    folder: Annotated[str, Field(min_length=1)]
     size: Side
     splits: Splits
     num_scenes: NumScenes

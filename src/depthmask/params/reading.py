@@ -87,6 +87,10 @@ def read_params(path: Path = Path("params.yaml")) -> Params:
             f"{path}: profiles.{profile} must name exactly {', '.join(SECTIONS)}, {{}} for none,"
             " and may name compare"
         )
+    if isinstance(overrides["prepare"], dict) and "source" in overrides["prepare"]:
+        raise InputError(
+            f"{path}: profiles.{profile}.prepare.source is not possible: DVC follows prepare.source"
+        )
     # DVC reads the one above, which is what runs; this one is what `depthmask profile` sets it to
     overrides = {name: values for name, values in overrides.items() if name != "compare"}
     try:

@@ -34,7 +34,6 @@ class TrainParams(Section):
     device: Literal["auto", "cpu", "cuda", "mps"]
     precision: Literal["auto", "float32", "bfloat16"]
     num_threads: Annotated[int, Field(ge=0, le=1024)]
-    num_workers: Annotated[int, Field(ge=0, le=1024)]
     batch_size: Annotated[int, Field(ge=2)]
     scenes_per_epoch: PositiveInt
     nobody: Probability

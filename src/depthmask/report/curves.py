@@ -17,7 +17,10 @@ from depthmask.report.theme import DPI, HAIRLINE, INK, MUTED, PAPER, line_styles
 CURVES = {
     "val/mask_iou": ("Mask IoU", "validation, higher is better"),
     "val/loss": ("Validation loss", "each in its own terms: compare shapes, not heights"),
-    "val/depth_rmse": ("Depth RMSE, m", "validation, lower is better"),
+    "val/depth_rmse": (
+        "Depth RMSE",
+        "validation, metres (relative depth: aligned)",
+    ),
 }
 """Columns of the table that the seed's report plots: title and what to read from it."""
 

@@ -81,6 +81,12 @@ def results_table(metrics: Metrics) -> str:
                 won = kind == "experiments" and value is not None and words == winner
                 cells.append(f"**{words}**" if won else words)
             lines.append(_line(cells))
+    if metrics.get("unit", "metre") == "relative":
+        lines[:0] = [
+            "Depth is relative: scale and shift are fitted to each image's truth before it is"
+            " measured, and a constant becomes that image's own mean.",
+            "",
+        ]
     return "\n".join(lines) + "\n"
 
 

@@ -13,6 +13,8 @@ EXPERIMENTS = Path("models/experiments")
 BEST = Path("models/best")
 REPORTS = Path("reports")
 CHECKPOINTS = Path(".checkpoints")
+FINDINGS = Path("reports/photos.csv")
+SOURCES = Path("data/source")
 TEACHER_CACHE = Path(".teacher_cache")
 
 

@@ -13,12 +13,13 @@ from depthmask.artifacts import content_hash, read_array, read_summary
 from depthmask.augmentation import make_variants
 from depthmask.compositor import Compositor
 from depthmask.errors import exit_on_error
-from depthmask.file_sets import COLOURS, some_training_scenes
 from depthmask.library import Library
 from depthmask.output import replaced_folder
 from depthmask.params import AugmentParams, CompositorParams, PlacementParams, read_params
 from depthmask.placement import TRAIN_STREAM, Placer
+from depthmask.provenance import code_hash
 from depthmask.scene import Scene
+from depthmask.sources.modest.sets import COLOURS, some_training_scenes
 from depthmask.stages import AUGMENTED, PARAMS, PREPARED
 
 _STATISTICS_SCENES = 256
@@ -42,7 +43,9 @@ def augment(
             figures = statistics(some_training_scenes(prepared, _STATISTICS_SCENES, 32))
             text = json.dumps(figures, indent=2) + "\n"
             (folder / "statistics.json").write_text(text)
-            digest = hashlib.sha256((colours + text).encode()).hexdigest()[:16]
+            # what the files become is decided while they are read: by this code, not by arrays
+            code = code_hash(("augmentation.py", "sources/modest"))
+            digest = hashlib.sha256((colours + text + code).encode()).hexdigest()[:16]
             (folder / "digest.txt").write_text(digest + "\n")
         print("augment: colours are drawn while the files are read")
         return

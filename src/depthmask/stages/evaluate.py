@@ -50,8 +50,8 @@ def evaluate(
         stored.model.to(device, memory_format=torch.channels_last)
     sets = open_sets(prepared, compositor_params, placement.seed, params.batch_size, device)
     threshold = best_threshold(sets.scenes("val"))
-    constant_m = best_constant(sets.scenes("val"))
-    metrics = measure(models, sets, params.threshold, threshold, constant_m)
+    constant = best_constant(sets.scenes("val"))
+    metrics = measure(models, sets, params.threshold, threshold, constant)
 
     validation = {name: metrics["experiments"][name].pop("val") for name in models}
     for baseline in metrics["baselines"].values():
@@ -71,7 +71,7 @@ def evaluate(
         "validation": validation,
         "experiments": metrics["experiments"],
         "baselines": metrics["baselines"],
-        "baseline_settings": {"difference_threshold": threshold, "constant_depth_m": constant_m},
+        "baseline_settings": {"difference_threshold": threshold, "constant_depth": constant},
     }
     _write(result, models, sets, params, experiments, output)
     return result
@@ -82,14 +82,14 @@ def measure(
     sets: SceneSets,
     threshold: float,
     change: float,
-    constant_m: float,
+    constant_depth: float,
 ) -> dict[str, dict[str, dict[str, dict[str, float]]]]:
     """The metrics of every model and baseline on val and every test set.
 
     Args:
         threshold: of a mask.
         change: above it, the difference of frame and plate counts as person.
-        constant_m: the constant baseline's depth.
+        constant_depth: the constant baseline's; aligned, it is each image's own mean.
     """
     table: dict[str, Any] = {"experiments": {name: {} for name in models}, "baselines": {}}
     for set_name in sets.names:
@@ -106,7 +106,7 @@ def measure(
             for name, stored in models.items():
                 accumulators[name].update(*stored.predict(scene), *truth)
             changed = (difference(scene) > change).float()
-            constant = torch.full_like(scene.depth, constant_m)
+            constant = torch.full_like(scene.depth, constant_depth)
             baselines["difference_threshold"].update(changed, None, *truth)
             baselines["constant_depth"].update(None, constant, *truth)
             if plate_depth is not None:
@@ -173,14 +173,14 @@ def main() -> None:
     )
     for name in params.compare:
         folder = EXPERIMENTS / name
-        card = read_json(folder / "model.json", ("key", "model", "data_hash"))
+        card = read_json(folder / "model.json", ("key", "model", "data_hash", "unit"))
         tracking.log_evaluation(
             experiment=name,
             key=card["key"],
             metrics=flat_metrics(result["experiments"][name]),
             images=[REPORTS / "panels" / f"{name}.png"],
             params=read_json(folder / "settings.json"),
-            tags={"model": card["model"]},
+            tags={"model": card["model"], "depth_unit": card["unit"]},
             data_digest=card["data_hash"],
             data_source=str(PREPARED),
             curves=folder / "curves.csv",

@@ -81,7 +81,7 @@ def publish(card: dict[str, Any], metrics: dict[str, Any], settings: dict[str, A
         onnx_path=path,
         metrics=metrics | {"latency_ms": latencies[0].median_ms},
         params=settings,
-        tags={"model": card["model"]},
+        tags={"model": card["model"], "depth_unit": card["unit"]},
         data_digest=card["data_hash"],
         data_source=str(PREPARED),
         curves=EXPERIMENTS / card["experiment"] / "curves.csv",

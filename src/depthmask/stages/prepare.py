@@ -9,7 +9,6 @@ import pandas as pd
 from depthmask import report
 from depthmask.artifacts import content_hash
 from depthmask.errors import exit_on_error
-from depthmask.file_sets import some_training_scenes
 from depthmask.library import InSceneFrames, Library
 from depthmask.output import replaced_folder
 from depthmask.params import PlacementParams, PrepareParams, SplitSizes, read_params
@@ -17,15 +16,16 @@ from depthmask.placement import TRAIN_STREAM, Placer, uniforms, visible_shares
 from depthmask.scene import COMPOSED_SETS, SPLITS, Scene
 from depthmask.sources import museum
 from depthmask.sources.modest.preparing import prepare_modest
+from depthmask.sources.modest.sets import some_training_scenes
 from depthmask.sources.photos import ingest_photos
-from depthmask.stages import PARAMS, PREPARED, REPORTS, TEACHER_CACHE
+from depthmask.stages import FINDINGS, PARAMS, PREPARED, SOURCES, TEACHER_CACHE
 
 _IN_SCENE_STREAM = 100
 
 
 def prepare(output: Path, params: PrepareParams, placement: PlacementParams) -> None:
     """Render or read the sources and write the folder `output`, all of it or nothing."""
-    folder = Path(params.folder)
+    folder = SOURCES / params.source
     if params.source == "museum":
         library = render_library(params)
         visible = visible_shares(library)
@@ -39,7 +39,7 @@ def prepare(output: Path, params: PrepareParams, placement: PlacementParams) -> 
             size=params.size,
             splits=params.splits.model_dump(),
             cache=TEACHER_CACHE,
-            findings_path=REPORTS / "photos.csv",
+            findings_path=FINDINGS,
         )
         visible = visible_shares(photos.library)
         write_prepared(output, photos.library, visible, None, params, placement, unit=photos.unit)

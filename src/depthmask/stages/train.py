@@ -78,7 +78,12 @@ def train(
         experiment=name,
         key=key,
         params=settings | {"hardware": str(hardware)},
-        tags={"git_commit": git_commit(), "model": experiment.model, "augmented": digest},
+        tags={
+            "git_commit": git_commit(),
+            "model": experiment.model,
+            "augmented": digest,
+            "depth_unit": summary["unit"],
+        },
         data_digest=summary["data_hash"],
         data_source=str(prepared),
         resumed=(folder / "last.ckpt").exists(),

@@ -4,6 +4,7 @@ A file's head says its size and its end whether it is all there: 1.2 million fil
 decoding. Decoding finds damage in the middle as well, and takes ten times as long.
 """
 
+import hashlib
 import os
 from collections import Counter
 from collections.abc import Sequence
@@ -38,7 +39,7 @@ def check_images(
     *,
     decode: int | Literal["all"] = 0,
     num_workers: int | None = None,
-) -> None:
+) -> str:
     """Check that every image of the table is a whole JPEG or PNG of one square size.
 
     Args:
@@ -46,6 +47,11 @@ def check_images(
         table: from `depthmask.sources.modest.read_layout`, or some of its rows.
         decode: of how many rows, evenly spread, the images are decoded too; or all.
         num_workers: processes; by default one a core, or none where there is little to do.
+
+    Returns:
+        16 hex digits that follow from the files: from every name, length and end. Another image
+        under an old name has another of the last two, and reading all of a million would take
+        an hour.
 
     Raises:
         InputError: counting the images that fail, by what is wrong, and naming the first.
@@ -57,11 +63,13 @@ def check_images(
     paths = [path for field in FOLDERS for path in table[field].unique()]
     jobs = _Check(os.fspath(folder), paths, to_decode, side)
     if num_workers is None:
-        num_workers = 0 if len(paths) <= 4 * _FILES_AT_ONCE else _num_cores()
+        num_workers = 0 if len(paths) <= 4 * _FILES_AT_ONCE else num_cores()
     faults: list[_Fault] = []
+    content = hashlib.sha256()
     with progress(len(paths), "images checked") as advance:
-        for num_files, found in DataLoader(jobs, batch_size=None, num_workers=num_workers):
+        for num_files, found, digest in DataLoader(jobs, batch_size=None, num_workers=num_workers):
             faults.extend(found)
+            content.update(digest)
             advance(num_files)
     if faults:
         kinds = Counter(what for _, what in faults).most_common()
@@ -71,10 +79,11 @@ def check_images(
             f"{len(faults)} of {len(paths)} images in {folder} cannot be used ({summary}); the"
             f" first: {path} is {what}: unpack them again, or remove their lines from file_map.txt"
         )
+    return content.hexdigest()[:16]
 
 
-class _Check(Dataset[tuple[int, list[_Fault]]]):
-    """Item n: how many files the n-th handful has, and what is wrong with which."""
+class _Check(Dataset[tuple[int, list[_Fault], bytes]]):
+    """Item n: how many files the n-th handful has, what is wrong with which, and their digest."""
 
     def __init__(self, folder: str, paths: Sequence[str], decoded: set[str], side: int) -> None:
         self.folder, self.paths, self.decoded, self.side = folder, paths, decoded, side
@@ -82,18 +91,22 @@ class _Check(Dataset[tuple[int, list[_Fault]]]):
     def __len__(self) -> int:
         return -(-len(self.paths) // _FILES_AT_ONCE)
 
-    def __getitem__(self, number: int) -> tuple[int, list[_Fault]]:
+    def __getitem__(self, number: int) -> tuple[int, list[_Fault], bytes]:
         paths = self.paths[number * _FILES_AT_ONCE : (number + 1) * _FILES_AT_ONCE]
-        checked = ((path, self._fault(path)) for path in paths)
-        return len(paths), [(path, fault) for path, fault in checked if fault]
+        content = hashlib.sha256()
+        checked = [(path, self._fault(path, content)) for path in paths]
+        return len(paths), [(path, fault) for path, fault in checked if fault], content.digest()
 
-    def _fault(self, path: str) -> str | None:
+    def _fault(self, path: str, content: "hashlib._Hash") -> str | None:
         try:
             with open(os.path.join(self.folder, path), "rb") as file:
                 with Image.open(file, formats=("JPEG", "PNG")) as image:
                     size = image.size
-                file.seek(-min(TAIL_BYTES, file.seek(0, os.SEEK_END)), os.SEEK_END)
-                whole = ends_whole(file.read())
+                length = file.seek(0, os.SEEK_END)
+                file.seek(-min(TAIL_BYTES, length), os.SEEK_END)
+                tail = file.read()
+                content.update(f"{path} {length} ".encode() + tail)
+                whole = ends_whole(tail)
                 if not whole or path in self.decoded:
                     file.seek(0)
                     fault = decoding_fault(file.read())
@@ -106,7 +119,7 @@ class _Check(Dataset[tuple[int, list[_Fault]]]):
         return None
 
 
-def _num_cores() -> int:
+def num_cores() -> int:
     """Of those that this process may use."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))

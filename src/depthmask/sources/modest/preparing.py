@@ -1,5 +1,6 @@
 """A folder in MODEST's layout becomes prepared data: a table of which composites serve what."""
 
+import hashlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
@@ -47,7 +48,7 @@ def prepare_modest(
         InputError: something must be mended in the source; named and counted.
     """
     layout = read_layout(source)
-    check_images(source, layout, decode=decode)
+    content = check_images(source, layout, decode=decode)
     split = split_sources(layout, splits["plates"], splits["cutouts"], seed)
     sizes = {name: num_scenes[name] for name in COMPOSED_SETS}
     chosen = draw_sets(split, sizes, seed)
@@ -66,7 +67,7 @@ def prepare_modest(
         "num_cutouts": _counts(split, "cutout"),
         "num_samples": {"train": len(chosen["train"]), "unused": len(layout) - len(samples)},
         "num_scenes": sizes,
-        "data_hash": content_hash(folder),
+        "data_hash": hashlib.sha256((content_hash(folder) + content).encode()).hexdigest()[:16],
     }
     (folder / "summary.json").write_text(json.dumps(summary, indent=2) + "\n")
     return samples

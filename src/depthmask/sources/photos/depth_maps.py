@@ -38,9 +38,8 @@ def read_depth_map(path: Path, plate_shape: tuple[int, int], size: int) -> Depth
     """Read a depth map.
 
     16 bits are millimetres; floating-point pixels (.npy, .tif) are metres; in both 0 and what is
-    not finite mean "not measured" and take the nearest measured value. 8 bits are relative, from
-    0, the nearest, to 255, the farthest point, evenly in *inverse* depth, as depth networks and
-    the tools around them give it.
+    not finite mean "not measured" and take the nearest measured value. 8 bits are relative
+    *inverse* depth, 255 the nearest point, as depth networks draw it.
 
     Args:
         plate_shape: (height, width) of the plate's file, whose aspect the map must have.
@@ -65,7 +64,7 @@ def read_depth_map(path: Path, plate_shape: tuple[int, int], size: int) -> Depth
     if array.dtype == np.uint8:
         if array.min() == array.max():
             raise InputError(f"{path} has the same value everywhere: it tells nothing")
-        return DepthMap(resized_inverse(255 - array.astype(np.float32), size), "relative", ())
+        return DepthMap(resized_inverse(array.astype(np.float32), size), "relative", ())
     metres = array.astype(np.float32) * (1.0 if array.dtype == np.float32 else 0.001)
     measured = np.isfinite(metres) & (metres > 0)
     holes = 1 - measured.mean()

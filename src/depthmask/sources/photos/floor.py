@@ -162,8 +162,10 @@ def nominal_depth(
         nearest = float(np.median(inverse[-max(1, size // 20) :]))
         if nearest <= farthest:  # the bottom of the picture is no nearer than the rest of it
             nearest = float(inverse.max())
-        scale = (nearest - farthest) / (of_floor[-1] - 1 / _FARTHEST_M)
-        shift = farthest - scale / _FARTHEST_M
+        # a narrow lens high up has its nearest floor beyond 20 m: the farthest point lies behind
+        behind = 1 / max(_FARTHEST_M, 2 / of_floor[-1])
+        scale = (nearest - farthest) / (of_floor[-1] - behind)
+        shift = farthest - scale * behind
     per_metre = (inverse - shift) / scale
     low, high = 1 / NOMINAL_RANGE_M[1], 1 / NOMINAL_RANGE_M[0]
     clamped = float(np.mean((per_metre < low) | (per_metre > high)))

@@ -34,7 +34,7 @@ def list_photos(folder: Path, findings: Findings) -> Listing:
     """
     remedy = f"prepare it with `depthmask init photos {folder}`"
     if not folder.is_dir():
-        raise InputError(f"{folder} is no folder: {remedy}, or mend prepare.folder")
+        raise InputError(f"{folder} is no folder: {remedy}")
     for name in ("bg", "fg"):
         if not (folder / name).is_dir():
             raise InputError(f"{folder} has no folder {name}: {remedy}")

@@ -143,7 +143,7 @@ def _open_teacher(
             " name a teacher (an ONNX file) under prepare.photos.teacher"
         )
     return Teacher(
-        Path(params.teacher), size=params.teacher_size, batch=params.teacher_batch, cache=cache
+        folder / params.teacher, size=params.teacher_size, batch=params.teacher_batch, cache=cache
     )
 
 

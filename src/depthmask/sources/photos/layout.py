@@ -42,7 +42,7 @@ not seen. Near-duplicates are kept in one split, so ten pictures of one wall cou
    `depth/hall.png` belongs to `bg/hall.jpg`. All in one unit:
    - 16 bit png or tif: millimetres; 0 means not measured;
    - float npy or tif: metres;
-   - 8 bit png or tif: relative, 0 the nearest and 255 the farthest point, even in inverse depth.
+   - 8 bit png or tif: relative inverse depth as depth networks draw it, 255 the nearest point.
 2. **A teacher**: a depth network as an ONNX file with the contract of Depth Anything V2 (Small is
    enough): one input, float32 N x 3 x H x W, RGB normalised with ImageNet's mean and deviation,
    sides multiples of 14; one output, float32 N x H x W, inverse depth, larger is nearer. The
@@ -56,9 +56,8 @@ figure in metres is reported.
 ## Parameters, in the section `prepare` of `params.yaml`
 
     source: photos
-    folder: FOLDER
     photos:
-      teacher: null # or the path of the ONNX file
+      teacher: null # or the name of the ONNX file, in this folder
       teacher_size: 518 # px, a multiple of 14
       teacher_batch: 4
       fov_degrees: 60.0 # of the camera, across a picture's shorter side

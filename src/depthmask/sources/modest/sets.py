@@ -8,11 +8,11 @@ import pandas as pd
 from torch import Tensor
 
 from depthmask.artifacts import read_summary, read_table
-from depthmask.modest_loader import EpochOrder, SceneLoader
-from depthmask.modest_scenes import ModestScenes
 from depthmask.params import AugmentParams
 from depthmask.scene import COMPOSED_SETS, TEST_SETS, Scene, headline_of
+from depthmask.sources.modest.loader import EpochOrder, SceneLoader
 from depthmask.sources.modest.preparing import SAMPLES
+from depthmask.sources.modest.scenes import ModestScenes
 
 COLOURS = "colours.json"
 """What augment writes where scenes are files: the strengths to draw from while they are read."""

@@ -1,6 +1,6 @@
 """Scenes from image files in MODEST's layout, as bytes.
 
-What a sample is depends on (seed, epoch, index) alone: see `depthmask.modest_loader`.
+What a sample is depends on (seed, epoch, index) alone: see `depthmask.sources.modest.loader`.
 """
 
 import os
@@ -21,6 +21,7 @@ BYTES_PER_PX = 8
 """Of a scene: three of bg, three of bg_fg, one of mask, one of depth."""
 
 _AUGMENT_STREAM = 200
+_MOST_PLATES = 1000
 
 Array = TypeVar("Array", np.ndarray, Tensor)
 
@@ -61,6 +62,8 @@ class ModestScenes:
         self.paths = Scene(*(_packed(table[field]) for field in Scene._fields))
         self.augment = augment
         self._transform = None if augment is None else build_transform(augment, 0)
+        # a recipe written as files may have a plate a scene, of which none comes twice
+        self._keeps_plates = len(np.unique(self.paths.bg)) <= _MOST_PLATES
         self._plates: dict[bytes, np.ndarray] = {}
         self._plates_size = 0
 
@@ -106,6 +109,8 @@ class ModestScenes:
         return self._transform(image=bg)["image"], self._transform(image=bg_fg)["image"]
 
     def _plate(self, path: bytes, size: int) -> np.ndarray:
+        if not self._keeps_plates:
+            return self._read(path, size)
         if size != self._plates_size:
             self._plates, self._plates_size = {}, size
         if path not in self._plates:

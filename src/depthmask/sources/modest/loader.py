@@ -9,8 +9,10 @@ would take, and write into it again when it has been read: fresh shared memory f
 a DataLoader takes, costs over half as much as decoding.
 """
 
+import shutil
 import weakref
 from collections.abc import Generator, Iterator
+from pathlib import Path
 from typing import NamedTuple
 
 import cv2
@@ -20,8 +22,8 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler, get_worker_info
 
 from depthmask.errors import InputError
-from depthmask.modest_scenes import BYTES_PER_PX, Draw, ModestScenes, scene_views
 from depthmask.scene import Scene
+from depthmask.sources.modest.scenes import BYTES_PER_PX, Draw, ModestScenes, scene_views
 
 _AHEAD = 2
 """How many batches a worker may be ahead of the main process."""
@@ -104,6 +106,7 @@ class SceneLoader:
         self.scenes, self.sampler, self.device = scenes, order, torch.device(device)
         num_slots = max(1, num_workers) * (_AHEAD + 1)
         bytes_each = BYTES_PER_PX * batch_size * max(scenes.sizes) ** 2
+        _check_shared_memory(num_slots * bytes_each if num_workers > 0 else 0)
         self._slots = torch.empty((num_slots, bytes_each), dtype=torch.uint8).share_memory_()
         self._batches = DataLoader(
             _Batches(scenes, self._slots),
@@ -145,6 +148,16 @@ class SceneLoader:
                 mask=batch.mask[:, None],
                 depth=batch.depth[:, None],
             )
+
+
+def _check_shared_memory(num_bytes: int) -> None:
+    """Linux lends more shared memory than there is, and kills who writes into it."""
+    shared = Path("/dev/shm")
+    if shared.is_dir() and num_bytes > (free := shutil.disk_usage(shared).free):
+        raise InputError(
+            f"workers need {num_bytes / 2**20:.0f} MiB of shared memory and {shared} has"
+            f" {free / 2**20:.0f}: enlarge it (docker run --shm-size) or lower train.batch_size"
+        )
 
 
 class _Written(NamedTuple):

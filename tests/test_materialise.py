@@ -25,6 +25,8 @@ from depthmask.models.depth_codec import decode_depth, encode_depth
 from depthmask.params import CompositorParams
 from depthmask.placement import TRAIN_STREAM, Placer
 from depthmask.scene import COMPOSED_SETS, Scene
+from depthmask.sources.modest import read_layout
+from depthmask.sources.modest.scenes import Draw, ModestScenes
 from synthetic import SIZE, TINY, write_synthetic
 
 RANGE_M = (0.5, 25.0)
@@ -335,6 +337,15 @@ def test_metres_that_nobody_knows_are_refused(data, tmp_path):
         write(data, tmp_path / "out", prepared=prepared, exact_depth=True)
     write(data, tmp_path / "out", prepared=prepared, count=2)
     assert "** (value / 255) (relative)" in (tmp_path / "out/dataset.md").read_text()
+
+
+def test_the_source_modest_reads_what_is_written(whole):
+    """Plates that vary from scene to scene are files of their own: the reader takes them."""
+    table = read_layout(whole)
+    assert len(table) == len(maps(whole)[0]) and table["bg"].is_unique
+    scenes = ModestScenes(whole, table, sizes=[32])
+    bg, bg_fg, mask, depth = scenes.read([Draw(0, 0, 0), Draw(0, 1, 1)])
+    assert bg.shape == bg_fg.shape == (2, 32, 32, 3) and mask.max() == 255 and depth.min() < 255
 
 
 def test_the_command_line_offers_every_set():

@@ -5,7 +5,8 @@ import torch
 from torch import nn
 
 from depthmask.learning.optimization import build_optimizer, build_scheduler
-from depthmask.params import Optimizer, Scheduler
+from depthmask.params import Optimizer, Scheduler, TrainParams
+from synthetic import TINY
 
 LR = 0.1
 
@@ -70,3 +71,17 @@ def test_an_optimizer_takes_its_figures(name):
     group = build_optimizer(params, [nn.Parameter(torch.zeros(1))], "cpu").param_groups[0]
     assert group["lr"] == 0.03 and group["weight_decay"] == 1e-8
     assert 0.8 in (group.get("momentum"), *group.get("betas", ()))
+
+
+@pytest.mark.parametrize("warmup", [0.0, 1.0])
+def test_onecycle_both_rises_and_falls(warmup):
+    with pytest.raises(ValueError, match="onecycle needs a warmup between 0 and 1"):
+        Scheduler(name="onecycle", warmup=warmup, step_epochs=1, factor=0.1, patience=1)
+
+
+def test_onecycle_has_steps_to_rise_in():
+    scheduler = {"name": "onecycle", "warmup": 0.05}
+    values = TINY.train.model_dump(mode="json")
+    values |= {"scheduler": values["scheduler"] | scheduler}
+    with pytest.raises(ValueError, match="would rise for 0 of 4 steps"):
+        TrainParams.model_validate(values)

@@ -43,6 +43,36 @@ def test_a_compare_in_block_style_is_replaced_too(path):
     assert path.read_text() == text
 
 
+def test_comments_and_line_ends_stay(path):
+    text = path.read_text()
+    start = text.index("compare: [")
+    end = text.index("\n", start)
+    block = "compare: # mine\n  - bce_rmse # x\n  - masknet3_bce\n# what follows"
+    path.write_bytes((text[:start] + block + text[end:]).replace("\n", "\r\n").encode())
+    before = path.read_bytes()
+    choose_profile(path, "tiny")
+    after = path.read_bytes()
+    assert b"# what follows\r\n" in after and after.count(b"\r\n") == after.count(b"\n")
+    assert after.count(b"\n") == before.count(b"\n") - 2
+    assert read_params(path).compare == ("bce_rmse", "masknet3_bce")
+
+
+@pytest.mark.parametrize("profiles", ["[1]", "{tiny: hello}", "{7: {}}", "nothing"])
+def test_profiles_that_are_none_are_refused(path, profiles):
+    text = path.read_text()
+    path.write_text(text[: text.index("profiles:")] + f"profiles: {profiles}\n")
+    with pytest.raises(InputError, match="no `profiles` of names and sections"):
+        profile_names(path)
+
+
+def test_a_link_stays_one(path, tmp_path):
+    link = tmp_path / "elsewhere" / "params.yaml"
+    link.parent.mkdir()
+    link.symlink_to(path)
+    choose_profile(link, "tiny")
+    assert link.is_symlink() and read_params(path).profile == "tiny"
+
+
 def test_what_cannot_be_chosen_leaves_the_file_alone(path):
     with pytest.raises(InputError, match=r"no profile 'moon'; it has laptop, tiny, gpu, seed"):
         choose_profile(path, "moon")

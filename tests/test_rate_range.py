@@ -75,6 +75,7 @@ def test_table_and_plot_are_written(found, tmp_path):
     ("figures", "words"),
     [
         ({"min_lr": 1.0, "max_lr": 0.1}, "--min-lr 1 must lie between 0 and --max-lr 0.1"),
+        ({"max_lr": float("inf")}, "must lie between 0 and --max-lr inf"),
         ({"num_steps": 5}, "--steps 5 is too few"),
     ],
 )
@@ -82,3 +83,11 @@ def test_a_range_without_sense_is_refused(figures, words):
     settings = {"min_lr": 1e-5, "max_lr": 1.0, "num_steps": 30} | figures
     with pytest.raises(InputError, match=words):
         find_rate(make_learner(), make_data(), hardware=CPU, interactive=False, **settings)
+
+
+def test_a_loss_that_becomes_no_number_ends_the_curve():
+    data = make_data()
+    data.fix_size(32)
+    figures = {"min_lr": 1e-3, "max_lr": 1e30, "num_steps": 40}
+    result = find_rate(make_learner(), data, hardware=CPU, interactive=False, **figures)
+    assert 3 <= len(result.rates) < 40 and np.isfinite(result.losses).all()

@@ -26,8 +26,10 @@ def profile_names(path: Path) -> tuple[str, list[str]]:
     """
     content = read_yaml(path)
     profiles = content.get("profiles")
-    if not isinstance(profiles, dict) or not profiles:
-        raise InputError(f"{path} has no `profiles`: restore the section from git")
+    if not isinstance(profiles, dict) or not all(
+        isinstance(name, str) and isinstance(values, dict) for name, values in profiles.items()
+    ):
+        raise InputError(f"{path} has no `profiles` of names and sections: restore it from git")
     return str(content.get("profile")), list(profiles)
 
 
@@ -41,13 +43,14 @@ def choose_profile(path: Path, name: str) -> Chosen:
     _, known = profile_names(path)
     if name not in known:
         raise InputError(f"{path} has no profile {name!r}; it has {', '.join(known)}")
-    text = path.read_text(encoding="utf-8")
-    compare = (read_yaml(path)["profiles"][name] or {}).get("compare")
+    text = path.read_bytes().decode("utf-8")  # line ends as they are
+    compare = read_yaml(path)["profiles"][name].get("compare")
     values = {"profile": name}
     if compare is not None:
         values["compare"] = "[" + ", ".join(map(str, compare)) + "]"
-    with replaced_file(path) as temporary:
-        temporary.write_text(_with_values(text, values, path), encoding="utf-8")
+    # a link's target is what others read
+    with replaced_file(path.resolve()) as temporary:
+        temporary.write_bytes(_with_values(text, values, path).encode("utf-8"))
         try:
             params = read_params(temporary)
         except InputError as error:
@@ -57,19 +60,20 @@ def choose_profile(path: Path, name: str) -> Chosen:
 
 def _with_values(text: str, values: dict[str, str], path: Path) -> str:
     """Replace the values of keys at the top level, by where the YAML parser found them."""
-    root = yaml.compose(text, Loader=yaml.SafeLoader)
-    spans = {key.value: (value.start_mark, value.end_mark) for key, value in root.value}
+    found = {
+        key.value: (key.end_mark.index, value)
+        for key, value in yaml.compose(text, Loader=yaml.SafeLoader).value
+    }
     for key in values:
-        if key not in spans:
+        if key not in found:
             raise InputError(f"{path} has no `{key}`: add it")
-    for key in sorted(values, key=lambda key: -spans[key][0].index):
-        start, end = (mark.index for mark in spans[key])
-        # a value in block style ends where the next key begins
-        old = text[start:end]
-        trailing = old[len(old.rstrip()) :] if "\n" in old else ""
-        lead = " " if text[start - 1] not in " " else ""
-        if "\n" in text[text.rfind(f"{key}:", 0, start) : start]:
-            start = text.rfind(f"{key}:", 0, start) + len(key) + 1
+    for key in sorted(values, key=lambda key: -found[key][0]):
+        key_end, value = found[key]
+        start, end = value.start_mark.index, value.end_mark.index
+        lead = ""
+        if "\n" in text[key_end:start] and value.value:
+            # in block style: it begins beneath its key, and its own end is the next key's start
+            start, end = text.index(":", key_end) + 1, value.value[-1].end_mark.index
             lead = " "
-        text = text[:start] + lead + values[key] + trailing + text[end:]
+        text = text[:start] + lead + values[key] + text[end:]
     return text

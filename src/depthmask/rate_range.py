@@ -11,14 +11,14 @@ import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import lightning as L
 import numpy as np
 import pandas as pd
 from lightning.pytorch.tuner import Tuner
 
-from depthmask.errors import InputError
+from depthmask.errors import InputError, TrainingDiverged
 from depthmask.hardware import Hardware
 from depthmask.learning import Learner, SceneData
 from depthmask.output import replaced_file
@@ -68,7 +68,7 @@ def find_rate(
 ) -> RateRange:
     """Train `num_steps` steps with a rate that grows in equal ratios from `min_lr` to `max_lr`.
 
-    It stops early once the loss is four times its lowest. The learner's weights are what they
+    It stops early once the loss is four times its lowest, or no number. The weights are what they
     were afterwards.
 
     Args:
@@ -77,7 +77,7 @@ def find_rate(
     Raises:
         InputError: if the rates do not rise, or there are too few steps for a suggestion.
     """
-    if not 0 < min_lr < max_lr:
+    if not 0 < min_lr < max_lr < np.inf:
         raise InputError(f"--min-lr {min_lr:g} must lie between 0 and --max-lr {max_lr:g}")
     if num_steps < 20:
         raise InputError(f"--steps {num_steps} is too few to tell a slope: give 20 or more")
@@ -95,19 +95,27 @@ def find_rate(
             enable_model_summary=False,
             enable_progress_bar=False,
         )
-        finder = Tuner(trainer).lr_find(
-            learner,
-            datamodule=data,
-            min_lr=min_lr,
-            max_lr=max_lr,
-            num_training=num_steps,
-            update_attr=False,
-        )
-    assert finder is not None
-    losses = _unsmoothed(np.array(finder.results["loss"], float))
-    rates = np.array(finder.results["lr"], float)[: len(losses)]
+        try:
+            finder = Tuner(trainer).lr_find(
+                learner,
+                datamodule=data,
+                min_lr=min_lr,
+                max_lr=max_lr,
+                num_training=num_steps,
+                update_attr=False,
+            )
+            assert finder is not None
+            found = (finder.results["lr"], finder.results["loss"])
+        except TrainingDiverged:
+            # where the test was to go: what its callback has until then is the answer
+            recorder: Any = trainer.callbacks[0]
+            found = (recorder.lrs, recorder.losses)
+    losses = _unsmoothed(np.array(found[1], float))
+    rates = np.array(found[0], float)[: len(losses)]
     known = np.isfinite(losses)
     rates, losses = rates[known], losses[known]
+    if len(rates) < 3:
+        raise InputError(f"the loss is no number from the start: lower --min-lr {min_lr:g}")
     smoothed = pd.Series(losses).rolling(_WINDOW, center=True, min_periods=1).mean().to_numpy()
     return RateRange(rates, losses, smoothed, _steepest(rates, smoothed))
 

@@ -30,7 +30,9 @@ class SetName(StrEnum):
 @app.command()
 def materialise(
     out: Annotated[Path, typer.Option("--out", help="The folder to write to, or to go on with.")],
-    count: Annotated[int, typer.Option("--count", min=1, help="Scenes, of 4 images each.")],
+    count: Annotated[
+        int, typer.Option("--count", min=1, max=10_000_000, help="Scenes, of 4 images each.")
+    ],
     set_name: Annotated[SetName, typer.Option("--set", help="Which scenes.")] = SetName.train,
     size: Annotated[
         int | None, typer.Option("--size", help="Side of the images, px. [prepare.size]")

@@ -51,10 +51,12 @@ def lr_find(
 
     params = read_params(PARAMS)
     experiment, train = named_experiment(params, name), params.train
-    side, largest = size or train.schedule[0].size, params.prepare.size
+    side, largest = size if size is not None else train.schedule[0].size, params.prepare.size
     if not 32 <= side <= largest:
         raise InputError(f"--size {side} must lie between 32 and prepare.size, {largest} px")
     out = out or REPORTS / "lr_find" / f"{name}.png"
+    if out.suffix.lower() != ".png" or out.is_dir():
+        raise InputError(f"--out {out} is no name of a PNG file: give one, such as range.png")
     hardware = choose_hardware(train.device, train.precision)
     data = assemble_data(
         train,

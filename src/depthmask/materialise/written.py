@@ -42,6 +42,12 @@ class Chunk:
     num_bytes: dict[str, list[int]]
     sums: dict[str, list[list[int]]]
 
+    def check(self) -> None:
+        """Raises TypeError if a line of the log holds something else than this class writes."""
+        lists = (self.names, self.bg_names, self.boxes, *self.num_bytes.values())
+        if not isinstance(self.start, int) or not all(isinstance(each, list) for each in lists):
+            raise TypeError("no chunk")
+
     @property
     def stop(self) -> int:
         return self.start + len(self.names)
@@ -122,7 +128,8 @@ class WrittenLog:
             for line in file:
                 try:
                     chunk = Chunk(**json.loads(line))
-                except (ValueError, TypeError):
+                    chunk.check()
+                except (ValueError, TypeError, AttributeError):
                     break
                 if not line.endswith(b"\n"):
                     break

@@ -28,6 +28,12 @@ class Scheduler(Section):
     factor: Annotated[float, Field(gt=0, lt=1)]
     patience: Annotated[int, Field(ge=0)]
 
+    @model_validator(mode="after")
+    def _check(self) -> "Scheduler":
+        if self.name == "onecycle" and not 0 < self.warmup < 1:
+            raise ValueError(f"onecycle needs a warmup between 0 and 1, not {self.warmup:g}")
+        return self
+
 
 class TrainParams(Section):
     seed: Seed
@@ -50,6 +56,14 @@ class TrainParams(Section):
             raise ValueError("depth_range_m must rise from near to far")
         if self.scenes_per_epoch < self.batch_size:
             raise ValueError("scenes_per_epoch must be at least batch_size")
+        epochs = sum(step.epochs for step in self.schedule)
+        num_steps = epochs * (self.scenes_per_epoch // self.batch_size)
+        rising = self.scheduler.warmup * num_steps
+        if self.scheduler.name == "onecycle" and not 2 <= rising <= num_steps - 2:
+            raise ValueError(
+                f"onecycle would rise for {rising:.0f} of {num_steps} steps: change"
+                " scheduler.warmup, so that it rises and falls for two at least"
+            )
         return self
 
 

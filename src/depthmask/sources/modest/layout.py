@@ -10,7 +10,8 @@ r"""The folder's layout, as the data set's authors describe it and their loaders
 
 `bg001` is plate 1 and `fg001` person 1. The originals `fg/` and `fg_mask/` are not needed. Also
 read: commas or blanks for tabs; names with or without a suffix or a path before them; `.jpg` and
-`.png`; a mask or depth map that is called like its composite, or so and another ending.
+`.png`; a mask or depth map that is called like its composite, or so and another ending; a plate
+of its own for a composite, called like it, as `depthmask materialise` writes where light varies.
 """
 
 import os
@@ -33,7 +34,7 @@ _EXAMPLE = "bg001 bg001_fg001_01 bg001_fg001_01_mask bg001_fg001_01_depth_map"
 _PATH = r"(?:[^\s,]*[/\\])?"
 _GAP = r"(?:\.\w+)?[\s,]+"  # of a name's suffix, and what parts it from the next
 _LINE = re.compile(
-    rf"{_PATH}(bg(\d+)(?:_fg\d+_\d+)?){_GAP}{_PATH}(bg\2_fg(\d+)_\d+){_GAP}"
+    rf"{_PATH}(bg(\d{1, 9})(?:_fg\d+_\d+)?){_GAP}{_PATH}(bg\2_fg(\d{1, 9})_\d+){_GAP}"
     rf"{_PATH}(\3(?:_\w+)?){_GAP}{_PATH}(\3(?:_\w+)?)(?:\.\w+)?",
     re.IGNORECASE | re.ASCII,
 )

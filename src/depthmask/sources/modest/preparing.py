@@ -9,8 +9,10 @@ import numpy as np
 import pandas as pd
 
 from depthmask.artifacts import content_hash
+from depthmask.errors import InputError
 from depthmask.scene import COMPOSED_SETS
 from depthmask.sources.modest.checking import check_images
+from depthmask.sources.modest.decoding import image_side
 from depthmask.sources.modest.layout import FOLDERS, read_layout
 from depthmask.sources.modest.splitting import draw_sets, split_sources
 
@@ -48,6 +50,11 @@ def prepare_modest(
         InputError: something must be mended in the source; named and counted.
     """
     layout = read_layout(source)
+    side = image_side(source, layout)
+    if size > side:
+        raise InputError(
+            f"the images of {source} are {side} px: set prepare.size to {side} or less, not {size}"
+        )
     content = check_images(source, layout, decode=decode)
     split = split_sources(layout, splits["plates"], splits["cutouts"], seed)
     sizes = {name: num_scenes[name] for name in COMPOSED_SETS}

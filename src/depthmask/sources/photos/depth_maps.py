@@ -51,6 +51,8 @@ def read_depth_map(path: Path, plate_shape: tuple[int, int], size: int) -> Depth
     """
     array = _read(path)
     height, width = array.shape
+    if array.size == 0:
+        raise InputError(f"{path} has no pixels: make it again")
     aspect, expected = width / height, plate_shape[1] / plate_shape[0]
     if abs(aspect / expected - 1) > _MOST_ASPECT_OFF:
         turned = (

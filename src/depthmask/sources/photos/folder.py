@@ -1,5 +1,6 @@
 """The folder of photographs: what lies in it, and what is to be read."""
 
+import os
 from pathlib import Path
 from typing import NamedTuple
 
@@ -76,6 +77,10 @@ def _files(folder: Path, suffixes: tuple[str, ...], findings: Findings) -> list[
     for path in sorted(folder.iterdir()):
         if path.name.startswith(".") or path.suffix == ".dvc" or path.name == "Thumbs.db":
             continue
+        if not _is_utf8(path.name):
+            shown = path.with_name(os.fsencode(path.name).decode("utf-8", "replace"))
+            findings.add("error", "name", shown, "has a name that is not UTF-8: rename it")
+            continue
         (wanted if path.is_file() and path.suffix.lower() in suffixes else others).append(path)
     for path in [path for path in others if path.is_dir()]:
         findings.add("warning", "folder", path, "is ignored: files in folders are not looked for")
@@ -107,3 +112,11 @@ def _refuse_duplicates(files: list[Path], findings: Findings) -> None:
                 path,
                 f"has the same name as {other.name}: rename or remove one",
             )
+
+
+def _is_utf8(name: str) -> bool:
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return True

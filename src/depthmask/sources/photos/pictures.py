@@ -121,7 +121,8 @@ def read_cutout(path: Path, size: int, height_m: float) -> CutoutPicture:
         height_m * person.shape[1] / person.shape[0] / (canvas_width - 2),
     )
     height = max(2, round(height_m / metres_per_px))
-    width = max(1, round(height * person.shape[1] / person.shape[0]))
+    # rounding up a wide person's height would carry the width over the canvas
+    width = min(canvas_width, max(1, round(height * person.shape[1] / person.shape[0])))
     if height > _MOST_ENLARGED * person.shape[0]:
         raise InputError(
             f"{path} is too small: the person is {person.shape[0]} px high and the canvas needs"

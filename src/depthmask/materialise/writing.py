@@ -19,6 +19,7 @@ from concurrent.futures import (
     ThreadPoolExecutor,
     wait,
 )
+from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,6 +27,7 @@ from pathlib import Path
 import cv2
 import torch
 
+from depthmask.errors import InputError
 from depthmask.materialise.files import Encoding, Written, plate_name, scene_names, write_scene
 from depthmask.materialise.painter import Painter
 from depthmask.materialise.written import Chunk, WrittenLog
@@ -92,8 +94,8 @@ def write_missing(job: Job, log: WrittenLog, count: int, num_workers: int | None
                 pending.add(pool.submit(_write_chunk, task))
 
         try:
-            submit()  # forks, before the bar starts a thread
             with progress(rest, f"{job.out}{there}") as advance:
+                submit()
                 while pending:
                     # a timeout keeps the main thread open to Ctrl-C
                     done, _ = wait(pending, timeout=1.0, return_when=FIRST_COMPLETED)
@@ -109,6 +111,11 @@ def write_missing(job: Job, log: WrittenLog, count: int, num_workers: int | None
                 file=sys.stderr,
             )
             raise
+        except BrokenProcessPool:
+            raise InputError(
+                "a worker was ended from outside, perhaps for want of memory:"
+                " the same command goes on, with --workers 1 in less memory"
+            ) from None
         finally:
             pool.shutdown(wait=True, cancel_futures=True)
     return num_files
@@ -138,7 +145,14 @@ _job: Job
 def _start_pool(job: Job, num_workers: int) -> Executor:
     if num_workers > 1 and sys.platform == "linux":
         context = multiprocessing.get_context("fork")
-        return ProcessPoolExecutor(num_workers, context, _start_worker, (job,))
+        pool = ProcessPoolExecutor(num_workers, context, _start_worker, (job,))
+        # forked here, before the bar starts a thread; Ctrl-C is for the parent, who ends them
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+        try:
+            pool.submit(int)
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        return pool
     return ThreadPoolExecutor(num_workers, initializer=_take, initargs=(job,))
 
 
@@ -148,7 +162,6 @@ def _take(job: Job) -> None:
 
 
 def _start_worker(job: Job) -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent ends the workers
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     # a parent that is killed ends nobody: its workers would wait for tasks for ever
     threading.Thread(target=_end_with_parent, daemon=True).start()

@@ -19,6 +19,7 @@ from depthmask.compositor import Compositor
 from depthmask.errors import InputError
 from depthmask.library import Library, read_array
 from depthmask.materialise import materialise, plain_shots, rich_table
+from depthmask.materialise.files import depth_bytes
 from depthmask.materialise.painter import Painter
 from depthmask.materialise.written import LOG
 from depthmask.models.depth_codec import decode_depth, encode_depth
@@ -184,6 +185,14 @@ def test_the_painter_paints_what_the_compositor_composes(data, size, plain):
     assert painted.mask.any() and painted.mask[recipes.nobody].max() == 0
 
 
+def test_depth_maps_are_in_the_code_that_the_depth_head_learns():
+    depth_m = np.geomspace(0.1, 100, 2000, dtype=np.float32).reshape(40, 50)
+    true = encode_depth(torch.from_numpy(depth_m), RANGE_M).numpy() * 255
+    found = depth_bytes(depth_m, RANGE_M)
+    assert np.abs(found - true).max() <= 0.501
+    assert (found[0, 0], found[-1, -1]) == (0, 255)
+
+
 def test_plain_scenes_share_one_file_a_plate(data, tmp_path):
     plain = plain_shots(TINY.compositor)
     done = write(
@@ -226,7 +235,7 @@ def test_statistics_are_those_of_the_files(whole):
 
 
 @pytest.mark.parametrize("workers", [1, 3])
-def test_threads_change_nothing(data, whole, tmp_path, workers):
+def test_workers_change_nothing(data, whole, tmp_path, workers):
     write(data, tmp_path / "out", num_workers=workers)
     assert tree(tmp_path / "out") == tree(whole)
 
@@ -236,8 +245,9 @@ def test_what_is_damaged_is_written_again(data, whole, tmp_path):
     shutil.copytree(whole, out)
     names = [line[1] for line in maps(out)[0]]
     (out / f"bg_fg/{names[3]}.jpeg").unlink()
-    log = (out / LOG).read_text()
-    (out / LOG).write_text(log[: log.rindex("{") + 20])  # killed while it noted the last chunk
+    lines = (out / LOG).read_text().splitlines(keepends=True)
+    log = "".join(sorted(lines, key=lambda line: json.loads(line)["start"]))
+    (out / LOG).write_text(log[: log.rindex("{") + 20])  # killed while it noted a chunk
     done = write(data, out)
     assert done.num_new_scenes == 32 + COUNT % 32
     assert tree(out) == tree(whole)
@@ -300,6 +310,16 @@ def test_a_folder_of_something_else_is_refused(data, whole, tmp_path):
         write(data, whole)
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="workers are processes on Linux alone")
+def test_a_worker_that_is_killed_is_one_line(data, tmp_path, monkeypatch):
+    def kill(*_):
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    monkeypatch.setattr("depthmask.materialise.writing.write_scene", kill)
+    with pytest.raises(InputError, match="the same command goes on, with --workers 1"):
+        write(data, tmp_path / "out", num_workers=2)
+
+
 def test_test_sets_are_written_from_their_placements(data, tmp_path):
     num = TINY.prepare.num_scenes.val
     done = write(data, tmp_path / "val", set_name="val", count=num)
@@ -355,9 +375,14 @@ def test_the_command_line_offers_every_set():
 def start(data: Path, out: Path, count: int, environment: dict[str, str]) -> subprocess.Popen:
     """The command line in a process of its own, once it has begun to write."""
     command = [sys.executable, "-m", "depthmask.cli", "materialise"]
-    command += ["--out", str(out), "--count", str(count), "--threads", "1"]
+    command += ["--out", str(out), "--count", str(count), "--workers", "2"]
     process = subprocess.Popen(
-        command, cwd=data, env=environment, stderr=subprocess.PIPE, text=True
+        command,
+        cwd=data,
+        env=environment,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
     )
     deadline = time.monotonic() + 120
     while not ((out / LOG).exists() and (out / LOG).read_text().count("\n") >= 2):
@@ -373,10 +398,11 @@ def test_a_stopped_run_goes_on_to_the_same_files(
 ):
     count = 1500
     process = start(data, tmp_path / "stopped", count, environment)
-    process.send_signal(stop)
+    # Ctrl-C is sent to every process of the terminal
+    (os.killpg if stop == signal.SIGINT else os.kill)(process.pid, stop)
     _, err = process.communicate(timeout=60)
     if stop == signal.SIGINT:
-        assert process.returncode == 130
+        assert process.returncode == 130 and "Traceback" not in err
         assert f"of {count} scenes are in {tmp_path / 'stopped'}: the same command goes on" in err
     assert not (tmp_path / "stopped/file_map.txt").exists()
     there = (tmp_path / "stopped" / LOG).read_text().count("\n") * 32

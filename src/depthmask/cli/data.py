@@ -6,8 +6,6 @@ from typing import Annotated
 
 import typer
 
-from depthmask.cli.options import ThreadsOption
-
 JPEG_QUALITY = 90
 
 app = typer.Typer()
@@ -50,7 +48,9 @@ def materialise(
     quality: Annotated[
         int, typer.Option("--quality", min=1, max=100, help="Of the JPEGs.")
     ] = JPEG_QUALITY,
-    threads: ThreadsOption = None,
+    workers: Annotated[
+        int | None, typer.Option("--workers", min=1, help="Processes; by default one a core.")
+    ] = None,
 ) -> None:
     """Write composed scenes as files, in the original data set's layout, for other tools."""
     from rich.console import Console
@@ -73,7 +73,7 @@ def materialise(
         depth_range_m=params.train.depth_range_m,
         quality=quality,
         exact_depth=exact_depth,
-        num_workers=threads,
+        num_workers=workers,
     )
     Console().print(rich_table(done.statistics))
     if done.num_new_scenes:

@@ -4,7 +4,7 @@ run       what is asked for
 files     a scene as image files: names, encodings, sums for the statistics
 painter   scenes as the compositor composes them, faster on a CPU that trains nothing
 written   what is in the folder already: a killed run is continued, another recipe refused
-writing   the threads that paint and write
+writing   the workers that paint and write
 report    file_map.txt, bbox.txt, statistics and pictures of what was written
 """
 

@@ -16,9 +16,7 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-import torch
 
-from depthmask.models.depth_codec import encode_depth
 from depthmask.placement import Recipes
 from depthmask.scene import Scene
 
@@ -121,13 +119,11 @@ def write_scene(
         bg_name: what to call the plate; None leaves it out.
     """
     quality = [cv2.IMWRITE_JPEG_QUALITY, encoding.quality]
-    codes = encode_depth(torch.from_numpy(scene.depth), encoding.depth_range_m)
-    codes = (codes * 255).round_().byte().numpy()
     for folder, stem, pixels in (
         ("bg", bg_name, scene.bg),
         ("bg_fg", name, scene.bg_fg),
         ("bg_fg_mask", name, scene.mask),
-        ("bg_fg_depth_map", name, codes),
+        ("bg_fg_depth_map", name, depth_bytes(scene.depth, encoding.depth_range_m)),
     ):
         if stem is not None:
             written.add_file(folder, _write(out / folder, stem + SUFFIXES[folder], pixels, quality))
@@ -137,6 +133,13 @@ def write_scene(
         depth_mm = np.rint(scene.depth * 1000).clip(0, _FARTHEST_MM).astype(np.uint16)
         file = name + SUFFIXES["depth_mm"]
         written.add_file("depth_mm", _write(out / "depth_mm", file, depth_mm, []))
+
+
+def depth_bytes(depth_m: np.ndarray, range_m: tuple[float, float]) -> np.ndarray:
+    """`depth_codec.encode_depth` of metres, 0..1, as uint8 0..255."""
+    near, far = range_m
+    code = np.log(np.maximum(depth_m, near))
+    return cv2.convertScaleAbs(code - np.float32(np.log(near)), alpha=255 / np.log(far / near))
 
 
 def _write(folder: Path, name: str, pixels: np.ndarray, options: list[int]) -> int:

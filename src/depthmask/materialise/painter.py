@@ -69,8 +69,9 @@ class Painter:
             shot = Shots(*(column[number] for column in shots))
             frame, clean = shot.frame, shot.clean
             image = list(self._images[plate_rows[number]][::-1])
-            bg = [_warped(plane, clean, _LINEAR) for plane in image]
-            bg_fg = [_warped(plane, frame, _LINEAR) for plane in image]
+            bg = bg_fg = [_warped(plane, frame, _LINEAR) for plane in image]
+            if not np.array_equal(clean, frame):
+                bg = [_warped(plane, clean, _LINEAR) for plane in image]
             plate_depth, floor = self._aux[recipes.plate[number]]
             depth = _warped(plate_depth, frame, _NEAREST).copy()
             mask = np.zeros((size, size), np.uint8)

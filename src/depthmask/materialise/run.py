@@ -26,7 +26,6 @@ _CODE = (
     "library.py",
     "materialise/files.py",
     "materialise/painter.py",
-    "models/depth_codec.py",
     "placement.py",
     "scene.py",
     "sets.py",
@@ -42,7 +41,7 @@ class Materialised:
     Attributes:
         statistics: as in `statistics.json`.
         num_new_scenes, num_new_files: how many of the scenes and image files this run wrote.
-        seconds: which that took, without the report.
+        seconds: which that took, without reading the sources and without the report.
     """
 
     statistics: dict[str, Any]
@@ -83,7 +82,7 @@ def materialise(
             written once, as in the original, and not with each scene.
         nobody: share of the training scenes in which nobody stands.
         depth_range_m: see `depthmask.materialise.files.Encoding`, also quality and exact_depth.
-        num_workers: threads; by default one a core. The files do not depend on it.
+        num_workers: processes or threads; by default one a core. The files do not depend on it.
 
     Raises:
         InputError: an argument or the folder is wrong, or the data is missing.
@@ -123,8 +122,8 @@ def materialise(
                 " or name another folder"
             )
         varied = num_variants > 0 or _varies_plate(compositor_params)
-        start, before = time.perf_counter(), log.num_scenes
         job = Job(out, Painter(compositor, size), draw, encoding, varied)
+        start, before = time.perf_counter(), log.num_scenes
         num_files = write_missing(job, log, count, num_workers)
         seconds = time.perf_counter() - start
         statistics = write_report(

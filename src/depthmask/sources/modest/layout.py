@@ -34,7 +34,7 @@ _EXAMPLE = "bg001 bg001_fg001_01 bg001_fg001_01_mask bg001_fg001_01_depth_map"
 _PATH = r"(?:[^\s,]*[/\\])?"
 _GAP = r"(?:\.\w+)?[\s,]+"  # of a name's suffix, and what parts it from the next
 _LINE = re.compile(
-    rf"{_PATH}(bg(\d{1, 9})(?:_fg\d+_\d+)?){_GAP}{_PATH}(bg\2_fg(\d{1, 9})_\d+){_GAP}"
+    rf"{_PATH}(bg(\d{{1,9}})(?:_fg\d+_\d+)?){_GAP}{_PATH}(bg\2_fg(\d{{1,9}})_\d+){_GAP}"
     rf"{_PATH}(\3(?:_\w+)?){_GAP}{_PATH}(\3(?:_\w+)?)(?:\.\w+)?",
     re.IGNORECASE | re.ASCII,
 )

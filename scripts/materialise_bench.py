@@ -1,6 +1,6 @@
 """Scenes a second written as files, ours beside the original's way: run in the checkout's root.
 
-    python scripts/materialise_bench.py [--rounds 5] [--ours 1500] [--original 300] [--json FILE]
+    python scripts/materialise_bench.py [--rounds 5] [--ours 3000] [--original 300] [--json FILE]
 
 All take the same plates and people of the prepared data, enlarged to 224 px where it is smaller,
 and write to the same disk; they run in turn, so that whatever else the machine does meets all of

@@ -65,9 +65,9 @@ repro: $(INSTALLED)
 lint: $(INSTALLED)
 	$(BIN)/ruff check .
 
-# pytest comes last: its closing line closes the output.
+# pytest comes last: its closing line closes the output. A process a core: threads would contend.
 test: lint
-	$(BIN)/python -m pytest $(PYTEST_FLAGS)
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest $(PYTEST_FLAGS)
 
 ui: $(INSTALLED)
 	$(BIN)/python -m depthmask.tracking $(if $(PORT),--port $(PORT))

@@ -14,7 +14,8 @@ ROOT = Path(__file__).parents[1]
 DVC = [sys.executable, "-m", "dvc"]
 
 
-def run(folder: Path, *command: str, code: int = 0) -> str:
+def clone_environment(folder: Path) -> dict[str, str]:
+    """In which a clone runs its own code, with this interpreter."""
     environment = os.environ | {
         "PYTHONPATH": str(folder / "src"),
         "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
@@ -23,6 +24,11 @@ def run(folder: Path, *command: str, code: int = 0) -> str:
         "OMP_NUM_THREADS": "1",  # more are slower on pictures this small, and beside other tests
     }
     environment.pop("MLFLOW_TRACKING_URI", None)
+    return environment
+
+
+def run(folder: Path, *command: str, code: int = 0) -> str:
+    environment = clone_environment(folder)
     done = subprocess.run(
         command, cwd=folder, env=environment, capture_output=True, text=True, timeout=600
     )

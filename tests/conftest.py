@@ -1,12 +1,17 @@
 """What several test modules share: one tiny exported model whose answers are known by hand."""
 
 import os
+import signal
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 import depthmask
+
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    # a shell's background job ignores Ctrl-C, and its children with it: some tests send it
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 DIFFERENCE_SIZE = 48
 METADATA = {

@@ -23,6 +23,7 @@ CANNOT_CHANGE_AN_OUTPUT = {
     "benchmark.py",  # times are no output
     "checkout.py",  # finds the code that is declared
     "errors.py",
+    "processes.py",
     "progress.py",
     "output.py",  # how a file reaches its place
     "params",  # the values are dependencies themselves

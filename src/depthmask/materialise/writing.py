@@ -6,10 +6,8 @@ two processes wrote 517 scenes/s and two threads 412).
 """
 
 import multiprocessing
-import os
 import signal
 import sys
-import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import (
     FIRST_COMPLETED,
@@ -32,6 +30,7 @@ from depthmask.materialise.files import Encoding, Written, plate_name, scene_nam
 from depthmask.materialise.painter import Painter
 from depthmask.materialise.written import Chunk, WrittenLog
 from depthmask.placement import Recipes
+from depthmask.processes import end_with_parent, num_cores
 from depthmask.progress import progress
 
 CHUNK = 32
@@ -83,7 +82,7 @@ def write_missing(job: Job, log: WrittenLog, count: int, num_workers: int | None
     tasks = _tasks(job, log, missing, count)
     rest = sum(min(start + CHUNK, count) - start for start in missing)
     there = f" ({count - rest} are there)" if rest < count else ""
-    num_workers, num_files = num_workers or _num_cores(), 0
+    num_workers, num_files = num_workers or num_cores(), 0
     pending: set[Future[Chunk]] = set()
     with _one_thread_each():
         pool = _start_pool(job, min(num_workers, len(missing)))
@@ -163,16 +162,8 @@ def _take(job: Job) -> None:
 
 def _start_worker(job: Job) -> None:
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
-    # a parent that is killed ends nobody: its workers would wait for tasks for ever
-    threading.Thread(target=_end_with_parent, daemon=True).start()
+    end_with_parent()
     _take(job)
-
-
-def _end_with_parent() -> None:
-    parent = multiprocessing.parent_process()
-    assert parent is not None
-    parent.join()
-    os._exit(1)
 
 
 def _write_chunk(task: _Task) -> Chunk:
@@ -195,9 +186,3 @@ def _one_thread_each() -> Iterator[None]:
     finally:
         torch.set_num_threads(before[0])
         cv2.setNumThreads(before[1])
-
-
-def _num_cores() -> int:
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1

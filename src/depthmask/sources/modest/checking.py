@@ -17,6 +17,7 @@ from PIL import Image
 from torch.utils.data import DataLoader, Dataset
 
 from depthmask.errors import InputError
+from depthmask.processes import num_cores
 from depthmask.progress import progress
 from depthmask.sources.modest.decoding import (
     TAIL_BYTES,
@@ -117,10 +118,3 @@ class _Check(Dataset[tuple[int, list[_Fault], bytes]]):
         if size != (self.side, self.side):
             return f"not {self.side} x {self.side} px"
         return None
-
-
-def num_cores() -> int:
-    """Of those that this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1

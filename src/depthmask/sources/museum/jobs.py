@@ -1,18 +1,15 @@
 """Many renders over the cores, in order, with a progress bar."""
 
 import multiprocessing
-import os
 import signal
-import sys
-import threading
-import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-_LINE_EVERY_S = 15.0
+from depthmask.processes import end_with_parent, num_cores
+from depthmask.progress import progress
 
 
 @dataclass(frozen=True)
@@ -32,22 +29,18 @@ def run_jobs(jobs: Sequence[Job], *, description: str, num_workers: int | None =
     """
     if not jobs:
         return []
-    if num_workers is None:
-        num_workers = (
-            len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-        )
     pool = ProcessPoolExecutor(
-        min(num_workers or 1, len(jobs)),
+        min(num_workers or num_cores(), len(jobs)),
         mp_context=multiprocessing.get_context("spawn"),
         initializer=_start_worker,
     )
     try:
-        with _progress(len(jobs), description) as advance:
+        with progress(len(jobs), description) as advance:
             with _interrupts_held():  # the workers start here, and inherit it
                 futures = [pool.submit(_run, job) for job in jobs]
             for done in _as_they_end(futures):
                 done.result()
-                advance()
+                advance(1)
         return [future.result() for future in futures]
     except BaseException:
         workers = list((pool._processes or {}).values())
@@ -82,8 +75,7 @@ def _as_they_end(futures: Iterable[Future]) -> Iterator[Future]:
 
 def _start_worker() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent ends the workers
-    # a parent that is killed ends nobody: its workers would wait for jobs for ever
-    threading.Thread(target=_end_with_parent, daemon=True).start()
+    end_with_parent()
     import drjit
 
     from depthmask.sources.museum import loading  # noqa: F401  chooses the variant
@@ -91,56 +83,5 @@ def _start_worker() -> None:
     drjit.set_thread_count(1)
 
 
-def _end_with_parent() -> None:
-    parent = multiprocessing.parent_process()
-    assert parent is not None
-    parent.join()
-    os._exit(1)
-
-
 def _run(job: Job) -> Any:
     return job.function(*job.args, **job.kwargs)
-
-
-@contextmanager
-def _progress(total: int, description: str) -> Iterator[Callable[[], None]]:
-    """A bar on a terminal; elsewhere a line now and then."""
-    if sys.stderr.isatty():
-        from rich.console import Console
-        from rich.progress import (
-            BarColumn,
-            MofNCompleteColumn,
-            Progress,
-            TextColumn,
-            TimeElapsedColumn,
-            TimeRemainingColumn,
-        )
-
-        columns = (
-            TextColumn("{task.description}"),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TimeElapsedColumn(),
-            TextColumn("left"),
-            TimeRemainingColumn(),
-        )
-        with Progress(*columns, console=Console(stderr=True)) as bar:
-            task = bar.add_task(description, total=total)
-            yield lambda: bar.advance(task)
-        return
-    start = last = time.monotonic()
-    count = 0
-
-    def advance() -> None:
-        nonlocal count, last
-        count += 1
-        now = time.monotonic()
-        if count == 1 or count == total or now - last >= _LINE_EVERY_S:
-            last = now
-            print(
-                f"{description}: {count} of {total}, {now - start:.0f} s",
-                file=sys.stderr,
-                flush=True,
-            )
-
-    yield advance

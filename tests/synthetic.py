@@ -9,7 +9,7 @@ import pandas as pd
 from depthmask.compositor import Compositor
 from depthmask.library import InSceneFrames, Library
 from depthmask.params import Params, read_params
-from depthmask.placement import NUM_UNIFORMS, Recipes, visible_shares
+from depthmask.placement import NUM_UNIFORMS, Placer, Recipes, visible_shares
 from depthmask.scene import Camera, Cutout, Plate
 from depthmask.stages.augment import augment
 from depthmask.stages.prepare import write_prepared
@@ -74,6 +74,12 @@ def make_library(num_train: int = 4, num_val: int = 2, num_test: int = 2) -> Lib
         [make_cutout(number) for number in range(len(splits))],
         splits,
     )
+
+
+def make_placer(library: Library, **settings: float) -> Placer:
+    """A placer of the training split, which hides up to 0.6 of a person."""
+    params = TINY.placement.model_copy(update={"occluded": 0.6})
+    return Placer.of_splits(library, visible_shares(library), params, **settings)
 
 
 def make_frames(library: Library, count: int) -> InSceneFrames:

@@ -6,8 +6,8 @@ import torch
 
 from depthmask.compositor import Compositor
 from depthmask.params import CompositorParams, read_params
-from depthmask.placement import NUM_UNIFORMS, Placer, Recipes, visible_shares
-from synthetic import CAMERA_M, FOCAL, WALL_M, make_library
+from depthmask.placement import NUM_UNIFORMS, Recipes
+from synthetic import CAMERA_M, FOCAL, WALL_M, make_library, make_placer
 
 SHIPPED = read_params(Path(__file__).parents[1] / "params.yaml").compositor
 
@@ -46,16 +46,7 @@ def library():
 
 @pytest.fixture(scope="module")
 def many(library):
-    placer = Placer(
-        visible_shares(library),
-        plates=library.plates_of("train"),
-        cutouts=library.cutouts_of("train"),
-        seed=0,
-        occluded=0.6,
-        mirrored=0.5,
-        nobody=0.1,
-    )
-    return placer.draw(0, 0, range(24))
+    return make_placer(library, nobody=0.1).draw(0, 0, range(24))
 
 
 def test_the_person_stands_where_the_camera_sees_the_stand(library):

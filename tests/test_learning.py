@@ -14,8 +14,7 @@ from depthmask.learning import Learner, SceneData, fit
 from depthmask.losses import SceneLoss
 from depthmask.models import Prediction, build_model
 from depthmask.params import Optimizer, Scheduler, SizeSchedule
-from depthmask.placement import Placer, visible_shares
-from synthetic import SIZE, TINY, make_library
+from synthetic import SIZE, TINY, make_library, make_placer
 
 CPU = Hardware("cpu", bfloat16=False)
 SCHEDULE = (SizeSchedule(size=32, epochs=2), SizeSchedule(size=SIZE, epochs=1))
@@ -37,14 +36,7 @@ class TinyNet(nn.Module):
 
 def make_data(schedule=SCHEDULE, scenes_per_epoch=16) -> SceneData:
     library = make_library()
-    placer = Placer(
-        visible_shares(library),
-        plates=library.plates_of("train"),
-        cutouts=library.cutouts_of("train"),
-        seed=0,
-        occluded=0.6,
-        mirrored=0.5,
-    )
+    placer = make_placer(library)
     return SceneData(
         Compositor(library, TINY.compositor),
         placer,

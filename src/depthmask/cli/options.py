@@ -7,7 +7,6 @@ from typing import Annotated
 import typer
 
 MODEL = Path("models/best/model.onnx")
-PARAMS = Path("params.yaml")
 
 
 class Device(StrEnum):

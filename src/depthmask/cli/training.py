@@ -6,7 +6,6 @@ from typing import Annotated
 
 import typer
 
-from depthmask.cli.options import PARAMS
 from depthmask.errors import InputError
 
 app = typer.Typer()
@@ -18,6 +17,7 @@ def profile(
 ) -> None:
     """Put a profile in force in params.yaml, or list them; `dvc repro` then runs it."""
     from depthmask.profiles import choose_profile, profile_names
+    from depthmask.stages import PARAMS
 
     if name is None:
         current, names = profile_names(PARAMS)
@@ -47,7 +47,7 @@ def lr_find(
     from depthmask.hardware import choose_hardware
     from depthmask.params import named_experiment, read_params
     from depthmask.rate_range import find_rate
-    from depthmask.stages import AUGMENTED, PREPARED, REPORTS
+    from depthmask.stages import AUGMENTED, PARAMS, PREPARED, REPORTS
 
     params = read_params(PARAMS)
     experiment, train = named_experiment(params, name), params.train

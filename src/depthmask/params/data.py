@@ -35,6 +35,7 @@ class NumScenes(Section):
     unseen_seen: PositiveInt
     unseen_unseen: PositiveInt
     in_scene: PositiveInt
+    nobody: PositiveInt
 
 
 class MuseumParams(Section):

@@ -1,16 +1,59 @@
 """Sections of `params.yaml` that decide what is made of trained networks."""
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field, PositiveInt
 
-from depthmask.params.base import Positive, Probability, Section
+from depthmask.params.base import NonNegative, Positive, Probability, Section, Seed
+
+Condition = Literal[
+    "shift",
+    "rotation",
+    "exposure",
+    "temperature",
+    "noise",
+    "jpeg",
+    "shadow",
+    "camouflage",
+]
+Strengths = Annotated[tuple[float, ...], Field(min_length=2, strict=False)]
+
+
+class Bootstrap(Section):
+    """Intervals of the figures: scenes are drawn with replacement, `samples` times."""
+
+    samples: Annotated[int, Field(ge=100, le=100_000)]
+    level: Annotated[float, Field(gt=0, lt=1)]
+    seed: Seed
+
+
+class Robustness(Section):
+    """How hard the frames of the headline set are made, and of how many of them."""
+
+    num_scenes: PositiveInt
+    seed: Seed
+    conditions: dict[Condition, Strengths]
 
 
 class EvaluateParams(Section):
     threshold: Probability
     num_panels: PositiveInt
     batch_size: PositiveInt
+    bootstrap: Bootstrap
+    robustness: Robustness
+
+
+class Gate(Section):
+    """What the best experiment must reach on the headline set to become the champion.
+
+    A threshold that is null is not asked for.
+    """
+
+    mask_iou: Probability | None  # at least
+    depth_delta1: Probability | None  # at least
+    depth_abs_rel: NonNegative | None  # at most
+    leak_gap: Annotated[float, Field(ge=-1, le=1)] | None  # at most, of mask IoU
+    latency_ms: Positive | None  # at most, of one pair at the training size
 
 
 class ExportParams(Section):
@@ -20,3 +63,4 @@ class ExportParams(Section):
         tuple[Annotated[tuple[PositiveInt, PositiveInt], Field(strict=False)], ...],
         Field(min_length=3, strict=False),
     ]
+    gate: Gate

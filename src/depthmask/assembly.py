@@ -52,10 +52,12 @@ def assemble_data(
         return _file_data(params, prepared=prepared, augmented=augmented, variants=variants)
     library = Library.read(prepared)
     composer = read_compositor(library, compositor, augmented if variants else None)
+    # other seeds of a training see other draws; its validation stays the same
+    draws = placement.model_copy(update={"seed": placement.seed + (params.seed << 32)})
     placer = Placer.of_splits(
         library,
         read_array(prepared / "visible_shares.npy", shape=library.stands.shape[:2]),
-        placement,
+        draws,
         nobody=params.nobody,
         num_variants=composer.num_variants,
     )

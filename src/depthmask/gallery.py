@@ -13,6 +13,7 @@ from depthmask import report
 from depthmask.metrics import align_depth, depth_abs_rel, mask_iou
 from depthmask.models.store import StoredModel
 from depthmask.output import replaced_folder
+from depthmask.person import THRESHOLD
 from depthmask.scene import Scene
 from depthmask.sets import SceneSets
 
@@ -24,12 +25,9 @@ def draw_panels(
     *,
     best: str,
     num_panels: int,
-    threshold: float,
 ) -> None:
     """Draw NAME.png for every model: the same frames, one depth scale."""
-    rows = {
-        name: panel_rows(stored, sets, num_panels, threshold) for name, stored in models.items()
-    }
+    rows = {name: panel_rows(stored, sets, num_panels) for name, stored in models.items()}
     scale = report.DepthScale.spanning(*(row.true_depth for row in rows[best]), unit=sets.unit)
     with replaced_folder(folder) as temporary:
         for name, stored in models.items():
@@ -38,7 +36,7 @@ def draw_panels(
                 rows[name],
                 title=name,
                 subtitle=_subtitle(stored.card),
-                threshold=threshold,
+                threshold=THRESHOLD,
                 scale=scale if rows[name][0].true_depth is not None else None,
             )
 
@@ -87,15 +85,13 @@ def _some_frames(sets: SceneSets, count: int) -> Scene[Tensor]:
     return Scene(*(field[chosen] for field in joined))
 
 
-def panel_rows(
-    stored: StoredModel, sets: SceneSets, num_panels: int, threshold: float
-) -> list[report.PanelRow]:
+def panel_rows(stored: StoredModel, sets: SceneSets, num_panels: int) -> list[report.PanelRow]:
     """Predictions for some scenes, to draw; relative depth is aligned with the truth."""
     scene = _some_frames(sets, num_panels)
     mask, depth = stored.predict(scene)
     if depth is not None and sets.alignment is not None:
         depth = align_depth(depth, scene.depth, sets.alignment)
-    ious = mask_iou(mask, scene.mask, threshold).tolist()
+    ious = mask_iou(mask, scene.mask, THRESHOLD).tolist()
     errors = depth_abs_rel(depth, scene.depth).tolist() if depth is not None else None
     return [
         report.PanelRow(

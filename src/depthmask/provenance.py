@@ -17,7 +17,7 @@ _TRAINING_CODE = (
     "learning",
     "library.py",
     "losses.py",
-    "metrics.py",
+    "metrics",
     "models",
     "placement.py",
     "scene.py",
@@ -63,7 +63,11 @@ def code_hash(modules: Iterable[str]) -> str:
     return digest.hexdigest()[:16]
 
 
+KEY_LENGTH = 12
+"""Hex digits of a run's key."""
+
+
 def run_key(**parts: Any) -> str:
-    """A name for a run: 12 hex digits of the SHA-256 of its parts, which must be JSON values."""
+    """A name for a run, hex digits of the SHA-256 of its parts, which must be JSON values."""
     content = json.dumps(parts, sort_keys=True)
-    return hashlib.sha256(content.encode()).hexdigest()[:12]
+    return hashlib.sha256(content.encode()).hexdigest()[:KEY_LENGTH]

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Protocol
 
 import numpy as np
+import pandas as pd
 import torch
 from torch import Tensor
 
@@ -15,6 +16,9 @@ from depthmask.metrics import Alignment
 from depthmask.params import CompositorParams
 from depthmask.placement import Recipes, shot_uniforms
 from depthmask.scene import TEST_SETS, Scene, headline_of
+
+BATCH_SIZE = 32
+"""Scenes in a batch of a set: one number, as the last bits of a figure depend on it."""
 
 
 def placed_recipes(prepared: Path, name: str, seed: int) -> Recipes:
@@ -43,6 +47,12 @@ def composed_batches(
     for start in range(0, len(recipes.plate), batch_size):
         part = Recipes(*(column[start : start + batch_size] for column in recipes))
         yield compositor(part, size)
+
+
+def as_8_bit(scene: Scene[Tensor]) -> Scene[Tensor]:
+    """Round both pictures as a file's: a test scene is what a camera would have delivered."""
+    bg, bg_fg = ((image * 255).round() / 255 for image in (scene.bg, scene.bg_fg))
+    return scene._replace(bg=bg, bg_fg=bg_fg)
 
 
 def in_scene_batches(
@@ -86,6 +96,9 @@ class SceneSets(Protocol):
     def plate_depths(self, name: str) -> Iterator[Tensor | None]:
         """N x 1 x S x S under each batch of `scenes`, or None where it is not known."""
 
+    def origins(self, name: str) -> pd.DataFrame:
+        """Columns plate and cutout: what each scene of a set was made of, by name."""
+
 
 class TestSets:
     """The sets of recipes and, from the museum, of rendered frames: see `SceneSets`.
@@ -94,13 +107,10 @@ class TestSets:
         prepared: the folder that prepare wrote.
         params: the compositor's; a composed scene's light and noise follow from its seed.
         seed: of the placements, which the shots' numbers follow too.
-        batch_size: scenes in a batch.
         device: where scenes are composed.
     """
 
-    def __init__(
-        self, prepared: Path, params: CompositorParams, seed: int, batch_size: int, device: str
-    ) -> None:
+    def __init__(self, prepared: Path, params: CompositorParams, seed: int, device: str) -> None:
         summary = read_summary(prepared)
         self.unit, self.alignment = summary["unit"], summary.get("depth_alignment")
         self.names = ("val", *(name for name in TEST_SETS if name in summary["num_scenes"]))
@@ -108,42 +118,49 @@ class TestSets:
         self.library = Library.read(prepared)
         self.frames = InSceneFrames.read(prepared) if "in_scene" in self.names else None
         self.compositor = Compositor(self.library, params).to(device)
-        self.prepared, self.seed = prepared, seed
-        self.batch_size, self.device = batch_size, device
+        self.prepared, self.seed, self.device = prepared, seed, device
 
     def scenes(self, name: str) -> Iterator[Scene[Tensor]]:
         """The batches of `val` or of one of `depthmask.scene.TEST_SETS`."""
         if name == "in_scene" and self.frames is not None:
-            for scene in in_scene_batches(self.library, self.frames, self.batch_size):
+            for scene in in_scene_batches(self.library, self.frames, BATCH_SIZE):
                 yield Scene(*(field.to(self.device) for field in scene))
         else:
             recipes = placed_recipes(self.prepared, name, self.seed)
-            yield from composed_batches(
-                self.compositor, recipes, self.library.size, self.batch_size
-            )
+            size = self.library.size
+            yield from map(as_8_bit, composed_batches(self.compositor, recipes, size, BATCH_SIZE))
 
     def plate_depths(self, name: str) -> Iterator[Tensor]:
         """N x 1 x S x S, metres: the room's own depth under each batch of `scenes`."""
         if name == "in_scene" and self.frames is not None:
             depths = self.library.depths[self.frames.table["plate"].to_numpy()]
-            for part in torch.from_numpy(depths)[:, None].split(self.batch_size):
+            for part in torch.from_numpy(depths)[:, None].split(BATCH_SIZE):
                 yield part.to(self.device)
         else:
             recipes = placed_recipes(self.prepared, name, self.seed)
             empty = recipes._replace(nobody=np.ones(len(recipes.plate), bool))
-            for scene in composed_batches(
-                self.compositor, empty, self.library.size, self.batch_size
-            ):
+            for scene in composed_batches(self.compositor, empty, self.library.size, BATCH_SIZE):
                 yield scene.depth
 
+    def origins(self, name: str) -> pd.DataFrame:
+        """Columns plate and cutout: what each scene of a set was made of, by name."""
+        if name == "in_scene" and self.frames is not None:
+            plates, cutouts = (self.frames.table[column] for column in ("plate", "cutout"))
+        else:
+            plates, cutouts = placed_recipes(self.prepared, name, self.seed)[:2]
+        return pd.DataFrame(
+            {
+                "plate": self.library.plates["name"].to_numpy()[plates],
+                "cutout": self.library.cutouts["name"].to_numpy()[cutouts],
+            }
+        )
 
-def open_sets(
-    prepared: Path, params: CompositorParams, seed: int, batch_size: int, device: str
-) -> SceneSets:
+
+def open_sets(prepared: Path, params: CompositorParams, seed: int, device: str) -> SceneSets:
     """The test sets of prepared data, whatever their source; arguments as for `TestSets`."""
     if read_summary(prepared)["source"] == "modest":
         # not above: OpenCV, which it needs, is not on every GPU machine
         from depthmask.sources.modest.sets import FileSets
 
-        return FileSets(prepared, batch_size, device)
-    return TestSets(prepared, params, seed, batch_size, device)
+        return FileSets(prepared, BATCH_SIZE, device)
+    return TestSets(prepared, params, seed, device)

@@ -10,5 +10,6 @@ from lightning import seed_everything
 from depthmask.learning.fitting import fit
 from depthmask.learning.learner import Learner
 from depthmask.learning.scene_data import SceneData
+from depthmask.learning.testing import run_test
 
-__all__ = ["Learner", "SceneData", "fit", "seed_everything"]
+__all__ = ["Learner", "SceneData", "fit", "run_test", "seed_everything"]

@@ -17,7 +17,7 @@ from depthmask.scene import Scene
 
 
 class Learner(L.LightningModule):
-    """A network, its loss and its optimiser; one step serves train and val.
+    """A network, its loss and its optimiser; one step serves train, val and test.
 
     Args:
         model: bg, bg_fg -> `Prediction`.
@@ -42,6 +42,7 @@ class Learner(L.LightningModule):
         self.optimizer_params, self.scheduler_params = optimizer, scheduler
         self.depth_range_m = depth_range_m
         self.val_metrics = SceneMetrics(alignment=alignment)
+        self.test_metrics = SceneMetrics(alignment=alignment)
 
     def _step(self, scene: Scene[Tensor], split: str) -> tuple[Tensor, Any]:
         bg = scene.bg.contiguous(memory_format=torch.channels_last)
@@ -70,12 +71,18 @@ class Learner(L.LightningModule):
         return total
 
     def validation_step(self, scene: Scene[Tensor], batch_idx: int) -> None:
-        _, prediction = self._step(scene, "val")
+        self._measure(scene, "val", self.val_metrics)
+
+    def test_step(self, scene: Scene[Tensor], batch_idx: int) -> None:
+        self._measure(scene, "test", self.test_metrics)
+
+    def _measure(self, scene: Scene[Tensor], split: str, metrics: SceneMetrics) -> None:
+        _, prediction = self._step(scene, split)
         depth = None
         if prediction.depth_logits is not None:
             depth = decode_depth(prediction.depth_logits.float().sigmoid(), self.depth_range_m)
         mask = prediction.mask_logits.float().sigmoid()
-        self.val_metrics.update(mask, depth, scene.mask, scene.depth)
+        metrics.update(mask, depth, scene.mask, scene.depth)
 
     def on_validation_epoch_end(self) -> None:
         metrics = self.val_metrics.compute()

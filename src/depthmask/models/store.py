@@ -44,6 +44,23 @@ class StoredModel(NamedTuple):
         return prediction.mask_logits.sigmoid(), depth
 
 
+def seed_folder(experiment: Path, seed: int) -> Path:
+    """Where an experiment's network of one seed lies."""
+    return experiment / f"seed_{seed}"
+
+
+def trained_seeds(experiment: Path) -> list[int]:
+    """The seeds whose networks an experiment's folder holds, ascending.
+
+    Raises:
+        InputError: if it holds none.
+    """
+    seeds = sorted(int(path.name.removeprefix("seed_")) for path in experiment.glob("seed_*"))
+    if not seeds:
+        raise InputError(f"{experiment} holds no trained model: run `dvc repro` first")
+    return seeds
+
+
 def save_model(folder: Path, model: PairModel, card: dict[str, Any]) -> None:
     """Write `model.safetensors` and `model.json`; `card` must name the `model` and its `size`."""
     weights = {

@@ -36,9 +36,7 @@ class Robustness(Section):
 
 
 class EvaluateParams(Section):
-    threshold: Probability
     num_panels: PositiveInt
-    batch_size: PositiveInt
     bootstrap: Bootstrap
     robustness: Robustness
 

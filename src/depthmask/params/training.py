@@ -68,12 +68,19 @@ class TrainParams(Section):
 
 
 class Experiment(Section):
-    """A network, the weighted loss terms of its heads, and whether it sees the colour variants."""
+    """A network, the weighted loss terms of its heads, and how it is trained.
+
+    Attributes:
+        model, mask, depth: the network and its heads' terms.
+        augmented: whether it sees the colour variants.
+        seeds: it is trained once with each; none: with `train.seed` alone.
+    """
 
     model: Literal["depthmasknet8", "masknet3"]
     mask: Annotated[LossTerms, Field(min_length=1)]
     depth: LossTerms = {}
     augmented: bool = True
+    seeds: Annotated[tuple[Seed, ...], Field(strict=False)] = ()
 
     @model_validator(mode="after")
     def _check(self) -> "Experiment":
@@ -81,4 +88,6 @@ class Experiment(Section):
             raise ValueError("masknet3 has no depth head: remove `depth`")
         if self.model == "depthmasknet8" and not self.depth:
             raise ValueError("depthmasknet8 needs at least one loss term under `depth`")
+        if len(set(self.seeds)) < len(self.seeds):
+            raise ValueError(f"seeds must differ, not {list(self.seeds)}")
         return self

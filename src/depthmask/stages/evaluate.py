@@ -1,7 +1,6 @@
 """evaluate: every experiment and the baselines on every test set; the best by validation."""
 
 import json
-import math
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,19 +13,17 @@ from depthmask import report, tracking
 from depthmask.artifacts import read_json, read_summary, read_table
 from depthmask.baselines import best_constant, best_threshold, difference
 from depthmask.errors import exit_on_error
+from depthmask.evaluation.agreement import refuse_disagreement
+from depthmask.evaluation.measuring import Method, mean_figures, measure_scenes
+from depthmask.evaluation.results import summarise
+from depthmask.evaluation.self_test import self_test
 from depthmask.gallery import draw_panels, draw_plots
 from depthmask.hardware import choose_hardware
-from depthmask.metrics import SceneMetrics
-from depthmask.models.store import StoredModel, load_model
+from depthmask.models.store import StoredModel, load_model, seed_folder, trained_seeds
 from depthmask.output import replaced_file
 from depthmask.params import CompositorParams, EvaluateParams, PlacementParams, read_params
 from depthmask.sets import SceneSets, open_sets
 from depthmask.stages import EXPERIMENTS, PARAMS, PREPARED, REPORTS, flat_metrics
-
-RULE = (
-    "highest mean of mask IoU and depth δ1 on the validation set,"
-    " rooms and people that neither training nor the test sets contain"
-)
 
 
 def evaluate(
@@ -45,106 +42,92 @@ def evaluate(
         What `metrics.json` holds.
     """
     device = choose_hardware("auto", "float32").device
-    models = {name: load_model(experiments / name) for name in names}
+    models = {
+        (name, seed): load_model(seed_folder(experiments / name, seed))
+        for name in names
+        for seed in trained_seeds(experiments / name)
+    }
     for stored in models.values():
         stored.model.to(device, memory_format=torch.channels_last)
-    sets = open_sets(prepared, compositor_params, placement.seed, params.batch_size, device)
-    threshold = best_threshold(sets.scenes("val"))
-    constant = best_constant(sets.scenes("val"))
-    metrics = measure(models, sets, params.threshold, threshold, constant)
-
-    validation = {name: metrics["experiments"][name].pop("val") for name in models}
-    for baseline in metrics["baselines"].values():
-        baseline.pop("val")
-    scores = {
-        name: (values["mask_iou"] + values["depth_delta1"]) / 2
-        for name, values in validation.items()
-        if math.isfinite(values.get("depth_delta1", math.nan))
-    }
-    best = max(scores, key=lambda name: scores[name])
+    sets = open_sets(prepared, compositor_params, placement.seed, device)
+    tested = self_test(sets.scenes(sets.headline), alignment=sets.alignment)
+    settings, baselines = baseline_methods(sets)
+    scenes = measure_scenes(
+        {key: answers(stored) for key, stored in models.items()}, sets, sets.names
+    )
+    for (name, seed), stored in models.items():
+        rows = (scenes[["experiment", "seed", "set"]] == (name, seed, sets.headline)).all(axis=1)
+        refuse_disagreement(stored.card, mean_figures(scenes[rows]), device)
     result = {
-        "best": best,
-        "rule": RULE,
-        "headline": {"set": sets.headline, **metrics["experiments"][best][sets.headline]},
+        **summarise(
+            scenes,
+            measure_scenes(baselines, sets, sets.names),
+            headline=sets.headline,
+            alignment=sets.alignment,
+            bootstrap=params.bootstrap,
+        ),
         "unit": sets.unit,
         "data": read_summary(prepared)["data_hash"],
-        "validation": validation,
-        "experiments": metrics["experiments"],
-        "baselines": metrics["baselines"],
-        "baseline_settings": {"difference_threshold": threshold, "constant_depth": constant},
+        "baseline_settings": settings,
+        "self_test": tested,
     }
-    _write(result, models, sets, params, experiments, output)
+    _write(result, scenes, models, sets, params, experiments, output)
     return result
 
 
-def measure(
-    models: dict[str, StoredModel],
-    sets: SceneSets,
-    threshold: float,
-    change: float,
-    constant_depth: float,
-) -> dict[str, dict[str, dict[str, dict[str, float]]]]:
-    """The metrics of every model and baseline on val and every test set.
+def answers(stored: StoredModel) -> Method:
+    """A network as `measure_scenes` asks it."""
+    return lambda scene, plate_depth: stored.predict(scene)
 
-    Args:
-        threshold: of a mask.
-        change: above it, the difference of frame and plate counts as person.
-        constant_depth: the constant baseline's; aligned, it is each image's own mean.
-    """
-    table: dict[str, Any] = {"experiments": {name: {} for name in models}, "baselines": {}}
-    for set_name in sets.names:
-        accumulators = {
-            name: SceneMetrics(threshold, sets.alignment).to(sets.device) for name in models
-        }
-        baselines = {
-            name: SceneMetrics(threshold, sets.alignment).to(sets.device)
-            for name in ("difference_threshold", "constant_depth", "plate_depth")
-        }
-        pairs = zip(sets.scenes(set_name), sets.plate_depths(set_name), strict=True)
-        for scene, plate_depth in pairs:
-            truth = (scene.mask, scene.depth)
-            for name, stored in models.items():
-                accumulators[name].update(*stored.predict(scene), *truth)
-            changed = (difference(scene) > change).float()
-            constant = torch.full_like(scene.depth, constant_depth)
-            baselines["difference_threshold"].update(changed, None, *truth)
-            baselines["constant_depth"].update(None, constant, *truth)
-            if plate_depth is not None:
-                baselines["plate_depth"].update(None, plate_depth, *truth)
-        for name, accumulator in accumulators.items():
-            table["experiments"][name][set_name] = accumulator.compute()
-        for name, accumulator in baselines.items():
-            if figures := accumulator.compute():
-                table["baselines"].setdefault(name, {})[set_name] = figures
-    return table
+
+def baseline_methods(
+    sets: SceneSets,
+) -> tuple[dict[str, float], dict[tuple[str, int], Method]]:
+    """What needs no training, its settings tuned on validation; with the settings."""
+    threshold, constant = best_threshold(sets.scenes("val")), best_constant(sets.scenes("val"))
+    return {"difference_threshold": threshold, "constant_depth": constant}, {
+        ("difference_threshold", 0): lambda scene, plate_depth: (
+            (difference(scene) > threshold).float(),
+            None,
+        ),
+        ("constant_depth", 0): lambda scene, plate_depth: (
+            None,
+            torch.full_like(scene.depth, constant),
+        ),
+        ("plate_depth", 0): lambda scene, plate_depth: (None, plate_depth),
+    }
 
 
 def _write(
     result: dict[str, Any],
-    models: dict[str, StoredModel],
+    scenes: pd.DataFrame,
+    models: dict[tuple[str, int], StoredModel],
     sets: SceneSets,
     params: EvaluateParams,
     experiments: Path,
     output: Path,
 ) -> None:
     curves = pd.concat(
-        [read_table(experiments / name / "curves.csv") for name in models], ignore_index=True
+        [read_table(seed_folder(experiments / name, seed) / "curves.csv") for name, seed in models],
+        ignore_index=True,
     )
-    draw_panels(
-        output / "panels",
-        models,
-        sets,
-        best=result["best"],
-        num_panels=params.num_panels,
-        threshold=params.threshold,
-    )
-    draw_plots(output / "plots", result, curves, models[result["best"]], sets)
+    best, shown = result["best"], {name: stored for (name, _), stored in reversed(models.items())}
+    shown[best] = models[best, result["best_seed"]]
+    draw_panels(output / "panels", shown, sets, best=best, num_panels=params.num_panels)
+    draw_plots(output / "plots", result, curves, shown[best], sets)
     with replaced_file(output / "curves.csv") as path:
         curves.to_csv(path, index=False, float_format="%.6g")
+    with replaced_file(output / "scenes.csv") as path:
+        scenes.to_csv(path, index=False, float_format="%.6g")
     with replaced_file(output / "results.md") as path:
         path.write_text(report.results_table(result))
     with replaced_file(output / "metrics.json") as path:
-        path.write_text(json.dumps(result, indent=2, ensure_ascii=False) + "\n")
+        path.write_text(json.dumps(finite(result), indent=2, ensure_ascii=False) + "\n")
+
+
+def finite(result: dict[str, Any]) -> dict[str, Any]:
+    """The same with null in place of what is no finite number, which JSON does not know."""
+    return json.loads(json.dumps(result), parse_constant=lambda _: None)
 
 
 def forget_others(experiments: Path, names: Sequence[str]) -> None:
@@ -171,21 +154,27 @@ def main() -> None:
         experiments=EXPERIMENTS,
         output=REPORTS,
     )
-    for name in params.compare:
-        folder = EXPERIMENTS / name
-        card = read_json(folder / "model.json", ("key", "model", "data_hash", "unit"))
-        tracking.log_evaluation(
-            experiment=name,
-            key=card["key"],
-            metrics=flat_metrics(result["experiments"][name]),
-            images=[REPORTS / "panels" / f"{name}.png"],
-            params=read_json(folder / "settings.json"),
-            tags={"model": card["model"], "depth_unit": card["unit"]},
-            data_digest=card["data_hash"],
-            data_source=str(PREPARED),
-            curves=folder / "curves.csv",
-        )
-    print(f"evaluate: the best is {result['best']} ({RULE})")
+    for name, seeds in result["seeds"].items():
+        for seed, figures in seeds.items():
+            log_seed(name, int(seed), figures)
+    print(f"evaluate: {result['verdict']['sentence']}")
+
+
+def log_seed(name: str, seed: int, figures: dict[str, dict[str, float]]) -> None:
+    """Add a trained network's test figures and panel to its run in MLflow."""
+    folder = seed_folder(EXPERIMENTS / name, seed)
+    card = read_json(folder / "model.json", ("key", "model", "data_hash", "unit"))
+    tracking.log_evaluation(
+        experiment=name,
+        key=card["key"],
+        metrics=flat_metrics(figures),
+        images=[REPORTS / "panels" / f"{name}.png"],
+        params=read_json(folder / "settings.json"),
+        tags={"model": card["model"], "depth_unit": card["unit"], "seed": str(seed)},
+        data_digest=card["data_hash"],
+        data_source=str(PREPARED),
+        curves=folder / "curves.csv",
+    )
 
 
 if __name__ == "__main__":

@@ -37,7 +37,7 @@ def export(
     Args:
         placement, compositor_params: of the held-out scenes that they are compared on.
     """
-    sets = open_sets(prepared, compositor_params, placement.seed, 8 * _NUM_SCENES, "cpu")
+    sets = open_sets(prepared, compositor_params, placement.seed, "cpu")
     scenes = held_out_scenes(sets)
     card = stored.card
     metadata = {

@@ -6,7 +6,7 @@ import os
 import shutil
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pandas as pd
 import torch
@@ -16,8 +16,9 @@ from depthmask.artifacts import read_summary, read_text
 from depthmask.assembly import assemble_data, assemble_learner
 from depthmask.errors import exit_on_error
 from depthmask.hardware import choose_hardware
-from depthmask.learning import fit
-from depthmask.models.store import save_model
+from depthmask.learning import fit, run_test
+from depthmask.models import PairModel
+from depthmask.models.store import save_model, seed_folder
 from depthmask.output import replaced_folder
 from depthmask.params import (
     CompositorParams,
@@ -27,8 +28,25 @@ from depthmask.params import (
     named_experiment,
     read_params,
 )
-from depthmask.provenance import git_commit, run_key, training_code_hash
+from depthmask.provenance import KEY_LENGTH, git_commit, run_key, training_code_hash
+from depthmask.sets import open_sets
 from depthmask.stages import AUGMENTED, CHECKPOINTS, EXPERIMENTS, PARAMS, PREPARED
+
+
+class Trained(NamedTuple):
+    """One finished training.
+
+    Attributes:
+        model: the network, its weights averaged where that was asked for.
+        card: what `save_model` writes beside the weights.
+        curves: a row an epoch.
+        settings: every parameter that decided the result.
+    """
+
+    model: PairModel
+    card: dict[str, Any]
+    curves: pd.DataFrame
+    settings: dict[str, Any]
 
 
 def train(
@@ -43,14 +61,54 @@ def train(
     output: Path,
     checkpoints: Path,
 ) -> None:
-    """Train an experiment and write its folder `output`, all of it or nothing."""
-    summary = read_summary(prepared)
-    digest = read_text(augmented / "digest.txt").strip()
+    """Train an experiment with each of its seeds; write its folder, all of it or nothing."""
     if params.num_threads:
         torch.set_num_threads(params.num_threads)
+    trained = {
+        seed: train_seed(
+            name,
+            experiment,
+            params.model_copy(update={"seed": seed}),
+            placement,
+            compositor_params,
+            prepared=prepared,
+            augmented=augmented,
+            checkpoints=checkpoints,
+        )
+        for seed in experiment.seeds or (params.seed,)
+    }
+    with replaced_folder(output) as temporary:
+        for seed, (model, card, curves, settings) in trained.items():
+            folder = seed_folder(temporary, seed)
+            folder.mkdir()
+            save_model(folder, model, card)
+            curves.to_csv(folder / "curves.csv", index=False, float_format="%.6g")
+            (folder / "settings.json").write_text(
+                json.dumps(settings, indent=2, sort_keys=True) + "\n"
+            )
+    # now for all seeds, and what runs of other parameters left when they were stopped for good
+    for left in checkpoints.glob(f"{name}-{'?' * KEY_LENGTH}"):
+        shutil.rmtree(left, ignore_errors=True)
+
+
+def train_seed(
+    name: str,
+    experiment: Experiment,
+    params: TrainParams,
+    placement: PlacementParams,
+    compositor_params: CompositorParams,
+    *,
+    prepared: Path,
+    augmented: Path,
+    checkpoints: Path,
+) -> Trained:
+    """Train an experiment with `params.seed`, from its last checkpoint where there is one."""
+    summary = read_summary(prepared)
+    digest = read_text(augmented / "digest.txt").strip()
     hardware = choose_hardware(params.device, params.precision)
     settings = {
-        "experiment": experiment.model_dump(mode="json"),
+        # which other seeds there are is nothing to this one
+        "experiment": experiment.model_dump(mode="json", exclude={"seeds"}),
         "train": params.model_dump(mode="json"),
         "placement": placement.model_dump(mode="json"),
         "compositor": compositor_params.model_dump(mode="json"),
@@ -61,7 +119,8 @@ def train(
         augmented=digest,
         code=training_code_hash(),
     )
-    print(f"{name}: {experiment.model} on {hardware}, run {key}", flush=True)
+    label = f"{name} (seed {params.seed})" if len(experiment.seeds) > 1 else name
+    print(f"{label}: {experiment.model} on {hardware}, run {key}", flush=True)
 
     data = assemble_data(
         params,
@@ -72,7 +131,6 @@ def train(
         variants=experiment.augmented,
     )
     learner = assemble_learner(experiment, params, prepared=prepared, augmented=augmented)
-    model = learner.model
     folder = checkpoints / f"{name}-{key}"
     run = tracking.start_run(
         experiment=name,
@@ -81,6 +139,7 @@ def train(
         tags={
             "git_commit": git_commit(),
             "model": experiment.model,
+            "seed": str(params.seed),
             "augmented": digest,
             "depth_unit": summary["unit"],
         },
@@ -95,12 +154,15 @@ def train(
             hardware=hardware,
             average=params.average,
             checkpoints=folder,
-            label=name,
+            label=label,
             on_epoch=lambda epoch, row: run.log_metrics(row, step=epoch),
             interactive=sys.stderr.isatty() and "CI" not in os.environ,
         )
-    card: dict[str, Any] = {
+    sets = open_sets(prepared, compositor_params, placement.seed, hardware.device)
+    scenes = list(sets.scenes(sets.headline))
+    card = {
         "experiment": name,
+        "seed": params.seed,
         "key": key,
         "model": experiment.model,
         "losses": {"mask": experiment.mask, "depth": experiment.depth},
@@ -110,24 +172,22 @@ def train(
         "source": summary["source"],
         "depth_range_m": list(learner.depth_range_m),
         "depth_alignment": summary.get("depth_alignment"),
-        "num_parameters": sum(weight.numel() for weight in model.parameters()),
+        "num_parameters": sum(weight.numel() for weight in learner.model.parameters()),
         "val": {
-            name.removeprefix("val/"): value
-            for name, value in rows[-1].items()
-            if name.startswith("val/")
+            column.removeprefix("val/"): value
+            for column, value in rows[-1].items()
+            if column.startswith("val/")
+        },
+        "test": {
+            "set": sets.headline,
+            "device": hardware.device,
+            "figures": run_test(learner, scenes, device=hardware.device),
         },
     }
-    with replaced_folder(output) as temporary:
-        save_model(temporary, model, card)
-        table = pd.DataFrame(rows)
-        table.insert(0, "experiment", name)
-        table.to_csv(temporary / "curves.csv", index=False, float_format="%.6g")
-        (temporary / "settings.json").write_text(
-            json.dumps(settings, indent=2, sort_keys=True) + "\n"
-        )
-    # also what runs of other parameters left behind when they were stopped for good
-    for left in checkpoints.glob(f"{name}-{'?' * len(key)}"):
-        shutil.rmtree(left, ignore_errors=True)
+    curves = pd.DataFrame(rows)
+    curves.insert(0, "experiment", name)
+    curves.insert(1, "seed", params.seed)
+    return Trained(learner.model, card, curves, settings)
 
 
 def main() -> None:

@@ -28,6 +28,7 @@ def _curves(path: Path, experiment: str) -> dict[int, dict[str, float]]:
         for row in csv.DictReader(file):
             if row.pop("experiment", experiment) != experiment:
                 continue
+            row.pop("seed", None)
             metrics = {}
             for name, text in row.items():
                 try:

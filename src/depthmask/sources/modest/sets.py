@@ -72,3 +72,8 @@ class FileSets:
         """None for each batch of `scenes`."""
         count = len(read_samples(self.prepared, name)[1])
         yield from [None] * -(-count // self.batch_size)
+
+    def origins(self, name: str) -> pd.DataFrame:
+        """Columns plate and cutout: what each scene of a set was made of, by name."""
+        table = read_samples(self.prepared, name)[1]
+        return table[["plate", "cutout"]].astype(str).reset_index(drop=True)

@@ -71,4 +71,3 @@ def over_seeds(table: pd.DataFrame) -> pd.DataFrame:
     """
     figures = table.groupby("scene", sort=True)[list(METRICS)]
     return figures.mean().where(figures.count() == table["seed"].nunique())
-

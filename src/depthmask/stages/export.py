@@ -1,6 +1,7 @@
 """export: the best DepthMaskNet as one ONNX file, once it is proven to equal the network."""
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,8 @@ from depthmask import tracking
 from depthmask.artifacts import read_json
 from depthmask.benchmark import latency_report, latency_table, measure_latency, write_latency
 from depthmask.errors import exit_on_error
-from depthmask.models.store import StoredModel, load_model
+from depthmask.evaluation.exported import exported_figures, refuse_other_figures
+from depthmask.models.store import StoredModel, load_model, seed_folder
 from depthmask.onnx_export import ParityError, check_parity, export_onnx
 from depthmask.output import replaced_folder
 from depthmask.params import CompositorParams, ExportParams, PlacementParams, read_params
@@ -29,6 +31,7 @@ def export(
     placement: PlacementParams,
     compositor_params: CompositorParams,
     *,
+    figures: Mapping[str, float],
     prepared: Path,
     output: Path,
 ) -> None:
@@ -36,6 +39,7 @@ def export(
 
     Args:
         placement, compositor_params: of the held-out scenes that they are compared on.
+        figures: the network's on the headline set, as evaluate found them.
     """
     sets = open_sets(prepared, compositor_params, placement.seed, "cpu")
     scenes = held_out_scenes(sets)
@@ -53,6 +57,9 @@ def export(
             stored.model, path, input_size=card["size"], metadata=metadata, opset=params.opset
         )
         parity = check_parity(path, deployable, scenes, params.sizes, tolerance=params.tolerance)
+        found = exported_figures(path, sets)
+        apart = refuse_other_figures(found, figures, params.tolerance)
+        parity["figures"] = {"set": sets.headline, "largest_difference": apart, **found}
         (folder / "parity.json").write_text(json.dumps(parity, indent=2) + "\n")
     largest = {
         name: max(row[name] for row in parity["differences"].values()) for name in ("mask", "depth")
@@ -60,7 +67,8 @@ def export(
     metres = " m" if card["unit"] == "metre" else ""
     print(
         f"export: {card['experiment']} to {output}/model.onnx; torch and onnxruntime differ by"
-        f" {largest['mask']:.1e} (mask) and {largest['depth']:.1e}{metres} (depth) at most"
+        f" {largest['mask']:.1e} (mask) and {largest['depth']:.1e}{metres} (depth) at most,"
+        f" their figures on {sets.headline} by {apart:.1e}"
     )
 
 
@@ -84,7 +92,7 @@ def publish(card: dict[str, Any], metrics: dict[str, Any], settings: dict[str, A
         tags={"model": card["model"], "depth_unit": card["unit"]},
         data_digest=card["data_hash"],
         data_source=str(PREPARED),
-        curves=EXPERIMENTS / card["experiment"] / "curves.csv",
+        curves=seed_folder(EXPERIMENTS / card["experiment"], card["seed"]) / "curves.csv",
     )
 
 
@@ -102,14 +110,17 @@ def held_out_scenes(sets: SceneSets) -> list[Scene[np.ndarray]]:
 
 def main() -> None:
     params = read_params(PARAMS)
-    metrics = read_json(REPORTS / "metrics.json", ("best", "experiments"))
-    stored = load_model(EXPERIMENTS / metrics["best"])
+    metrics = read_json(REPORTS / "metrics.json", ("best", "best_seed", "headline", "seeds"))
+    folder = seed_folder(EXPERIMENTS / metrics["best"], metrics["best_seed"])
+    figures = metrics["seeds"][metrics["best"]][str(metrics["best_seed"])]
+    stored = load_model(folder)
     try:
         export(
             stored,
             params.export,
             params.placement,
             params.compositor,
+            figures=figures[metrics["headline"]["set"]],
             prepared=PREPARED,
             output=BEST,
         )
@@ -117,8 +128,8 @@ def main() -> None:
         raise SystemExit(f"depthmask: not exported: {error}") from None
     publish(
         stored.card,
-        flat_metrics(metrics["experiments"][metrics["best"]]),
-        read_json(EXPERIMENTS / metrics["best"] / "settings.json"),
+        flat_metrics(figures),
+        read_json(folder / "settings.json"),
     )
 
 

@@ -52,7 +52,7 @@ def summarise(
     return {
         "best": best,
         "best_seed": int(best_seed),
-        "rule": RULE.format(**dict(zip(("mask", "depth"), map(_CALLED.get, chosen_by)))),
+        "rule": RULE.format(mask=_CALLED[chosen_by[0]], depth=_CALLED[chosen_by[1]]),
         "verdict": {
             "sentence": verdict.sentence,
             "best": best,

@@ -123,19 +123,15 @@ def _sentence(
             f" {'is' if len(ahead) == 1 else 'are'} better, {ahead[0]} by {-lead.value:.3f}"
             f" ({-lead.high:.3f} to {-lead.low:.3f}) in the mean of both."
         )
-    lead = differences[runner_up][SCORE]
+    closest = ties[0] if ties else runner_up
+    lead = differences[closest][SCORE]
     by = f"{lead.value:+.3f} ({lead.low:+.3f} to {lead.high:+.3f}) in the mean of both"
     if ties:
         return (
-            f"{best} reaches {figures}, but is tied with {_listed(ties)}: these scenes cannot"
-            f" tell them apart (beside {ties[0]} {_signed(differences[ties[0]][SCORE])} in the"
-            f" mean of both). It was chosen on validation."
+            f"{best}, chosen on validation, reaches {figures}. These scenes cannot tell it from"
+            f" {_listed(ties)}: beside {closest} it has {by}."
         )
-    return f"{best} is the best: {figures}, and beside the runner-up {runner_up} {by}."
-
-
-def _signed(lead: Interval) -> str:
-    return f"{lead.value:+.3f}, {lead.low:+.3f} to {lead.high:+.3f},"
+    return f"{best} is the best: {figures}, and beside the runner-up, {closest}, {by}."
 
 
 def _listed(names: list[str]) -> str:

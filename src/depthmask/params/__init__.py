@@ -30,8 +30,11 @@ from depthmask.params.reading import (
     read_params,
 )
 from depthmask.params.results import (
+    Bootstrap,
     EvaluateParams,
     ExportParams,
+    Gate,
+    Robustness,
 )
 from depthmask.params.training import (
     Experiment,
@@ -43,11 +46,13 @@ from depthmask.params.training import (
 
 __all__ = [
     "AugmentParams",
+    "Bootstrap",
     "CompositorParams",
     "Crop",
     "EvaluateParams",
     "Experiment",
     "ExportParams",
+    "Gate",
     "HueSaturationValue",
     "ModestParams",
     "MuseumParams",
@@ -62,6 +67,7 @@ __all__ = [
     "PlateMotion",
     "PrepareParams",
     "RandomBrightnessContrast",
+    "Robustness",
     "SECTIONS",
     "Scheduler",
     "Shadow",

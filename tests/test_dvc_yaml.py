@@ -73,12 +73,18 @@ def test_each_stage_declares_the_sections_it_reads(recorder, monkeypatch, tmp_pa
         (export, "export"),
     ):
         stage = module.__name__.rpartition(".")[2]
-        result = {"best": name, "experiments": {each: {} for each in recorder.params.compare}}
+        result = {
+            "best": name,
+            "best_seed": 0,
+            "headline": {"set": "in_scene"},
+            "verdict": {"sentence": ""},
+            "seeds": {each: {"0": {"in_scene": {}}} for each in recorder.params.compare},
+        }
         monkeypatch.setattr(module, work, lambda *args, result=result, **kwargs: result)
         stages.REPORTS.mkdir(exist_ok=True)
         (stages.REPORTS / "metrics.json").write_text(json.dumps(result))
         for each in recorder.params.compare:
-            folder = stages.EXPERIMENTS / each
+            folder = stages.EXPERIMENTS / each / "seed_0"
             folder.mkdir(parents=True, exist_ok=True)
             (folder / "model.json").write_text(
                 json.dumps(dict.fromkeys(("key", "model", "data_hash", "source", "unit"), "none"))

@@ -96,7 +96,7 @@ def test_every_picture_is_there(project):
 
 
 def test_evaluate_repeats_train_s_own_validation(project):
-    card = load_model(project / "models/experiments/bce_rmse").card
+    card = load_model(project / "models/experiments/bce_rmse/seed_0").card
     report = json.loads((project / "reports/metrics.json").read_text())
     # the validation during training may run in bfloat16
     for name, value in report["validation"]["bce_rmse"].items():
@@ -104,7 +104,7 @@ def test_evaluate_repeats_train_s_own_validation(project):
 
 
 def test_the_exported_file_answers_as_the_network(project):
-    stored = load_model(project / "models/experiments/bce_rmse")
+    stored = load_model(project / "models/experiments/bce_rmse/seed_0")
     predictor = Predictor(project / "models/best/model.onnx", device="cpu")
     assert predictor.metadata["experiment"] == "bce_rmse"
     assert predictor.metadata["training_size"] == str(SIZE)
@@ -159,7 +159,7 @@ def test_a_missing_model_is_named(inside, tmp_path):
 
 
 def test_a_damaged_model_is_named(inside, tmp_path):
-    shutil.copytree(inside / "models/experiments/bce_rmse", tmp_path / "model")
+    shutil.copytree(inside / "models/experiments/bce_rmse/seed_0", tmp_path / "model")
     weights = tmp_path / "model/model.safetensors"
     weights.write_bytes(weights.read_bytes()[:1000])
     with pytest.raises(errors.InputError, match="damaged"):

@@ -42,7 +42,8 @@ def curves(
     without a value in a column (a network without depth) has no curve there.
 
     Args:
-        table: columns `experiment`, `epoch`, `columns`, and `size` if it varied.
+        table: columns `experiment`, `epoch`, `columns`, and `size` if it varied; of several
+            `seed`s the mean is drawn.
         columns: which of the table's; one for a plot alone.
         best: the experiment drawn heavier.
 
@@ -52,6 +53,7 @@ def curves(
     missing = {"experiment", "epoch", *columns} - set(table.columns)
     if missing:
         raise InputError(f"the curves lack the column {', '.join(sorted(missing))}: train again")
+    table = table.groupby(["experiment", "epoch"], sort=False, as_index=False).mean()
     styles = line_styles(table["experiment"])
     width = WIDTH * len(columns)
     with plain_style():

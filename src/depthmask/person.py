@@ -59,12 +59,15 @@ def largest_region(person: np.ndarray) -> np.ndarray:
     cell = -(-max(height, width) // _GRID)
     tops, lefts = np.arange(0, height, cell), np.arange(0, width, cell)
     num_person = np.add.reduceat(np.add.reduceat(person, tops, axis=0, dtype=int), lefts, axis=1)
-    labels = _labelled(num_person > 0)
-    if not labels.any():
+    if not num_person.any():
         return np.zeros_like(person)
-    sizes = np.bincount(labels.ravel(), weights=num_person.ravel())
+    rows, columns = (np.flatnonzero(num_person.any(axis=axis)) for axis in (1, 0))
+    used = np.s_[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]  # a person is small
+    labels = _labelled(num_person[used] > 0)
+    sizes = np.bincount(labels.ravel(), weights=num_person[used].ravel())
     sizes[0] = 0  # the background
-    chosen = labels == sizes.argmax()
+    chosen = np.zeros(num_person.shape, bool)
+    chosen[used] = labels == sizes.argmax()
     return person & chosen.repeat(cell, axis=0)[:height].repeat(cell, axis=1)[:, :width]
 
 

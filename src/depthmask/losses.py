@@ -6,7 +6,6 @@ never lower for anything else, soft targets such as depth included.
 """
 
 from collections.abc import Callable, Mapping
-from functools import cache
 
 import torch
 import torch.nn.functional as F
@@ -14,11 +13,8 @@ from torch import Tensor
 
 from depthmask.errors import InputError
 from depthmask.models import Prediction
+from depthmask.ssim_window import C1, C2, MIN_SIDE_PX, blur_matrix
 
-SSIM_WINDOW_PX = 11
-SSIM_SIGMA_PX = 1.5
-SSIM_C1 = 0.01**2
-SSIM_C2 = 0.03**2
 RMSE_EPSILON = 1e-6
 DICE_SMOOTHING_PX = 1.0
 
@@ -68,24 +64,22 @@ def ssim(logits: Tensor, target: Tensor) -> Tensor:
         ValueError: a side is below 6 px, too small to reflect.
     """
     height, width = target.shape[-2:]
-    min_side = SSIM_WINDOW_PX // 2 + 1
-    if min(height, width) < min_side:
+    if min(height, width) < MIN_SIDE_PX:
         raise ValueError(
             f"ssim got {height} x {width} px; the nearest valid size is "
-            f"{max(height, min_side)} x {max(width, min_side)} (no side below {min_side})"
+            f"{max(height, MIN_SIDE_PX)} x {max(width, MIN_SIDE_PX)} (no side below {MIN_SIDE_PX})"
         )
-    blur_rows = _blur_matrix(height, target.device)
-    blur_columns = _blur_matrix(width, target.device).T
+    blur_rows = blur_matrix(height, target.device)
+    blur_columns = blur_matrix(width, target.device).T
     image = logits.sigmoid()
-    # As products with banded matrices: on a CPU many times faster than convolutions with one
-    # channel. The variances enter only as their sum, so one map serves both.
+    # The variances enter only as their sum, so one map serves both.
     maps = torch.stack((image, image.square() + target.square(), image * target))
     mean_x, square_sum, product = (blur_rows @ maps @ blur_columns).unbind()
     mean_y = blur_rows @ target @ blur_columns
     mean_xy = mean_x * mean_y
     mean_squares = mean_x.square() + mean_y.square()
-    similarity = (2 * mean_xy + SSIM_C1) * (2 * (product - mean_xy) + SSIM_C2)
-    similarity = similarity / ((mean_squares + SSIM_C1) * (square_sum - mean_squares + SSIM_C2))
+    similarity = (2 * mean_xy + C1) * (2 * (product - mean_xy) + C2)
+    similarity = similarity / ((mean_squares + C1) * (square_sum - mean_squares + C2))
     return 1 - similarity.mean()
 
 
@@ -162,15 +156,3 @@ class SceneLoss:
                     values[f"{head}_{name}"] = value.detach()
         return torch.stack(weighted).sum(), values
 
-
-@cache
-def _blur_matrix(side: int, device: torch.device) -> Tensor:
-    """The window as a matrix, side x side: row i holds the weights of the pixels around i."""
-    reach = SSIM_WINDOW_PX // 2
-    offset = torch.arange(-reach, reach + 1)
-    window = torch.exp(-offset.square() / (2 * SSIM_SIGMA_PX**2))
-    window = (window / window.sum()).expand(side, -1)
-    last = side - 1
-    pixel = (torch.arange(side).unsqueeze(1) + offset).abs()
-    pixel = last - (last - pixel).abs()  # reflected at both borders
-    return torch.zeros(side, side).scatter_add_(1, pixel, window).to(device)

@@ -19,10 +19,12 @@ _TRAINING_CODE = (
     "losses.py",
     "metrics",
     "models",
+    "person.py",
     "placement.py",
     "scene.py",
     "sets.py",
     "shot.py",
+    "ssim_window.py",
     "stages/train.py",
 )
 """What decides a training's result; a checkpoint of other code is not resumed."""

@@ -32,6 +32,7 @@ from depthmask.params.reading import (
 from depthmask.params.results import (
     EvaluateParams,
     ExportParams,
+    Gate,
 )
 from depthmask.params.training import (
     Experiment,
@@ -48,6 +49,7 @@ __all__ = [
     "EvaluateParams",
     "Experiment",
     "ExportParams",
+    "Gate",
     "HueSaturationValue",
     "ModestParams",
     "MuseumParams",

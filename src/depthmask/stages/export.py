@@ -1,24 +1,39 @@
 """export: the best DepthMaskNet as one ONNX file, once it is proven to equal the network."""
 
 import json
+import sys
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
-from depthmask import tracking
 from depthmask.artifacts import read_json
 from depthmask.benchmark import latency_report, latency_table, measure_latency, write_latency
 from depthmask.errors import exit_on_error
 from depthmask.models.store import StoredModel, load_model
 from depthmask.onnx_export import ParityError, check_parity, export_onnx
 from depthmask.output import replaced_folder
-from depthmask.params import CompositorParams, ExportParams, PlacementParams, read_params
+from depthmask.params import (
+    CompositorParams,
+    ExportParams,
+    Gate,
+    PlacementParams,
+    read_params,
+)
 from depthmask.predictor import Predictor
+from depthmask.promotion import Judgement, judge, register, write_record
 from depthmask.provenance import git_commit
 from depthmask.scene import Scene
 from depthmask.sets import SceneSets, open_sets
-from depthmask.stages import BEST, EXPERIMENTS, PARAMS, PREPARED, REPORTS, flat_metrics
+from depthmask.stages import (
+    BEST,
+    EXPERIMENTS,
+    METRICS,
+    PARAMS,
+    PREPARED,
+    RECORD,
+    REPORTS,
+    flat_metrics,
+)
 
 _NUM_SCENES = 4
 
@@ -64,28 +79,33 @@ def export(
     )
 
 
-def publish(card: dict[str, Any], metrics: dict[str, Any], settings: dict[str, Any]) -> None:
-    """Measure the exported file's latency and make it the champion in MLflow.
+def publish(gate: Gate) -> Judgement:
+    """Measure the exported file's latency; register it in MLflow, as champion if the gate lets it.
 
-    Neither is an output: times differ from run to run, and MLflow may be away.
+    None of it is an output: times differ from run to run, and MLflow may be away.
+
+    Returns:
+        What the gate said, which `RECORD` holds.
     """
     path = BEST / "model.onnx"
     predictor = Predictor(path)
-    latencies = measure_latency(predictor, [(card["size"], card["size"]), (480, 640)])
+    side = predictor.training_size
+    latencies = measure_latency(predictor, [(side, side), (480, 640)])
     write_latency(REPORTS / "latency.json", latency_report(predictor, latencies))
     for line in latency_table(latencies):
         print(line)
-    tracking.register_champion(
-        experiment=card["experiment"],
-        key=card["key"],
-        onnx_path=path,
-        metrics=metrics | {"latency_ms": latencies[0].median_ms},
-        params=settings,
-        tags={"model": card["model"], "depth_unit": card["unit"]},
-        data_digest=card["data_hash"],
+    judgement = judge(path, predictor.metadata, METRICS, gate, latencies[0].median_ms)
+    best = judgement.experiment
+    judgement = register(
+        judgement,
+        path,
+        predictor.metadata,
+        EXPERIMENTS / best,
+        metrics=flat_metrics(read_json(METRICS, ("experiments",))["experiments"][best]),
         data_source=str(PREPARED),
-        curves=EXPERIMENTS / card["experiment"] / "curves.csv",
     )
+    write_record(RECORD, judgement)
+    return judgement
 
 
 def held_out_scenes(sets: SceneSets) -> list[Scene[np.ndarray]]:
@@ -102,7 +122,7 @@ def held_out_scenes(sets: SceneSets) -> list[Scene[np.ndarray]]:
 
 def main() -> None:
     params = read_params(PARAMS)
-    metrics = read_json(REPORTS / "metrics.json", ("best", "experiments"))
+    metrics = read_json(METRICS, ("best", "experiments"))
     stored = load_model(EXPERIMENTS / metrics["best"])
     try:
         export(
@@ -114,12 +134,17 @@ def main() -> None:
             output=BEST,
         )
     except ParityError as error:
-        raise SystemExit(f"depthmask: not exported: {error}") from None
-    publish(
-        stored.card,
-        flat_metrics(metrics["experiments"][metrics["best"]]),
-        read_json(EXPERIMENTS / metrics["best"] / "settings.json"),
-    )
+        # DVC has removed its output before the stage ran
+        raise SystemExit(
+            f"depthmask: not exported: {error}; the champion stays, and"
+            f" `dvc checkout {BEST}` brings an earlier model back"
+        ) from None
+    judgement = publish(params.export.gate)
+    for line in judgement.lines():
+        if judgement.misses:
+            print(f"depthmask: {line}", file=sys.stderr)
+        else:
+            print(f"export: {line}")
 
 
 if __name__ == "__main__":

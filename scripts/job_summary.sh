@@ -31,6 +31,9 @@ if known "$base"; then
 fi
 section Experiments 'The run made no report; its log says why.' \
     "$python" -m depthmask.summary --markdown
+# 2: there is no model to judge
+gate=$("$python" -m depthmask.cli gate 2>&1)
+if [ $? -lt 2 ]; then printf '## Gate\n\n```text\n%s\n```\n\n' "$gate"; fi
 if [ -n "$picture" ]; then
     printf '## Pictures\n\n[What the best experiment sees, and the curves](%s)\n' "$picture"
 fi

@@ -1,7 +1,9 @@
 import json
+import re
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -12,6 +14,7 @@ from PIL import Image
 import depthmask.prediction
 import depthmask.predictor
 from depthmask import cli
+from depthmask.params import read_params
 
 
 @pytest.fixture
@@ -341,3 +344,86 @@ def test_help_is_quick_because_it_imports_nothing(photos, environment):
     out = run_python(code, photos, environment)
     assert "predict" in out and "bench" in out
     assert out.splitlines()[-1] == "[]"
+
+
+@pytest.fixture
+def judged(photos) -> Path:
+    """The working folder with parameters, and metrics that call the exported model the best."""
+    text = (Path(__file__).parents[1] / "params.yaml").read_text()
+    (photos / "params.yaml").write_text(text.replace("latency_ms: 200", "latency_ms: 60000"))
+    figures = {"mask_iou": 0.712, "depth_delta1": 0.7, "depth_abs_rel": 0.2}
+    metrics = {
+        "best": "difference",
+        "headline": {"set": "in_scene", **figures},
+        "unit": "metre",
+        "data": "feed",
+        "leak": {"difference": {"mask_iou": {"gap": 0.01}}},
+    }
+    (photos / "reports").mkdir()
+    (photos / "reports/metrics.json").write_text(json.dumps(metrics))
+    return photos
+
+
+def set_threshold(folder: Path, name: str, value: object) -> None:
+    path = folder / "params.yaml"
+    text = re.sub(rf"^    {name}: [^ ]*$", f"    {name}: {value}", path.read_text(), flags=re.M)
+    text = re.sub(rf"^    {name}: [^ ]* #", f"    {name}: {value} #", text, flags=re.M)
+    path.write_text(text)
+
+
+def test_gate_judges_a_model_that_no_export_has_judged(depthmask_cli, judged):
+    code, out, err = depthmask_cli("gate")
+    assert (code, out) == (1, "")
+    assert err.splitlines() == [
+        "depthmask: difference is not promoted: in_scene mask IoU 0.712 is 0.038 below"
+        " export.gate.mask_iou 0.75",
+        "depthmask: MLflow was not told; its champion stays what it was",
+    ]
+    set_threshold(judged, "mask_iou", 0.7)
+    code, out, err = depthmask_cli("gate")
+    assert (code, err) == (0, "")
+    verdict, figures = out.splitlines()
+    assert verdict.startswith("difference passes the gate and is not promoted: it came from DVC's")
+    assert figures.startswith("in_scene mask IoU 0.712 (at least 0.7), in_scene depth δ1 0.700 (")
+    assert not (judged / "reports/gate.json").exists(), "nobody was told"
+
+
+def test_gate_reads_what_export_recorded_as_long_as_it_holds(depthmask_cli, judged):
+    from depthmask.predictor import Predictor
+    from depthmask.promotion import judge, write_record
+    from depthmask.stages import BEST, METRICS, RECORD
+    from depthmask.tracking import Registered
+
+    set_threshold(judged, "mask_iou", 0.7)
+    model = BEST / "model.onnx"
+    thresholds = read_params(judged / "params.yaml").export.gate
+    judgement = judge(model, Predictor(model).metadata, METRICS, thresholds, 8.0)
+    known = replace(judgement, published=True, registered=Registered("4", "4", "difference"))
+    write_record(RECORD, known)
+    code, out, err = depthmask_cli("gate")
+    assert (code, err) == (0, "")
+    assert out.splitlines()[0] == "promoted difference as DepthMaskNet version 4, champion"
+    assert "latency 8.0 ms" in out
+
+    set_threshold(judged, "latency_ms", 1e-6)
+    code, _, err = depthmask_cli("gate")
+    assert code == 1 and "version 4" not in err and "above export.gate.latency_ms 1e-06" in err
+
+
+@pytest.mark.parametrize("name", ["models/best/model.onnx", "reports/metrics.json", "params.yaml"])
+def test_gate_without_something_to_judge(depthmask_cli, judged, name):
+    (judged / name).unlink()
+    code, out, err = depthmask_cli("gate")
+    assert (code, out, err.count("\n")) == (2, "", 1)
+    assert err.startswith(f"depthmask: {name} ")
+
+
+def test_gate_does_not_take_another_model_s_figures(depthmask_cli, judged):
+    path = judged / "reports/metrics.json"
+    path.write_text(path.read_text().replace("difference", "bce_rmse"))
+    code, _, err = depthmask_cli("gate")
+    assert code == 2
+    assert err == (
+        "depthmask: reports/metrics.json calls bce_rmse the best and models/best/model.onnx"
+        " difference: run `dvc repro`, then both are of one run\n"
+    )

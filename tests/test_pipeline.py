@@ -71,6 +71,33 @@ print(json.dumps({
         assert "val/mask_iou" in metrics and "test/in_scene/mask_iou" in metrics
 
 
+def test_a_model_that_dvc_restores_is_judged_anew(clone):
+    gate = [sys.executable, "-m", "depthmask.cli", "gate"]
+
+    def ask(mask_iou):
+        edit(clone, lambda content: content["profiles"]["tiny"]["export"]["gate"].update(
+            mask_iou=mask_iou
+        ))  # fmt: skip
+        return run(clone, *DVC, "repro")
+
+    asked_for_nothing = run(clone, *gate)
+    assert "promoted bce_rmse as DepthMaskNet version 1, champion" in asked_for_nothing
+    output = ask(1.0)
+    assert stages_run(output) == ["export"]
+    assert "bce_rmse is not promoted: in_scene mask IoU " in output
+    assert "is the same model and stays the champion" in run(clone, *gate, code=1)
+    assert "Gate\n  bce_rmse is not promoted" in run(
+        clone, sys.executable, "-m", "depthmask.summary"
+    )
+
+    assert stages_run(ask(None)) == [], "DVC's cache has it"
+    assert "it came from DVC's cache, or something changed" in run(clone, *gate)
+    summary = run(clone, sys.executable, "-m", "depthmask.summary")
+    assert "Gate\n" not in summary and "depthmask gate" in summary
+    assert "promoted bce_rmse as DepthMaskNet version 1" in run(clone, *gate, "--promote")
+    assert run(clone, *gate) == asked_for_nothing
+
+
 def test_a_loss_weight_reruns_its_experiment_evaluate_and_export(clone):
     def heavier(content):
         content["experiments"]["masknet3_bce"]["mask"]["bce"] = 3

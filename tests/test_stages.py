@@ -13,6 +13,7 @@ import yaml
 
 from depthmask import Predictor, errors
 from depthmask.models.store import load_model
+from depthmask.onnx_export import ParityError
 from depthmask.scene import TEST_SETS
 from depthmask.stages import evaluate, export, train
 from synthetic import SIZE, write_synthetic
@@ -21,7 +22,7 @@ ROOT = Path(__file__).parents[1]
 NAMES = ["bce_rmse", "masknet3_bce"]
 
 
-def write_params(folder: Path, **train_changes) -> None:
+def write_params(folder: Path, gate: dict | None = None, **train_changes) -> None:
     params = yaml.safe_load((ROOT / "params.yaml").read_text())
     params["profile"], params["compare"] = "tiny", NAMES
     params["profiles"]["tiny"]["prepare"]["size"] = SIZE
@@ -30,6 +31,7 @@ def write_params(folder: Path, **train_changes) -> None:
         {"size": SIZE, "epochs": 1},
     ]
     params["profiles"]["tiny"]["train"] |= train_changes
+    params["profiles"]["tiny"]["export"]["gate"] |= gate or {}
     (folder / "params.yaml").write_text(yaml.safe_dump(params))
 
 
@@ -116,13 +118,49 @@ def test_the_exported_file_answers_as_the_network(project):
     np.testing.assert_allclose(result.mask, expected, atol=1e-4)
 
 
+def test_a_refused_model_is_exported_and_not_promoted(inside, capsys):
+    before = (inside / "models/best/model.onnx").read_bytes()
+    assert json.loads((inside / "reports/gate.json").read_text())["passed"]
+    write_params(inside, gate={"mask_iou": 1.0, "latency_ms": 1e-6})
+    call(export)
+    write_params(inside)
+    lines = capsys.readouterr().err.splitlines()
+    lines = [line for line in lines if "MLflow is left out" not in line]
+    assert [line.partition(" is ")[0] for line in lines[:2]] == ["depthmask: bce_rmse"] * 2
+    assert " below export.gate.mask_iou 1" in lines[0]
+    assert " above export.gate.latency_ms 1e-06" in lines[1]
+    assert lines[2:] == ["depthmask: MLflow was not told; its champion stays what it was"]
+    assert (inside / "models/best/model.onnx").read_bytes() == before
+    record = json.loads((inside / "reports/gate.json").read_text())
+    assert [miss["name"] for miss in record["misses"]] == ["mask_iou", "latency_ms"]
+    assert not record["passed"]
+    latency = json.loads((inside / "reports/latency.json").read_text())
+    assert record["figures"]["latency_ms"] == latency["sizes"][0]["median_ms"]
+
+
+def test_without_parity_nothing_is_promoted(inside, monkeypatch):
+    def differ(*args, **kwargs):
+        raise ParityError("model.onnx: mask at 64x64 px differs from torch by 1, more than 0.001")
+
+    files = [inside / "models/best/model.onnx", inside / "reports/gate.json"]
+    before = [path.read_bytes() for path in files]
+    monkeypatch.setattr(export, "check_parity", differ)
+    with pytest.raises(SystemExit) as stopped:
+        call(export)
+    assert str(stopped.value) == (
+        "depthmask: not exported: model.onnx: mask at 64x64 px differs from torch by 1, more than"
+        " 0.001; the champion stays, and `dvc checkout models/best` brings an earlier model back"
+    )
+    assert [path.read_bytes() for path in files] == before
+
+
 def test_repeating_the_stages_repeats_every_byte(inside, tmp_path):
     def content() -> dict[str, bytes]:
         files = [*inside.glob("models/**/*"), *inside.glob("reports/**/*")]
         return {
             str(path.relative_to(inside)): path.read_bytes()
             for path in files
-            if path.is_file() and path.name != "latency.json"
+            if path.is_file() and path.name not in ("latency.json", "gate.json")
         }
 
     before = content()

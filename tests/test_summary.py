@@ -1,6 +1,8 @@
 import json
+import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +15,9 @@ from rich.console import Console
 from depthmask import summary
 from depthmask.errors import InputError
 from depthmask.library import InSceneFrames
+from depthmask.params import read_params
+from depthmask.promotion import judge, write_record
+from depthmask.tracking import Registered
 
 ROOT = Path(__file__).parents[1]
 REPORT = {
@@ -126,3 +131,49 @@ def test_picture_stacks_the_best_panel_and_the_plots(tmp_path: Path) -> None:
     picture = np.asarray(Image.open(tmp_path / "out.png"))
     assert picture.shape == (5, 6, 3)
     assert (picture[2:, 0] == 255).all() and (picture[2:, 1:5] == 0).all()
+
+
+def judged_model(root: Path, mask_iou: float) -> None:
+    """A model, as far as its bytes are concerned, with figures and what the gate said of it."""
+    shutil.copy(ROOT / "params.yaml", root)
+    headline = {"set": "in_scene", "mask_iou": mask_iou, "depth_delta1": 0.7, "depth_abs_rel": 0.15}
+    leak = {"b": {"mask_iou": {"gap": 0.01}}}
+    report = REPORT | {"headline": headline, "leak": leak, "unit": "metre", "data": "feed"}
+    metrics = write_report(root, report)
+    model = root / "models/best/model.onnx"
+    model.parent.mkdir(parents=True, exist_ok=True)
+    model.write_bytes(b"model")
+    gate = read_params(root / "params.yaml").export.gate
+    metadata = {"experiment": "b", "data_hash": "feed"}
+    judgement = replace(
+        judge(model, metadata, metrics, gate, 8.0),
+        published=True,
+        registered=Registered("4", "4" if mask_iou > 0.75 else "3", "b"),
+    )
+    write_record(root / "reports/gate.json", judgement)
+
+
+def test_summary_says_who_is_promoted(tmp_path: Path) -> None:
+    judged_model(tmp_path, 0.8)
+    text = printed(tmp_path)
+    assert "Gate\n  promoted b as DepthMaskNet version 4, champion\n" in text
+    assert "depthmask gate" not in text
+
+
+def test_summary_says_who_is_not_and_why(tmp_path: Path) -> None:
+    judged_model(tmp_path, 0.712)
+    lines = printed(tmp_path).splitlines()
+    at = lines.index("Gate")
+    assert lines[at + 1 : at + 3] == [
+        "  b is not promoted: in_scene mask IoU 0.712 is 0.038 below export.gate.mask_iou 0.75",
+        "  the champion stays version 3 (b); b, which lies in models/best, is version 4, tagged"
+        " `gate: refused`",
+    ]
+
+
+def test_summary_takes_no_verdict_of_another_model(tmp_path: Path) -> None:
+    judged_model(tmp_path, 0.8)
+    (tmp_path / "models/best/model.onnx").write_bytes(b"another")
+    text = printed(tmp_path)
+    assert "Gate\n" not in text and "promoted" not in text
+    assert "depthmask gate" in text

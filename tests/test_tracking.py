@@ -19,8 +19,8 @@ import pytest
 
 from depthmask import tracking
 from depthmask.errors import InputError
+from depthmask.tracking import Registered, connection, mlflow_store, run
 from depthmask.tracking import __main__ as server
-from depthmask.tracking import connection, mlflow_store, run
 from depthmask.tracking.journal import Journal
 
 SOURCE = Path(tracking.__file__).parents[2]
@@ -428,12 +428,15 @@ def test_champion_is_registered_once_for_the_same_bytes(
 
     run_id = train(root)
     register = {"experiment": "best", "key": "k1", "onnx_path": onnx_path, "root": root}
-    metrics = {"val": {"mask_iou": 0.875}}
-    assert tracking.register_champion(metrics=metrics, **register) == "1"
-    assert tracking.register_champion(metrics=metrics, **register) == "1"
+    metrics = {"val": {"mask_iou": 0.75}}
+    champion = Registered("1", "1", "best")
+    assert tracking.register_model(metrics=metrics, **register) == champion
+    metrics = {"val": {"mask_iou": 0.875}}  # measured anew
+    assert tracking.register_model(metrics=metrics, **register) == champion
     version = client(root).get_model_version_by_alias("DepthMaskNet", "champion")
     assert (str(version.version), version.run_id) == ("1", run_id)
     assert version.tags["val/mask_iou"] == "0.875"
+    assert version.tags["gate"] == "passed" and "gate.reasons" not in version.tags
 
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{root / 'mlflow.db'}")
     model = mlflow.pyfunc.load_model("models:/DepthMaskNet@champion")
@@ -442,9 +445,40 @@ def test_champion_is_registered_once_for_the_same_bytes(
     onnx_path.write_bytes(onnx_path.read_bytes() + b"\x32\x02hi")  # a doc_string more
     monkeypatch.delenv("MLFLOW_TRACKING_URI")
     train(root, key="k2")
-    assert tracking.register_champion(metrics=metrics, **(register | {"key": "k2"})) == "2"
-    assert tracking.register_champion(metrics=metrics, **register) == "3"
+    second = tracking.register_model(metrics=metrics, **(register | {"key": "k2"}))
+    assert (second.version, second.is_champion) == ("2", True)
+    assert tracking.register_model(metrics=metrics, **register).version == "3"
     assert str(client(root).get_registered_model("DepthMaskNet").aliases["champion"]) == "3"
+
+
+def test_a_refused_model_is_a_version_and_the_old_champion_stays(root: Path, onnx_path: Path):
+    def alias() -> str:
+        return str(client(root).get_registered_model("DepthMaskNet").aliases.get("champion"))
+
+    def tags(version: str) -> dict[str, str]:
+        return client(root).get_model_version("DepthMaskNet", version).tags
+
+    common = {"onnx_path": onnx_path, "metrics": {}, "root": root}
+    worse = {"experiment": "worse", "key": "k2"} | common
+    refusals = ["mask IoU 0.7 is 0.05 below 0.75", "latency 9 ms is 4 ms above 5"]
+    first = tracking.register_model(refusals=refusals, **worse)
+    assert first == Registered("1") and not first.is_champion, "nobody is champion yet"
+    assert alias() == "None"
+
+    assert tracking.register_model(experiment="best", key="k1", **common).is_champion
+    second = tracking.register_model(refusals=refusals[:1], **worse)
+    assert second == Registered("1", "2", "best")
+    assert alias() == "2"
+    assert tags("1")["gate"] == "refused"
+    assert tags("1")["gate.reasons"] == "mask IoU 0.7 is 0.05 below 0.75"
+
+    assert tracking.register_model(**worse) == Registered("1", "1", "worse"), "it passes now"
+    assert alias() == "1"
+    assert tags("1")["gate"] == "passed" and "gate.reasons" not in tags("1")
+
+    again = tracking.register_model(refusals=refusals, **worse)
+    assert again.is_champion, "a champion is not deposed, only told"
+    assert tags("1")["gate"] == "refused" and alias() == "1"
 
 
 def test_trial_in_a_copy_made_by_dvc_is_a_version_and_no_champion(
@@ -455,10 +489,14 @@ def test_trial_in_a_copy_made_by_dvc_is_a_version_and_no_champion(
     copy.mkdir(parents=True)
     register = {"experiment": "best", "onnx_path": onnx_path, "metrics": {}}
     monkeypatch.chdir(root)
-    assert tracking.register_champion(key="k1", **register) == "1"
+    assert tracking.register_model(key="k1", **register).version == "1"
     monkeypatch.chdir(copy)
     monkeypatch.setenv("DVC_EXP_NAME", "slower")
-    assert tracking.register_champion(key="k2", **register) == "2"
+    assert tracking.register_model(key="k2", **register) == Registered("2", "1", "best")
+    stricter = tracking.register_model(key="k1", refusals=["too slow"], **register)
+    assert stricter == Registered("1", "1", "best")
+    tags = client(root).get_model_version("DepthMaskNet", "1").tags
+    assert tags["gate"] == "passed", "what a trial asks for is its own"
     version = client(root).get_model_version_by_alias("DepthMaskNet", "champion")
     assert str(version.version) == "1"
     assert [found.data.tags.get("dvc.experiment") for found in runs(root)] == [None, "slower"]
@@ -469,7 +507,7 @@ def test_champion_without_a_server_is_no_error(
 ):
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"http://127.0.0.1:{closed_port()}")
     assert (
-        tracking.register_champion(
+        tracking.register_model(
             experiment="best", key="k1", onnx_path=onnx_path, metrics={}, root=tmp_path
         )
         is None

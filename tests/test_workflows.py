@@ -140,6 +140,14 @@ def test_results_are_uploaded() -> None:
     assert {"reports", "dvc.lock", "models/best/model.onnx"} <= paths
 
 
+def test_a_refused_model_turns_the_run_red_and_loses_nothing() -> None:
+    *before, gate = steps("pipeline")
+    assert gate["run"] == ".venv/bin/depthmask gate"
+    assert set(gate) == {"name", "run"}, "neither skipped nor forgiven"
+    assert any("upload-artifact@" in step.get("uses", "") for step in before)
+    assert before[-1]["run"].startswith("scripts/job_summary.sh")
+
+
 DVC_YAML = """
 stages:
   evaluate:
@@ -209,6 +217,20 @@ def test_job_summary_compares_with_the_base(tmp_path: Path) -> None:
         assert re.search(r"params.yaml\s*\| train.lr\s*\| 0.25\s*\| 0.75", text)
         assert re.search(r"mask_iou\s*\| 0.25\s*\| 0.75\s*\| 0.5", text)
     assert "(https://example.com/picture)" in text
+
+    assert "## Gate" not in text, "there is no model"
+    wrapper = tmp_path / "python"  # stands for an interpreter, and for the verb on a model
+    wrapper.write_text(
+        f"""#!/bin/sh
+        case "$*" in
+        "-m depthmask.cli gate") echo "depthmask: a is not promoted: $VERDICT" >&2; exit 1 ;;
+        *) exec {sys.executable} "$@" ;;
+        esac"""
+    )
+    wrapper.chmod(0o755)
+    checkout.env |= {"PYTHON": str(wrapper), "VERDICT": "mask IoU 0.75 is 0.05 below 0.8"}
+    text = checkout.run(script, base)
+    assert "## Gate\n\n```text\ndepthmask: a is not promoted: mask IoU 0.75 is 0.05 below" in text
 
     (tmp_path / "reports/metrics.json").write_text(json.dumps({}))
     assert "The run made no report" in checkout.run(script, base)

@@ -19,6 +19,9 @@ from depthmask.artifacts import read_array
 from depthmask.errors import InputError, exit_on_error
 from depthmask.library import InSceneFrames
 from depthmask.output import replaced_file
+from depthmask.params import read_params
+from depthmask.promotion import Judgement, read_record
+from depthmask.stages import BEST, METRICS, PARAMS, RECORD
 
 COLUMNS = (
     ("mask IoU", "mask_iou", "{:.3f}"),
@@ -98,15 +101,30 @@ def write_example(prepared: Path, folder: Path) -> tuple[Path, Path] | None:
     return paths
 
 
-def next_commands(root: Path) -> Iterator[tuple[str, str]]:
-    """Yield commands that work now, each with what it is for."""
+def read_judgement(root: Path) -> Judgement | None:
+    """What the gate said of the model that lies there; None if nobody has asked it, or no model."""
+    try:
+        gate = read_params(root / PARAMS).export.gate
+        return read_record(root / RECORD, root / BEST / "model.onnx", root / METRICS, gate)
+    except InputError:
+        return None
+
+
+def next_commands(root: Path, judged: bool) -> Iterator[tuple[str, str]]:
+    """Yield commands that work now, each with what it is for.
+
+    Args:
+        judged: whether the gate has spoken of the model.
+    """
     yield "make ui", "the experiments in MLflow"
     yield "make repro", "after a change in params.yaml: runs what it affects, nothing else"
     if (root / "models/best/model.onnx").exists():
+        yield ". .venv/bin/activate", "puts depthmask and dvc on the PATH of this shell"
+        if not judged:
+            yield "depthmask gate", "whether this model, which DVC restored, may be the champion"
         example = write_example(root / "data/prepared", root / "predictions")
         if example is not None:
             bg, bg_fg = (path.relative_to(root) for path in example)
-            yield ". .venv/bin/activate", "puts depthmask and dvc on the PATH of this shell"
             yield (
                 f"depthmask predict --bg {bg} --scene {bg_fg} --out predictions",
                 "mask and distance of the person in a frame",
@@ -129,8 +147,14 @@ def print_summary(root: Path, console: Console) -> None:
             end_section=following is not None and following.is_baseline != row.is_baseline,
         )
     console.print(table)
+    judgement = read_judgement(root)
+    if judgement is not None:
+        console.print("\n[bold]Gate[/bold]")
+        for line in judgement.lines():
+            style = "red" if judgement.misses else "green"
+            console.print(f"  {escape(line)}", style=style, soft_wrap=True, highlight=False)
     _print_pairs(console, "Made", [pair for pair in MADE if (root / pair[0]).exists()])
-    _print_pairs(console, "Next", list(next_commands(root)))
+    _print_pairs(console, "Next", list(next_commands(root, judgement is not None)))
 
 
 def _print_pairs(console: Console, title: str, pairs: list[tuple[str, str]]) -> None:

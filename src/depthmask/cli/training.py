@@ -1,4 +1,4 @@
-"""Verbs of whoever trains: profile, lr-find, import-runs."""
+"""Verbs of whoever trains: profile, lr-find, gate, import-runs."""
 
 import sys
 from pathlib import Path
@@ -95,6 +95,41 @@ def lr_find(
         f" train.optimizer.lr is {train.optimizer.lr:g}"
     )
     typer.echo(f"Wrote {out} and {out.with_suffix('.csv')}")
+
+
+@app.command()
+def gate(
+    promote: Annotated[
+        bool, typer.Option("--promote", help="Tell MLflow, as export does, that it is champion.")
+    ] = False,
+) -> None:
+    """Say whether the exported model passes `export.gate`; exit code 1 if it does not."""
+    from depthmask.params import read_params
+    from depthmask.stages import BEST, METRICS, PARAMS, RECORD
+
+    thresholds, model = read_params(PARAMS).export.gate, BEST / "model.onnx"
+    if promote:
+        from depthmask.stages.export import publish
+
+        judgement = publish(thresholds)
+    else:
+        from depthmask.promotion import judge, read_record
+
+        judgement = read_record(RECORD, model, METRICS, thresholds)
+        if judgement is None:  # DVC restored the model, or something changed: export did not say
+            from depthmask.benchmark import measure_latency
+            from depthmask.predictor import Predictor
+
+            predictor = Predictor(model)
+            side = predictor.training_size
+            (latency,) = measure_latency(predictor, [(side, side)])
+            judgement = judge(model, predictor.metadata, METRICS, thresholds, latency.median_ms)
+    if judgement.misses:
+        for line in judgement.lines():
+            typer.echo(f"depthmask: {line}", err=True)
+        raise typer.Exit(1)
+    for line in (*judgement.lines(), judgement.passed_words()):
+        typer.echo(line)
 
 
 @app.command("import-runs")

@@ -1,13 +1,12 @@
 """export: the best DepthMaskNet as one ONNX file, once it is proven to equal the network."""
 
 import json
+import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
-from depthmask import tracking
 from depthmask.artifacts import read_json
 from depthmask.benchmark import latency_report, latency_table, measure_latency, write_latency
 from depthmask.errors import exit_on_error
@@ -15,12 +14,28 @@ from depthmask.evaluation.exported import exported_figures, refuse_other_figures
 from depthmask.models.store import StoredModel, load_model, seed_folder
 from depthmask.onnx_export import ParityError, check_parity, export_onnx
 from depthmask.output import replaced_folder
-from depthmask.params import CompositorParams, ExportParams, PlacementParams, read_params
+from depthmask.params import (
+    CompositorParams,
+    ExportParams,
+    Gate,
+    PlacementParams,
+    read_params,
+)
 from depthmask.predictor import Predictor
+from depthmask.promotion import Judgement, judge, register, write_record
 from depthmask.provenance import git_commit
 from depthmask.scene import Scene
 from depthmask.sets import SceneSets, open_sets
-from depthmask.stages import BEST, EXPERIMENTS, PARAMS, PREPARED, REPORTS, flat_metrics
+from depthmask.stages import (
+    BEST,
+    EXPERIMENTS,
+    METRICS,
+    PARAMS,
+    PREPARED,
+    RECORD,
+    REPORTS,
+    flat_metrics,
+)
 
 _NUM_SCENES = 4
 
@@ -46,6 +61,7 @@ def export(
     card = stored.card
     metadata = {
         "experiment": card["experiment"],
+        "seed": str(card["seed"]),
         "run_key": card["key"],
         "git_commit": git_commit(),
         "data_hash": card["data_hash"],
@@ -72,28 +88,33 @@ def export(
     )
 
 
-def publish(card: dict[str, Any], metrics: dict[str, Any], settings: dict[str, Any]) -> None:
-    """Measure the exported file's latency and make it the champion in MLflow.
+def publish(gate: Gate) -> Judgement:
+    """Measure the exported file's latency; register it in MLflow, as champion if the gate lets it.
 
-    Neither is an output: times differ from run to run, and MLflow may be away.
+    None of it is an output: times differ from run to run, and MLflow may be away.
+
+    Returns:
+        What the gate said, which `RECORD` holds.
     """
     path = BEST / "model.onnx"
     predictor = Predictor(path)
-    latencies = measure_latency(predictor, [(card["size"], card["size"]), (480, 640)])
+    side = predictor.training_size
+    latencies = measure_latency(predictor, [(side, side), (480, 640)])
     write_latency(REPORTS / "latency.json", latency_report(predictor, latencies))
     for line in latency_table(latencies):
         print(line)
-    tracking.register_champion(
-        experiment=card["experiment"],
-        key=card["key"],
-        onnx_path=path,
-        metrics=metrics | {"latency_ms": latencies[0].median_ms},
-        params=settings,
-        tags={"model": card["model"], "depth_unit": card["unit"]},
-        data_digest=card["data_hash"],
+    judgement = judge(path, predictor.metadata, METRICS, gate, latencies[0].median_ms)
+    seeds = read_json(METRICS, ("seeds",))["seeds"][judgement.experiment]
+    judgement = register(
+        judgement,
+        path,
+        predictor.metadata,
+        EXPERIMENTS / judgement.experiment,
+        metrics=flat_metrics(seeds[predictor.metadata["seed"]]),
         data_source=str(PREPARED),
-        curves=seed_folder(EXPERIMENTS / card["experiment"], card["seed"]) / "curves.csv",
     )
+    write_record(RECORD, judgement)
+    return judgement
 
 
 def held_out_scenes(sets: SceneSets) -> list[Scene[np.ndarray]]:
@@ -110,27 +131,31 @@ def held_out_scenes(sets: SceneSets) -> list[Scene[np.ndarray]]:
 
 def main() -> None:
     params = read_params(PARAMS)
-    metrics = read_json(REPORTS / "metrics.json", ("best", "best_seed", "headline", "seeds"))
-    folder = seed_folder(EXPERIMENTS / metrics["best"], metrics["best_seed"])
-    figures = metrics["seeds"][metrics["best"]][str(metrics["best_seed"])]
-    stored = load_model(folder)
+    metrics = read_json(METRICS, ("best", "best_seed", "headline", "seeds"))
+    best, seed = metrics["best"], metrics["best_seed"]
+    stored = load_model(seed_folder(EXPERIMENTS / best, seed))
     try:
         export(
             stored,
             params.export,
             params.placement,
             params.compositor,
-            figures=figures[metrics["headline"]["set"]],
+            figures=metrics["seeds"][best][str(seed)][metrics["headline"]["set"]],
             prepared=PREPARED,
             output=BEST,
         )
     except ParityError as error:
-        raise SystemExit(f"depthmask: not exported: {error}") from None
-    publish(
-        stored.card,
-        flat_metrics(figures),
-        read_json(folder / "settings.json"),
-    )
+        # DVC has removed its output before the stage ran
+        raise SystemExit(
+            f"depthmask: not exported: {error}; the champion stays, and"
+            f" `dvc checkout {BEST}` brings an earlier model back"
+        ) from None
+    judgement = publish(params.export.gate)
+    for line in judgement.lines():
+        if judgement.misses:
+            print(f"depthmask: {line}", file=sys.stderr)
+        else:
+            print(f"export: {line}")
 
 
 if __name__ == "__main__":

@@ -9,14 +9,15 @@ mlflow, on first use.
 
 from depthmask.tracking.backfill import import_journals, log_evaluation
 from depthmask.tracking.journal import find_root
-from depthmask.tracking.registry import register_champion
+from depthmask.tracking.registry import Registered, register_model
 from depthmask.tracking.run import Run, start_run
 
 __all__ = [
+    "Registered",
     "Run",
     "find_root",
     "import_journals",
     "log_evaluation",
-    "register_champion",
+    "register_model",
     "start_run",
 ]

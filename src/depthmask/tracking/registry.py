@@ -1,11 +1,12 @@
-"""The winner in MLflow's model registry."""
+"""The exported model in MLflow's model registry, and who is called the champion there."""
 
 import hashlib
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,34 +18,58 @@ from depthmask.tracking.run_copy import clean_name
 
 MODEL = "DepthMaskNet"
 ALIAS = "champion"
+_REASONS = "gate.reasons"
 
 
-def register_champion(
+@dataclass(frozen=True)
+class Registered:
+    """What MLflow's registry holds after a model came to it.
+
+    Attributes:
+        version: of the model, as in `models:/DepthMaskNet/VERSION`.
+        champion: the version called so; empty if there is none.
+        champion_experiment: what that one was trained in.
+    """
+
+    version: str
+    champion: str = ""
+    champion_experiment: str = ""
+
+    @property
+    def is_champion(self) -> bool:
+        return self.version == self.champion
+
+
+def register_model(
     *,
     experiment: str,
     key: str,
     onnx_path: Path,
     metrics: Mapping[str, Any],
+    refusals: Sequence[str] = (),
     params: Mapping[str, Any] | None = None,
     tags: Mapping[str, str] | None = None,
     data_digest: str = "",
     data_source: str = "",
     curves: Path | None = None,
     root: Path | None = None,
-) -> str | None:
-    """Register an ONNX model as a version of DepthMaskNet and call it the champion.
+) -> Registered | None:
+    """Register an ONNX model as a version of DepthMaskNet; it is the champion unless refused.
 
-    A model of the same run and the same bytes is registered once; only the alias moves to it.
+    A model of the same run and the same bytes is registered once; later calls change its tags
+    and, where it passes now, move the alias to it. A refused one never moves the alias.
     The champion is what the checkout itself holds: a trial in a copy made by DVC, of which several
-    may run at once, becomes a version and leaves the alias where it is.
+    may run at once, becomes a version and leaves the alias and the tags of others as they are.
 
     Args:
         metrics: shown as the version's tags.
+        refusals: why it is not to be the champion, shown as the tag `gate.reasons`; the tag
+            `gate` says `passed` where there are none, else `refused`.
         experiment, key, params, tags, data_digest, data_source, curves, root: as in
             `log_evaluation`, in case MLflow does not have the run.
 
     Returns:
-        The version, as in `models:/DepthMaskNet/VERSION`; None if MLflow could not be reached.
+        The version and the champion; None if MLflow could not be reached.
     """
     root = root.resolve() if root else find_root()
     journal, _ = ensure_journal(
@@ -57,20 +82,19 @@ def register_champion(
         data_source=data_source,
         curves=curves,
     )
-    figures, is_champion = metric_values(metrics), copied_checkout(Path.cwd()) is None
+    shown = {clean_name(name): f"{value:.6g}" for name, value in metric_values(metrics).items()}
+    shown["gate"] = "refused" if refusals else "passed"
+    if refusals:
+        shown[_REASONS] = "; ".join(refusals)
+    is_trial = copied_checkout(Path.cwd()) is not None
     return attempt(
-        root, lambda store: _register(store, journal, onnx_path, figures, is_champion=is_champion)
+        root, lambda store: _register(store, journal, onnx_path, shown, is_trial=is_trial)
     )
 
 
 def _register(
-    store: Store,
-    journal: Journal,
-    onnx_path: Path,
-    metrics: Mapping[str, float],
-    *,
-    is_champion: bool,
-) -> str:
+    store: Store, journal: Journal, onnx_path: Path, shown: dict[str, str], *, is_trial: bool
+) -> Registered:
     from mlflow.exceptions import MlflowException
 
     record = journal.record()
@@ -87,22 +111,38 @@ def _register(
         found = client.search_model_versions(f"name = '{MODEL}' and run_id = '{run_id}'")
         same = [version for version in found if version.tags.get("depthmask.sha256") == digest]
         if same:
-            version = same[0].version
+            version = str(same[0].version)
+            if not is_trial:  # which may ask for more than the checkout that made the version
+                _change_tags(client, version, same[0].tags, shown)
         else:
             tags = {
                 "depthmask.experiment": record.experiment,
                 "depthmask.key": record.key,
                 "depthmask.sha256": digest,
-            } | {clean_name(name): f"{value:.6g}" for name, value in metrics.items()}
+            } | shown
             model_id = _log_model(store, run_id, onnx_path)
             with _default_uri(store.uri):
-                version = client.create_model_version(
-                    MODEL, f"models:/{model_id}", run_id=run_id, tags=tags, model_id=model_id
-                ).version
-        current = str(client.get_registered_model(MODEL).aliases.get(ALIAS))
-        if is_champion and current != str(version):
+                version = str(
+                    client.create_model_version(
+                        MODEL, f"models:/{model_id}", run_id=run_id, tags=tags, model_id=model_id
+                    ).version
+                )
+        champion = str(client.get_registered_model(MODEL).aliases.get(ALIAS, ""))
+        if shown["gate"] == "passed" and not is_trial and champion != version:
             client.set_registered_model_alias(MODEL, ALIAS, version)
-    return str(version)
+            champion = version
+        if not champion:
+            return Registered(version)
+        tags = client.get_model_version(MODEL, champion).tags
+        return Registered(version, champion, tags.get("depthmask.experiment", ""))
+
+
+def _change_tags(client: Any, version: str, old: Mapping[str, str], new: Mapping[str, str]) -> None:
+    for name, value in new.items():
+        if old.get(name) != value:
+            client.set_model_version_tag(MODEL, version, name, value)
+    if _REASONS in old and _REASONS not in new:
+        client.delete_model_version_tag(MODEL, version, _REASONS)
 
 
 @contextmanager

@@ -12,17 +12,21 @@ import torch
 import yaml
 
 from depthmask import Predictor, errors
+from depthmask.evaluation.measuring import KEYS
+from depthmask.metrics import METRICS
 from depthmask.models.store import load_model
 from depthmask.onnx_export import ParityError
 from depthmask.scene import TEST_SETS
 from depthmask.stages import evaluate, export, train
-from synthetic import SIZE, write_synthetic
+from synthetic import SIZE, TINY, write_synthetic
 
 ROOT = Path(__file__).parents[1]
 NAMES = ["bce_rmse", "masknet3_bce"]
 
 
-def write_params(folder: Path, gate: dict | None = None, **train_changes) -> None:
+def write_params(
+    folder: Path, gate: dict | None = None, seeds: list[int] | None = None, **train_changes
+) -> None:
     params = yaml.safe_load((ROOT / "params.yaml").read_text())
     params["profile"], params["compare"] = "tiny", NAMES
     params["profiles"]["tiny"]["prepare"]["size"] = SIZE
@@ -32,6 +36,7 @@ def write_params(folder: Path, gate: dict | None = None, **train_changes) -> Non
     ]
     params["profiles"]["tiny"]["train"] |= train_changes
     params["profiles"]["tiny"]["export"]["gate"] |= gate or {}
+    params["experiments"]["bce_rmse"]["seeds"] = seeds or []
     (folder / "params.yaml").write_text(yaml.safe_dump(params))
 
 
@@ -67,16 +72,37 @@ def inside(project, monkeypatch):
 
 def test_metrics_follow_the_contract(project):
     report = json.loads((project / "reports/metrics.json").read_text())
-    assert report["best"] == "bce_rmse"
+    assert (report["best"], report["best_seed"]) == ("bce_rmse", 0)
+    assert report["verdict"]["sentence"].startswith("bce_rmse: mask IoU ")
     assert set(report["experiments"]) == set(NAMES)
-    mask, depth = {"mask_iou", "mask_dice"}, {"depth_rmse", "depth_abs_rel", "depth_delta1"}
-    for name, expected in (("bce_rmse", mask | depth), ("masknet3_bce", mask)):
+    mask = {name for name, metric in METRICS.items() if metric.part == "mask"}
+    depth = set(METRICS) - mask - {"person_distance_error"}
+    for name, expected in (("bce_rmse", set(METRICS)), ("masknet3_bce", mask)):
         assert tuple(report["experiments"][name]) == TEST_SETS
-        for values in report["experiments"][name].values():
+        assert report["seeds"][name] == {"0": report["experiments"][name]}
+        for set_name, values in report["experiments"][name].items():
             assert set(values) == expected
-            assert all(np.isfinite(value) for value in values.values())
+            for metric, value in values.items():
+                low, high = report["intervals"][name][set_name][metric]
+                assert low <= value <= high
+        assert set(report["leak"][name]) == expected
     expected = {"difference_threshold": mask, "constant_depth": depth, "plate_depth": depth}
     assert {name: set(sets["in_scene"]) for name, sets in report["baselines"].items()} == expected
+
+
+def test_every_scene_has_its_row(project):
+    """The figures are the means of a table that anybody can average again."""
+    scenes = pd.read_csv(project / "reports/scenes.csv")
+    report = json.loads((project / "reports/metrics.json").read_text())
+    assert tuple(scenes.columns) == (*KEYS, *METRICS)
+    for name in NAMES:
+        rows = scenes[(scenes.experiment == name) & (scenes.set == "in_scene")]
+        assert len(rows) == TINY.prepare.num_scenes.in_scene
+        for metric, value in report["experiments"][name]["in_scene"].items():
+            assert rows[metric].mean() == pytest.approx(value, rel=1e-5)
+    places = scenes[scenes.set == "unseen_unseen"]
+    assert set(places.plate).isdisjoint(scenes[scenes.set == "seen_seen"].plate)
+    assert set(places.cutout).isdisjoint(scenes[scenes.set == "seen_seen"].cutout)
 
 
 def test_curves_hold_a_row_an_epoch(project):
@@ -97,12 +123,80 @@ def test_every_picture_is_there(project):
     } <= pictures
 
 
+def test_train_evaluate_and_the_exported_file_have_the_same_figures(project):
+    report = json.loads((project / "reports/metrics.json").read_text())
+    for name in NAMES:
+        test = load_model(project / f"models/experiments/{name}/seed_0").card["test"]
+        assert test["set"] == "in_scene" and test["device"] == "cpu"
+        assert test["figures"] == pytest.approx(report["experiments"][name]["in_scene"], abs=1e-6)
+    parity = json.loads((project / "models/best/parity.json").read_text())
+    figures = {key: value for key, value in parity["figures"].items() if key in METRICS}
+    expected = report["experiments"][report["best"]]["in_scene"]
+    assert figures == pytest.approx(expected, abs=parity["tolerance"])
+
+
+def test_a_network_that_is_not_what_was_trained_is_refused(inside):
+    folder = inside / "models/experiments/bce_rmse/seed_0"
+    card = (folder / "model.json").read_text()
+    changed = json.loads(card)
+    changed["test"]["figures"]["mask_iou"] += 2e-6
+    (folder / "model.json").write_text(json.dumps(changed))
+    try:
+        with pytest.raises(errors.InputError, match="found mask_iou .* --force train@bce_rmse"):
+            call(evaluate)
+    finally:
+        (folder / "model.json").write_text(card)
+
+
+def test_seeds_are_trained_apart_and_reported_together(tmp_path, monkeypatch):
+    write_synthetic(tmp_path)
+    write_params(tmp_path, seeds=[3, 0])
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
+    monkeypatch.setattr("sys.argv", ["stage"])
+    for name in NAMES:
+        call(train, name)
+    call(evaluate)
+    call(export)
+    cards = {
+        seed: load_model(Path(f"models/experiments/bce_rmse/seed_{seed}")).card for seed in (0, 3)
+    }
+    assert cards[0]["key"] != cards[3]["key"] and cards[0]["val"] != cards[3]["val"]
+    report = json.loads(Path("reports/metrics.json").read_text())
+    figures = [report["seeds"]["bce_rmse"][seed]["in_scene"]["depth_rmse"] for seed in ("0", "3")]
+    assert report["experiments"]["bce_rmse"]["in_scene"]["depth_rmse"] == pytest.approx(
+        np.mean(figures)
+    )
+    assert report["spread"]["bce_rmse"]["in_scene"]["depth_rmse"] == pytest.approx(
+        np.std(figures, ddof=1)
+    )
+    assert "masknet3_bce" not in report["spread"]
+    exported = Predictor("models/best/model.onnx", device="cpu").metadata
+    assert exported["seed"] == str(report["best_seed"])
+    assert exported["run_key"] == cards[report["best_seed"]]["key"]
+    assert not list(Path(".checkpoints").glob("*"))
+
+
+def test_seed_0_of_several_is_what_it_is_alone(project, tmp_path, monkeypatch):
+    """Else a spread would be one of other networks than the one that was compared."""
+    write_synthetic(tmp_path)
+    write_params(tmp_path, seeds=[0, 1])
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
+    call(train, "bce_rmse")
+    folder = "models/experiments/bce_rmse/seed_0"
+    for name in ("model.safetensors", "model.json", "curves.csv", "settings.json"):
+        assert (tmp_path / folder / name).read_bytes() == (project / folder / name).read_bytes()
+
+
 def test_evaluate_repeats_train_s_own_validation(project):
     card = load_model(project / "models/experiments/bce_rmse/seed_0").card
     report = json.loads((project / "reports/metrics.json").read_text())
     # the validation during training may run in bfloat16
-    for name, value in report["validation"]["bce_rmse"].items():
-        assert value == pytest.approx(card["val"][name], rel=0.03, abs=0.02), name
+    for name, value in card["val"].items():
+        if name in METRICS:
+            found = report["validation"]["bce_rmse"][name]
+            assert found == pytest.approx(value, rel=0.03, abs=0.02), name
 
 
 def test_the_exported_file_answers_as_the_network(project):

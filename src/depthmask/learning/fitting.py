@@ -12,7 +12,7 @@ from depthmask.hardware import Hardware
 from depthmask.learning.callbacks import EpochListener, History, PlainProgress, SizedData
 from depthmask.learning.learner import Learner
 
-_HARMLESS = (
+HARMLESS = (
     r".*isinstance\(treespec, LeafSpec\)",  # torch's deprecation, in Lightning's own code
     r".*Checkpoint directory .* exists and is not empty",  # a resume
     r".*does not have many workers",  # scenes are composed on the training device
@@ -74,7 +74,7 @@ def fit(
     )
     last = checkpoints / "last.ckpt"
     with warnings.catch_warnings():
-        for message in _HARMLESS:
+        for message in HARMLESS:
             warnings.filterwarnings("ignore", message=message)
         trainer.fit(learner, datamodule=data, ckpt_path=last if last.exists() else None)
     for callback in averaging:  # a resume that finds nothing left to train skips this hook

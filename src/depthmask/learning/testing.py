@@ -1,10 +1,13 @@
 """The figures of a trained network by Lightning's own test loop."""
 
+import warnings
 from collections.abc import Sequence
 
 import lightning as L
 from torch import Tensor
+from torch.utils.data import DataLoader
 
+from depthmask.learning.fitting import HARMLESS
 from depthmask.learning.learner import Learner
 from depthmask.scene import Scene
 
@@ -29,5 +32,9 @@ def run_test(learner: Learner, scenes: Sequence[Scene[Tensor]], *, device: str) 
         enable_progress_bar=False,
     )
     learner.test_metrics.reset()
-    trainer.test(learner, dataloaders=scenes, verbose=False)
+    batches = DataLoader(scenes, batch_size=None)  # they are batches already
+    with warnings.catch_warnings():
+        for message in HARMLESS:
+            warnings.filterwarnings("ignore", message=message)
+        trainer.test(learner, dataloaders=batches, verbose=False)
     return learner.test_metrics.compute()

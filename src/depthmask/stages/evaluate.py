@@ -55,9 +55,9 @@ def evaluate(
     scenes = measure_scenes(
         {key: answers(stored) for key, stored in models.items()}, sets, sets.names
     )
-    for (name, seed), stored in models.items():
-        rows = (scenes[["experiment", "seed", "set"]] == (name, seed, sets.headline)).all(axis=1)
-        refuse_disagreement(stored.card, mean_figures(scenes[rows]), device)
+    headline = scenes[scenes["set"] == sets.headline]
+    for key, rows in headline.groupby(["experiment", "seed"]):
+        refuse_disagreement(models[key].card, mean_figures(rows), device)
     result = {
         **summarise(
             scenes,

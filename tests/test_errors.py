@@ -9,7 +9,7 @@ import time
 import psutil
 import pytest
 
-from depthmask.errors import InputError, TrainingDiverged, exit_on_error
+from depthmask.errors import InputError, MetricRefused, TrainingDiverged, exit_on_error
 
 WRITER = """
 import pathlib, time
@@ -27,6 +27,7 @@ with exit_on_error(), replaced_folder(pathlib.Path("out")) as folder:
     [
         (InputError("mend this"), 2, "depthmask: mend this\n"),
         (TrainingDiverged("lower that"), 1, "depthmask: lower that\n"),
+        (MetricRefused("it lies"), 1, "depthmask: it lies\n"),
         (KeyboardInterrupt(), 130, "depthmask: interrupted\n"),
     ],
 )

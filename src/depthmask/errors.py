@@ -18,13 +18,17 @@ class TrainingDiverged(RuntimeError):
     """The loss is no longer a number; the message says when and what to change."""
 
 
+class MetricRefused(RuntimeError):
+    """A metric under which the truth does not win; the message says what scored how much."""
+
+
 @contextmanager
 def exit_on_error() -> Iterator[None]:
     """Turn an error meant for the user into one line on stderr and an exit code.
 
     Raises:
         SystemExit: 2 after an `InputError`, or where a path, a file or memory fails; 1 after a
-            `TrainingDiverged`, 130 after Ctrl-C, 143 after SIGTERM.
+            `TrainingDiverged` or a `MetricRefused`, 130 after Ctrl-C, 143 after SIGTERM.
     """
     try:
         with _sigterm_unwinds():
@@ -32,7 +36,7 @@ def exit_on_error() -> Iterator[None]:
     except InputError as error:
         print(f"depthmask: {error}", file=sys.stderr)
         raise SystemExit(2) from None
-    except TrainingDiverged as error:
+    except (TrainingDiverged, MetricRefused) as error:
         print(f"depthmask: {error}", file=sys.stderr)
         raise SystemExit(1) from None
     except OSError as error:

@@ -155,4 +155,3 @@ class SceneLoss:
                     weighted.append(weight * value)
                     values[f"{head}_{name}"] = value.detach()
         return torch.stack(weighted).sum(), values
-

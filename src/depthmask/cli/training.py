@@ -100,7 +100,10 @@ def lr_find(
 @app.command()
 def gate(
     promote: Annotated[
-        bool, typer.Option("--promote", help="Tell MLflow, as export does, that it is champion.")
+        bool,
+        typer.Option(
+            "--promote", help="Register it in MLflow as export does: champion if it passes."
+        ),
     ] = False,
 ) -> None:
     """Say whether the exported model passes `export.gate`; exit code 1 if it does not."""

@@ -22,8 +22,8 @@ def write_modest(
 ) -> Path:
     """Write every plate with every person at every position, file_map.txt and bbox.txt.
 
-    A person is white on a plate of 40 to 160, its mask exact but for JPEG, and nearer (darker
-    in depth) than the plate, whose depth is a slope.
+    A person is a rectangle of bright patches on a plate of 40 to 160, its mask exact but for JPEG,
+    and nearer (darker in depth) than the plate, whose depth is a slope.
     """
     rng = np.random.default_rng(seed)
     for name in FOLDERS.values():
@@ -42,7 +42,7 @@ def write_modest(
                 y = int(rng.integers(0, side - height))
                 box = slice(y, y + height), slice(x, x + width)
                 bg_fg, mask, depth = bg.copy(), np.zeros((side, side)), slope.copy()
-                bg_fg[box], mask[box], depth[box] = 250 - cutout, 255, 60
+                bg_fg[box], mask[box], depth[box] = _patches(cutout, width, height), 255, 60
                 save(folder / f"bg_fg/{stem}.jpeg", bg_fg)
                 save(folder / f"bg_fg_mask/{stem}_mask.jpeg", mask)
                 save(folder / f"bg_fg_depth_map/{stem}_depth_map.jpeg", depth)
@@ -51,6 +51,12 @@ def write_modest(
     (folder / "file_map.txt").write_text("".join(lines))
     (folder / "bbox.txt").write_text("".join(boxes))
     return folder
+
+
+def _patches(cutout: int, width: int, height: int) -> np.ndarray:
+    """A person's looks, the same in every composite."""
+    patches = np.random.default_rng(cutout).integers(180, 256, (4, 2, 3), dtype=np.uint8)
+    return cv2.resize(patches, (width, height), interpolation=cv2.INTER_NEAREST)
 
 
 def save(path: Path, image: np.ndarray) -> None:

@@ -3,6 +3,7 @@
 import tempfile
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pandas as pd
 
@@ -33,12 +34,17 @@ TINY = tiny_params()
 
 
 def make_plate(number: int, size: int = SIZE, num_stands: int = 8) -> Plate:
-    """A room seen level: floor below the horizon up to a wall 6 m away; random colours."""
+    """A room seen level: floor below the horizon up to a wall 6 m away; random colours, patchy.
+
+    The patches tell one room from another: by their two colours all would be near-duplicates.
+    """
     random = np.random.default_rng(number)
     rows = (np.arange(size) + 0.5) / size - 0.5
     floor_m = np.where(rows > 0, CAMERA_M * FOCAL / np.maximum(rows, 1e-6), np.inf)
     depth = np.repeat(np.minimum(floor_m, WALL_M)[:, None], size, axis=1)
     image = np.where(depth[..., None] < WALL_M, *random.uniform(60, 200, (2, 3)))
+    patches = random.normal(0, 30, (6, 6)).astype(np.float32)
+    image = image + cv2.resize(patches, (size, size), interpolation=cv2.INTER_CUBIC)[..., None]
     image = image + random.normal(0, 8, (size, size, 3))
     distance = np.linspace(3.2, 5.0, num_stands)
     across = random.uniform(-0.3, 0.3, num_stands) * distance

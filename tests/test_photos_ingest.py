@@ -11,7 +11,6 @@ from depthmask.errors import InputError
 from depthmask.library import Library
 from depthmask.placement import Placer, visible_shares
 from depthmask.sources.photos import teacher as teachers
-from depthmask.sources.photos.duplicates import group, perceptual_hash
 from depthmask.sources.photos.splits import assign_splits
 from photo_files import (
     WEIGHTS,
@@ -257,19 +256,6 @@ def test_too_few_that_differ_are_refused(folder):
         shutil.copy(folder / "bg/room-0.png", folder / f"bg/room-{number}.png")
     assert "5 plates make 1 groups that differ" in refusal(folder)
     assert (findings(folder).code == "near-duplicate").sum() == 4
-
-
-def test_hashes_of_other_pictures_differ():
-    hashes = [perceptual_hash(texture(number, (64, 80))) for number in range(40)]
-    assert group(hashes).tolist() == list(range(40))
-
-
-def test_groups_are_joined_by_their_neighbours():
-    """The middle one is near both ends, which are not near each other."""
-    near = [(0, 0), (0xFFFF, 0xFFFF << 40), (0xFF, 0xFF << 40)]
-    assert group(near).tolist() == [0, 0, 0]
-    assert group(near[:2]).tolist() == [0, 1]
-    assert group([(0, 0xFFFFFF), (0xFFFFFF, 0)]).tolist() == [0, 0]  # each other's mirror image
 
 
 def test_splits_keep_groups_and_follow_the_weights():

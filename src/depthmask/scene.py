@@ -17,7 +17,16 @@ Array = TypeVar("Array")
 SPLITS = ("train", "val", "test")
 """Splits are by plate and by cutout, never by composite."""
 
-COMPOSED_SETS = ("val", "seen_seen", "seen_unseen", "unseen_seen", "unseen_unseen")
+SET_SPLITS = {
+    "val": ("val", "val"),
+    "seen_seen": ("train", "train"),
+    "seen_unseen": ("train", "test"),
+    "unseen_seen": ("test", "train"),
+    "unseen_unseen": ("test", "test"),
+}
+"""The splits that the plates and the cutouts of a composed set are of."""
+
+COMPOSED_SETS = tuple(SET_SPLITS)
 """Sets composed from placements; the plate comes first in a name."""
 
 TEST_SETS = ("in_scene", "unseen_unseen", "unseen_seen", "seen_unseen", "seen_seen")

@@ -23,6 +23,7 @@ from depthmask.models.store import StoredModel, load_model, seed_folder, trained
 from depthmask.output import replaced_file
 from depthmask.params import CompositorParams, EvaluateParams, PlacementParams, read_params
 from depthmask.sets import SceneSets, open_sets
+from depthmask.split_guard import check_prepared
 from depthmask.stages import EXPERIMENTS, PARAMS, PREPARED, REPORTS, flat_metrics
 
 
@@ -41,6 +42,7 @@ def evaluate(
     Returns:
         What `metrics.json` holds.
     """
+    check_prepared(prepared)
     device = choose_hardware("auto", "float32").device
     models = {
         (name, seed): load_model(seed_folder(experiments / name, seed))

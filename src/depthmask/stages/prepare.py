@@ -13,11 +13,12 @@ from depthmask.library import InSceneFrames, Library
 from depthmask.output import replaced_folder
 from depthmask.params import PlacementParams, PrepareParams, SplitSizes, read_params
 from depthmask.placement import TRAIN_STREAM, Placer, uniforms, visible_shares
-from depthmask.scene import COMPOSED_SETS, SPLITS, Scene
+from depthmask.scene import SET_SPLITS, SPLITS, Scene
 from depthmask.sources import museum
 from depthmask.sources.modest.preparing import prepare_modest
 from depthmask.sources.modest.sets import some_training_scenes
 from depthmask.sources.photos import ingest_photos
+from depthmask.split_guard import check_prepared
 from depthmask.stages import FINDINGS, PARAMS, PREPARED, SOURCES, TEACHER_CACHE
 
 _IN_SCENE_STREAM = 100
@@ -57,6 +58,7 @@ def prepare(output: Path, params: PrepareParams, placement: PlacementParams) -> 
                 seed=params.seed,
                 decode=params.modest.decoded,
             )
+            check_prepared(temporary)
             draw_samples(temporary)
 
 
@@ -96,6 +98,7 @@ def write_prepared(
             "data_hash": content_hash(folder),
         }
         (folder / "summary.json").write_text(json.dumps(summary, indent=2) + "\n")
+        check_prepared(folder)
         draw_sources(folder / "contact_sheet.png", library, frames, unit)
 
 
@@ -230,13 +233,9 @@ def place(
     library: Library, visible: np.ndarray, params: PrepareParams, placement: PlacementParams
 ) -> pd.DataFrame:
     """Draw the placements of the composed sets: a row per scene, the plate named first."""
-    seen = {"seen": ("train",), "unseen": ("test",), "val": ("val",)}
     tables = []
-    for stream, name in enumerate(COMPOSED_SETS, start=TRAIN_STREAM + 1):
-        plate, _, cutout = name.partition("_")
-        placer = Placer.of_splits(
-            library, visible, placement, plates=seen[plate], cutouts=seen[cutout or plate]
-        )
+    for stream, (name, (plate, cutout)) in enumerate(SET_SPLITS.items(), start=TRAIN_STREAM + 1):
+        placer = Placer.of_splits(library, visible, placement, plates=(plate,), cutouts=(cutout,))
         count = getattr(params.num_scenes, name)
         recipes = placer.draw(stream, 0, range(count))
         columns = {

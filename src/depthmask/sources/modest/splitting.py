@@ -22,16 +22,7 @@ import numpy as np
 import pandas as pd
 
 from depthmask.errors import InputError
-from depthmask.scene import COMPOSED_SETS, SPLITS
-
-_SIDES = {
-    "val": ("val", "val"),
-    "seen_seen": ("train", "train"),
-    "seen_unseen": ("train", "test"),
-    "unseen_seen": ("test", "train"),
-    "unseen_unseen": ("test", "test"),
-}
-assert tuple(_SIDES) == COMPOSED_SETS
+from depthmask.scene import SET_SPLITS, SPLITS
 
 
 def split_sources(
@@ -100,7 +91,7 @@ def draw_sets(table: pd.DataFrame, sizes: Mapping[str, int], seed: int) -> dict[
         InputError: a set asks for more composites than there are.
     """
     chosen: dict[str, np.ndarray] = {}
-    for number, (name, (plate, cutout)) in enumerate(_SIDES.items()):
+    for number, (name, (plate, cutout)) in enumerate(SET_SPLITS.items()):
         inside = (table["plate_split"] == plate) & (table["cutout_split"] == cutout)
         rows = _in_turns(table, np.flatnonzero(inside), np.random.default_rng([seed, number]))
         count = sizes[name]

@@ -10,12 +10,12 @@ from typing import NamedTuple, TypeVar
 import numpy as np
 import pandas as pd
 
+from depthmask.duplicates import group
 from depthmask.errors import InputError
 from depthmask.library import Library
 from depthmask.params import PhotosParams
 from depthmask.scene import Cutout, Plate
 from depthmask.sources.photos.depth_maps import DepthMap, Unit, read_depth_map
-from depthmask.sources.photos.duplicates import group
 from depthmask.sources.photos.findings import Findings
 from depthmask.sources.photos.folder import Listing, list_photos
 from depthmask.sources.photos.grounding import Ground, ground_plate
@@ -204,7 +204,7 @@ def _split(
 ) -> pd.DataFrame:
     """Columns name, group, split; near-duplicates share the first one's group."""
     names = [path.stem for path in paths]
-    groups = group([pictures[path].hashes for path in paths])
+    groups = group([pictures[path].look for path in paths])
     for path, first in zip(paths, groups, strict=True):
         if paths[first] != path:
             findings.add(

@@ -8,9 +8,9 @@ from typing import NamedTuple
 import numpy as np
 from PIL import Image
 
+from depthmask.duplicates import Look, look_at
 from depthmask.errors import InputError
 from depthmask.images import read_rgb, read_rgba
-from depthmask.sources.photos.duplicates import perceptual_hash
 
 CANVAS_M = 2.2
 """Height that a cutout's canvas covers, and how much of it lies below the feet: the museum's."""
@@ -31,13 +31,13 @@ class PlatePicture(NamedTuple):
         image: uint8, S x S x 3.
         shape: (height, width) of the upright file.
         digest: SHA-256 of the file, hexadecimal.
-        hashes: see `perceptual_hash`.
+        look: what tells it from other pictures.
     """
 
     image: np.ndarray
     shape: tuple[int, int]
     digest: str
-    hashes: tuple[int, int]
+    look: Look
 
 
 class CutoutPicture(NamedTuple):
@@ -47,14 +47,14 @@ class CutoutPicture(NamedTuple):
         rgba: uint8, h x w x 4.
         metres_per_px: the canvas's scale.
         foot: (u, v), the middle of the soles.
-        hashes: see `perceptual_hash`.
+        look: what tells it from other pictures.
         warnings: (code, text) about the file.
     """
 
     rgba: np.ndarray
     metres_per_px: float
     foot: tuple[float, float]
-    hashes: tuple[int, int]
+    look: Look
     warnings: tuple[tuple[str, str], ...]
 
 
@@ -85,7 +85,7 @@ def read_plate(path: Path, size: int) -> PlatePicture:
         )
     square = resized(centre_square(image), size)
     digest = hashlib.sha256(path.read_bytes()).hexdigest()
-    return PlatePicture(square, (height, width), digest, perceptual_hash(square))
+    return PlatePicture(square, (height, width), digest, look_at(square))
 
 
 def resized(image: np.ndarray, size: int) -> np.ndarray:
@@ -142,8 +142,9 @@ def read_cutout(path: Path, size: int, height_m: float) -> CutoutPicture:
     left = (canvas_width - width) // 2
     canvas[bottom - height : bottom, left : left + width] = np.asarray(small)
     canvas[canvas[..., 3] == 0] = 0
-    hashes = perceptual_hash(np.asarray(small))
-    return CutoutPicture(canvas, height_m / height, _foot(canvas[..., 3]), hashes, tuple(warnings))
+    return CutoutPicture(
+        canvas, height_m / height, _foot(canvas[..., 3]), look_at(canvas), tuple(warnings)
+    )
 
 
 def _foot(alpha: np.ndarray) -> tuple[float, float]:

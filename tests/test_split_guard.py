@@ -1,0 +1,255 @@
+"""What stands on both sides of a split fails the pipeline, in one line."""
+
+import re
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+
+from depthmask.errors import InputError, exit_on_error
+from depthmask.sources.modest.preparing import SAMPLES, prepare_modest
+from depthmask.split_guard import Sources, SplitLeak, check_prepared, refuse_leaks
+from depthmask.stages import prepare
+from modest_folder import write_modest
+from photo_files import ingest, person, save, texture, write_photos
+from synthetic import TINY, write_synthetic
+
+SHARES = {"train": 0.5, "val": 0.25, "test": 0.25}
+NUM_SCENES = dict.fromkeys(("val", "seen_seen", "seen_unseen", "unseen_seen", "unseen_unseen"), 2)
+
+
+@pytest.fixture(scope="module")
+def written(tmp_path_factory) -> Path:
+    """Prepared data: of 8 plates and 8 people the first 4 train, then 2 validate and 2 test."""
+    root = tmp_path_factory.mktemp("data")
+    write_synthetic(root)
+    return root / "data/prepared"
+
+
+@pytest.fixture
+def prepared(written, tmp_path) -> Path:
+    return Path(shutil.copytree(written, tmp_path / "prepared"))
+
+
+def change(path: Path, row: int, column: str, value) -> None:
+    table = pd.read_parquet(path)
+    table.loc[row, column] = value
+    table.to_parquet(path)
+
+
+def overwrite(path: Path, row: int, picture: np.ndarray) -> None:
+    array = np.load(path)
+    array[row] = picture
+    np.save(path, array)
+
+
+def refusal(prepared: Path) -> str:
+    with pytest.raises(SplitLeak) as error:
+        check_prepared(prepared)
+    assert "\n" not in str(error.value)
+    return str(error.value)
+
+
+def test_what_prepare_divides_passes(prepared):
+    check_prepared(prepared)
+
+
+@pytest.mark.parametrize("name", ["plates_image", "cutouts_rgba"])
+def test_a_twin_under_another_name(prepared, name):
+    path = prepared / f"{name}.npy"
+    overwrite(path, 6, np.load(path)[2])
+    kind, room = ("plate", "room") if name == "plates_image" else ("cutout", "person")
+    assert refusal(prepared) == (
+        f"1 pair stands on both sides of a split; the first: {kind} {room}-00002 of train and"
+        f" {kind} {room}-00006 of test are equal: run `dvc repro --force prepare`, and with another"
+        " prepare.seed if it comes again"
+    )
+
+
+def test_a_plate_in_other_light_and_mirrored(prepared):
+    path = prepared / "plates_image.npy"
+    darker = np.rint(0.6 * np.load(path)[[1, 2]]).astype(np.uint8)
+    overwrite(path, 5, darker[0][:, ::-1])
+    overwrite(path, 7, darker[1])
+    said = refusal(prepared)
+    assert said.startswith("2 pairs stand on both sides of a split; the first: plate room-00001")
+    assert re.search(
+        r"of train and plate room-00005 of val differ by \d of 64 bits, mirrored", said
+    )
+
+
+def test_near_duplicates_may_share_a_split(prepared):
+    path = prepared / "plates_image.npy"
+    overwrite(path, 1, np.load(path)[2])
+    overwrite(path, 6, np.load(path)[7])
+    check_prepared(prepared)
+
+
+def test_it_is_one_line_and_exit_code_2(prepared, capsys):
+    path = prepared / "plates_image.npy"
+    overwrite(path, 6, np.load(path)[2])
+    with pytest.raises(SystemExit) as stop, exit_on_error():
+        check_prepared(prepared)
+    assert stop.value.code == 2
+    assert capsys.readouterr().err.count("\n") == 1
+
+
+@pytest.mark.parametrize("kind, name", [("plate", "room"), ("cutout", "person")])
+def test_a_name_stands_once(prepared, kind, name):
+    change(prepared / f"{kind}s.parquet", 7, "name", f"{name}-00001")
+    assert f"1 {kind}s stand twice; the first: {name}-00001 in train and test:" in refusal(prepared)
+
+
+@pytest.mark.parametrize("kind, name", [("plate", "room"), ("cutout", "person")])
+def test_a_source_moved_to_another_split_is_still_placed_in_the_old_ones(prepared, kind, name):
+    change(prepared / f"{kind}s.parquet", 6, "split", "train")
+    said = refusal(prepared)
+    assert f"show a {kind} of another split; the first: {name}-00006 of train, where test" in said
+    assert "placements.parquet" in said
+
+
+@pytest.mark.parametrize("kind", ["plate", "cutout"])
+@pytest.mark.parametrize("row, set_name", [(0, "val"), (4, "seen_seen"), (16, "unseen_unseen")])
+def test_every_set_shows_its_own_splits(prepared, kind, row, set_name):
+    path = prepared / "placements.parquet"
+    assert pd.read_parquet(path)["set"][row] == set_name
+    change(path, row, kind, 6 if set_name != "unseen_unseen" else 0)
+    assert f"1 of 20 scenes in {path} show a {kind} of another split" in refusal(prepared)
+
+
+@pytest.mark.parametrize("kind", ["plate", "cutout"])
+def test_in_scene_frames_show_test_sources(prepared, kind):
+    change(prepared / "in_scene.parquet", 1, kind, 0)
+    assert "in_scene.parquet show a" in refusal(prepared)
+
+
+def test_frames_with_nobody_show_test_plates(prepared):
+    path = prepared / "nobody.parquet"
+    pd.DataFrame({"plate": [6, 7]}).to_parquet(path)
+    check_prepared(prepared)
+    pd.DataFrame({"plate": [6, 4]}).to_parquet(path)
+    assert "1 of 2 scenes" in refusal(prepared) and "room-00004 of val" in refusal(prepared)
+
+
+@pytest.mark.parametrize("value", [-1, 8])
+def test_an_index_of_nothing_is_damage(prepared, value):
+    change(prepared / "placements.parquet", 3, "cutout", value)
+    with pytest.raises(
+        InputError, match="placements.parquet is damaged .it names a cutout that is"
+    ):
+        check_prepared(prepared)
+
+
+def test_a_split_that_is_none():
+    images = [texture(number, (64, 64)) for number in range(2)]
+    with pytest.raises(SplitLeak, match="1 plates are of no split; the first: b"):
+        refuse_leaks([Sources("plate", ["a", "b"], ["train", "tset"], images)], "mend it")
+
+
+def test_photographs_that_ingest_grouped_pass(tmp_path):
+    """Their near-duplicates, near enough or not, are decided on by one comparison."""
+    folder = tmp_path / "photos"
+    write_photos(folder, num_plates=12, num_cutouts=9)
+    for number in range(4):
+        plate, cutout = texture(number, (64, 80)), person(number)
+        blend = np.rint((0.5 + 0.1 * number) * plate + 20 * number).clip(0, 255).astype(np.uint8)
+        save(folder / f"bg/again-{number}.png", blend[:, ::-1].copy())
+        shutil.copy(folder / f"depth/room-{number}.png", folder / f"depth/again-{number}.png")
+        noise = np.random.default_rng(number).normal(0, 12 * number, cutout.shape[:2])[..., None]
+        cutout[..., :3] = (cutout[..., :3] + noise).clip(0, 255)
+        save(folder / f"fg/again-{number}.png", cutout)
+    grouped = 0
+    for seed in range(6):
+        source = ingest(folder, seed=seed)
+        library = source.library
+        refuse_leaks(
+            [
+                Sources("plate", library.plates.name, library.plates.split, library.images),
+                Sources("cutout", library.cutouts.name, library.cutouts.split, library.rgba),
+            ],
+            "",
+        )
+        grouped = len(source.report) - source.report.group.nunique()
+    assert grouped >= 3
+
+
+def modest(tmp_path: Path, change=lambda folder: None) -> Path:
+    """Prepared data of a folder in MODEST's layout, changed before it is divided."""
+    folder = write_modest(tmp_path / "source", num_plates=8, num_cutouts=8, side=64)
+    change(folder)
+    prepared = tmp_path / "prepared"
+    prepared.mkdir()
+    prepare_modest(
+        folder,
+        prepared,
+        size=32,
+        splits={"plates": SHARES, "cutouts": SHARES},
+        num_scenes=NUM_SCENES,
+        seed=0,
+        decode=0,
+    )
+    return prepared
+
+
+def sides(prepared: Path, kind: str) -> dict[str, int]:
+    """A number of each side."""
+    table = pd.read_parquet(prepared / SAMPLES)
+    wanted = {"train": "train", "val": "val", "test": "unseen_unseen"}
+    return {side: int(table[kind][table["set"] == name].iloc[0]) for side, name in wanted.items()}
+
+
+def test_files_pass(tmp_path):
+    check_prepared(modest(tmp_path))
+
+
+def test_a_plate_of_files_under_two_numbers(tmp_path):
+    prepared = modest(tmp_path)
+    number, folder = sides(prepared, "plate"), tmp_path / "source"
+    image = np.asarray(Image.open(folder / f"bg/bg{number['train']:03d}.jpeg"))
+    darker = np.rint(0.7 * image[:, ::-1]).astype(np.uint8)
+    Image.fromarray(darker).save(folder / f"bg/bg{number['test']:03d}.jpeg", quality=80)
+    said = refusal(prepared)
+    assert said.startswith("1 pair stands on both sides of a split; the first: plate ")
+    assert f"plate {number['train']} of train" in said and f"plate {number['test']} of test" in said
+    assert said.endswith(f"mirrored: remove one's lines from {folder / 'file_map.txt'}")
+
+
+def test_a_person_of_files_under_two_numbers(tmp_path):
+    prepared = modest(tmp_path)
+    number, folder = sides(prepared, "cutout"), tmp_path / "source"
+    for kind in ("bg_fg", "bg_fg_mask"):
+        for path in sorted((folder / kind).glob(f"*_fg{number['train']:03d}_*")):
+            name = path.name.replace(f"fg{number['train']:03d}", f"fg{number['val']:03d}")
+            image = Image.open(path)
+            image.transpose(Image.Transpose.FLIP_LEFT_RIGHT).save(folder / kind / name, quality=95)
+    said = refusal(prepared)
+    assert f"cutout {number['train']} of train" in said and f"cutout {number['val']} of val" in said
+
+
+def test_a_composite_of_files_serves_one_set(tmp_path):
+    prepared = modest(tmp_path)
+    path = prepared / SAMPLES
+    table = pd.read_parquet(path)
+    rows = {name: table.index[table["set"] == name][0] for name in ("train", "seen_unseen")}
+    pd.concat([table, table.loc[[rows["train"]]].assign(set="seen_seen")]).to_parquet(path)
+    assert "1 composites stand twice; the first: bg_fg/" in refusal(prepared)
+    table.loc[rows["seen_unseen"], "set"] = "train"
+    table.to_parquet(path)
+    assert re.search(r"1 cutouts stand twice; the first: \d in .*test", refusal(prepared))
+
+
+def test_prepare_refuses_files_and_writes_nothing(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    folder = write_modest(Path("data/source/modest"), num_plates=4, num_cutouts=4, side=64)
+    for number in (2, 3, 4):
+        shutil.copy(folder / "bg/bg001.jpeg", folder / f"bg/bg{number:03d}.jpeg")
+    params = TINY.prepare.model_copy(update={"source": "modest", "size": 32})
+    few = params.num_scenes.model_copy(update=NUM_SCENES)
+    with pytest.raises(SplitLeak, match="5 pairs stand on both sides of a split; .* are equal"):
+        prepare.prepare(
+            Path("data/prepared"), params.model_copy(update={"num_scenes": few}), TINY.placement
+        )
+    assert list(Path("data").iterdir()) == [Path("data/source")]

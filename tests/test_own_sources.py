@@ -60,7 +60,7 @@ def project(request, tmp_path_factory):
         tiny["prepare"]["splits"] = {
             kind: {"train": 4, "val": 1, "test": 1} for kind in ("plates", "cutouts")
         }
-        tiny["prepare"]["num_scenes"] = dict.fromkeys((*COMPOSED_SETS, "in_scene"), 2)
+        tiny["prepare"]["num_scenes"] = dict.fromkeys((*COMPOSED_SETS, "in_scene", "nobody"), 2)
         Path("params.yaml").write_text(yaml.safe_dump(params))
         patch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")  # nobody listens there
         for module, *arguments in (

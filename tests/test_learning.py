@@ -1,5 +1,6 @@
 """Training: it learns, it resumes to the same result, it says when it diverges."""
 
+import math
 from pathlib import Path
 
 import lightning as L
@@ -11,6 +12,7 @@ from depthmask.compositor import Compositor
 from depthmask.errors import TrainingDiverged
 from depthmask.hardware import Hardware
 from depthmask.learning import Learner, SceneData, fit
+from depthmask.learning.learner import VAL_METRICS
 from depthmask.losses import SceneLoss
 from depthmask.models import Prediction, build_model
 from depthmask.params import Optimizer, Scheduler, SizeSchedule
@@ -130,6 +132,7 @@ def test_rows_hold_losses_and_metrics_apart(tmp_path):
     assert row["val/loss"] == pytest.approx(total, rel=1e-5)
     assert row["val/depth_rmse"] != row["val/loss_depth_rmse"]  # metres against the unit interval
     assert rows[0]["lr"] > rows[-1]["lr"]
+    assert all(math.isfinite(row[f"val/{name}"]) for row in rows for name in VAL_METRICS)
 
 
 def test_a_loss_that_is_no_number_stops_with_the_remedy(tmp_path):

@@ -59,13 +59,22 @@ def largest_region(person: np.ndarray) -> np.ndarray:
     cell = -(-max(height, width) // _GRID)
     tops, lefts = np.arange(0, height, cell), np.arange(0, width, cell)
     num_person = np.add.reduceat(np.add.reduceat(person, tops, axis=0, dtype=int), lefts, axis=1)
-    labels = _labelled(num_person > 0)
-    if not labels.any():
+    filled = num_person > 0
+    if not filled.any():
         return np.zeros_like(person)
+    labels = np.zeros_like(num_person)
+    within = np.ix_(_extent(filled.any(axis=1)), _extent(filled.any(axis=0)))
+    labels[within] = _labelled(filled[within])  # few frames are full of people
     sizes = np.bincount(labels.ravel(), weights=num_person.ravel())
     sizes[0] = 0  # the background
     chosen = labels == sizes.argmax()
     return person & chosen.repeat(cell, axis=0)[:height].repeat(cell, axis=1)[:, :width]
+
+
+def _extent(filled: np.ndarray) -> np.ndarray:
+    """The indices from the first True to the last."""
+    places = np.flatnonzero(filled)
+    return np.arange(places[0], places[-1] + 1)
 
 
 def _labelled(filled: np.ndarray) -> np.ndarray:

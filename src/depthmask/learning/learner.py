@@ -10,10 +10,13 @@ from torch import Tensor, nn
 from depthmask.errors import TrainingDiverged
 from depthmask.learning.optimization import build_optimizer, build_scheduler
 from depthmask.losses import SceneLoss
-from depthmask.metrics import Alignment, SceneMetrics
+from depthmask.metrics import METRICS, Alignment, SceneMetrics
 from depthmask.models.depth_codec import decode_depth, encode_depth
 from depthmask.params import Optimizer, Scheduler
 from depthmask.scene import Scene
+
+VAL_METRICS = tuple(name for name in METRICS if name != "person_distance_error")
+"""Measured every epoch: all but the one that takes as long as the others together."""
 
 
 class Learner(L.LightningModule):
@@ -41,7 +44,7 @@ class Learner(L.LightningModule):
         self.loss = loss
         self.optimizer_params, self.scheduler_params = optimizer, scheduler
         self.depth_range_m = depth_range_m
-        self.val_metrics = SceneMetrics(alignment=alignment)
+        self.val_metrics = SceneMetrics(alignment=alignment, names=VAL_METRICS)
 
     def _step(self, scene: Scene[Tensor], split: str) -> tuple[Tensor, Any]:
         bg = scene.bg.contiguous(memory_format=torch.channels_last)

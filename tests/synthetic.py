@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from depthmask.compositor import Compositor
-from depthmask.library import InSceneFrames, Library
+from depthmask.library import EmptyFrames, InSceneFrames, Library
 from depthmask.params import Params, read_params
 from depthmask.placement import NUM_UNIFORMS, Placer, Recipes, visible_shares
 from depthmask.scene import Camera, Cutout, Plate
@@ -113,6 +113,15 @@ def make_frames(library: Library, count: int) -> InSceneFrames:
     )
 
 
+def make_empty_frames(library: Library, count: int) -> EmptyFrames:
+    """Frames of empty rooms of the test split: the plate with other noise."""
+    rooms = library.plates_of("test")
+    plate = rooms[np.arange(count) % len(rooms)]
+    noise = np.random.default_rng(7).normal(0, 2, (count, library.size, library.size, 3))
+    bg_fg = np.clip(library.images[plate] + noise, 0, 255).round().astype(np.uint8)
+    return EmptyFrames(pd.DataFrame({"plate": plate}), bg_fg)
+
+
 def write_synthetic(root: Path) -> None:
     """`data/prepared` and `data/augmented` under `root`, of synthetic sources at SIZE px."""
     library = make_library()
@@ -120,5 +129,6 @@ def write_synthetic(root: Path) -> None:
     frames = make_frames(library, TINY.prepare.num_scenes.in_scene)
     prepare = TINY.prepare.model_copy(update={"size": SIZE})
     prepared = root / "data/prepared"
-    write_prepared(prepared, library, visible, frames, prepare, TINY.placement)
+    empty = make_empty_frames(library, TINY.prepare.num_scenes.nobody)
+    write_prepared(prepared, library, visible, frames, prepare, TINY.placement, empty=empty)
     augment(prepared, root / "data/augmented", TINY.augment, TINY.placement, TINY.compositor)

@@ -3,8 +3,8 @@ import pytest
 
 from depthmask.artifacts import content_hash
 from depthmask.errors import InputError
-from depthmask.library import Library
-from synthetic import make_library
+from depthmask.library import EmptyFrames, Library
+from synthetic import make_empty_frames, make_library
 
 
 def test_round_trip(tmp_path):
@@ -40,3 +40,14 @@ def test_missing_and_damaged_files_are_named(tmp_path):
     (tmp_path / "cutouts.parquet").write_bytes(b"no table")
     with pytest.raises(InputError, match=r"cutouts\.parquet is damaged"):
         Library.read(tmp_path)
+
+
+def test_empty_frames_come_back(tmp_path):
+    frames = make_empty_frames(make_library(), 3)
+    frames.write(tmp_path)
+    read = EmptyFrames.read(tmp_path)
+    np.testing.assert_array_equal(frames.bg_fg, read.bg_fg)
+    assert read.table.plate.tolist() == [6, 7, 6]
+    np.save(tmp_path / "nobody_bg_fg.npy", frames.bg_fg[:2])
+    with pytest.raises(InputError, match=r"nobody_bg_fg\.npy is damaged"):
+        EmptyFrames.read(tmp_path)

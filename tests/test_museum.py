@@ -14,7 +14,14 @@ import pytest
 pytest.importorskip("mitsuba")
 
 from depthmask.scene import Camera
-from depthmask.sources.museum import Job, render_cutout, render_in_scene, render_plate, run_jobs
+from depthmask.sources.museum import (
+    Job,
+    render_cutout,
+    render_empty,
+    render_in_scene,
+    render_plate,
+    run_jobs,
+)
 from depthmask.sources.museum.denoising import denoised
 from depthmask.sources.museum.loading import Lamp, load_world
 from depthmask.sources.museum.materials import plain, textured
@@ -211,6 +218,22 @@ def test_frame_shares_the_plates_exposure_but_not_its_noise(plate, frames):
         far = frame.mask == 0
         difference = frame.bg_fg[far].astype(float) - plate.image[far]
         assert abs(np.median(difference)) < 6 and np.any(difference != 0)
+
+
+def test_an_empty_frame_is_the_plate_with_noise_of_its_own(plate):
+    first, again, other = (
+        render_empty(ROOM, seed=seed, size=SIZE, samples_per_px=4) for seed in (5, 5, 6)
+    )
+    assert first.shape == plate.image.shape and first.dtype == np.uint8
+    np.testing.assert_array_equal(first, again)
+    for one, two in ((first, plate.image), (first, other)):
+        difference = one.astype(float) - two
+        assert abs(np.median(difference)) < 6 and np.any(difference != 0)
+        assert np.abs(difference).mean() < 20  # the same room, in the same light
+    # noise that is not the plate's: two frames and the plate are equally far apart
+    pairs = (first, plate.image), (other, plate.image), (first, other)
+    distances = [np.abs(one.astype(float) - two).mean() for one, two in pairs]
+    assert max(distances) < 1.5 * min(distances)
 
 
 def test_cutout_is_a_person_on_a_canvas():

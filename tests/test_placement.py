@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from depthmask.errors import InputError
-from depthmask.placement import Placer, shot_uniforms, uniforms, visible_shares
+from depthmask.placement import Placer, next_alike, shot_uniforms, uniforms, visible_shares
 from synthetic import make_library
 
 
@@ -76,3 +76,10 @@ def test_a_screen_before_the_stand_hides_the_person(library):
 def test_a_plate_where_nobody_can_be_seen_is_named(library):
     with pytest.raises(InputError, match=r"placement\.occluded"):
         Placer(np.zeros((8, 8)), plates=[2], cutouts=[0], seed=0, occluded=0.5, mirrored=0.5)
+
+
+def test_rows_are_paired_with_the_next_of_their_key():
+    rows, partners = next_alike(np.array(["b", "a", "b", "c", "b"]))
+    assert rows.tolist() == [0, 2, 4] and partners.tolist() == [2, 4, 0]
+    rows, partners = next_alike(np.arange(3))
+    assert len(rows) == len(partners) == 0

@@ -172,3 +172,31 @@ class InSceneFrames:
             mask=read_array(folder / "in_scene_mask.npy", np.uint8, plane),
             depth=read_array(folder / "in_scene_depth.npy", np.float32, plane),
         )
+
+
+@dataclass(frozen=True)
+class EmptyFrames:
+    """Rooms rendered once more with nobody in them: whoever is found there is not there.
+
+    Attributes:
+        table: column plate (index into the library).
+        bg_fg: uint8, N x S x S x 3; the light is the plate's, the noise is not.
+    """
+
+    table: pd.DataFrame
+    bg_fg: np.ndarray
+
+    def write(self, folder: Path) -> None:
+        self.table.to_parquet(folder / "nobody.parquet")
+        np.save(folder / "nobody_bg_fg.npy", self.bg_fg)
+
+    @classmethod
+    def read(cls, folder: Path) -> "EmptyFrames":
+        """Open written frames.
+
+        Raises:
+            InputError: if a file is missing, damaged, or does not fit the other.
+        """
+        table = read_table(folder / "nobody.parquet", ("plate",))
+        shape = (len(table), None, None, 3)
+        return cls(table, read_array(folder / "nobody_bg_fg.npy", np.uint8, shape))

@@ -65,6 +65,21 @@ def shot_uniforms(seed: int, stream: int, epoch: int, indices: Sequence[int]) ->
     return uniforms(seed, stream, epoch, indices, _NUM_CHOICES + NUM_UNIFORMS)[:, _NUM_CHOICES:]
 
 
+def next_alike(keys: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Pair each row with the next that has its key, the last with the first.
+
+    Returns:
+        The rows whose key another row has too, and their partners; int64 [M] each.
+    """
+    values, groups = np.unique(keys, return_inverse=True)
+    partners = np.arange(len(keys))
+    for group in range(len(values)):
+        members = np.flatnonzero(groups == group)
+        partners[members] = np.roll(members, -1)
+    rows = np.flatnonzero(partners != np.arange(len(keys)))
+    return rows, partners[rows]
+
+
 def visible_shares(library: Library) -> np.ndarray:
     """Share of a person that would be seen at each stand, float32 [P, K].
 

@@ -11,10 +11,10 @@ from torch import Tensor
 
 from depthmask.artifacts import read_summary, read_table
 from depthmask.compositor import Compositor
-from depthmask.library import InSceneFrames, Library
+from depthmask.library import EmptyFrames, InSceneFrames, Library
 from depthmask.metrics import Alignment
 from depthmask.params import CompositorParams
-from depthmask.placement import Recipes, shot_uniforms
+from depthmask.placement import Recipes, next_alike, shot_uniforms
 from depthmask.scene import TEST_SETS, Scene, headline_of
 
 BATCH_SIZE = 32
@@ -56,21 +56,44 @@ def as_8_bit(scene: Scene[Tensor]) -> Scene[Tensor]:
 
 
 def in_scene_batches(
-    library: Library, frames: InSceneFrames, batch_size: int
+    library: Library, frames: InSceneFrames, batch_size: int, rows: np.ndarray | None = None
 ) -> Iterator[Scene[Tensor]]:
-    """The rendered frames batch by batch, each with its room's plate."""
+    """The rendered frames batch by batch, each with its room's plate.
 
-    def image(array: np.ndarray) -> Tensor:
-        return torch.from_numpy(np.array(array)).permute(0, 3, 1, 2).float() / 255
-
-    for start in range(0, len(frames.table), batch_size):
-        rows = slice(start, start + batch_size)
+    Args:
+        rows: indices of the frames; None for all.
+    """
+    plates = frames.table["plate"].to_numpy()
+    rows = np.arange(len(plates)) if rows is None else rows
+    for start in range(0, len(rows), batch_size):
+        part = rows[start : start + batch_size]
         yield Scene(
-            bg=image(library.images[frames.table["plate"].to_numpy()[rows]]),
-            bg_fg=image(frames.bg_fg[rows]),
-            mask=torch.from_numpy(np.array(frames.mask[rows]))[:, None].float() / 255,
-            depth=torch.from_numpy(np.array(frames.depth[rows]))[:, None],
+            bg=_unit(library.images[plates[part]]),
+            bg_fg=_unit(frames.bg_fg[part]),
+            mask=torch.from_numpy(np.array(frames.mask[part]))[:, None].float() / 255,
+            depth=torch.from_numpy(np.array(frames.depth[part]))[:, None],
         )
+
+
+def empty_batches(
+    library: Library, frames: EmptyFrames, batch_size: int
+) -> Iterator[Scene[Tensor]]:
+    """The rendered frames of empty rooms batch by batch; their depth is the room's."""
+    plates = frames.table["plate"].to_numpy()
+    for start in range(0, len(plates), batch_size):
+        part = slice(start, start + batch_size)
+        depth = torch.from_numpy(library.depths[plates[part]])[:, None]
+        yield Scene(
+            bg=_unit(library.images[plates[part]]),
+            bg_fg=_unit(frames.bg_fg[part]),
+            mask=torch.zeros_like(depth),
+            depth=depth,
+        )
+
+
+def _unit(images: np.ndarray) -> Tensor:
+    """uint8 N x S x S x 3 as float N x 3 x S x S in 0..1."""
+    return torch.from_numpy(np.array(images)).permute(0, 3, 1, 2).float() / 255
 
 
 class SceneSets(Protocol):
@@ -99,6 +122,15 @@ class SceneSets(Protocol):
     def origins(self, name: str) -> pd.DataFrame:
         """Columns plate and cutout: what each scene of a set was made of, by name."""
 
+    def empty_scenes(self) -> Iterator[Scene[Tensor]]:
+        """Batches of test rooms with nobody in the frame; none where the source has no such."""
+
+    def pairs(self, name: str) -> Iterator[tuple[Scene[Tensor], Scene[Tensor]]]:
+        """Batches of the set's scenes, and of the same rooms in the same shots with others in them.
+
+        Scenes whose room nobody else is ever in are left out.
+        """
+
 
 class TestSets:
     """The sets of recipes and, from the museum, of rendered frames: see `SceneSets`.
@@ -117,6 +149,7 @@ class TestSets:
         self.headline = headline_of(self.names)
         self.library = Library.read(prepared)
         self.frames = InSceneFrames.read(prepared) if "in_scene" in self.names else None
+        self.empty = EmptyFrames.read(prepared) if "nobody" in summary["num_scenes"] else None
         self.compositor = Compositor(self.library, params).to(device)
         self.prepared, self.seed, self.device = prepared, seed, device
 
@@ -126,9 +159,7 @@ class TestSets:
             for scene in in_scene_batches(self.library, self.frames, BATCH_SIZE):
                 yield Scene(*(field.to(self.device) for field in scene))
         else:
-            recipes = placed_recipes(self.prepared, name, self.seed)
-            size = self.library.size
-            yield from map(as_8_bit, composed_batches(self.compositor, recipes, size, BATCH_SIZE))
+            yield from self._composed(placed_recipes(self.prepared, name, self.seed))
 
     def plate_depths(self, name: str) -> Iterator[Tensor]:
         """N x 1 x S x S, metres: the room's own depth under each batch of `scenes`."""
@@ -138,8 +169,7 @@ class TestSets:
                 yield part.to(self.device)
         else:
             recipes = placed_recipes(self.prepared, name, self.seed)
-            empty = recipes._replace(nobody=np.ones(len(recipes.plate), bool))
-            for scene in composed_batches(self.compositor, empty, self.library.size, BATCH_SIZE):
+            for scene in self._composed(_with_nobody(recipes)):
                 yield scene.depth
 
     def origins(self, name: str) -> pd.DataFrame:
@@ -154,6 +184,49 @@ class TestSets:
                 "cutout": self.library.cutouts["name"].to_numpy()[cutouts],
             }
         )
+
+    def empty_scenes(self) -> Iterator[Scene[Tensor]]:
+        """Batches of test rooms with nobody in the frame: rendered anew, or composed."""
+        if self.empty is not None:
+            for scene in empty_batches(self.library, self.empty, BATCH_SIZE):
+                yield Scene(*(field.to(self.device) for field in scene))
+        else:
+            recipes = placed_recipes(self.prepared, self.headline, self.seed)
+            yield from self._composed(_with_nobody(recipes))
+
+    def pairs(self, name: str) -> Iterator[tuple[Scene[Tensor], Scene[Tensor]]]:
+        """Batches of the set's scenes, and of the same rooms in the same shots with others."""
+        if name == "in_scene" and self.frames is not None:
+            rows, others = next_alike(self.frames.table["plate"].to_numpy())
+            sides = [
+                in_scene_batches(self.library, self.frames, BATCH_SIZE, part)
+                for part in (rows, others)
+            ]
+            for pair in zip(*sides, strict=True):
+                first, second = (Scene(*(field.to(self.device) for field in s)) for s in pair)
+                yield first, second
+        else:
+            recipes = placed_recipes(self.prepared, name, self.seed)
+            rows, others = next_alike(recipes.plate)
+            apart = recipes.stand[rows] != recipes.stand[others]  # two cannot stand in one place
+            rows, others = rows[apart], others[apart]
+            first, second = (
+                Recipes(*(column[part] for column in recipes)) for part in (rows, others)
+            )
+            # the same numbers: the same light and noise
+            second = second._replace(uniforms=first.uniforms)
+            for one, other in zip(self._composed(first), self._composed(second), strict=True):
+                # but a crop may lean towards the person
+                same = (one.bg == other.bg).flatten(1).all(1)
+                yield Scene(*(f[same] for f in one)), Scene(*(f[same] for f in other))
+
+    def _composed(self, recipes: Recipes) -> Iterator[Scene[Tensor]]:
+        size = self.library.size
+        return map(as_8_bit, composed_batches(self.compositor, recipes, size, BATCH_SIZE))
+
+
+def _with_nobody(recipes: Recipes) -> Recipes:
+    return recipes._replace(nobody=np.ones(len(recipes.plate), bool))
 
 
 def open_sets(prepared: Path, params: CompositorParams, seed: int, device: str) -> SceneSets:

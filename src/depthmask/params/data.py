@@ -27,7 +27,10 @@ class Splits(Section):
 
 
 class NumScenes(Section):
-    """How many scenes each set has; see `depthmask.scene.TEST_SETS`."""
+    """How many scenes each set has; see `depthmask.scene.TEST_SETS`.
+
+    `nobody` are frames of empty test rooms, of which robustness is measured.
+    """
 
     val: PositiveInt
     seen_seen: PositiveInt

@@ -9,7 +9,7 @@ import pandas as pd
 from depthmask import report
 from depthmask.artifacts import content_hash
 from depthmask.errors import exit_on_error
-from depthmask.library import InSceneFrames, Library
+from depthmask.library import EmptyFrames, InSceneFrames, Library
 from depthmask.output import replaced_folder
 from depthmask.params import PlacementParams, PrepareParams, SplitSizes, read_params
 from depthmask.placement import TRAIN_STREAM, Placer, uniforms, visible_shares
@@ -31,7 +31,8 @@ def prepare(output: Path, params: PrepareParams, placement: PlacementParams) -> 
         library = render_library(params)
         visible = visible_shares(library)
         frames = render_in_scene(library, visible, params, placement)
-        write_prepared(output, library, visible, frames, params, placement)
+        empty = render_empty(library, params)
+        write_prepared(output, library, visible, frames, params, placement, empty=empty)
     elif params.source == "photos":
         photos = ingest_photos(
             folder,
@@ -70,6 +71,7 @@ def write_prepared(
     params: PrepareParams,
     placement: PlacementParams,
     unit: str = "metre",
+    empty: EmptyFrames | None = None,
 ) -> None:
     """Place the people of the composed sets and write the folder that the other stages read.
 
@@ -77,11 +79,14 @@ def write_prepared(
         frames: None from a source that cannot render people in its rooms.
         unit: of the library's depth; `relative` metres are nominal, right but for the scale and
             shift of their inverse.
+        empty: None from a source that cannot take a second picture of its rooms.
     """
     with replaced_folder(output) as folder:
         library.write(folder)
         if frames is not None:
             frames.write(folder)
+        if empty is not None:
+            empty.write(folder)
         np.save(folder / "visible_shares.npy", visible)
         placements = place(library, visible, params, placement)
         placements.to_parquet(folder / "placements.parquet")
@@ -93,7 +98,11 @@ def write_prepared(
             "num_plates": _counts(library.plates),
             "num_cutouts": _counts(library.cutouts),
             "num_scenes": params.num_scenes.model_dump(
-                exclude=set() if frames is not None else {"in_scene"}
+                exclude={
+                    name
+                    for name, rendered in (("in_scene", frames), ("nobody", empty))
+                    if rendered is None
+                }
             ),
             "data_hash": content_hash(folder),
         }
@@ -227,6 +236,24 @@ def render_in_scene(
         mask=np.round(np.stack(masks) * 255).astype(np.uint8),
         depth=np.stack(depths).astype(np.float32),
     )
+
+
+def render_empty(library: Library, params: PrepareParams) -> EmptyFrames:
+    """Render rooms of the test split once more, each in its turn, with nobody in them."""
+    count, rooms = params.num_scenes.nobody, library.plates_of("test")
+    plate = rooms[np.arange(count) % len(rooms)]
+    frame_seeds = np.random.SeedSequence([params.seed, 3]).generate_state(count).tolist()
+    plate_seeds = _seeds(params.seed, 0, params.splits.plates)
+    jobs = [
+        museum.Job(
+            museum.render_empty,
+            (plate_seeds[p],),
+            {"seed": seed, "size": params.size, "samples_per_px": params.museum.samples_per_px},
+        )
+        for p, seed in zip(plate, frame_seeds, strict=True)
+    ]
+    images = museum.run_jobs(jobs, description="rooms with nobody")
+    return EmptyFrames(pd.DataFrame({"plate": plate}), np.stack(images))
 
 
 def place(

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from depthmask.artifacts import read_summary, read_table
 from depthmask.params import AugmentParams
+from depthmask.placement import next_alike
 from depthmask.scene import COMPOSED_SETS, TEST_SETS, Scene, headline_of
 from depthmask.sources.modest.loader import EpochOrder, SceneLoader
 from depthmask.sources.modest.preparing import SAMPLES
@@ -64,9 +65,8 @@ class FileSets:
 
     def scenes(self, name: str) -> Iterator[Scene[Tensor]]:
         """The batches of `val` or of a test set."""
-        scenes = file_scenes(self.prepared, name, [self.size])
-        order = EpochOrder(len(scenes))
-        yield from SceneLoader(scenes, order, self.batch_size, num_workers=0, device=self.device)
+        folder, table = read_samples(self.prepared, name)
+        yield from self._read(folder, table)
 
     def plate_depths(self, name: str) -> Iterator[None]:
         """None for each batch of `scenes`."""
@@ -77,3 +77,23 @@ class FileSets:
         """Columns plate and cutout: what each scene of a set was made of, by name."""
         table = read_samples(self.prepared, name)[1]
         return table[["plate", "cutout"]].astype(str).reset_index(drop=True)
+
+    def empty_scenes(self) -> Iterator[Scene[Tensor]]:
+        """No batch: every file has somebody in it."""
+        yield from ()
+
+    def pairs(self, name: str) -> Iterator[tuple[Scene[Tensor], Scene[Tensor]]]:
+        """Batches of the set's scenes, and of others before the same plate's file."""
+        folder, table = read_samples(self.prepared, name)
+        rows, others = next_alike(table["bg"].to_numpy())
+        if len(rows):
+            yield from zip(
+                self._read(folder, table.iloc[rows]),
+                self._read(folder, table.iloc[others]),
+                strict=True,
+            )
+
+    def _read(self, folder: Path, table: pd.DataFrame) -> SceneLoader:
+        scenes = ModestScenes(folder, table, sizes=[self.size])
+        order = EpochOrder(len(scenes))
+        return SceneLoader(scenes, order, self.batch_size, num_workers=0, device=self.device)

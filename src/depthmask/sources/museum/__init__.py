@@ -4,6 +4,20 @@ Importing it sets Mitsuba's variant to `scalar_rgb`.
 """
 
 from depthmask.sources.museum.jobs import Job, run_jobs
-from depthmask.sources.museum.render import InScene, render_cutout, render_in_scene, render_plate
+from depthmask.sources.museum.render import (
+    InScene,
+    render_cutout,
+    render_empty,
+    render_in_scene,
+    render_plate,
+)
 
-__all__ = ["InScene", "Job", "render_cutout", "render_in_scene", "render_plate", "run_jobs"]
+__all__ = [
+    "InScene",
+    "Job",
+    "render_cutout",
+    "render_empty",
+    "render_in_scene",
+    "render_plate",
+    "run_jobs",
+]

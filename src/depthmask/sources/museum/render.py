@@ -21,7 +21,7 @@ from depthmask.sources.museum.shapes import moved, rotation
 from depthmask.sources.museum.stands import NUM_STANDS, candidates, draw_stands, view_up
 
 _FEWEST_STANDS = 20
-_PLATE, _CUTOUT, _FRAME, _METER = 11, 12, 13, 14  # streams of random numbers
+_PLATE, _CUTOUT, _FRAME, _METER, _EMPTY = 11, 12, 13, 14, 15  # streams of random numbers
 
 
 class InScene(NamedTuple):
@@ -67,6 +67,26 @@ def render_plate(seed: int, *, size: int, samples_per_px: int) -> Plate:
         camera=Camera(float(view.focal), up, float(view.origin[2])),
         stands=stage.stands,
     )
+
+
+def render_empty(room_seed: int, *, seed: int, size: int, samples_per_px: int) -> np.ndarray:
+    """Render a frame of a room with nobody in it: the plate once more, with noise of its own.
+
+    Args:
+        seed: of the noise.
+
+    Returns:
+        uint8 [S, S, 3], RGB.
+    """
+    stage = _stage(room_seed)
+    halves = optics.radiance(
+        stage.world,
+        stage.room.view,
+        (size, size),
+        samples_per_px=samples_per_px,
+        seed=_noise(_EMPTY, room_seed, seed),
+    )
+    return _developed(denoised(*(half * stage.exposure for half in halves)))
 
 
 def render_in_scene(

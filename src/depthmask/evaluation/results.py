@@ -94,15 +94,18 @@ def summarise(
             if {SEEN, UNSEEN} <= tables[name].keys()
         },
         "baselines": {
-            name: {
-                set_name: figures
-                for set_name, part in table[table["set"] != "val"].groupby("set", sort=False)
-                if (figures := mean_figures(part))
-            }
+            name: sets
             for name, table in baselines.groupby("experiment", sort=False)
+            if (sets := _by_set(table))
         },
         "bootstrap": bootstrap.model_dump(mode="json"),
     }
+
+
+def _by_set(baseline: pd.DataFrame) -> dict[str, dict[str, float]]:
+    """Test set -> metric -> the mean over its scenes, of sets that it has an answer for."""
+    tests = baseline[baseline["set"] != "val"].groupby("set", sort=False)
+    return {name: figures for name, part in tests if (figures := mean_figures(part))}
 
 
 def _by_seed(scenes: pd.DataFrame) -> dict[int, dict[str, dict[str, float]]]:

@@ -27,6 +27,10 @@ from depthmask.split_guard import check_prepared
 from depthmask.stages import EXPERIMENTS, PARAMS, PREPARED, REPORTS, flat_metrics
 
 
+NO_SEED = -1
+"""Of what was not trained."""
+
+
 def evaluate(
     names: Sequence[str],
     params: EvaluateParams,
@@ -54,16 +58,17 @@ def evaluate(
     sets = open_sets(prepared, compositor_params, placement.seed, device)
     tested = self_test(sets.scenes(sets.headline), alignment=sets.alignment)
     settings, baselines = baseline_methods(sets)
-    scenes = measure_scenes(
-        {key: answers(stored) for key, stored in models.items()}, sets, sets.names
-    )
+    methods = baselines | {key: answers(stored) for key, stored in models.items()}
+    table = measure_scenes(methods, sets, sets.names)
+    untrained = table["seed"] == NO_SEED
+    scenes = table[~untrained]
     headline = scenes[scenes["set"] == sets.headline]
     for key, rows in headline.groupby(["experiment", "seed"]):
         refuse_disagreement(models[key].card, mean_figures(rows), device)
     result = {
         **summarise(
             scenes,
-            measure_scenes(baselines, sets, sets.names),
+            table[untrained],
             headline=sets.headline,
             alignment=sets.alignment,
             bootstrap=params.bootstrap,
@@ -88,15 +93,15 @@ def baseline_methods(
     """What needs no training, its settings tuned on validation; with the settings."""
     threshold, constant = best_threshold(sets.scenes("val")), best_constant(sets.scenes("val"))
     return {"difference_threshold": threshold, "constant_depth": constant}, {
-        ("difference_threshold", 0): lambda scene, plate_depth: (
+        ("difference_threshold", NO_SEED): lambda scene, plate_depth: (
             (difference(scene) > threshold).float(),
             None,
         ),
-        ("constant_depth", 0): lambda scene, plate_depth: (
+        ("constant_depth", NO_SEED): lambda scene, plate_depth: (
             None,
             torch.full_like(scene.depth, constant),
         ),
-        ("plate_depth", 0): lambda scene, plate_depth: (None, plate_depth),
+        ("plate_depth", NO_SEED): lambda scene, plate_depth: (None, plate_depth),
     }
 
 

@@ -26,7 +26,6 @@ from depthmask.sets import SceneSets, open_sets
 from depthmask.split_guard import check_prepared
 from depthmask.stages import EXPERIMENTS, PARAMS, PREPARED, REPORTS, flat_metrics
 
-
 NO_SEED = -1
 """Of what was not trained."""
 

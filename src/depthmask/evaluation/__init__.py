@@ -1,0 +1,1 @@
+"""What trained networks are worth: figures by scene, their intervals, the verdict."""

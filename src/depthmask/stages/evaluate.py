@@ -14,8 +14,10 @@ from depthmask.artifacts import read_json, read_summary, read_table
 from depthmask.baselines import best_constant, best_threshold, difference
 from depthmask.errors import exit_on_error
 from depthmask.evaluation.agreement import refuse_disagreement
+from depthmask.evaluation.intervals import mean_interval
 from depthmask.evaluation.measuring import Method, mean_figures, measure_scenes
 from depthmask.evaluation.results import summarise
+from depthmask.evaluation.robustness import measure_robustness
 from depthmask.evaluation.self_test import self_test
 from depthmask.gallery import draw_panels, draw_plots
 from depthmask.hardware import choose_hardware
@@ -77,8 +79,38 @@ def evaluate(
         "baseline_settings": settings,
         "self_test": tested,
     }
+    with replaced_file(output / "robustness.csv") as path:
+        hardened = harden(result, models, methods, sets, params, experiments)
+        hardened.to_csv(path, index=False, float_format="%.6g")
     _write(result, scenes, models, sets, params, experiments, output)
     return result
+
+
+def harden(
+    result: dict[str, Any],
+    models: dict[tuple[str, int], StoredModel],
+    methods: dict[tuple[str, int], Method],
+    sets: SceneSets,
+    params: EvaluateParams,
+    experiments: Path,
+) -> pd.DataFrame:
+    """Measure the best, its runner-up and the difference threshold on frames made harder."""
+    names = [name for name in (result["best"], result["verdict"]["runner_up"]) if name]
+    seeds = {name: min(seed for each, seed in models if each == name) for name in names}
+    seeds[result["best"]] = result["best_seed"]
+    predictors = {name: models[name, seed].predict for name, seed in seeds.items()}
+    threshold = methods["difference_threshold", NO_SEED]
+    folder = seed_folder(experiments / result["best"], result["best_seed"])
+    settings = read_json(folder / "settings.json", ("compositor", "train"))
+    composed = models[result["best"], result["best_seed"]].card["source"] != "modest"
+    return measure_robustness(
+        predictors | {"difference_threshold": lambda scene: threshold(scene, None)},
+        sets,
+        params.robustness,
+        trained=CompositorParams.model_validate(settings["compositor"]) if composed else None,
+        trained_nobody=settings["train"]["nobody"],
+        bounds=lambda values: mean_interval(values, params.bootstrap)[1:],
+    )
 
 
 def answers(stored: StoredModel) -> Method:

@@ -1,5 +1,6 @@
 """Robustness curves: frames of the headline set made harder, in ways trained for and not."""
 
-from depthmask.evaluation.robustness.measuring import NEUTRAL, measure_robustness
+from depthmask.evaluation.robustness.frames import NEUTRAL
+from depthmask.evaluation.robustness.measuring import measure_robustness
 
 __all__ = ["NEUTRAL", "measure_robustness"]

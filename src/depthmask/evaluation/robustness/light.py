@@ -51,22 +51,22 @@ def typical_shadow(scene: Scene[Tensor]) -> float:
     return float(1 - darkest.median().exp())
 
 
-def spread_from(weight: Tensor, values: Tensor, sigma: float) -> Tensor:
+def spread_from(
+    weight: Tensor, values: Tensor, sigma: float, otherwise: Tensor | float = 0.0
+) -> Tensor:
     """Gaussian mean of the values that have a weight: a normalised convolution.
 
-    Knutsson and Westin 1993. 0 where nothing that has a weight is near.
+    Knutsson and Westin 1993.
 
     Args:
         weight: N x 1 x H x W, 0 to 1.
         values: N x C x H x W.
         sigma: px.
+        otherwise: what to say where nothing that has a weight is near.
     """
     total = _blurred(weight, sigma)
-    return torch.where(
-        total > _LEAST_WEIGHT,
-        _blurred(values * weight, sigma) / total.clamp_min(_LEAST_WEIGHT),
-        0.0,
-    )
+    mean = _blurred(values * weight, sigma) / total.clamp_min(_LEAST_WEIGHT)
+    return torch.where(total > _LEAST_WEIGHT, mean, otherwise)
 
 
 def _is_room(scene: Scene[Tensor]) -> Tensor:
@@ -79,12 +79,13 @@ def _log_ratio(scene: Scene[Tensor]) -> Tensor:
 
 
 def _blurred(image: Tensor, sigma: float) -> Tensor:
-    """A Gaussian blur; beyond the frame lies 0."""
-    radius = max(1, math.ceil(3 * sigma))
-    at = torch.arange(-radius, radius + 1, device=image.device)
-    kernel = torch.exp(-0.5 * (at / sigma) ** 2)
-    kernel = kernel / kernel.sum()
-    flat = image.flatten(0, 1)[:, None]
-    flat = F.conv2d(flat, kernel.view(1, 1, -1, 1), padding=(radius, 0))
-    flat = F.conv2d(flat, kernel.view(1, 1, 1, -1), padding=(0, radius))
-    return flat.view_as(image)
+    """A Gaussian blur, rows and columns as products of matrices; beyond the frame lies 0."""
+    down, along = (_gaussian(length, sigma).to(image.device) for length in image.shape[-2:])
+    return down @ image @ along
+
+
+def _gaussian(length: int, sigma: float) -> Tensor:
+    """Weights of every place for every other, length x length; symmetric."""
+    at = torch.arange(length)
+    weights = torch.exp(-0.5 * ((at[:, None] - at) / sigma) ** 2)
+    return weights / (sigma * math.sqrt(2 * math.pi))

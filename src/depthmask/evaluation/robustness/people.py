@@ -36,9 +36,8 @@ def person_colour(scene: Scene[Tensor]) -> Tensor:
     """The person's own colour, N x 3 x H x W: at the rim, where the room shows through, that of
     the nearest pixels that are all person."""
     inside = (scene.mask > 0.99).float()
-    near = spread_from(inside, scene.bg_fg, scene.mask.shape[-1] / 96)
-    known = spread_from(inside, inside, scene.mask.shape[-1] / 96) > 0
-    return torch.where((inside > 0) | ~known, scene.bg_fg, near)
+    near = spread_from(inside, scene.bg_fg, scene.mask.shape[-1] / 96, otherwise=scene.bg_fg)
+    return torch.where(inside > 0, scene.bg_fg, near)
 
 
 def together(first: Scene[Tensor], second: Scene[Tensor]) -> Scene[Tensor]:

@@ -2,6 +2,7 @@
 
 import math
 
+from depthmask.evaluation.robustness.frames import NEUTRAL
 from depthmask.params import CompositorParams
 
 
@@ -38,14 +39,14 @@ class TrainedRanges:
             self.darkest = params.shadow.strength
             self.always_shadow = params.shadow.p == 1 and self.darkest > 0
 
-    def holds(self, condition: str, strength: float, neutral: float) -> bool:
-        """Whether the training drew frames changed so far; the neutral strength is no change.
+    def hold(self, condition: str, strength: float) -> bool:
+        """Whether the training drew frames changed so far; no change always counts as drawn.
 
         JPEG, camouflage and two people are nothing that a training of ours draws.
         """
         if condition == "nobody":
-            return self.nobody > 0 and self.holds("exposure", strength, 0.0)
-        if strength == neutral:
+            return self.nobody > 0 and self.hold("exposure", strength)
+        if strength == NEUTRAL[condition]:
             return True
         if condition == "shadow":
             if strength == 0:

@@ -33,7 +33,7 @@ SCORES = {
 """Columns: title, direction, and the largest value that the axis must not leave."""
 
 SETS = {
-    "in_scene": {"color": BLUE, "marker": "o", "markersize": 7.5, "fillstyle": "full"},
+    "in_scene": {"color": BLUE, "marker": "o", "markersize": 6.0, "fillstyle": "full"},
     "unseen_unseen": {"color": ORANGE, "marker": "D", "markersize": 4.8, "fillstyle": "none"},
     "seen_seen": {"color": PURPLE, "marker": "s", "markersize": 4.8, "fillstyle": "none"},
 }
@@ -136,7 +136,7 @@ def _whisker(axes: Axes, bounds: tuple[float, float], place: float) -> None:
     """Draw an interval through the dot of the headline set."""
     right = axes.get_xlim()[1]
     low, high = (min(bound, right) for bound in bounds)
-    axes.plot([low, high], [place, place], color=BLUE, linewidth=2.4, alpha=0.45,
+    axes.plot([low, high], [place, place], color=BLUE, linewidth=3.2, alpha=0.5,
               solid_capstyle="round", zorder=2)  # fmt: skip
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from depthmask.evaluation.robustness import NEUTRAL, measure_robustness
+from depthmask.evaluation.robustness import NEUTRAL, condition_examples, measure_robustness
 from depthmask.evaluation.robustness.frames import Frames, cases
 from depthmask.evaluation.robustness.trained import TrainedRanges
 from depthmask.sets import open_sets
@@ -164,3 +164,27 @@ def test_one_frame_keeps_its_partner_and_its_room(sets):
     assert torch.equal(second.bg_fg[0], frames.scene.bg_fg[0])
     merged = next(c for c in cases(one, PARAMS) if (c.condition, c.strength) == ("two_people", 2))
     assert merged.scene.mask.sum() > one.scene.mask.sum()
+
+
+def test_examples_are_one_frame_at_every_strength(sets, table):
+    examples = condition_examples(
+        changed, sets, PARAMS, trained=TINY.compositor, trained_nobody=0.04
+    )
+    rows = table[table.experiment == "changed"]
+    found = [(example.condition, example.strength, example.trained_for) for example in examples]
+    assert found == list(zip(rows.condition, rows.strength, rows.trained_for, strict=True))
+    untouched = {
+        example.bg_fg.tobytes()
+        for example in examples
+        if example.strength == NEUTRAL[example.condition] and example.condition != "nobody"
+    }
+    assert len(untouched) == 1
+    for example in examples:
+        there = example.true_mask > 0.5
+        wrong = (example.pred_mask > 0.5) & ~there
+        if example.condition == "nobody":
+            assert example.figure == pytest.approx(wrong.mean())
+        else:
+            union = (there | wrong).sum()
+            hit = there & (example.pred_mask > 0.5)
+            assert example.figure == pytest.approx(hit.sum() / union)

@@ -19,25 +19,21 @@ class TrainedRanges:
     def __init__(
         self, params: CompositorParams | None, *, nobody: float, size: int, shadow: float
     ) -> None:
-        self.nobody, self.shadow = nobody, shadow
-        self.farthest = {"shift": 0.0, "rotation": 0.0, "exposure": 0.0, "temperature": 0.0,
-                         "noise": 0.0}  # fmt: skip
-        self.darkest, self.always_shadow = 0.0, False
+        self.params, self.nobody, self.shadow = params, nobody, shadow
+        self.farthest: dict[str, float] = {}
         if params is None:
             return
-        if params.plate_motion.p > 0:
+        motion, light = params.plate_motion, params.plate_light
+        for name, p, strength in (
             # both axes are drawn apart: the corner is the farthest
-            self.farthest["shift"] = math.sqrt(2) * params.plate_motion.shift * size
-            self.farthest["rotation"] = params.plate_motion.degrees
-        if params.plate_light.p > 0:
-            self.farthest["exposure"] = params.plate_light.gain
+            ("shift", motion.p, math.sqrt(2) * motion.shift * size),
+            ("rotation", motion.p, motion.degrees),
+            ("exposure", light.p, light.gain),
             # red up and blue down, each by the most
-            self.farthest["temperature"] = 2 * params.plate_light.tint
-        if params.noise.p > 0:
-            self.farthest["noise"] = params.noise.sigma
-        if params.shadow.p > 0:
-            self.darkest = params.shadow.strength
-            self.always_shadow = params.shadow.p == 1 and self.darkest > 0
+            ("temperature", light.p, 2 * light.tint),
+            ("noise", params.noise.p, params.noise.sigma),
+        ):
+            self.farthest[name] = strength if p > 0 else 0.0
 
     def hold(self, condition: str, strength: float) -> bool:
         """Whether the training drew frames changed so far; no change always counts as drawn.
@@ -48,8 +44,9 @@ class TrainedRanges:
             return self.nobody > 0 and self.hold("exposure", strength)
         if strength == NEUTRAL[condition]:
             return True
-        if condition == "shadow":
+        if condition == "shadow" and self.params is not None:
+            drawn = self.params.shadow
             if strength == 0:
-                return not self.always_shadow
-            return 1 - (1 - self.shadow) ** strength <= self.darkest
-        return abs(strength) <= self.farthest.get(condition, -math.inf)
+                return drawn.p < 1 or drawn.strength == 0
+            return drawn.p > 0 and 1 - (1 - self.shadow) ** strength <= drawn.strength
+        return condition in self.farthest and abs(strength) <= self.farthest[condition]

@@ -43,6 +43,14 @@ def git_commit(folder: Path = Path(".")) -> str:
     return f"{commit}-dirty" if changed else commit
 
 
+def commit_date(folder: Path = Path(".")) -> str:
+    """The day of the checked-out commit, as 2026-01-31; empty outside git."""
+    try:
+        return _git(folder, "show", "--no-patch", "--format=%cs", "HEAD")
+    except (OSError, subprocess.CalledProcessError):
+        return ""
+
+
 def _git(folder: Path, *arguments: str) -> str:
     command = ["git", "-C", str(folder), *arguments]
     result = subprocess.run(command, check=True, capture_output=True, text=True)

@@ -22,7 +22,7 @@ STRENGTHS = {
 def sets(tmp_path_factory):
     folder = tmp_path_factory.mktemp("project")
     write_synthetic(folder)
-    return open_sets(folder / "data/prepared", TINY.compositor, TINY.placement.seed, 2, "cpu")
+    return open_sets(folder / "data/prepared", TINY.compositor, TINY.placement.seed, "cpu")
 
 
 def truth(scene):

@@ -141,7 +141,6 @@ FALSE_PERSON = {
 
 HEADLINE = (
     "mask_iou",
-    "mask_dice",
     "mask_boundary_f",
     "depth_delta1",
     "depth_abs_rel",

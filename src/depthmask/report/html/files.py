@@ -106,12 +106,14 @@ class RunFiles:
         key = self.best_card.get("key")
         return self.model is not None and key in (None, self.model.metadata.get("run_key"))
 
-    def num_scenes(self, set_name: str) -> int | None:
-        """How many scenes a set has."""
-        if self.scenes is not None:
-            rows = self.scenes[self.scenes["set"] == set_name]
-            return int(rows["scene"].nunique()) or None
-        return (self.summary or {}).get("num_scenes", {}).get(set_name)
+    def counts(self, column: str) -> int | None:
+        """How many scenes, plates or cutouts the headline set has."""
+        if self.scenes is not None and column in self.scenes:
+            rows = self.scenes[self.scenes["set"] == self.headline]
+            return int(rows[column].nunique()) or None
+        if column == "scene":
+            return (self.summary or {}).get("num_scenes", {}).get(self.headline)
+        return None
 
 
 def read_run(root: Path) -> RunFiles:

@@ -22,6 +22,7 @@ HEADLINE_STATS = (
     "depth_rmse",
     "person_distance_error",
 )
+_STAT_LABELS = {"person_distance_error": "Distance error"}
 
 
 def write_report(root: Path) -> Path:
@@ -74,6 +75,7 @@ def render(run: RunFiles) -> str:
         "styles": styles,
         "verdict": run.metrics.get("verdict", {}),
         "stats": list(_stats(run)),
+        "scored": [DEFINITIONS[name].full for name in rankings.chosen_by(run)],
         "set_title": SETS[run.headline][0],
         "set_note": SETS[run.headline][1],
         "sets": {name: SETS[name] for name in (*TEST_SETS, "val")},
@@ -120,7 +122,8 @@ def _stats(run: RunFiles) -> Iterator[Stat]:
             bounds = metrics.get("intervals", {}).get(run.best, {}).get(head, {}).get(name)
             below = numbers.interval(*bounds, definition.decimals) if bounds else ""
             text = numbers.figure(value, definition, run.unit)
-            yield Stat(f"{definition.full} {definition.arrow}", text, below, definition.text)
+            label = _STAT_LABELS.get(name, definition.full)
+            yield Stat(f"{label} {definition.arrow}", text, below, definition.text)
     gap = metrics.get("leak", {}).get(run.best, {}).get("mask_iou", {})
     if numbers.known(gap.get("gap")) is not None:
         text = numbers.written(gap["gap"], signed=True)

@@ -52,7 +52,7 @@ class SceneTiles:
     """A scene's pictures and figures."""
 
     number: int
-    who: str
+    who: list[str]
     figures: list[tuple[str, str]]
     tiles: list[Tile]
 
@@ -143,12 +143,12 @@ def contact_sheet(path: Path) -> str:
 
 def _scene(run: RunFiles, scene: dict[str, Any]) -> SceneTiles:
     figures = [
-        (DEFINITIONS[name].full, figure(scene["figures"][name], DEFINITIONS[name], run.unit))
+        (DEFINITIONS[name].label, figure(scene["figures"][name], DEFINITIONS[name], run.unit))
         for name in SHOWN
         if known(scene["figures"].get(name)) is not None
     ]
-    who = ", ".join(str(scene[key]) for key in ("plate", "cutout") if scene.get(key))
-    name = f"frame {scene['scene']}" + (f" ({who})" if who else "")
+    who = [str(scene[key]) for key in ("plate", "cutout") if scene.get(key)]
+    name = f"frame {scene['scene']}"
     tiles = []
     for field, caption in FIELDS.items():
         if field in scene["tiles"]:

@@ -39,6 +39,11 @@ class Definition:
         """The label with its part: `Mask IoU`, `Depth δ1`, `Person’s distance error`."""
         return f"{_PARTS[self.part]} {self.label}"
 
+    @property
+    def spoken(self) -> str:
+        """The same within a sentence."""
+        return self.full[0].lower() + self.full[1:]
+
     def unit(self, depth_unit: str) -> str:
         """What is written after a figure; RMSE of relative depth has no unit to name."""
         return " m" if self.metres and depth_unit == "metre" else ""

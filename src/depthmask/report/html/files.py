@@ -1,7 +1,6 @@
 """What the files of a run say: everything that the report shows, read once."""
 
 import hashlib
-import json
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -175,8 +174,3 @@ def _read_model(path: Path) -> ExportedModel:
 
 def _sha256(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
-
-
-def json_text(value: Any) -> str:
-    """A setting as one would write it: a string bare, the rest as JSON."""
-    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)

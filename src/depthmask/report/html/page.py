@@ -75,7 +75,7 @@ def render(run: RunFiles) -> str:
         "styles": styles,
         "verdict": run.metrics.get("verdict", {}),
         "stats": list(_stats(run)),
-        "scored": [DEFINITIONS[name].full for name in rankings.chosen_by(run)],
+        "scored": [DEFINITIONS[name].spoken for name in rankings.chosen_by(run)],
         "set_title": SETS[run.headline][0],
         "set_note": SETS[run.headline][1],
         "sets": {name: SETS[name] for name in (*TEST_SETS, "val")},

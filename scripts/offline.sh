@@ -39,7 +39,7 @@ out=$(realpath -m "${out:-$root/.offline/$profile/out}")
 missing=$("$python" - <<'PYTHON'
 from importlib.util import find_spec
 
-names = """numpy pandas pyarrow pydantic yaml PIL matplotlib filelock rich
+names = """numpy scipy pandas pyarrow pydantic yaml PIL matplotlib filelock rich
 torch torchmetrics lightning safetensors onnx onnxscript onnxruntime"""
 print(*(name for name in names.split() if find_spec(name) is None))
 PYTHON
@@ -81,15 +81,15 @@ is_made() {
 
 pack() {
     local file size pictures=(params.yaml) tracking=(logs)
-    for file in reports/metrics.json reports/curves.csv reports/latency.json; do
+    for file in reports/metrics.json reports/report.html reports/latency.json; do
         if [ -e "$file" ]; then cp "$file" "$out/"; fi
     done
     if [ -e .done/export ]; then
         "$python" -c 'import sys; from pathlib import Path; from depthmask.onnx_export import to_float16
 to_float16(*map(Path, sys.argv[1:]))' models/best/model.onnx "$out/model-float16.onnx"
     fi
-    for file in reports/panels reports/plots; do
-        if [ -d "$file" ]; then pictures+=("$file"); fi
+    for file in reports/{panels,plots,tiles,{curves,scenes,robustness}.csv,gate.json}; do
+        if [ -e "$file" ]; then pictures+=("$file"); fi
     done
     if [ -d "$journals/.tracking" ]; then tracking+=(-C "$journals" .tracking); fi
     tar -czf "$out/pictures.tar.gz" "${pictures[@]}"

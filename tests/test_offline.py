@@ -108,7 +108,7 @@ def project(tmp_path: Path) -> Project:
     return Project(tmp_path)
 
 
-ALL = ["curves.csv", "metrics.json", "model-float16.onnx", "pictures.tar.gz", "tracking.tar.gz"]
+ALL = ["metrics.json", "model-float16.onnx", "pictures.tar.gz", "tracking.tar.gz"]
 
 
 def test_runs_all_stages_and_packs_few_files(project: Project) -> None:

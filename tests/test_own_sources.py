@@ -8,12 +8,16 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 import yaml
 from PIL import Image
 
 from depthmask import Predictor
+from depthmask.evaluation.robustness import NEUTRAL, measure_robustness
+from depthmask.params import read_params
 from depthmask.prediction import predict_files
 from depthmask.scene import COMPOSED_SETS
+from depthmask.sets import open_sets
 from depthmask.stages import augment, evaluate, export, prepare, train
 from modest_folder import write_modest
 from photo_files import write_photos, write_red_photos, write_teacher
@@ -127,3 +131,31 @@ def test_a_prediction_says_its_unit(project, tmp_path):
     names = sorted(file.name for file in frame.files)
     assert ("frame_depth.png" in names) == (kind == "metres")
     assert ("frame_depth_relative.png" in names) == (kind != "metres")
+
+
+def test_what_robustness_asks_of_the_sets(project):
+    kind, folder = project
+    params = read_params(folder / "params.yaml")
+    prepared, seed = folder / "data/prepared", params.placement.seed
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        sets = open_sets(prepared, params.compositor, seed, 2, "cpu")
+        empty, pairs = list(sets.empty_scenes()), list(sets.pairs(sets.headline))
+        table = measure_robustness(
+            {"nothing": lambda scene: (torch.zeros_like(scene.mask), scene.depth)},
+            sets,
+            params.evaluate.robustness,
+            trained=params.compositor,
+            trained_nobody=0.04,
+            bounds=lambda values: (values.min(), values.max()),
+        )
+    assert "nobody" not in json.loads((prepared / "summary.json").read_text())["num_scenes"]
+    assert sum(len(scene.mask) for scene in empty) == (0 if kind == "files" else 2)
+    assert all(scene.mask.max() == 0 for scene in empty)
+    assert sum(len(first.mask) for first, _ in pairs) == 2  # both stand in the one test room
+    for first, second in pairs:
+        assert torch.equal(first.bg, second.bg) and not torch.equal(first.mask, second.mask)
+    missing = {"nobody"} if kind == "files" else set()
+    assert set(table.condition) == set(NEUTRAL) - missing
+    assert table.person_distance_error.isna().all() == (kind != "metres")
+    assert (table.mask_iou == (table.condition == "nobody")).all()

@@ -19,7 +19,7 @@ def prepared(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def sets(prepared):
-    return open_sets(prepared, TINY.compositor, TINY.placement.seed, 2, "cpu")
+    return open_sets(prepared, TINY.compositor, TINY.placement.seed, "cpu")
 
 
 def test_rendered_empty_frames_stand_beside_their_plates(sets):
@@ -42,7 +42,7 @@ def test_a_source_without_them_composes_empty_frames(prepared, sets, tmp_path):
     for name in ("nobody", "in_scene"):
         del summary["num_scenes"][name]
     (tmp_path / "summary.json").write_text(json.dumps(summary))
-    composed = open_sets(tmp_path, TINY.compositor, TINY.placement.seed, 3, "cpu")
+    composed = open_sets(tmp_path, TINY.compositor, TINY.placement.seed, "cpu")
     assert composed.headline == "unseen_unseen"
     empty = list(composed.empty_scenes())
     assert sum(len(scene.mask) for scene in empty) == TINY.prepare.num_scenes.unseen_unseen

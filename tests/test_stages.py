@@ -183,7 +183,20 @@ def test_seed_0_of_several_is_what_it_is_alone(project, tmp_path, monkeypatch):
     write_params(tmp_path, seeds=[0, 1])
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
-    call(train, "bce_rmse")
+    fit, labels = train.fit, []
+
+    def stopped(*args, label, checkpoints, **kwargs):
+        labels.append((label, (checkpoints / "last.ckpt").exists()))
+        if len(labels) == 2:
+            raise KeyboardInterrupt
+        return fit(*args, label=label, checkpoints=checkpoints, **kwargs)
+
+    monkeypatch.setattr(train, "fit", stopped)
+    with pytest.raises(KeyboardInterrupt):
+        call(train, "bce_rmse")
+    call(train, "bce_rmse")  # goes on: the first seed is not trained again
+    first, second = "bce_rmse (seed 0)", "bce_rmse (seed 1)"
+    assert labels == [(first, False), (second, False), (first, True), (second, False)]
     folder = "models/experiments/bce_rmse/seed_0"
     for name in ("model.safetensors", "model.json", "curves.csv", "settings.json"):
         assert (tmp_path / folder / name).read_bytes() == (project / folder / name).read_bytes()

@@ -1,6 +1,7 @@
 """The pictures of an evaluation: what the models answer on the hardest set, and their figures."""
 
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -47,13 +48,29 @@ def draw_plots(
     curves: pd.DataFrame,
     best: StoredModel,
     sets: SceneSets,
+    hardened: pd.DataFrame,
+    examples: Sequence[report.ConditionExample],
 ) -> None:
-    """Draw the training curves, the comparison of all figures, and the README's picture."""
+    """Draw the training curves, the comparison of all figures, and the README's picture.
+
+    Args:
+        hardened, examples: the figures on harder frames, and such frames.
+    """
     with replaced_folder(folder) as temporary:
         report.curves(temporary / "curves.png", curves, best=result["best"])
         for name, column in _CURVES.items():
             report.curves(temporary / f"{name}.png", curves, columns=[column], best=result["best"])
         report.comparison(temporary / "comparison.png", result)
+        names = list(result["experiments"])
+        report.robustness(
+            temporary / "robustness.png", hardened, experiments=names, best=result["best"]
+        )
+        report.conditions_sheet(
+            temporary / "conditions.png",
+            examples,
+            subtitle=f"as {result['best']} answers them; the figure is the mask's IoU,"
+            " of frames with nobody the share taken for person",
+        )
         report.hero(temporary / "hero.png", hero_scenes(best, sets), unit=sets.unit)
         composed = next(sets.scenes("val"))
         report.composed_sheet(

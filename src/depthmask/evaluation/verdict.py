@@ -125,13 +125,16 @@ def _sentence(
         )
     closest = ties[0] if ties else runner_up
     lead = differences[closest][SCORE]
-    by = f"{lead.value:+.3f} ({lead.low:+.3f} to {lead.high:+.3f}) in the mean of both"
     if ties:
         return (
-            f"{best}, chosen on validation, reaches {figures}. These scenes cannot tell it from"
-            f" {_listed(ties)}: beside {closest} it has {by}."
+            f"{best}, chosen on validation, reaches {figures}; these scenes cannot tell it from"
+            f" {_listed(ties)}: its lead over {closest} is {lead.value:+.3f} ({lead.low:+.3f} to"
+            f" {lead.high:+.3f}) in the mean of both."
         )
-    return f"{best} is the best: {figures}, and beside the runner-up, {closest}, {by}."
+    return (
+        f"{best} is the best: {figures}; it leads the runner-up, {closest}, by {lead.value:.3f}"
+        f" ({lead.low:.3f} to {lead.high:.3f}) in the mean of both."
+    )
 
 
 def _listed(names: list[str]) -> str:

@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
-from depthmask.report.table import Metrics, figure_of, headline, ranked
+from depthmask.report.table import Metrics, figure_of, headline, interval_of, ranked
 from depthmask.report.theme import (
     BLUE,
     DPI,
@@ -33,7 +33,7 @@ SCORES = {
 """Columns: title, direction, and the largest value that the axis must not leave."""
 
 SETS = {
-    "in_scene": {"color": BLUE, "marker": "o", "markersize": 7.5, "fillstyle": "full"},
+    "in_scene": {"color": BLUE, "marker": "o", "markersize": 6.0, "fillstyle": "full"},
     "unseen_unseen": {"color": ORANGE, "marker": "D", "markersize": 4.8, "fillstyle": "none"},
     "seen_seen": {"color": PURPLE, "marker": "s", "markersize": 4.8, "fillstyle": "none"},
 }
@@ -50,7 +50,8 @@ def comparison(path: Path, metrics: Metrics, *, title: str = "Experiments and ba
     """Draw a dot a test set for every experiment and baseline: mask IoU, δ1, AbsRel.
 
     The rows are ranked by IoU on the headline set, the baselines apart beneath; the number is
-    its figure. A value beyond the axis is an arrow at its edge.
+    its figure, the bar through its dot the interval. A value beyond the axis is an arrow at its
+    edge.
 
     Args:
         metrics: as in `reports/metrics.json`; what a row does not have is left away.
@@ -74,6 +75,9 @@ def comparison(path: Path, metrics: Metrics, *, title: str = "Experiments and ba
             axes = figure.add_axes(box)
             axes.set_ylim(num_rows - 0.5, -0.5)
             _plot(axes, score, [rows[name] for name in names], places, len(experiments), first)
+            for name, place in zip(experiments, places[: len(experiments)], strict=True):
+                if bounds := interval_of(metrics, name, headline(metrics), score):
+                    _whisker(axes, bounds, place + STEPS[first])
             if number == 0:
                 _write_names(axes, names, places, len(experiments), metrics.get("best"))
         save(figure, path)
@@ -126,6 +130,14 @@ def _plot(
     axes.set_axisbelow(True)
     for spine in axes.spines.values():
         spine.set_visible(False)
+
+
+def _whisker(axes: Axes, bounds: tuple[float, float], place: float) -> None:
+    """Draw an interval through the dot of the headline set."""
+    right = axes.get_xlim()[1]
+    low, high = (min(bound, right) for bound in bounds)
+    axes.plot([low, high], [place, place], color=BLUE, linewidth=3.2, alpha=0.5,
+              solid_capstyle="round", zorder=2)  # fmt: skip
 
 
 def _wins(experiments: list[list[float | None]], number: int, score: str, column: int) -> bool:

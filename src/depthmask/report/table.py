@@ -7,6 +7,9 @@ from typing import Any
 Metrics = Mapping[str, Any]
 """The content of `reports/metrics.json`."""
 
+_NUM_WITH_INTERVAL = 2
+"""Of the columns, from the left."""
+
 SET_HEADS = {"in_scene": "in-scene", "unseen_unseen": "unseen pair", "seen_seen": "seen pair"}
 
 
@@ -19,16 +22,17 @@ def columns(metrics: Metrics) -> list[tuple[str, str, str, int]]:
     """Set, figure, heading, and whether the larger (1) or the smaller (-1) is the better."""
     first = headline(metrics)
     second = "unseen_unseen" if first == "in_scene" else "seen_seen"
-    rmse = "RMSE, m" if metrics.get("unit", "metre") == "metre" else "RMSE, aligned"
+    metres = metrics.get("unit", "metre") == "metre"
+    distance = [(first, "person_distance_error", "distance error, m", -1)] if metres else []
     return [
         (first, "mask_iou", "IoU", 1),
-        (first, "mask_dice", "Dice", 1),
         (first, "depth_delta1", "δ1", 1),
+        (first, "mask_boundary_f", "boundary F", 1),
         (first, "depth_abs_rel", "AbsRel", -1),
-        (first, "depth_rmse", rmse, -1),
+        (first, "depth_rmse", "RMSE, m" if metres else "RMSE, aligned", -1),
+        *distance,
         (second, "mask_iou", "IoU", 1),
         (second, "depth_delta1", "δ1", 1),
-        (second, "depth_abs_rel", "AbsRel", -1),
     ]
 
 
@@ -36,6 +40,14 @@ def figure_of(row: Mapping[str, Any], set_name: str, score: str) -> float | None
     """One figure of an experiment or baseline; None where it has none, or none that is finite."""
     value = row.get(set_name, {}).get(score)
     return float(value) if value is not None and math.isfinite(value) else None
+
+
+def interval_of(
+    metrics: Metrics, name: str, set_name: str, score: str
+) -> tuple[float, float] | None:
+    """The bounds of an experiment's figure; None where there are none."""
+    bounds = metrics.get("intervals", {}).get(name, {}).get(set_name, {}).get(score)
+    return None if bounds is None or None in bounds else (float(bounds[0]), float(bounds[1]))
 
 
 def ranked(metrics: Metrics, kind: str) -> list[str]:
@@ -64,7 +76,8 @@ def results_table(metrics: Metrics) -> str:
         metrics: as in `reports/metrics.json`.
 
     Returns:
-        The table, its last line ended; a star marks the experiment that is exported.
+        The verdict, the table and the leak, the last line ended; a star marks the experiment that
+        is exported, the bounds of an interval stand beside the first two figures.
     """
     experiments, shown = metrics.get("experiments", {}), columns(metrics)
     winners = [_winner(experiments, set_name, score, sign) for set_name, score, _, sign in shown]
@@ -79,8 +92,22 @@ def results_table(metrics: Metrics) -> str:
                 value = figure_of(metrics[kind][name], set_name, score)
                 words = "–" if value is None else f"{value:.3f}"
                 won = kind == "experiments" and value is not None and words == winner
-                cells.append(f"**{words}**" if won else words)
+                bounds = interval_of(metrics, name, set_name, score)
+                words = f"**{words}**" if won else words
+                if bounds and value is not None and len(cells) <= _NUM_WITH_INTERVAL:
+                    words += f" ({bounds[0]:.3f}–{bounds[1]:.3f})"
+                cells.append(words)
             lines.append(_line(cells))
+    if sentence := metrics.get("verdict", {}).get("sentence"):
+        lines[:0] = [sentence, ""]
+    leak = metrics.get("leak", {}).get(metrics.get("best"), {}).get("mask_iou")
+    if leak and leak["gap"] is not None:
+        lines += [
+            "",
+            f"Leak gap of {metrics['best']}: mask IoU on rooms and people that it has seen, less"
+            f" that on unseen ones: {leak['gap']:+.3f}, from {leak['low']:+.3f} to"
+            f" {leak['high']:+.3f}.",
+        ]
     if metrics.get("unit", "metre") == "relative":
         lines[:0] = [
             "Depth is relative: scale and shift are fitted to each image's truth before it is"

@@ -4,7 +4,7 @@ import json
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pandas as pd
 import torch
@@ -14,17 +14,23 @@ from depthmask.artifacts import read_json, read_summary, read_table
 from depthmask.baselines import best_constant, best_threshold, difference
 from depthmask.errors import exit_on_error
 from depthmask.evaluation.agreement import refuse_disagreement
+from depthmask.evaluation.intervals import mean_interval
 from depthmask.evaluation.measuring import Method, mean_figures, measure_scenes
 from depthmask.evaluation.results import summarise
+from depthmask.evaluation.robustness import condition_examples, measure_robustness
 from depthmask.evaluation.self_test import self_test
 from depthmask.gallery import draw_panels, draw_plots
 from depthmask.hardware import choose_hardware
 from depthmask.models.store import StoredModel, load_model, seed_folder, trained_seeds
 from depthmask.output import replaced_file
 from depthmask.params import CompositorParams, EvaluateParams, PlacementParams, read_params
+from depthmask.scene_tiles import draw_scene_tiles
 from depthmask.sets import SceneSets, open_sets
 from depthmask.split_guard import check_prepared
 from depthmask.stages import EXPERIMENTS, PARAMS, PREPARED, REPORTS, flat_metrics
+
+NO_SEED = -1
+"""Of what was not trained."""
 
 
 def evaluate(
@@ -54,16 +60,17 @@ def evaluate(
     sets = open_sets(prepared, compositor_params, placement.seed, device)
     tested = self_test(sets.scenes(sets.headline), alignment=sets.alignment)
     settings, baselines = baseline_methods(sets)
-    scenes = measure_scenes(
-        {key: answers(stored) for key, stored in models.items()}, sets, sets.names
-    )
+    methods = baselines | {key: answers(stored) for key, stored in models.items()}
+    table = measure_scenes(methods, sets, sets.names)
+    untrained = table["seed"] == NO_SEED
+    scenes = table[~untrained]
     headline = scenes[scenes["set"] == sets.headline]
     for key, rows in headline.groupby(["experiment", "seed"]):
         refuse_disagreement(models[key].card, mean_figures(rows), device)
     result = {
         **summarise(
             scenes,
-            measure_scenes(baselines, sets, sets.names),
+            table[untrained],
             headline=sets.headline,
             alignment=sets.alignment,
             bootstrap=params.bootstrap,
@@ -73,8 +80,53 @@ def evaluate(
         "baseline_settings": settings,
         "self_test": tested,
     }
-    _write(result, scenes, models, sets, params, experiments, output)
+    hardened = harden(result, models, methods, sets, params, experiments)
+    _write(result, scenes, hardened, models, sets, params, experiments, output)
     return result
+
+
+class Hardened(NamedTuple):
+    """What became of the figures when frames were made harder.
+
+    Attributes:
+        table: a row an experiment, condition and strength.
+        examples: one frame under each of them, as the best answers it.
+    """
+
+    table: pd.DataFrame
+    examples: list[report.ConditionExample]
+
+
+def harden(
+    result: dict[str, Any],
+    models: dict[tuple[str, int], StoredModel],
+    methods: dict[tuple[str, int], Method],
+    sets: SceneSets,
+    params: EvaluateParams,
+    experiments: Path,
+) -> Hardened:
+    """Measure the best, its runner-up and the difference threshold on frames made harder."""
+    names = [name for name in (result["best"], result["verdict"]["runner_up"]) if name]
+    seeds = {name: min(seed for each, seed in models if each == name) for name in names}
+    seeds[result["best"]] = result["best_seed"]
+    predictors = {name: models[name, seed].predict for name, seed in seeds.items()}
+    threshold = methods["difference_threshold", NO_SEED]
+    folder = seed_folder(experiments / result["best"], result["best_seed"])
+    settings = read_json(folder / "settings.json", ("compositor", "train"))
+    composed = models[result["best"], result["best_seed"]].card["source"] != "modest"
+    trained = {
+        "trained": CompositorParams.model_validate(settings["compositor"]) if composed else None,
+        "trained_nobody": settings["train"]["nobody"],
+    }
+    table = measure_robustness(
+        predictors | {"difference_threshold": lambda scene: threshold(scene, None)},
+        sets,
+        params.robustness,
+        bounds=lambda values: mean_interval(values, params.bootstrap)[1:],
+        **trained,
+    )
+    best = predictors[result["best"]]
+    return Hardened(table, condition_examples(best, sets, params.robustness, **trained))
 
 
 def answers(stored: StoredModel) -> Method:
@@ -88,21 +140,22 @@ def baseline_methods(
     """What needs no training, its settings tuned on validation; with the settings."""
     threshold, constant = best_threshold(sets.scenes("val")), best_constant(sets.scenes("val"))
     return {"difference_threshold": threshold, "constant_depth": constant}, {
-        ("difference_threshold", 0): lambda scene, plate_depth: (
+        ("difference_threshold", NO_SEED): lambda scene, plate_depth: (
             (difference(scene) > threshold).float(),
             None,
         ),
-        ("constant_depth", 0): lambda scene, plate_depth: (
+        ("constant_depth", NO_SEED): lambda scene, plate_depth: (
             None,
             torch.full_like(scene.depth, constant),
         ),
-        ("plate_depth", 0): lambda scene, plate_depth: (None, plate_depth),
+        ("plate_depth", NO_SEED): lambda scene, plate_depth: (None, plate_depth),
     }
 
 
 def _write(
     result: dict[str, Any],
     scenes: pd.DataFrame,
+    hardened: Hardened,
     models: dict[tuple[str, int], StoredModel],
     sets: SceneSets,
     params: EvaluateParams,
@@ -116,11 +169,19 @@ def _write(
     best, shown = result["best"], {name: stored for (name, _), stored in reversed(models.items())}
     shown[best] = models[best, result["best_seed"]]
     draw_panels(output / "panels", shown, sets, best=best, num_panels=params.num_panels)
-    draw_plots(output / "plots", result, curves, shown[best], sets)
+    draw_plots(
+        output / "plots", result, curves, shown[best], sets, hardened.table, hardened.examples
+    )
+    own = scenes.query(
+        "experiment == @best and seed == @seed and set == @headline",
+        local_dict={"best": best, "seed": result["best_seed"], "headline": sets.headline},
+    )
+    draw_scene_tiles(output / "tiles", shown[best], sets, own)
     with replaced_file(output / "curves.csv") as path:
         curves.to_csv(path, index=False, float_format="%.6g")
-    with replaced_file(output / "scenes.csv") as path:
-        scenes.to_csv(path, index=False, float_format="%.6g")
+    for name, table in (("scenes", scenes), ("robustness", hardened.table)):
+        with replaced_file(output / f"{name}.csv") as path:
+            table.to_csv(path, index=False, float_format="%.6g")
     with replaced_file(output / "results.md") as path:
         path.write_text(report.results_table(result))
     with replaced_file(output / "metrics.json") as path:

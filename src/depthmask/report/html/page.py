@@ -89,7 +89,7 @@ def render(run: RunFiles) -> str:
         "robust_masks": trends.robustness_charts(run, styles, "mask_iou"),
         "robust_depths": trends.robustness_charts(run, styles, "depth_delta1"),
         "nobody_charts": trends.nobody_charts(run, styles),
-        "robust_styles": styles | _baselines(run, styles),
+        "robust_styles": _robust_styles(run, styles),
         "robust_columns": robust_columns,
         "robust_rows": robust_rows,
         "gallery": pictures.gallery(run),
@@ -107,10 +107,10 @@ def render(run: RunFiles) -> str:
     return environment.get_template("template.html.jinja").render(content)
 
 
-def _baselines(run: RunFiles, styles: dict[str, Style]) -> dict[str, Style]:
-    """Those among the robustness curves."""
+def _robust_styles(run: RunFiles, styles: dict[str, Style]) -> dict[str, Style]:
+    """Of what the robustness curves show: some experiments, and baselines."""
     names = [] if run.robustness is None else dict.fromkeys(run.robustness["experiment"])
-    return {name: BASELINE for name in names if name not in styles}
+    return {name: styles.get(name, BASELINE) for name in names}
 
 
 def _stats(run: RunFiles) -> Iterator[Stat]:

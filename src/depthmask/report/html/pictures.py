@@ -72,6 +72,11 @@ class Legend:
     gradient: str
     ticks: list[tuple[float, str]]
 
+    @property
+    def placed(self) -> list[tuple[float, int, str]]:
+        """Where each text stands, how much of it to the left of there, both in %, and the text."""
+        return [(at, 0 if at < 5 else 100 if at > 95 else 50, text) for at, text in self.ticks]
+
 
 @dataclass(frozen=True)
 class Gallery:

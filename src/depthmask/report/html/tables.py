@@ -12,13 +12,13 @@ from depthmask.report.html.definitions import (
     FALSE_PERSON,
     HEADLINE,
     SETS,
-    ConditionText,
     Definition,
-    condition_text,
+    condition_look,
 )
 from depthmask.report.html.files import RunFiles
 from depthmask.report.html.numbers import MISSING, interval, known, plain, thousands, written
 from depthmask.report.html.styles import Style
+from depthmask.report.robustness import Look
 from depthmask.scene import TEST_SETS
 
 
@@ -248,7 +248,7 @@ class ConditionRows:
         rows: strength, whether it was trained for, figures.
     """
 
-    words: ConditionText
+    words: Look
     rows: list[tuple[str, bool, list[Cell]]]
 
 
@@ -269,7 +269,7 @@ def robustness_rows(run: RunFiles) -> tuple[list[Definition], list[ConditionRows
             (plain(row["strength"]), bool(row["trained_for"]), _condition_cells(row, columns))
             for row in part.to_dict("records")
         ]
-        conditions.append(ConditionRows(condition_text(str(name)), rows))
+        conditions.append(ConditionRows(condition_look(str(name)), rows))
     return columns, conditions
 
 

@@ -12,7 +12,7 @@ from depthmask.report.html.definitions import (
     FALSE_PERSON,
     NOBODY,
     Definition,
-    condition_text,
+    condition_look,
 )
 from depthmask.report.html.files import RunFiles
 from depthmask.report.html.lines import Line, LineChart, Point, line_chart
@@ -149,7 +149,7 @@ def _condition_chart(
 ) -> LineChart:
     """A metric over the strengths of the one condition that `part` is of."""
     condition = part["condition"].iloc[0]
-    words = condition_text(condition)
+    words = condition_look(condition)
     lines = []
     for name in dict.fromkeys([*run.experiments, *part["experiment"]]):
         rows = part[part["experiment"] == name].sort_values("strength")
@@ -163,10 +163,10 @@ def _condition_chart(
     return line_chart(
         lines,
         title=title,
-        x_label=words.axis,
+        x_label=words.unit,
         x_values=strengths,
         y_range=y_range,
-        falling=words.falling,
+        falling=words.is_falling,
         shaded=list(_runs(strengths, trained.tolist())),
     )
 

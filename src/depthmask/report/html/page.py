@@ -104,7 +104,7 @@ def render(run: RunFiles) -> str:
         "hashes": list(origin.hashes(run)),
         "parameters": origin.parameters(run),
     }
-    return environment.get_template("template.html.jinja").render(content)
+    return environment.get_template("page.html.jinja").render(content)
 
 
 def _robust_styles(run: RunFiles, styles: dict[str, Style]) -> dict[str, Style]:

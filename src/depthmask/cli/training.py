@@ -1,4 +1,4 @@
-"""Verbs of whoever trains: profile, lr-find, gate, import-runs."""
+"""Verbs of whoever trains: profile, lr-find, gate, report, import-runs."""
 
 import sys
 from pathlib import Path
@@ -133,6 +133,19 @@ def gate(
         raise typer.Exit(1)
     for line in (*judgement.lines(), judgement.passed_words()):
         typer.echo(line)
+
+
+@app.command()
+def report(
+    show: Annotated[bool, typer.Option("--open", help="Open it in the browser.")] = False,
+) -> None:
+    """Write reports/report.html anew from the files of the last run; it opens without a network."""
+    from depthmask.report.html import write_report
+
+    path = write_report(Path())
+    typer.echo(f"Wrote {path} ({path.stat().st_size / 1e6:.1f} MB)")
+    if show:
+        typer.launch(str(path.resolve()))
 
 
 @app.command("import-runs")

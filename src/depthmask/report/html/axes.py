@@ -56,6 +56,12 @@ def steps(low: float, high: float, num: int = 5) -> list[float]:
     return [round(number * step, 12) for number in range(first, last + 1)]
 
 
+def rounded_up(value: float, num: int = 5) -> float:
+    """The first round number, as `steps` has them, that is not below a value above 0."""
+    first, second = steps(0.0, value, num)[:2]
+    return math.ceil(value / (second - first) - 1e-9) * (second - first)
+
+
 def spanning(
     values: Sequence[float], *, margin: float = 0.06, least: float = 1e-3
 ) -> tuple[float, float]:

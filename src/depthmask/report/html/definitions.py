@@ -7,6 +7,8 @@ torch and the page is made from files alone. A test holds the two together.
 from dataclasses import dataclass
 from typing import Literal
 
+from depthmask.report.robustness import CONDITION_LOOKS, Look
+
 
 @dataclass(frozen=True)
 class Definition:
@@ -38,6 +40,11 @@ class Definition:
     def full(self) -> str:
         """The label with its part: `Mask IoU`, `Depth δ1`, `Person’s distance error`."""
         return f"{_PARTS[self.part]} {self.label}"
+
+    @property
+    def spoken(self) -> str:
+        """The same within a sentence."""
+        return self.full[0].lower() + self.full[1:]
 
     def unit(self, depth_unit: str) -> str:
         """What is written after a figure; RMSE of relative depth has no unit to name."""
@@ -141,7 +148,6 @@ FALSE_PERSON = {
 
 HEADLINE = (
     "mask_iou",
-    "mask_dice",
     "mask_boundary_f",
     "depth_delta1",
     "depth_abs_rel",
@@ -177,38 +183,10 @@ BASELINES = {
 }
 
 
-@dataclass(frozen=True)
-class ConditionText:
-    """A condition of the robustness curves.
-
-    Attributes:
-        title: of its chart.
-        axis: the strength and its unit.
-        falling: whether a smaller strength is the harder one, as in JPEG's quality.
-    """
-
-    title: str
-    axis: str
-    falling: bool = False
-
-
 NOBODY = "nobody"
 """The condition whose frames hold no person: what is found there is false."""
 
-CONDITIONS = {
-    "shift": ConditionText("Plate shifted", "px"),
-    "rotation": ConditionText("Plate rotated", "degrees"),
-    "exposure": ConditionText("Plate’s exposure", "stops"),
-    "temperature": ConditionText("Plate’s colour temperature", "stops of red over blue"),
-    "noise": ConditionText("Noise in both pictures", "σ of a range 0 to 1"),
-    "jpeg": ConditionText("JPEG compression of both", "quality, 100: none", falling=True),
-    "shadow": ConditionText("Shadow of the person", "times its true strength"),
-    "camouflage": ConditionText("Dressed like the wall", "share of the wall’s colour"),
-    "two_people": ConditionText("Two people in the frame", "people"),
-    "nobody": ConditionText("Nobody in the frame", "exposure of the plate, stops"),
-}
 
-
-def condition_text(name: str) -> ConditionText:
-    """A condition's words; of one that has none, its name."""
-    return CONDITIONS.get(name, ConditionText(name.replace("_", " ").capitalize(), "strength"))
+def condition_look(name: str) -> Look:
+    """A condition's words, those of reports/plots; of one that has none, its name."""
+    return CONDITION_LOOKS.get(name, Look(name.replace("_", " ").capitalize(), "strength"))

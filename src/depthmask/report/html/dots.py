@@ -8,7 +8,7 @@ from depthmask.report.html.styles import Style
 
 WIDTH = 340
 NAMES, VALUES = 124, 46
-ROW, TOP, BOTTOM, GAP = 23, 8, 36, 10
+ROW, TOP, BOTTOM, GAP = 23, 8, 20, 10
 STRETCH = 1.5
 """How many times the experiments' span the axis may reach for a baseline; then it is an arrow."""
 
@@ -65,7 +65,6 @@ class DotChart:
     title: str
     note: str
     label: str
-    x_label: str
     rows: list[DrawnRow]
     ticks: list[Tick]
     height: float
@@ -83,7 +82,6 @@ def dot_chart(
     *,
     title: str,
     note: str = "",
-    x_label: str = "",
     zero: bool = False,
     good: int = 0,
 ) -> DotChart:
@@ -108,7 +106,6 @@ def dot_chart(
         title=title,
         note=note,
         label=f"{title}: " + "; ".join(f"{row.name} {row.text}" for row in rows),
-        x_label=x_label,
         rows=drawn,
         ticks=scale.ticks(num=3),
         height=bottom + BOTTOM,

@@ -1,7 +1,6 @@
 """What the files of a run say: everything that the report shows, read once."""
 
 import hashlib
-import json
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -106,12 +105,14 @@ class RunFiles:
         key = self.best_card.get("key")
         return self.model is not None and key in (None, self.model.metadata.get("run_key"))
 
-    def num_scenes(self, set_name: str) -> int | None:
-        """How many scenes a set has."""
-        if self.scenes is not None:
-            rows = self.scenes[self.scenes["set"] == set_name]
-            return int(rows["scene"].nunique()) or None
-        return (self.summary or {}).get("num_scenes", {}).get(set_name)
+    def counts(self, column: str) -> int | None:
+        """How many scenes, plates or cutouts the headline set has."""
+        if self.scenes is not None and column in self.scenes:
+            rows = self.scenes[self.scenes["set"] == self.headline]
+            return int(rows[column].nunique()) or None
+        if column == "scene":
+            return (self.summary or {}).get("num_scenes", {}).get(self.headline)
+        return None
 
 
 def read_run(root: Path) -> RunFiles:
@@ -173,8 +174,3 @@ def _read_model(path: Path) -> ExportedModel:
 
 def _sha256(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
-
-
-def json_text(value: Any) -> str:
-    """A setting as one would write it: a string bare, the rest as JSON."""
-    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)

@@ -140,7 +140,8 @@ def line_chart(
         x_label=x_label,
         x_ticks=x_ticks,
         y_ticks=y_scale.ticks(),
-        lines=[_drawn(line, x_scale, y_scale) for line in sorted(lines, key=lambda line: line.heavy)],
+        # the best is drawn last, upon the others
+        lines=[_drawn(each, x_scale, y_scale) for each in sorted(lines, key=lambda e: e.heavy)],
         shaded=[_span(x_scale, *ends) for ends in shaded],
         marks=[Span(x_scale.place(at), x_scale.place(at), text) for at, text in marks],
     )

@@ -1,5 +1,6 @@
 """Figures as text: a true minus, a fixed number of decimals, a dash for what is missing."""
 
+import json
 import math
 from typing import Any
 
@@ -49,6 +50,17 @@ def figure(value: Any, definition: Definition, unit: str, *, signed: bool = Fals
     """A metric's figure with its unit, in the depth's `unit`."""
     text = written(value, definition.decimals, signed=signed)
     return text if text == MISSING else text + definition.unit(unit)
+
+
+def setting_text(value: Any) -> str:
+    """A parameter as one would write it: text bare, 2.0 as 2, null for None."""
+    if isinstance(value, str):
+        return value
+    if isinstance(value, list | tuple):
+        return f"[{', '.join(setting_text(each) for each in value)}]"
+    if isinstance(value, float):
+        return f"{value:.15g}"
+    return json.dumps(value)
 
 
 def magnitude(value: float) -> str:

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from typing import Any
 
 from depthmask.provenance import commit_date, git_commit
-from depthmask.report.html.files import RunFiles, json_text
-from depthmask.report.html.numbers import size_of
+from depthmask.report.html.files import RunFiles
+from depthmask.report.html.numbers import setting_text, size_of
 
 PACKAGES = (
     "depthmask",
@@ -75,7 +75,7 @@ def parameters(run: RunFiles) -> dict[str, list[tuple[str, str]]]:
 
 def _flat(values: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
     for key, value in values.items():
-        if isinstance(value, dict) and value:
+        if isinstance(value, dict):
             yield from _flat(value, f"{prefix}{key}.")
-        else:
-            yield f"{prefix}{key}", json_text(value)
+        elif value != []:
+            yield f"{prefix}{key}", setting_text(value)

@@ -22,6 +22,7 @@ HEADLINE_STATS = (
     "depth_rmse",
     "person_distance_error",
 )
+_STAT_LABELS = {"person_distance_error": "Distance error"}
 
 
 def write_report(root: Path) -> Path:
@@ -74,6 +75,7 @@ def render(run: RunFiles) -> str:
         "styles": styles,
         "verdict": run.metrics.get("verdict", {}),
         "stats": list(_stats(run)),
+        "scored": [DEFINITIONS[name].spoken for name in rankings.chosen_by(run)],
         "set_title": SETS[run.headline][0],
         "set_note": SETS[run.headline][1],
         "sets": {name: SETS[name] for name in (*TEST_SETS, "val")},
@@ -87,7 +89,7 @@ def render(run: RunFiles) -> str:
         "robust_masks": trends.robustness_charts(run, styles, "mask_iou"),
         "robust_depths": trends.robustness_charts(run, styles, "depth_delta1"),
         "nobody_charts": trends.nobody_charts(run, styles),
-        "robust_styles": styles | _baselines(run, styles),
+        "robust_styles": _robust_styles(run, styles),
         "robust_columns": robust_columns,
         "robust_rows": robust_rows,
         "gallery": pictures.gallery(run),
@@ -102,13 +104,13 @@ def render(run: RunFiles) -> str:
         "hashes": list(origin.hashes(run)),
         "parameters": origin.parameters(run),
     }
-    return environment.get_template("template.html.jinja").render(content)
+    return environment.get_template("page.html.jinja").render(content)
 
 
-def _baselines(run: RunFiles, styles: dict[str, Style]) -> dict[str, Style]:
-    """Those among the robustness curves."""
+def _robust_styles(run: RunFiles, styles: dict[str, Style]) -> dict[str, Style]:
+    """Of what the robustness curves show: some experiments, and baselines."""
     names = [] if run.robustness is None else dict.fromkeys(run.robustness["experiment"])
-    return {name: BASELINE for name in names if name not in styles}
+    return {name: styles.get(name, BASELINE) for name in names}
 
 
 def _stats(run: RunFiles) -> Iterator[Stat]:
@@ -120,7 +122,8 @@ def _stats(run: RunFiles) -> Iterator[Stat]:
             bounds = metrics.get("intervals", {}).get(run.best, {}).get(head, {}).get(name)
             below = numbers.interval(*bounds, definition.decimals) if bounds else ""
             text = numbers.figure(value, definition, run.unit)
-            yield Stat(f"{definition.full} {definition.arrow}", text, below, definition.text)
+            label = _STAT_LABELS.get(name, definition.full)
+            yield Stat(f"{label} {definition.arrow}", text, below, definition.text)
     gap = metrics.get("leak", {}).get(run.best, {}).get("mask_iou", {})
     if numbers.known(gap.get("gap")) is not None:
         text = numbers.written(gap["gap"], signed=True)

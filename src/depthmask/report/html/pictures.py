@@ -52,7 +52,7 @@ class SceneTiles:
     """A scene's pictures and figures."""
 
     number: int
-    who: str
+    who: list[str]
     figures: list[tuple[str, str]]
     tiles: list[Tile]
 
@@ -71,6 +71,11 @@ class Legend:
     title: str
     gradient: str
     ticks: list[tuple[float, str]]
+
+    @property
+    def placed(self) -> list[tuple[float, int, str]]:
+        """Where each text stands, how much of it to the left of there, both in %, and the text."""
+        return [(at, 0 if at < 5 else 100 if at > 95 else 50, text) for at, text in self.ticks]
 
 
 @dataclass(frozen=True)
@@ -143,12 +148,12 @@ def contact_sheet(path: Path) -> str:
 
 def _scene(run: RunFiles, scene: dict[str, Any]) -> SceneTiles:
     figures = [
-        (DEFINITIONS[name].full, figure(scene["figures"][name], DEFINITIONS[name], run.unit))
+        (DEFINITIONS[name].label, figure(scene["figures"][name], DEFINITIONS[name], run.unit))
         for name in SHOWN
         if known(scene["figures"].get(name)) is not None
     ]
-    who = ", ".join(str(scene[key]) for key in ("plate", "cutout") if scene.get(key))
-    name = f"frame {scene['scene']}" + (f" ({who})" if who else "")
+    who = [str(scene[key]) for key in ("plate", "cutout") if scene.get(key)]
+    name = f"frame {scene['scene']}"
     tiles = []
     for field, caption in FIELDS.items():
         if field in scene["tiles"]:

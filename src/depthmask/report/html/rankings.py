@@ -33,16 +33,18 @@ def difference_charts(run: RunFiles, styles: Styles) -> list[DotChart]:
     for key in (SCORE, *chosen_by(run)):
         rows = [
             _difference_row(name, styles[name], figures[key], key)
-            for name, figures in differences.items()
-            if name in styles and key in figures
+            for name in run.experiments
+            if key in (figures := differences.get(name, {}))
         ]
         if rows:
             metric = DEFINITIONS.get(key)
             charts.append(
                 dot_chart(
                     rows,
-                    title=metric.full if metric else "The mean of both",
-                    note=f"{run.best} minus the other; shaded: {run.best} is better",
+                    title=metric.full if metric else "The score that decides",
+                    note=f"{metric.better} is better"
+                    if metric
+                    else "the mean of the two beside it",
                     zero=True,
                     good=-1 if metric and metric.better == "lower" else 1,
                 )
@@ -75,7 +77,7 @@ def leak_charts(run: RunFiles, styles: Styles) -> list[DotChart]:
                 )
             )  # fmt: skip
         if rows:
-            note = "right of 0: better on what it has seen"
+            note = "right of 0: easier where seen"
             charts.append(dot_chart(rows, title=metric.full, note=note, zero=True))
     return charts
 

@@ -13,11 +13,12 @@ from depthmask.report.html.definitions import (
     HEADLINE,
     SETS,
     Definition,
-    condition_text,
+    condition_look,
 )
 from depthmask.report.html.files import RunFiles
 from depthmask.report.html.numbers import MISSING, interval, known, plain, thousands, written
 from depthmask.report.html.styles import Style
+from depthmask.report.robustness import Look
 from depthmask.scene import TEST_SETS
 
 
@@ -240,17 +241,18 @@ def _cell_of(run: RunFiles, set_name: str, metric: Definition) -> Cell:
 
 
 @dataclass(frozen=True)
-class ConditionRow:
-    """A condition at one strength, as the best experiment bears it."""
+class ConditionRows:
+    """A condition as the best experiment bears it: a row a strength.
 
-    condition: str
-    strength: str
-    axis: str
-    trained_for: bool
-    cells: list[Cell]
+    Attributes:
+        rows: strength, whether it was trained for, figures.
+    """
+
+    words: Look
+    rows: list[tuple[str, bool, list[Cell]]]
 
 
-def robustness_rows(run: RunFiles) -> tuple[list[Definition], list[ConditionRow]]:
+def robustness_rows(run: RunFiles) -> tuple[list[Definition], list[ConditionRows]]:
     """Columns and rows of the best experiment, every condition and strength."""
     table = run.robustness
     if table is None:
@@ -261,22 +263,23 @@ def robustness_rows(run: RunFiles) -> tuple[list[Definition], list[ConditionRow]
         for definition in (*(DEFINITIONS[name] for name in HEADLINE), *FALSE_PERSON.values())
         if definition.name in own and own[definition.name].notna().any()
     ]
-    rows = [
-        ConditionRow(
-            condition_text(row["condition"]).title,
-            plain(row["strength"]),
-            condition_text(row["condition"]).axis,
-            bool(row["trained_for"]),
-            [_condition_cell(row, column) for column in columns],
-        )
-        for row in own.to_dict("records")
-    ]
-    return columns, rows
+    conditions = []
+    for name, part in own.groupby("condition", sort=False):
+        rows = [
+            (plain(row["strength"]), bool(row["trained_for"]), _condition_cells(row, columns))
+            for row in part.to_dict("records")
+        ]
+        conditions.append(ConditionRows(condition_look(str(name)), rows))
+    return columns, conditions
 
 
-def _condition_cell(row: dict[str, Any], column: Definition) -> Cell:
-    bounds = interval(row.get(f"{column.name}_low"), row.get(f"{column.name}_high"))
-    return Cell(written(row.get(column.name), column.decimals), [bounds] if bounds else [])
+def _condition_cells(row: dict[str, Any], columns: list[Definition]) -> list[Cell]:
+    cells = []
+    for column in columns:
+        bounds = interval(row.get(f"{column.name}_low"), row.get(f"{column.name}_high"))
+        text = written(row.get(column.name), column.decimals)
+        cells.append(Cell(text, [bounds] if bounds else []))
+    return cells
 
 
 def self_test_rows(run: RunFiles) -> tuple[list[str], list[tuple[Definition, list[str]]]]:

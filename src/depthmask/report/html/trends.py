@@ -6,13 +6,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from depthmask.report.html.axes import spanning
+from depthmask.report.html.axes import rounded_up
 from depthmask.report.html.definitions import (
     DEFINITIONS,
     FALSE_PERSON,
     NOBODY,
     Definition,
-    condition_text,
+    condition_look,
 )
 from depthmask.report.html.files import RunFiles
 from depthmask.report.html.lines import Line, LineChart, Point, line_chart
@@ -24,7 +24,7 @@ Styles = dict[str, Style]
 CURVES = {
     "val/mask_iou": ("Mask IoU", "higher is better", (0.0, 1.0)),
     "val/depth_delta1": ("Depth δ1", "higher is better", (0.0, 1.0)),
-    "val/loss": ("Validation loss", "each in its own terms: compare shapes, not heights", None),
+    "val/loss": ("Validation loss", "each in its own terms: not to be compared", None),
 }
 DISTRIBUTED = ("mask_iou", "depth_delta1", "person_distance_error")
 NUM_PLACES = 41
@@ -79,10 +79,14 @@ def distribution_charts(run: RunFiles, styles: Styles) -> list[LineChart]:
                     note=f"{metric.better} is better",
                     x_label="scenes, from the worst to the best, %",
                     x_values=(0, 25, 50, 75, 100),
-                    y_range=None if metric.metres else (0.0, 1.0),
+                    y_range=(0.0, _largest(lines)) if metric.metres else (0.0, 1.0),
                 )
             )
     return charts
+
+
+def _largest(lines: Sequence[Line]) -> float:
+    return rounded_up(max(1e-3, *(point.y for line in lines for point in line.points)))
 
 
 def _worst_to_best(values: np.ndarray, metric: Definition) -> list[Point]:
@@ -116,8 +120,7 @@ def robustness_charts(run: RunFiles, styles: Styles, name: str) -> list[LineChar
     drawn = table[(table["condition"] != NOBODY) & np.isfinite(table[name])]
     if drawn.empty:
         return []
-    low, high = spanning(drawn[name].tolist())
-    y_range = (max(0.0, low), min(1.0, high) if metric.better == "higher" else high)
+    y_range = (0.0, 1.0 if metric.better == "higher" else rounded_up(drawn[name].max() or 1.0))
     return [
         _condition_chart(run, styles, drawn[drawn["condition"] == condition], metric, y_range)
         for condition in dict.fromkeys(drawn["condition"])
@@ -132,7 +135,7 @@ def nobody_charts(run: RunFiles, styles: Styles) -> list[LineChart]:
             continue
         drawn = table[(table["condition"] == NOBODY) & np.isfinite(table[metric.name])]
         if not drawn.empty:
-            high = max(spanning([0.0, *drawn[metric.name]])[1], 0.01)
+            high = rounded_up(max(drawn[metric.name].max(), 0.01))
             charts.append(_condition_chart(run, styles, drawn, metric, (0.0, high)))
     return charts
 
@@ -146,7 +149,7 @@ def _condition_chart(
 ) -> LineChart:
     """A metric over the strengths of the one condition that `part` is of."""
     condition = part["condition"].iloc[0]
-    words = condition_text(condition)
+    words = condition_look(condition)
     lines = []
     for name in dict.fromkeys([*run.experiments, *part["experiment"]]):
         rows = part[part["experiment"] == name].sort_values("strength")
@@ -160,11 +163,10 @@ def _condition_chart(
     return line_chart(
         lines,
         title=title,
-        note="" if trained.any() else "nothing of it in the training",
-        x_label=words.axis,
+        x_label=words.unit,
         x_values=strengths,
         y_range=y_range,
-        falling=words.falling,
+        falling=words.is_falling,
         shaded=list(_runs(strengths, trained.tolist())),
     )
 
@@ -208,9 +210,12 @@ def _have_bounds(points: Sequence[Point]) -> bool:
 
 
 def _resizes(table: pd.DataFrame) -> list[tuple[float, str]]:
-    """The epochs before which the training's images change size, and the size from there."""
+    """Where the training's images change size, and to what; the first size first."""
     if "size" not in table:
         return []
     sizes = table.groupby("epoch")["size"].max().sort_index()
     starts = sizes.index[sizes.ne(sizes.shift())]
-    return [(float(epoch) - 0.5, f"{sizes[epoch]:g} px") for epoch in starts[1:]]
+    if len(starts) < 2:
+        return []
+    places = [float(epoch) - 0.5 * bool(number) for number, epoch in enumerate(starts)]
+    return [(at, f"{sizes[epoch]:g} px") for at, epoch in zip(places, starts, strict=True)]

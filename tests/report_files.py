@@ -1,0 +1,201 @@
+"""A run's files as the stages leave them, of random figures: what the report is made from."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pandas as pd
+from onnx import TensorProto, helper
+from PIL import Image
+
+from depthmask.evaluation.measuring import KEYS
+from depthmask.evaluation.results import summarise
+from depthmask.evaluation.robustness.measuring import COLUMNS
+from depthmask.metrics import METRICS
+from depthmask.params import Bootstrap
+from depthmask.report.html.pictures import FIELDS, GROUPS
+
+NAMES = ("bce_rmse", "bce_ssim", "masknet3_bce")
+BASELINES = {"difference_threshold": "mask", "constant_depth": "depth", "plate_depth": "depth"}
+ALL_SETS = ("in_scene", "unseen_unseen", "unseen_seen", "seen_unseen", "seen_seen")
+NUM_SCENES, NUM_EPOCHS, SIDE = 9, 4, 24
+STRENGTHS = {"shift": [0, 1, 2], "jpeg": [100, 50], "nobody": [-0.5, 0, 0.5]}
+
+
+@dataclass(frozen=True)
+class Run:
+    """What is written.
+
+    Attributes:
+        names: of the experiments; those that begin with masknet3 have no depth.
+        seeds: of every experiment.
+        sets: the test sets, hardest first.
+        unit: of the depth.
+    """
+
+    names: Sequence[str] = NAMES
+    seeds: Sequence[int] = (0,)
+    sets: Sequence[str] = ALL_SETS
+    unit: str = "metre"
+
+    @property
+    def headline(self) -> str:
+        return self.sets[0]
+
+    def metrics_of(self, name: str) -> list[str]:
+        mask_only = name.startswith("masknet3") or BASELINES.get(name) == "mask"
+        names = [metric.name for metric in METRICS.values() if metric.part == "mask"]
+        if not mask_only:
+            own = [metric.name for metric in METRICS.values() if metric.part != "mask"]
+            names = own if name in BASELINES else names + own
+        if self.unit == "relative":
+            names = [metric for metric in names if metric != "person_distance_error"]
+        return names
+
+
+def write_run(root: Path, run: Run | None = None) -> dict:
+    """Write every file of a run under `root`; returns what `metrics.json` holds."""
+    run = run or Run()
+    scenes = scene_table(run, run.names, run.seeds)
+    alignment = None if run.unit == "metre" else "disparity"
+    metrics = {
+        **summarise(
+            scenes,
+            scene_table(run, list(BASELINES), [-1]),
+            headline=run.headline,
+            alignment=alignment,
+            bootstrap=Bootstrap(samples=100, level=0.9, seed=0),
+        ),
+        "unit": run.unit,
+        "data": "feed0123",
+        "baseline_settings": {"difference_threshold": 0.1, "constant_depth": 4.0},
+        "self_test": {"mask_iou": {"perfect": 1.0, "white": 0.05}},
+    }
+    reports = root / "reports"
+    reports.mkdir(parents=True)
+    write_json(reports / "metrics.json", metrics)
+    scenes.to_csv(reports / "scenes.csv", index=False)
+    robustness_table(run, metrics["best"]).to_csv(reports / "robustness.csv", index=False)
+    curve_table(run).to_csv(reports / "curves.csv", index=False)
+    write_tiles(reports / "tiles", run, metrics["best"])
+    write_data(root / "data/prepared", run)
+    for name in run.names:
+        for seed in run.seeds:
+            write_experiment(root / f"models/experiments/{name}/seed_{seed}", run, name, seed)
+    write_export(root, metrics["best"], metrics["best_seed"])
+    (root / "params.yaml").write_bytes((Path(__file__).parents[1] / "params.yaml").read_bytes())
+    return metrics
+
+
+def write_json(path: Path, content: object) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(content, indent=2))
+
+
+def scene_table(run: Run, names: Sequence[str], seeds: Sequence[int]) -> pd.DataFrame:
+    rng = np.random.default_rng(0)
+    rows = []
+    for name in names:
+        for seed in seeds:
+            for set_name in ("val", *run.sets):
+                for scene in range(NUM_SCENES):
+                    figures = {m: rng.uniform(0.3, 0.9) for m in run.metrics_of(name)}
+                    origin = (f"room-{scene % 3}", f"person-{scene % 2}")
+                    keys = (name, seed, set_name, scene, *origin)
+                    rows.append(dict(zip(KEYS, keys, strict=True)) | figures)
+    return pd.DataFrame(rows).reindex(columns=[*KEYS, *METRICS])
+
+
+def robustness_table(run: Run, best: str) -> pd.DataFrame:
+    rng = np.random.default_rng(1)
+    rows = []
+    for name in (best, "difference_threshold"):
+        for condition, strengths in STRENGTHS.items():
+            for strength in strengths:
+                figures = {m: rng.uniform(0.3, 0.9) for m in run.metrics_of(name) if m in COLUMNS}
+                area = rng.uniform(0, 0.02)
+                figures |= {"false_area": area, "false_area_low": 0.0, "false_area_high": 2 * area}
+                figures |= {"mask_iou_low": 0.2, "mask_iou_high": 0.95}
+                if condition == "nobody":
+                    figures["false_alarm"] = 0.25
+                trained = condition != "jpeg" and abs(strength) <= 1 or strength == 100
+                keys = (name, condition, strength, trained, NUM_SCENES)
+                rows.append(dict(zip(COLUMNS, keys, strict=False)) | figures)
+    return pd.DataFrame(rows).reindex(columns=list(COLUMNS))
+
+
+def curve_table(run: Run) -> pd.DataFrame:
+    rows = [
+        {"experiment": name, "seed": seed, "epoch": epoch, "size": 32 if epoch < 3 else 48,
+         "val/loss": 1 / (epoch + seed), "val/mask_iou": 0.2 * epoch,
+         "val/depth_delta1": None if name.startswith("masknet3") else 0.15 * epoch}
+        for name in run.names for seed in run.seeds for epoch in range(1, NUM_EPOCHS + 1)
+    ]  # fmt: skip
+    return pd.DataFrame(rows)
+
+
+def write_tiles(folder: Path, run: Run, best: str) -> None:
+    folder.mkdir()
+    groups = {}
+    for number, kind in enumerate(GROUPS):
+        tiles = {}
+        for field in FIELDS:
+            tiles[field] = f"{number:04d}_{field}.png"
+            Image.new("RGB", (SIDE, SIDE), (40 * number, 80, 120)).save(folder / tiles[field])
+        figures = {m: 0.5 if m in run.metrics_of(best) else None for m in METRICS}
+        entry = {"scene": number, "plate": "room-1", "cutout": "person-1", "figures": figures}
+        groups[kind] = [entry | {"tiles": tiles}]
+    near_far = {"near": 2.0, "far": 12.0} if run.unit == "metre" else {"near": 0.1, "far": 0.9}
+    index = {"experiment": best, "set": run.headline, "unit": run.unit}
+    write_json(folder / "index.json", index | {"scale": near_far, "groups": groups})
+
+
+def write_data(folder: Path, run: Run) -> None:
+    summary = {
+        "source": "museum" if run.unit == "metre" else "photos",
+        "unit": run.unit,
+        "depth_alignment": None if run.unit == "metre" else "disparity",
+        "size": 48,
+        "num_plates": {"train": 3, "val": 2, "test": 2},
+        "num_cutouts": {"train": 3, "val": 2, "test": 2},
+        "num_scenes": dict.fromkeys(("val", *run.sets), NUM_SCENES),
+        "data_hash": "feed0123",
+    }
+    write_json(folder / "summary.json", summary)
+    Image.new("RGB", (1500, 60), "white").save(folder / "contact_sheet.png")
+
+
+def write_experiment(folder: Path, run: Run, name: str, seed: int) -> None:
+    mask_only = name.startswith("masknet3")
+    losses = {"mask": {"bce": 1.0}, "depth": {} if mask_only else {"ssim": 2.0}}
+    model = "masknet3" if mask_only else "depthmasknet8"
+    card = {"experiment": name, "seed": seed, "key": run_key(name, seed), "model": model,
+            "losses": losses, "size": 48, "num_parameters": 7083874}  # fmt: skip
+    write_json(folder / "model.json", card)
+    experiment = {"model": model, **losses, "augmented": not name.endswith("_plain")}
+    write_json(folder / "settings.json", {"experiment": experiment, "train": {"seed": seed}})
+
+
+def run_key(name: str, seed: int) -> str:
+    return f"key-{name}-{seed}"
+
+
+def write_export(root: Path, best: str, seed: int) -> None:
+    node = helper.make_node("Identity", ["x"], ["y"])
+    sides = [helper.make_tensor_value_info(name, TensorProto.FLOAT, [1]) for name in ("x", "y")]
+    model = helper.make_model(helper.make_graph([node], "g", sides[:1], sides[1:]))
+    metadata = {"experiment": best, "run_key": run_key(best, seed), "git_commit": "0123abcd"}
+    helper.set_model_props(model, metadata)
+    (root / "models/best").mkdir(parents=True)
+    onnx.save(model, root / "models/best/model.onnx")
+    apart = {"mask": 4.2e-7, "depth": 5.7e-6}
+    parity = {"tolerance": 0.001, "num_scenes": 4, "differences": {"40x64": apart}}
+    write_json(root / "models/best/parity.json", parity)
+    size = {"height": 48, "width": 48, "batch": 1, "num_runs": 20, "median_ms": 9.81,
+            "p95_ms": 11.2, "images_per_s": 101.9}  # fmt: skip
+    latency = {"experiment": best, "training_size": 48, "device": "cpu", "num_cores": 2,
+               "machine": "A processor", "onnxruntime": "1.31.0", "sizes": [size]}  # fmt: skip
+    write_json(root / "reports/latency.json", latency)

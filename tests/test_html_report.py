@@ -1,0 +1,368 @@
+"""The report: one file that refers to nothing else and says what the files of the run say."""
+
+import hashlib
+import json
+import re
+import shutil
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+
+from depthmask.errors import InputError
+from depthmask.metrics import METRICS
+from depthmask.report.html import write_report
+from depthmask.report.html.definitions import DEFINITIONS, HEADLINE
+from report_files import ALL_SETS, BASELINES, NAMES, Run, run_key, write_json, write_run
+
+VOID = {"meta", "link", "img", "br"}
+"""Without an end tag."""
+
+
+class Page(HTMLParser):
+    """A page taken apart.
+
+    Attributes:
+        tags: every element with its attributes.
+        tables: by aria-label of the scrolling box around it, or by number, rows of cells' texts.
+        sections: text by the section's id.
+    """
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.text = text
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.tables: dict[str, list[list[str]]] = {}
+        self.sections: dict[str, str] = {}
+        self._open: list[str] = []
+        self._label, self._section, self._cell = "", "", False
+        self.feed(text)
+        assert self._open == [], "every element is closed"
+
+    def handle_starttag(self, tag, attributes):
+        attrs = dict(attributes)
+        self.tags.append((tag, attrs))
+        if tag not in VOID:
+            self._open.append(tag)
+        if attrs.get("role") == "region":
+            self._label = attrs["aria-label"]
+        if tag == "table":
+            self._label = self._label or str(len(self.tables))
+            self.tables[self._label] = []
+        elif tag == "tr":
+            self.tables[self._label].append([])
+        elif tag in ("td", "th"):
+            self.tables[self._label][-1].append("")
+            self._cell = True
+        elif tag in ("section", "header"):
+            self._section = attrs["id"]
+            self.sections[self._section] = ""
+        elif tag == "small" and self._cell:
+            self.tables[self._label][-1][-1] += "\n"
+
+    def handle_startendtag(self, tag, attributes):
+        self.tags.append((tag, dict(attributes)))
+
+    def handle_endtag(self, tag):
+        assert self._open.pop() == tag, f"{tag} closes another element"
+        if tag in ("td", "th"):
+            self._cell = False
+        elif tag == "table":
+            self._label = ""
+        elif tag in ("section", "header"):
+            self._section = ""
+
+    def handle_data(self, data):
+        if self._cell:
+            self.tables[self._label][-1][-1] += data
+        if self._section:
+            self.sections[self._section] += data
+
+    def row(self, table: str, name: str) -> list[str]:
+        (found,) = [row for row in self.tables[table] if row and row[0].split()[:1] == [name]]
+        return found
+
+
+COMPARISON = "Figures of every experiment and baseline"
+
+
+def page_of(root: Path) -> Page:
+    path = write_report(root)
+    assert path == root / "reports/report.html"
+    return Page(path.read_text(encoding="utf-8"))
+
+
+def spoken(page: Page) -> str:
+    """What a reader reads: without the pictures' data, styles and parameters."""
+    text = re.sub(r"<(style|script)>.*?</\1>", "", page.text, flags=re.DOTALL)
+    text = re.sub(r'<div class="parameters">.*', "", text, flags=re.DOTALL)
+    return re.sub(r'"data:[^"]*"', "", text)
+
+
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory):
+    """A whole run, its figures and its page; not to be changed."""
+    root = tmp_path_factory.mktemp("run")
+    metrics = write_run(root)
+    return root, metrics, page_of(root)
+
+
+@pytest.fixture
+def run_root(shared, tmp_path):
+    """A copy of the run to change."""
+    shutil.copytree(shared[0], tmp_path / "run")
+    return tmp_path / "run"
+
+
+def edit_metrics(root: Path, change) -> None:
+    path = root / "reports/metrics.json"
+    metrics = json.loads(path.read_text())
+    change(metrics)
+    write_json(path, metrics)
+
+
+def test_the_words_are_those_of_the_metrics():
+    assert set(DEFINITIONS) == set(METRICS)
+    for name, metric in METRICS.items():
+        words = DEFINITIONS[name]
+        assert (words.name, words.better, words.part) == (name, metric.better, metric.part)
+        assert words.metres == (metric.unit == "metre")
+        assert metric.label.removeprefix("person ") == words.label
+
+
+def test_the_page_refers_to_nothing_outside_itself(shared):
+    page = shared[2]
+    for tag, attrs in page.tags:
+        for name in ("src", "href", "xlink:href", "action", "srcset", "data", "poster"):
+            assert (attrs.get(name) or "#").startswith(("#", "data:")), (tag, attrs)
+        assert tag not in {"iframe", "object", "embed", "base", "form"}
+    own = re.sub(r'"data:[^"]*"', "", page.text)
+    assert not re.search(
+        r"https?:|//[a-z]|@import|url\(|fetch\(|XMLHttp|import\(", own.split("<script>")[0]
+    )
+    assert not re.search(r"https?:|fetch\(|XMLHttp|import\s*\(|src", own.split("<script>")[1])
+
+
+def test_who_does_not_see_it_is_told_what_is_there(shared):
+    page = shared[2]
+    images = [attrs for tag, attrs in page.tags if tag == "img"]
+    assert len(images) == 7 * 5 + 1  # four scenes, the median once more, the contact sheet
+    assert all(attrs["src"].startswith("data:image/") and attrs["alt"] for attrs in images)
+    charts = [a for tag, a in page.tags if tag == "svg" and a.get("aria-hidden") != "true"]
+    assert charts and all(a["role"] == "img" and len(a["aria-label"]) > 10 for a in charts)
+    figures = sum(tag == "figure" for tag, _ in page.tags)
+    assert figures == sum(tag == "figcaption" for tag, _ in page.tags)
+    ids = [attrs["id"] for _, attrs in page.tags if "id" in attrs]
+    links = {attrs["href"][1:] for tag, attrs in page.tags if tag == "a"}
+    assert len(ids) == len(set(ids)) and links <= set(ids) and len(links) == 10
+    assert ("html", {"lang": "en"}) in page.tags
+    headed = [a for tag, a in page.tags if tag == "th"]
+    assert all("scope" in attrs for attrs in headed)
+
+
+def test_the_table_has_the_figures_of_the_files(shared):
+    _, metrics, page = shared
+    for name in NAMES:
+        row = page.row(COMPARISON, name)
+        own = metrics["experiments"][name]["in_scene"]
+        for cell, metric in zip(row[1:], HEADLINE, strict=True):
+            if metric in own:
+                decimals = DEFINITIONS[metric].decimals
+                low, high = metrics["intervals"][name]["in_scene"][metric]
+                expected = f"{own[metric]:.{decimals}f}\n[{low:.{decimals}f}, {high:.{decimals}f}]"
+                assert cell == expected
+            else:
+                assert cell == "–"
+    for name in BASELINES:
+        own = metrics["baselines"][name]["in_scene"]
+        first = page.row(COMPARISON, name)[1]
+        assert first == (f"{own['mask_iou']:.3f}" if "mask_iou" in own else "–")
+    assert f"{metrics['best']} best" in " ".join(page.row(COMPARISON, metrics["best"])[0].split())
+    for name in ALL_SETS:
+        label = f"Every figure, {page_title(name)}"
+        cell = page.row(label, "bce_rmse")[1]
+        assert cell == f"{metrics['experiments']['bce_rmse'][name]['mask_iou']:.3f}"
+
+
+def page_title(set_name: str) -> str:
+    from depthmask.report.html.definitions import SETS
+
+    return SETS[set_name][0]
+
+
+def test_the_best_figure_of_a_column_is_bold_and_no_other(shared):
+    _, metrics, page = shared
+    values = {name: metrics["experiments"][name]["in_scene"]["mask_iou"] for name in NAMES}
+    table = page.text.split(COMPARISON)[1].split("</table>")[0]
+    firsts = re.findall(r'<tr.*?<span>(\w+)</span>.*?<td data-sort="[^"]*">(<b>)?', table, re.S)
+    bold = {name for name, mark in firsts if mark}
+    assert bold == {max(values, key=values.get)}
+
+
+def test_verdict_leak_and_provenance_are_those_of_the_files(shared):
+    root, metrics, page = shared
+    assert metrics["verdict"]["sentence"].split(":")[0] in page.sections["verdict"]
+    gap = metrics["leak"][metrics["best"]]["mask_iou"]["gap"]
+    written = f"{gap:+.3f}".replace("-", "−")
+    assert written in page.sections["leak"] and written in page.sections["verdict"]
+    assert all(run_key(name, 0) in page.sections["origin"] for name in NAMES)
+    model = (root / "models/best/model.onnx").read_bytes()
+    assert hashlib.sha256(model).hexdigest() in page.sections["origin"]
+    assert "4.2 × 10⁻⁷" in page.sections["export"] and "9.8" in page.sections["export"]
+    assert "feed0123" in page.sections["origin"]
+    assert "scenes_per_epoch" in page.sections["origin"]
+    assert "9 scenes of 3 rooms and 2 people" in page.sections["verdict"]
+
+
+def test_the_same_files_give_the_same_bytes(shared):
+    first = (shared[0] / "reports/report.html").read_bytes()
+    assert write_report(shared[0]).read_bytes() == first
+
+
+@pytest.mark.parametrize(
+    ("lost", "section"),
+    [
+        ("reports/scenes.csv", None),
+        ("reports/robustness.csv", "robustness"),
+        ("reports/curves.csv", "training"),
+        ("reports/latency.json", None),
+        ("reports/tiles", "scenes"),
+        ("data/prepared/summary.json", None),
+        ("data/prepared/contact_sheet.png", None),
+        ("data", "data"),
+        ("models/best", None),
+        ("models", None),
+        ("params.yaml", None),
+    ],
+)
+def test_what_is_not_there_is_left_away(run_root, lost, section):
+    path = run_root / lost
+    shutil.rmtree(path) if path.is_dir() else path.unlink()
+    page = page_of(run_root)
+    assert (section is None) or section not in page.sections
+    assert not re.search(r"\b(None|nan|NaN|Undefined)\b", spoken(page))
+    assert page.row(COMPARISON, "bce_ssim")
+    targets = {attrs["href"][1:] for tag, attrs in page.tags if tag == "a"}
+    assert targets <= {attrs.get("id") for _, attrs in page.tags}
+
+
+def test_figures_alone_are_enough(run_root):
+    for name in ("data", "models", "params.yaml", "reports/tiles"):
+        path = run_root / name
+        shutil.rmtree(path) if path.is_dir() else path.unlink()
+    for path in run_root.glob("reports/*"):
+        if path.name != "metrics.json":
+            path.unlink()
+    page = page_of(run_root)
+    assert set(page.sections) == {"verdict", "comparison", "leak", "method", "origin"}
+
+
+def test_relative_depth_has_no_metres_and_no_in_scene_frames(tmp_path):
+    write_run(tmp_path, Run(unit="relative", sets=ALL_SETS[1:]))
+    page = page_of(tmp_path)
+    said = spoken(page)
+    assert "Depth is relative" in page.sections["verdict"]
+    assert "In-scene" not in re.sub(r'<section id="method">.*', "", said, flags=re.DOTALL)
+    assert not re.search(
+        r"\d m\b|, m\b|in metres", page.sections["verdict"] + page.sections["scenes"]
+    )
+    assert "RMSE ↓" in " ".join(page.tables[COMPARISON][1])
+    assert "istance error" not in page.sections["comparison"]
+
+
+def test_one_experiment_alone_is_compared_with_nothing(tmp_path):
+    metrics = write_run(tmp_path, Run(names=["bce_rmse"]))
+    assert metrics["verdict"]["runner_up"] is None
+    page = page_of(tmp_path)
+    assert "nothing to compare it with" in page.sections["comparison"]
+    assert "Is the best the best?" not in page.sections["comparison"]
+    assert page.row(COMPARISON, "bce_rmse") and "gap" in page.sections["leak"]
+
+
+def test_many_experiments_have_a_look_each(tmp_path):
+    names = [f"bce_variant_{number:02d}" for number in range(11)]
+    write_run(tmp_path, Run(names=names))
+    page = page_of(tmp_path)
+    assert [row[0].split()[0] for row in page.tables[COMPARISON][2:13]].sort() == names.sort()
+    rows = page.text.split('<ul class="key"')[1].split("</ul>")[0]
+    looks = re.findall(r'stroke="var\((--\w+)\)"[^/]*?(stroke-dasharray="[^"]*")?/>', rows)
+    assert len(looks) == len(set(looks)) == 11
+    assert '[data-key="10"]' in page.text
+
+
+def test_several_seeds_show_mean_spread_and_their_own_figures(tmp_path):
+    metrics = write_run(tmp_path, Run(seeds=(0, 1, 2)))
+    page = page_of(tmp_path)
+    mean = metrics["experiments"]["bce_rmse"]["in_scene"]["mask_iou"]
+    spread = metrics["spread"]["bce_rmse"]["in_scene"]["mask_iou"]
+    cell = page.row(COMPARISON, "bce_rmse")[1]
+    assert cell.startswith(f"{mean:.3f}\n± {spread:.3f}\n[")
+    assert "3 seeds" in page.row(COMPARISON, "bce_rmse")[0]
+    assert page.text.count('class="part"') >= 3 * len(NAMES)
+    assert "seeds 0.333 to 1.000" in page.text  # of the loss in the first epoch
+    assert all(run_key("bce_ssim", seed) in page.sections["origin"] for seed in (0, 1, 2))
+
+
+def test_figures_that_are_none_or_no_number_are_dashes(run_root):
+    def spoil(metrics):
+        best = metrics["best"]
+        metrics["experiments"][best]["in_scene"]["mask_iou"] = None
+        metrics["experiments"][best]["in_scene"]["depth_rmse"] = float("inf")
+        metrics["intervals"][best]["in_scene"]["depth_delta1"] = [None, None]
+        metrics["leak"][best]["mask_iou"] = {"gap": None, "low": None, "high": None}
+
+    edit_metrics(run_root, spoil)
+    index = json.loads((run_root / "reports/tiles/index.json").read_text())
+    index["groups"]["worst"][0]["figures"]["mask_iou"] = None
+    write_json(run_root / "reports/tiles/index.json", index)
+    page = page_of(run_root)
+    best = json.loads((run_root / "reports/metrics.json").read_text())["best"]
+    row = page.row(COMPARISON, best)
+    assert row[1] == "–" and row[1 + HEADLINE.index("depth_rmse")] == "–"
+    assert "[" not in row[1 + HEADLINE.index("depth_delta1")]
+    assert not re.search(r"\b(None|nan|NaN|inf)\b", spoken(page))
+    assert "Leak gap" not in page.sections["verdict"]
+
+
+def test_an_exported_file_of_another_run_is_said_to_be_one(run_root):
+    for path in run_root.glob("models/experiments/*/seed_0/model.json"):
+        card = json.loads(path.read_text())
+        write_json(path, card | {"key": "a-new-run"})
+    page = page_of(run_root)
+    assert "Not the model of this page" in page.sections["export"]
+    assert "Latency" not in page.sections["verdict"]
+
+
+def test_the_gate_is_shown_while_it_is_of_these_figures(run_root):
+    digest = hashlib.sha256((run_root / "reports/metrics.json").read_bytes()).hexdigest()
+    record = {"metrics_sha256": digest, "passed": False, "lines": ["IoU 0.6 is 0.1 below 0.7"]}
+    write_json(run_root / "reports/gate.json", record)
+    assert "Gate not passed. IoU 0.6 is 0.1 below 0.7" in page_of(run_root).sections["verdict"]
+    write_json(run_root / "reports/gate.json", record | {"metrics_sha256": "of others"})
+    assert "Gate" not in page_of(run_root).sections["verdict"]
+
+
+def test_text_of_the_files_is_no_markup(run_root):
+    def spoil(metrics):
+        metrics["verdict"]["sentence"] = "<script>alert(1)</script> & more"
+
+    edit_metrics(run_root, spoil)
+    page = page_of(run_root)
+    assert "&lt;script&gt;alert(1)&lt;/script&gt; &amp; more" in page.text
+    assert sum(tag == "script" for tag, _ in page.tags) == 1
+
+
+def test_missing_and_damaged_files_are_named_with_the_remedy(run_root):
+    (run_root / "reports/tiles/0000_bg.png").unlink()
+    with pytest.raises(InputError, match=r"0000_bg\.png is missing: run `dvc repro"):
+        write_report(run_root)
+    write_json(run_root / "reports/tiles/index.json", {"groups": {}})
+    with pytest.raises(InputError, match=r"index\.json is damaged .*'scale'"):
+        write_report(run_root)
+    shutil.rmtree(run_root / "reports/tiles")
+    (run_root / "models/best/model.onnx").write_bytes(b"no model")
+    with pytest.raises(InputError, match=r"model\.onnx is damaged"):
+        write_report(run_root)
+    (run_root / "reports/metrics.json").unlink()
+    with pytest.raises(InputError, match=r"metrics\.json is missing: run `dvc repro`"):
+        write_report(run_root)

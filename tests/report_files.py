@@ -16,7 +16,7 @@ from depthmask.evaluation.results import summarise
 from depthmask.evaluation.robustness.measuring import COLUMNS
 from depthmask.metrics import METRICS
 from depthmask.params import Bootstrap
-from depthmask.report.html.pictures import FIELDS, GROUPS
+from depthmask.report_page.pictures import FIELDS, GROUPS
 
 NAMES = ("bce_rmse", "bce_ssim", "masknet3_bce")
 BASELINES = {"difference_threshold": "mask", "constant_depth": "depth", "plate_depth": "depth"}

@@ -1,6 +1,7 @@
 """dvc.yaml declares what the stages read: parameters and code."""
 
 import ast
+import configparser
 import json
 import re
 from pathlib import Path
@@ -17,7 +18,8 @@ from depthmask.stages import augment, evaluate, export, prepare, train
 
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "src/depthmask"
-STAGES = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]
+PIPELINE = yaml.safe_load((ROOT / "dvc.yaml").read_text())
+STAGES = PIPELINE["stages"]
 
 CANNOT_CHANGE_AN_OUTPUT = {
     "__init__.py",
@@ -31,6 +33,7 @@ CANNOT_CHANGE_AN_OUTPUT = {
     "output.py",  # how a file reaches its place
     "params",  # the values are dependencies themselves
     "provenance.py",  # names the commit and the run
+    "report_page",  # made of the outputs, and of times
     "stages/__init__.py",
     "tracking",  # MLflow is no output
     "yaml12.py",
@@ -96,6 +99,7 @@ def test_each_stage_declares_the_sections_it_reads(recorder, monkeypatch, tmp_pa
         monkeypatch.setattr(export, "load_model", lambda folder: StoredModel(None, {}))
         monkeypatch.setattr(export, "publish", lambda gate: SimpleNamespace(lines=list))
         monkeypatch.setattr(evaluate.tracking, "log_evaluation", lambda **kwargs: None)
+        monkeypatch.setattr(evaluate, "write_report", lambda root: None)
         recorder.read.clear()
         module.main()
         declared = {
@@ -191,3 +195,29 @@ def test_another_source_s_parameters_and_code_rerun_nothing():
     for stage in STAGES:
         deps = definition(stage)["deps"]
         assert not [dep for dep in deps if re.search("museum|photos|modest", dep)]
+
+
+def test_plots_are_of_what_evaluate_writes_by_templates_that_there_are():
+    written = set(map(str, definition("evaluate")["outs"]))
+    drawn = 0
+    for plot in PIPELINE["plots"]:
+        if isinstance(plot, str):  # a picture
+            assert str(Path(plot).parent) in written
+            continue
+        (settings,) = plot.values()
+        template = json.loads((ROOT / f".dvc/plots/{settings['template']}.json").read_text())
+        assert template["data"]["values"] == "<DVC_METRIC_DATA>"
+        assert "<DVC_METRIC_Y>" in json.dumps(template)
+        assert set(settings["y"]) <= written
+        drawn += 1
+    assert 1 <= drawn < len(PIPELINE["plots"])
+
+
+def test_the_page_of_plots_takes_its_scripts_from_dvc():
+    page = (ROOT / ".dvc/plots/page.html").read_text()
+    for place in ("{scripts}", "{plot_divs}", "{refresh_tag}"):
+        assert page.count(place) == 1
+    assert "://" not in page
+    config = configparser.ConfigParser()
+    config.read(ROOT / ".dvc/config")
+    assert config["plots"]["html_template"] == "plots/page.html"  # from .dvc

@@ -11,8 +11,8 @@ import pytest
 
 from depthmask.errors import InputError
 from depthmask.metrics import METRICS
-from depthmask.report.html import write_report
-from depthmask.report.html.definitions import DEFINITIONS, HEADLINE
+from depthmask.report_page import write_report
+from depthmask.report_page.definitions import DEFINITIONS, HEADLINE
 from report_files import ALL_SETS, BASELINES, NAMES, Run, run_key, write_json, write_run
 
 VOID = {"meta", "link", "img", "br"}
@@ -185,7 +185,7 @@ def test_the_table_has_the_figures_of_the_files(shared):
 
 
 def page_title(set_name: str) -> str:
-    from depthmask.report.html.definitions import SETS
+    from depthmask.report_page.definitions import SETS
 
     return SETS[set_name][0]
 

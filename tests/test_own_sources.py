@@ -139,7 +139,7 @@ def test_what_robustness_asks_of_the_sets(project):
     prepared, seed = folder / "data/prepared", params.placement.seed
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
-        sets = open_sets(prepared, params.compositor, seed, 2, "cpu")
+        sets = open_sets(prepared, params.compositor, seed, "cpu")
         empty, pairs = list(sets.empty_scenes()), list(sets.pairs(sets.headline))
         table = measure_robustness(
             {"nothing": lambda scene: (torch.zeros_like(scene.mask), scene.depth)},

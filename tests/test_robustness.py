@@ -22,7 +22,7 @@ STRENGTHS = {
 def sets(tmp_path_factory):
     folder = tmp_path_factory.mktemp("project")
     write_synthetic(folder)
-    return open_sets(folder / "data/prepared", TINY.compositor, TINY.placement.seed, 2, "cpu")
+    return open_sets(folder / "data/prepared", TINY.compositor, TINY.placement.seed, "cpu")
 
 
 def truth(scene):
@@ -128,7 +128,7 @@ def test_trained_for_follows_the_training_s_settings(table):
         False, True, True, False,
     ]  # fmt: skip
     assert known["noise", 0.02] and not known["noise", 0.04]
-    assert not known["temperature", 0.25]
+    assert not known["temperature", 0.5]
     for name in ("jpeg", "camouflage", "two_people"):
         rows = known[name]
         assert rows[rows].index.tolist() == [NEUTRAL[name]]

@@ -31,9 +31,9 @@ COLUMNS = (
 )
 MADE = (
     ("models/best/model.onnx", "the best network: uint8 in, mask and depth out"),
+    ("reports/report.html", "the whole story on one page: open it in a browser"),
     ("reports/metrics.json", "every figure, by experiment and test set"),
-    ("reports/panels", "what each experiment sees, beside the truth"),
-    ("reports/plots", "the curves"),
+    ("reports/plots", "the pictures of the report"),
     ("data/prepared/contact_sheet.png", "the rooms and people it was trained on"),
 )
 

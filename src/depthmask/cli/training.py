@@ -140,7 +140,7 @@ def report(
     show: Annotated[bool, typer.Option("--open", help="Open it in the browser.")] = False,
 ) -> None:
     """Write reports/report.html anew from the files of the last run; it opens without a network."""
-    from depthmask.report.html import write_report
+    from depthmask.report_page import write_report
 
     path = write_report(Path())
     typer.echo(f"Wrote {path} ({path.stat().st_size / 1e6:.1f} MB)")

@@ -24,6 +24,7 @@ from depthmask.hardware import choose_hardware
 from depthmask.models.store import StoredModel, load_model, seed_folder, trained_seeds
 from depthmask.output import replaced_file
 from depthmask.params import CompositorParams, EvaluateParams, PlacementParams, read_params
+from depthmask.report_page import write_report
 from depthmask.scene_tiles import draw_scene_tiles
 from depthmask.sets import SceneSets, open_sets
 from depthmask.split_guard import check_prepared
@@ -221,6 +222,7 @@ def main() -> None:
         for seed, figures in seeds.items():
             log_seed(name, int(seed), figures)
     print(f"evaluate: {result['verdict']['sentence']}")
+    write_report(Path())  # no output: it shows the latency, once export has measured it
 
 
 def log_seed(name: str, seed: int, figures: dict[str, dict[str, float]]) -> None:

@@ -24,6 +24,7 @@ from depthmask.params import (
 from depthmask.predictor import Predictor
 from depthmask.promotion import Judgement, judge, register, write_record
 from depthmask.provenance import git_commit
+from depthmask.report_page import write_report
 from depthmask.scene import Scene
 from depthmask.sets import SceneSets, open_sets
 from depthmask.stages import (
@@ -114,6 +115,7 @@ def publish(gate: Gate) -> Judgement:
         data_source=str(PREPARED),
     )
     write_record(RECORD, judgement)
+    print(f"export: {write_report(Path())} tells the whole story")
     return judgement
 
 

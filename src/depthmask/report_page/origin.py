@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from typing import Any
 
 from depthmask.provenance import commit_date, git_commit
-from depthmask.report.html.files import RunFiles
-from depthmask.report.html.numbers import setting_text, size_of
+from depthmask.report_page.files import RunFiles
+from depthmask.report_page.numbers import setting_text, size_of
 
 PACKAGES = (
     "depthmask",

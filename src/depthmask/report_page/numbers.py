@@ -4,7 +4,7 @@ import json
 import math
 from typing import Any
 
-from depthmask.report.html.definitions import Definition
+from depthmask.report_page.definitions import Definition
 
 MISSING = "–"
 _MINUS = "\N{MINUS SIGN}"

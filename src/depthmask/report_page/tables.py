@@ -5,7 +5,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from depthmask.report.html.definitions import (
+from depthmask.report.robustness import Look
+from depthmask.report_page.definitions import (
     BASELINES,
     COMPARED,
     DEFINITIONS,
@@ -15,10 +16,9 @@ from depthmask.report.html.definitions import (
     Definition,
     condition_look,
 )
-from depthmask.report.html.files import RunFiles
-from depthmask.report.html.numbers import MISSING, interval, known, plain, thousands, written
-from depthmask.report.html.styles import Style
-from depthmask.report.robustness import Look
+from depthmask.report_page.files import RunFiles
+from depthmask.report_page.numbers import MISSING, interval, known, plain, thousands, written
+from depthmask.report_page.styles import Style
 from depthmask.scene import TEST_SETS
 
 

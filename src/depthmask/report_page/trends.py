@@ -6,18 +6,18 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from depthmask.report.html.axes import rounded_up
-from depthmask.report.html.definitions import (
+from depthmask.report_page.axes import rounded_up
+from depthmask.report_page.definitions import (
     DEFINITIONS,
     FALSE_PERSON,
     NOBODY,
     Definition,
     condition_look,
 )
-from depthmask.report.html.files import RunFiles
-from depthmask.report.html.lines import Line, LineChart, Point, line_chart
-from depthmask.report.html.numbers import figure, interval, known, plain
-from depthmask.report.html.styles import BASELINE, Style
+from depthmask.report_page.files import RunFiles
+from depthmask.report_page.lines import Line, LineChart, Point, line_chart
+from depthmask.report_page.numbers import figure, interval, known, plain
+from depthmask.report_page.styles import BASELINE, Style
 
 Styles = dict[str, Style]
 

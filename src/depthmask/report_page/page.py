@@ -8,10 +8,10 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from depthmask.output import replaced_file
-from depthmask.report.html import numbers, origin, pictures, rankings, tables, trends
-from depthmask.report.html.definitions import DEFINITIONS, FALSE_PERSON, SETS
-from depthmask.report.html.files import REPORTS, RunFiles, read_run
-from depthmask.report.html.styles import BASELINE, Style, styles_of
+from depthmask.report_page import numbers, origin, pictures, rankings, tables, trends
+from depthmask.report_page.definitions import DEFINITIONS, FALSE_PERSON, SETS
+from depthmask.report_page.files import REPORTS, RunFiles, read_run
+from depthmask.report_page.styles import BASELINE, Style, styles_of
 from depthmask.scene import TEST_SETS
 
 REPORT = REPORTS / "report.html"

@@ -11,10 +11,10 @@ from PIL import Image
 
 from depthmask.errors import InputError
 from depthmask.report.depth_colors import ERROR_LIMIT, DepthScale, depth_ramp, error_ramp
-from depthmask.report.html.definitions import DEFINITIONS
-from depthmask.report.html.files import TILES, RunFiles
-from depthmask.report.html.numbers import figure, known
 from depthmask.report.tiles import FALSE, MISSED
+from depthmask.report_page.definitions import DEFINITIONS
+from depthmask.report_page.files import TILES, RunFiles
+from depthmask.report_page.numbers import figure, known
 
 SHEET_WIDTH, SHEET_QUALITY = 1400, 82
 

@@ -2,11 +2,11 @@
 
 from typing import Any
 
-from depthmask.report.html.definitions import COMPARED, DEFINITIONS, Definition
-from depthmask.report.html.dots import DotChart, Row, dot_chart
-from depthmask.report.html.files import RunFiles
-from depthmask.report.html.numbers import interval, known, written
-from depthmask.report.html.styles import Style
+from depthmask.report_page.definitions import COMPARED, DEFINITIONS, Definition
+from depthmask.report_page.dots import DotChart, Row, dot_chart
+from depthmask.report_page.files import RunFiles
+from depthmask.report_page.numbers import interval, known, written
+from depthmask.report_page.styles import Style
 
 Styles = dict[str, Style]
 

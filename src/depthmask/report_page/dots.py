@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from depthmask.report.html.axes import Scale, Tick, spanning
-from depthmask.report.html.styles import Style
+from depthmask.report_page.axes import Scale, Tick, spanning
+from depthmask.report_page.styles import Style
 
 WIDTH = 340
 NAMES, VALUES = 124, 46

@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
-from depthmask.report.html.axes import Scale, Tick, spanning
-from depthmask.report.html.styles import Style
+from depthmask.report_page.axes import Scale, Tick, spanning
+from depthmask.report_page.styles import Style
 
 WIDTH, HEIGHT = 340, 214
 LEFT, RIGHT, TOP, BOTTOM = 40, 10, 12, 38

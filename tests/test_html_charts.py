@@ -5,13 +5,13 @@ import math
 import pandas as pd
 import pytest
 
-from depthmask.report.html.axes import Scale, rounded_up, spanning, steps
-from depthmask.report.html.definitions import DEFINITIONS
-from depthmask.report.html.dots import NAMES, VALUES, Row, dot_chart
-from depthmask.report.html.dots import WIDTH as DOTS_WIDTH
-from depthmask.report.html.files import RunFiles
-from depthmask.report.html.lines import BOTTOM, HEIGHT, LEFT, TOP, Line, Point, line_chart
-from depthmask.report.html.numbers import (
+from depthmask.report_page.axes import Scale, rounded_up, spanning, steps
+from depthmask.report_page.definitions import DEFINITIONS
+from depthmask.report_page.dots import NAMES, VALUES, Row, dot_chart
+from depthmask.report_page.dots import WIDTH as DOTS_WIDTH
+from depthmask.report_page.files import RunFiles
+from depthmask.report_page.lines import BOTTOM, HEIGHT, LEFT, TOP, Line, Point, line_chart
+from depthmask.report_page.numbers import (
     figure,
     interval,
     magnitude,
@@ -20,9 +20,9 @@ from depthmask.report.html.numbers import (
     thousands,
     written,
 )
-from depthmask.report.html.rankings import chosen_by
-from depthmask.report.html.styles import BASELINE, styles_of
-from depthmask.report.html.trends import curve_charts, distribution_charts, robustness_charts
+from depthmask.report_page.rankings import chosen_by
+from depthmask.report_page.styles import BASELINE, styles_of
+from depthmask.report_page.trends import curve_charts, distribution_charts, robustness_charts
 
 STYLE = BASELINE
 

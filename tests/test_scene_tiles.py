@@ -11,8 +11,8 @@ from PIL import Image
 
 from depthmask.metrics import METRICS, score_scenes
 from depthmask.report.depth_colors import DepthScale
-from depthmask.report.html import write_report
 from depthmask.report.tiles import MISSED
+from depthmask.report_page import write_report
 from depthmask.scene import Scene
 from depthmask.scene_tiles import MAX_SIDE_PX, chosen_scenes, draw_scene_tiles
 from report_files import write_run

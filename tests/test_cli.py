@@ -15,6 +15,7 @@ import depthmask.prediction
 import depthmask.predictor
 from depthmask import cli
 from depthmask.params import read_params
+from report_files import write_run
 
 
 @pytest.fixture
@@ -426,4 +427,24 @@ def test_gate_does_not_take_another_model_s_figures(depthmask_cli, judged):
     assert err == (
         "depthmask: reports/metrics.json calls bce_rmse the best and models/best/model.onnx"
         " difference: run `dvc repro`, then both are of one run\n"
+    )
+
+
+def test_report_writes_the_page(depthmask_cli, tmp_path, monkeypatch):
+    write_run(tmp_path)
+    code, out, err = depthmask_cli("report")
+    assert (code, err) == (0, "")
+    assert re.fullmatch(r"Wrote reports/report\.html \(\d\.\d MB\)\n", out)
+    assert (tmp_path / "reports/report.html").read_text().endswith("</html>\n")
+    opened = []
+    monkeypatch.setattr("typer.launch", opened.append)
+    assert depthmask_cli("report", "--open")[0] == 0
+    assert opened == [str(tmp_path / "reports/report.html")]
+
+
+def test_report_needs_a_run(depthmask_cli):
+    code, out, err = depthmask_cli("report")
+    assert (code, out) == (2, "")
+    assert err == (
+        "depthmask: reports/metrics.json is missing: run `dvc repro` (or `dvc pull`) first\n"
     )

@@ -81,6 +81,18 @@ def test_every_import_is_declared() -> None:
     assert undeclared == set()
 
 
+def test_files_that_are_no_code_are_shipped_with_it() -> None:
+    data = PROJECT["tool"]["setuptools"]["package-data"]
+    patterns = {
+        (ROOT / "src").joinpath(*package.split(".")): globs for package, globs in data.items()
+    }
+    files = [path for path in (ROOT / "src/depthmask").rglob("*.*") if path.is_file()]
+    others = [path for path in files if path.suffix not in (".py", ".pyc")]
+    assert {path.suffix for path in others} >= {".jinja", ".css", ".js"}
+    shipped = [p for p in others if any(p.match(glob) for glob in patterns.get(p.parent, ()))]
+    assert shipped == others
+
+
 def test_no_file_names_a_package_registry() -> None:
     hosts = [".".join(parts) for parts in (
         ("pypi", "org"), ("files", "pythonhosted"), ("download", "pytorch"), ("npmjs", "org"),

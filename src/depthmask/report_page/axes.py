@@ -49,10 +49,11 @@ class Scale:
 
 def steps(low: float, high: float, num: int = 5) -> list[float]:
     """Multiples of 1, 2, 2.5 or 5 times a power of ten between two values, at most `num` + 1."""
-    span = (high - low) or 1.0
-    power = 10.0 ** math.floor(math.log10(span / num))
-    step = next(m * power for m in (1, 2, 2.5, 5, 10, 20) if span / (m * power) <= num)
-    first, last = math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9)
+    power = 10.0 ** math.floor(math.log10(((high - low) or 1.0) / num))
+    for step in (factor * power for factor in (1, 2, 2.5, 5, 10, 20)):
+        first, last = math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9)
+        if last - first <= num:
+            break
     return [round(number * step, 12) for number in range(first, last + 1)]
 
 

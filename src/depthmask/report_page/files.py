@@ -51,6 +51,7 @@ class RunFiles:
         tiles: the index of the pictures of single scenes.
         summary: of the prepared data.
         contact_sheet: the picture of the prepared data.
+        conditions_sheet: the picture of what the strengths of the conditions look like.
         cards, settings: `model.json` and `settings.json` of every seed, by experiment.
         params: `params.yaml`, its profile merged in.
         model: the exported file.
@@ -66,6 +67,7 @@ class RunFiles:
     tiles: dict[str, Any] | None = None
     summary: dict[str, Any] | None = None
     contact_sheet: Path | None = None
+    conditions_sheet: Path | None = None
     cards: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
     settings: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
     params: Params | None = None
@@ -123,7 +125,6 @@ def read_run(root: Path) -> RunFiles:
     """
     metrics_path = root / REPORTS / "metrics.json"
     metrics = read_json(metrics_path, ("best", "experiments", "headline"))
-    sheet = root / PREPARED / "contact_sheet.png"
     gate = _if_there(root / REPORTS / "gate.json", read_json)
     if gate is not None and gate.get("metrics_sha256") != _sha256(metrics_path):
         gate = None
@@ -138,7 +139,8 @@ def read_run(root: Path) -> RunFiles:
         gate=gate,
         tiles=_if_there(root / TILES / "index.json", read_json),
         summary=_if_there(root / PREPARED / "summary.json", read_json),
-        contact_sheet=sheet if sheet.is_file() else None,
+        contact_sheet=_if_there(root / PREPARED / "contact_sheet.png", Path),
+        conditions_sheet=_if_there(root / REPORTS / "plots/conditions.png", Path),
         cards={name: _of_seeds(root / EXPERIMENTS / name, "model.json") for name in names},
         settings={name: _of_seeds(root / EXPERIMENTS / name, "settings.json") for name in names},
         params=_if_there(root / "params.yaml", read_params),

@@ -62,6 +62,7 @@ def render(run: RunFiles) -> str:
         autoescape=True,
         trim_blocks=True,
         lstrip_blocks=True,
+        keep_trailing_newline=True,
     )
     environment.filters |= {
         "written": numbers.written,
@@ -97,7 +98,8 @@ def render(run: RunFiles) -> str:
         "distributions": trends.distribution_charts(run, styles),
         "answers": answers,
         "self_test": self_test,
-        "sheet": pictures.contact_sheet(run.contact_sheet) if run.contact_sheet else None,
+        "sheet": pictures.sheet(run.contact_sheet) if run.contact_sheet else None,
+        "conditions": pictures.sheet(run.conditions_sheet) if run.conditions_sheet else None,
         "weights": tables.num_weights(run),
         "level": f"{100 * run.metrics.get('bootstrap', {}).get('level', 0.95):g}",
         "versions": list(origin.versions()),

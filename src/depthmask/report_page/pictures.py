@@ -134,15 +134,15 @@ def error_legend() -> Legend:
     return Legend("Depth error: too near, too far", _gradient(error_ramp(11)), list(words))
 
 
-def contact_sheet(path: Path) -> str:
-    """The prepared data's sheet, smaller, as data of a page."""
+def sheet(path: Path) -> str:
+    """A sheet of many pictures, smaller, as data of a page."""
     with Image.open(path) as image:
-        sheet = image.convert("RGB")
-    if sheet.width > SHEET_WIDTH:
-        height = round(sheet.height * SHEET_WIDTH / sheet.width)
-        sheet = sheet.resize((SHEET_WIDTH, height), Image.Resampling.LANCZOS)
+        picture = image.convert("RGB")
+    if picture.width > SHEET_WIDTH:
+        height = round(picture.height * SHEET_WIDTH / picture.width)
+        picture = picture.resize((SHEET_WIDTH, height), Image.Resampling.LANCZOS)
     content = io.BytesIO()
-    sheet.save(content, "WEBP", quality=SHEET_QUALITY, method=6)
+    picture.save(content, "WEBP", quality=SHEET_QUALITY, method=6)
     return _as_data(content.getvalue(), "webp")
 
 

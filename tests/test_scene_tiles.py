@@ -1,0 +1,168 @@
+"""The scenes of the report: which are chosen, and what their pictures show."""
+
+import json
+import math
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from PIL import Image
+
+from depthmask.metrics import METRICS, score_scenes
+from depthmask.report.depth_colors import DepthScale
+from depthmask.report.tiles import MISSED
+from depthmask.report_page import write_report
+from depthmask.scene import Scene
+from depthmask.scene_tiles import MAX_SIDE_PX, chosen_scenes, draw_scene_tiles
+from report_files import write_run
+
+SIDE, NUM = 32, 7
+
+
+class Sets:
+    """Frames with a square person, 3 m from the camera before a wall 6 m away, in two batches."""
+
+    headline, unit, alignment = "in_scene", "metre", None
+
+    def __init__(self, side: int = SIDE) -> None:
+        mask = torch.zeros(NUM, 1, side, side)
+        mask[..., side // 4 : side // 2, side // 4 : side // 2] = 1
+        shade = torch.arange(1, NUM + 1).float().view(-1, 1, 1, 1) / 10
+        depth = torch.where(mask > 0, 3.0, 6.0)
+        self.all = Scene(
+            shade.expand(-1, 3, side, side), (shade + mask / 5).repeat(1, 3, 1, 1), mask, depth
+        )
+
+    def scenes(self, name):
+        assert name == self.headline
+        for part in (slice(0, 4), slice(4, None)):
+            yield Scene(*(field[part] for field in self.all))
+
+
+class Model:
+    """Scene k, by its shade, misses the person's first k rows and is 10 % too far everywhere."""
+
+    card = {"experiment": "bce_ssim"}
+
+    def predict(self, scene):
+        mask = scene.mask.clone()
+        first = scene.mask.shape[-1] // 4
+        for row, shade in enumerate(scene.bg[:, 0, 0, 0].tolist()):
+            mask[row, :, first : first + round(10 * shade) - 1] = 0
+        return mask, 1.1 * scene.depth
+
+
+def table_of(sets, model) -> pd.DataFrame:
+    figures = score_scenes(
+        *model.predict(sets.all), sets.all.mask, sets.all.depth, alignment=sets.alignment
+    )
+    table = pd.DataFrame({name: values.numpy() for name, values in figures.items()})
+    table.insert(0, "scene", range(NUM))
+    return table.assign(plate=[f"room-{k}" for k in range(NUM)], cutout="person-1")
+
+
+def rows(ious, errors=None) -> pd.DataFrame:
+    errors = errors or [0.1] * len(ious)
+    return pd.DataFrame({"scene": range(len(ious)), "mask_iou": ious, "depth_abs_rel": errors})
+
+
+def test_best_median_and_worst_are_chosen_by_their_figures():
+    ious = [0.5, 0.9, 0.1, 0.6, 0.8, 0.2, 0.4, 0.3, 0.7]
+    errors = [0.1, math.nan, 0.3, 0.2, math.inf, 0.1, 0.1, 0.1, 0.1]
+    assert chosen_scenes(rows(ious, errors), 2) == {
+        "best": [1, 4],
+        "median": [3, 0],
+        "worst": [2, 5],
+        "worst_depth": [4, 2],
+    }
+    assert chosen_scenes(rows(ious, errors), 1)["median"] == [0]
+
+
+def test_a_mask_that_is_no_number_is_the_worst_and_equals_go_by_number():
+    chosen = chosen_scenes(rows([0.5, -math.inf, 0.5, 0.5]), 1)
+    assert chosen == {"best": [0], "median": [2], "worst": [1], "worst_depth": [0]}
+
+
+@pytest.mark.parametrize(
+    ("count", "expected"),
+    [
+        (1, {"best": [0], "worst_depth": [0]}),
+        (2, {"best": [0], "worst": [1], "worst_depth": [0]}),
+        (3, {"best": [0], "median": [1], "worst": [2], "worst_depth": [0]}),
+        (5, {"best": [0, 1], "median": [2], "worst": [4, 3], "worst_depth": [0, 1]}),
+    ],
+)
+def test_few_scenes_are_shared_out(count, expected):
+    assert chosen_scenes(rows([1 - 0.1 * k for k in range(count)])) == expected
+
+
+def test_without_known_depth_there_is_no_worst_depth():
+    assert "worst_depth" not in chosen_scenes(rows([0.5, 0.6], [math.nan] * 2))
+
+
+def test_pictures_and_index_show_the_scenes_of_the_table(tmp_path):
+    sets, model = Sets(), Model()
+    table = table_of(sets, model)
+    draw_scene_tiles(tmp_path / "tiles", model, sets, table, num_each=1)
+    index = json.loads((tmp_path / "tiles/index.json").read_text())
+    assert (index["experiment"], index["set"], index["unit"]) == ("bce_ssim", "in_scene", "metre")
+    assert {kind: [s["scene"] for s in group] for kind, group in index["groups"].items()} == {
+        "best": [0], "median": [3], "worst": [6], "worst_depth": [0],
+    }  # fmt: skip
+    worst = index["groups"]["worst"][0]
+    assert (worst["plate"], worst["cutout"]) == ("room-6", "person-1")
+    assert worst["figures"]["mask_iou"] == pytest.approx(2 / 8)  # six of eight rows are missed
+    assert worst["figures"]["depth_abs_rel"] == pytest.approx(0.1)
+    assert set(worst["figures"]) == set(METRICS)
+
+    def pixels(field):
+        return np.array(Image.open(tmp_path / "tiles" / worst["tiles"][field]))
+
+    assert (pixels("bg") == round(0.7 * 255)).all()
+    assert pixels("true_mask")[10, 10].tolist() == [255] * 3 and pixels("true_mask").sum() > 0
+    assert pixels("pred_mask")[8, 10].tolist() == [int(MISSED[i : i + 2], 16) for i in (1, 3, 5)]
+    assert pixels("pred_mask")[15, 10].tolist() == [255] * 3
+    scale = DepthScale(**index["scale"], unit="metre")
+    assert scale.near == pytest.approx(3) and scale.far == pytest.approx(6)
+    assert (pixels("true_depth") == scale.rgb(sets.all.depth[6, 0].numpy())).all()
+    assert (pixels("pred_depth") == scale.rgb(1.1 * sets.all.depth[6, 0].numpy())).all()
+    red, _, blue = pixels("depth_error")[0, 0].tolist()
+    assert red > blue, "too far is red"
+
+
+def test_relative_depth_is_aligned_before_it_is_shown(tmp_path):
+    class Relative(Sets):
+        unit, alignment = "relative", "depth"
+
+    class Scaled(Model):
+        def predict(self, scene):
+            return scene.mask, 0.5 * scene.depth + 1
+
+    sets, model = Relative(), Scaled()
+    draw_scene_tiles(tmp_path, model, sets, table_of(sets, model), num_each=1)
+    true, found = (
+        np.array(Image.open(tmp_path / f"0000_{field}.png")).astype(int)
+        for field in ("true_depth", "pred_depth")
+    )
+    assert np.abs(true - found).max() <= 2
+
+
+def test_the_same_bytes_each_time_and_large_scenes_are_shrunk(tmp_path):
+    sets, model = Sets(4 * MAX_SIDE_PX), Model()
+    for name in ("one", "other"):
+        draw_scene_tiles(tmp_path / name, model, sets, table_of(sets, model))
+    files = sorted(path.name for path in (tmp_path / "one").iterdir())
+    assert files == sorted(path.name for path in (tmp_path / "other").iterdir())
+    for name in files:
+        assert (tmp_path / "one" / name).read_bytes() == (tmp_path / "other" / name).read_bytes()
+    assert Image.open(tmp_path / "one/0000_bg.png").size == (MAX_SIDE_PX, MAX_SIDE_PX)
+
+
+def test_the_report_shows_what_was_drawn(tmp_path):
+    write_run(tmp_path)
+    sets, model = Sets(), Model()
+    draw_scene_tiles(tmp_path / "reports/tiles", model, sets, table_of(sets, model), num_each=1)
+    text = write_report(tmp_path).read_text(encoding="utf-8")
+    assert 'alt="predicted mask of frame 6"' in text
+    assert "room-6" in text and ">3 m</span>" in text

@@ -138,7 +138,7 @@ def test_trained_for_follows_the_training_s_settings(table):
 def test_what_is_switched_off_was_not_trained_for():
     settings = {"nobody": 0.04, "size": 96, "shadow": 0.25}
     ranges = TrainedRanges(TINY.compositor, **settings)
-    assert ranges.hold("shift", 1) and not ranges.hold("shift", 1.4)
+    assert ranges.hold("shift", 0.9) and not ranges.hold("shift", 1)
     # 1 - 0.75 ** k stays below the strength of 0.5 up to k = 2.4
     assert ranges.hold("shadow", 0) and ranges.hold("shadow", 2) and not ranges.hold("shadow", 2.5)
     off = {

@@ -20,7 +20,12 @@ def scenes(lead: float, num: int = 80, noise: float = 0.02, seed: int = 0) -> pd
     hard = np.random.default_rng(0).uniform(-0.2, 0.2, num)
     own = np.random.default_rng(seed).normal(0, noise, (2, num))
     return pd.DataFrame(
-        {"mask_iou": 0.7 + lead + hard + own[0], "depth_delta1": 0.7 + lead + hard + own[1]}
+        {
+            "plate": [f"room-{number % 20}" for number in range(num)],
+            "cutout": [f"person-{number % 19}" for number in range(num)],
+            "mask_iou": 0.7 + lead + hard + own[0],
+            "depth_delta1": 0.7 + lead + hard + own[1],
+        }
     )
 
 
@@ -38,7 +43,7 @@ def test_a_steady_lead_is_a_best():
 
 def test_a_lead_within_chance_is_a_tie():
     verdict = judged(["a", "b"], a=scenes(0.001, seed=1), b=scenes(0.0, seed=2))
-    assert verdict.ties == ["b"]
+    assert verdict.ties == ["b"] and not verdict.ahead
     assert "is the best" not in verdict.sentence and "cannot tell it from b" in verdict.sentence
 
 
@@ -60,6 +65,21 @@ def test_one_experiment_has_nobody_to_beat():
     assert verdict.runner_up is None and "no other DepthMaskNet" in verdict.sentence
 
 
+def test_rooms_that_agree_are_one_witness():
+    """A lead in one room of twenty, four times the same: scene by scene it would look sure."""
+    ahead, behind = scenes(0.0, noise=0.0), scenes(0.0, noise=0.0)
+    lead = np.where(np.arange(80) % 20 < 2, 0.3, 0.0) + 0.001 * np.cos(np.arange(80))
+    ahead["mask_iou"] += lead
+    assert judged(["a", "b"], a=ahead, b=behind).ties == ["b"]
+
+
+def test_an_experiment_whose_answers_are_no_numbers_is_no_rival():
+    spoilt = scenes(0.0)
+    spoilt.loc[3, "depth_delta1"] = -np.inf
+    verdict = judged(["a", "b"], a=scenes(0.0, seed=1), b=spoilt)
+    assert verdict.runner_up is None and verdict.differences == {}
+
+
 def test_the_ranking_follows_the_mean_on_validation():
     validation = {
         "low": {"mask_iou": 0.9, "depth_delta1": 0.1},
@@ -76,9 +96,11 @@ def test_depth_with_an_arbitrary_zero_is_not_chosen_by_ratios():
 
 
 def test_the_leak_is_positive_where_seen_is_better_in_either_direction():
-    seen = pd.DataFrame({"mask_iou": [0.9, 0.8], "depth_abs_rel": [0.1, 0.2]})
-    unseen = pd.DataFrame({"mask_iou": [0.6, 0.5], "depth_abs_rel": [0.4, 0.5]})
-    gaps = leak_gaps({"seen_seen": seen, "unseen_unseen": unseen}, list(seen), PARAMS)
+    origins = {"plate": ["one", "two"], "cutout": ["a", "b"]}
+    seen = pd.DataFrame(origins | {"mask_iou": [0.9, 0.8], "depth_abs_rel": [0.1, 0.2]})
+    unseen = pd.DataFrame(origins | {"mask_iou": [0.6, 0.5], "depth_abs_rel": [0.4, 0.5]})
+    metrics = ["mask_iou", "depth_abs_rel"]
+    gaps = leak_gaps({"seen_seen": seen, "unseen_unseen": unseen}, metrics, PARAMS)
     assert gaps["mask_iou"].value == pytest.approx(0.3)
     assert gaps["depth_abs_rel"].value == pytest.approx(0.3)
     for gap in gaps.values():
@@ -91,7 +113,7 @@ def table(name: str, lead: float, seeds: tuple[int, ...] = (0,), sets=SETS) -> p
         for number, set_name in enumerate(sets):
             part = scenes(lead + 0.01 * number + 0.02 * seed, num=12, seed=number)
             part.insert(0, "scene", range(12))
-            part = part.assign(experiment=name, seed=seed, set=set_name, plate="p", cutout="c")
+            part = part.assign(experiment=name, seed=seed, set=set_name)
             parts.append(part)
     return pd.concat(parts, ignore_index=True).reindex(
         columns=["experiment", "seed", "set", "scene", "plate", "cutout", *METRICS]
@@ -121,6 +143,9 @@ def test_the_summary_has_a_figure_an_interval_and_a_leak_for_every_set():
             assert low < value < high
     assert result["leak"]["a"]["mask_iou"]["gap"] == pytest.approx(0.04, abs=0.02)
     assert set(result["baselines"]["constant_depth"]["in_scene"]) == {"depth_delta1"}
+    assert set(result["intervals"]["constant_depth"]["in_scene"]) == {"depth_delta1"}
+    assert set(result["leak"]["constant_depth"]) == {"depth_delta1"}
+    assert result["verdict"]["sentence"].endswith("Each was trained once.")
     assert result["spread"] == {}
     assert set(result["validation"]["a"]) == {"mask_iou", "depth_delta1"}
 
@@ -132,8 +157,10 @@ def test_several_seeds_are_a_mean_and_a_spread_and_the_best_of_them_is_exported(
     spread = result["spread"]["a"]["in_scene"]["mask_iou"]
     assert spread == pytest.approx(np.std(of_seeds, ddof=1)) == pytest.approx(0.02)
     assert result["best_seed"] == 2 and "b" not in result["spread"]
+    assert result["best_seeds"] == {"a": 2, "b": 0}
+    assert "trained once" not in result["verdict"]["sentence"]
 
 
 def test_a_source_that_does_not_train_on_pairs_has_no_leak():
     result = summary(table("a", 0.1, sets=("val", "in_scene")))
-    assert result["leak"] == {}
+    assert "a" not in result["leak"]

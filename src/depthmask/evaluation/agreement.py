@@ -1,16 +1,18 @@
 """Whether evaluate finds of a stored network what its training's own test pass found."""
 
 import math
+import sys
 from collections.abc import Mapping
 from typing import Any
 
 from depthmask.errors import InputError
 
-TOLERANCE = 1e-6
-"""Largest difference between two passes over the same scenes on a CPU."""
+SAME = 1e-6
+"""Largest difference, absolute or relative, of two passes over the same scenes on one machine."""
 
-TOLERANCE_OTHERS = 1e-3
-"""Where the devices differ, or are no CPUs: convolutions there are chosen by speed."""
+TOLERANCE = 1e-3
+"""On another device or processor, whose convolutions round otherwise: a pixel at the threshold
+may fall on its other side. More is another network."""
 
 
 def refuse_disagreement(card: Mapping[str, Any], figures: Mapping[str, float], device: str) -> None:
@@ -22,15 +24,21 @@ def refuse_disagreement(card: Mapping[str, Any], figures: Mapping[str, float], d
         device: where they were found.
 
     Raises:
-        InputError: if a figure differs: weights, data or code are not those that were trained.
+        InputError: if a figure is another: weights, data or code are not those that were trained.
     """
     test = card.get("test", {})
-    same = test.get("device") == device == "cpu"
     for name, before in test.get("figures", {}).items():
         now = figures.get(name, math.nan)
-        if not abs(now - before) <= (TOLERANCE if same else TOLERANCE_OTHERS) * max(1, abs(before)):
+        apart = 0.0 if now == before else abs(now - before) / max(1, abs(before))
+        found = (
+            f"{card['experiment']}: its training found {name} {before:.8g} on {test['set']},"
+            f" evaluate finds {now:.8g}"
+        )
+        if not apart <= TOLERANCE:  # so that a NaN is refused as well
             raise InputError(
-                f"{card['experiment']}: its training found {name} {before:.7g} on {test['set']},"
-                f" evaluate finds {now:.7g}: the network, the data or the code is not what was"
-                f" trained; run `dvc repro --force train@{card['experiment']}`"
+                f"{found}: the network, the data or the code is not what was trained; run"
+                f" `dvc repro --force train@{card['experiment']}`"
             )
+        if apart > SAME and test.get("device") == device == "cpu":
+            print(f"depthmask: {found}: trained on another processor?", file=sys.stderr)
+            return

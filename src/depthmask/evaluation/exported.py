@@ -43,7 +43,7 @@ def refuse_other_figures(
 
     Args:
         found, expected: means over the same set, by metric.
-        tolerance: largest difference, as for the outputs themselves.
+        tolerance: largest difference, absolute or, of what exceeds 1, relative.
 
     Returns:
         The largest difference.
@@ -53,11 +53,15 @@ def refuse_other_figures(
     """
     largest = 0.0
     for name, value in expected.items():
-        difference = abs(found.get(name, math.nan) - value)
+        other = found.get(name, math.nan)
+        if value is None and not math.isfinite(other):  # of neither it is a number
+            continue
+        value = math.nan if value is None else value
+        difference = abs(other - value) / max(1, abs(value))
         if not difference <= tolerance:  # so that a NaN is refused as well
             raise ParityError(
-                f"{name} is {found.get(name, math.nan):.6g} for the exported file and"
-                f" {value:.6g} for the network, more than {tolerance:g} apart"
+                f"{name} is {other:.6g} for the exported file and {value:.6g} for the network,"
+                f" more than {tolerance:g} apart"
             )
         largest = max(largest, difference)
     return largest

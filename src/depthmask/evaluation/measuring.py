@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 import pandas as pd
 from torch import Tensor
 
+from depthmask.evaluation.intervals import ORIGINS
 from depthmask.metrics import METRICS, score_scenes
 from depthmask.scene import Scene
 from depthmask.sets import SceneSets
@@ -65,9 +66,11 @@ def mean_figures(table: pd.DataFrame) -> dict[str, float]:
 
 
 def over_seeds(table: pd.DataFrame) -> pd.DataFrame:
-    """A row a scene of one experiment and set: the mean of its seeds' figures.
+    """A row a scene of one experiment and set: its plate and cutout, its seeds' mean figures.
 
     A scene that does not count for one seed counts for none, so that all seeds are asked the same.
     """
-    figures = table.groupby("scene", sort=True)[list(METRICS)]
-    return figures.mean().where(figures.count() == table["seed"].nunique())
+    scenes = table.groupby("scene", sort=True)
+    figures = scenes[list(METRICS)]
+    means = figures.mean().where(figures.count() == table["seed"].nunique())
+    return scenes[list(ORIGINS)].first().join(means)

@@ -5,7 +5,7 @@ from typing import Any
 
 import pandas as pd
 
-from depthmask.evaluation.intervals import mean_interval
+from depthmask.evaluation.intervals import Resamples
 from depthmask.evaluation.leakage import SEEN, UNSEEN, leak_gaps
 from depthmask.evaluation.measuring import mean_figures, metric_columns, over_seeds
 from depthmask.evaluation.verdict import choosing_metrics, judge, rank
@@ -45,16 +45,27 @@ def summarise(
         ranking, {name: tables[name][headline] for name in ranking}, headline, chosen_by, bootstrap
     )
     best = verdict.best
-    best_seed = rank({str(s): sets["val"] for s, sets in seeds[best].items()}, chosen_by)[0]
+    best_seeds = {
+        name: int(rank({str(s): sets["val"] for s, sets in seeds[name].items()}, chosen_by)[0])
+        for name in ranking
+    }
+    once = "" if any(len(each) > 1 for each in seeds.values()) else " Each was trained once."
+    untrained = {
+        name: _scenes_by_set(table)
+        for name, table in baselines.groupby("experiment", sort=False)
+        if _by_set(table)
+    }
     for sets in seeds.values():
         for figures in sets.values():
             figures.pop("val")
     return {
         "best": best,
-        "best_seed": int(best_seed),
+        "best_seed": best_seeds[best],
+        "best_seeds": best_seeds,
+        "chosen_by": list(chosen_by),
         "rule": RULE.format(mask=_CALLED[chosen_by[0]], depth=_CALLED[chosen_by[1]]),
         "verdict": {
-            "sentence": verdict.sentence,
+            "sentence": verdict.sentence + once,
             "best": best,
             "runner_up": verdict.runner_up,
             "ties": verdict.ties,
@@ -74,24 +85,13 @@ def summarise(
         "seeds": {name: {str(s): sets for s, sets in seeds[name].items()} for name in names},
         "spread": {name: _over(seeds[name], "std") for name in names if len(seeds[name]) > 1},
         "intervals": {
-            name: {
-                set_name: {
-                    metric: list(mean_interval(table[metric].to_numpy(), bootstrap)[1:])
-                    for metric in metric_columns(table)
-                }
-                for set_name, table in tables[name].items()
-            }
-            for name in names
+            name: {set_name: _intervals(table, bootstrap) for set_name, table in sets.items()}
+            for name, sets in (tables | untrained).items()
         },
         "leak": {
-            name: {
-                metric: {"gap": gap.value, "low": gap.low, "high": gap.high}
-                for metric, gap in leak_gaps(
-                    tables[name], metric_columns(tables[name][SEEN]), bootstrap
-                ).items()
-            }
-            for name in names
-            if {SEEN, UNSEEN} <= tables[name].keys()
+            name: _leak(sets, bootstrap)
+            for name, sets in (tables | untrained).items()
+            if {SEEN, UNSEEN} <= sets.keys()
         },
         "baselines": {
             name: sets
@@ -99,6 +99,23 @@ def summarise(
             if (sets := _by_set(table))
         },
         "bootstrap": bootstrap.model_dump(mode="json"),
+    }
+
+
+def _intervals(table: pd.DataFrame, params: Bootstrap) -> dict[str, list[float]]:
+    """Metric -> the bounds of its mean over the scenes."""
+    resamples = Resamples(table, params)
+    return {
+        metric: list(resamples.interval(table[metric].to_numpy())[1:])
+        for metric in metric_columns(table)
+    }
+
+
+def _leak(sets: dict[str, pd.DataFrame], params: Bootstrap) -> dict[str, dict[str, float]]:
+    """Metric -> the gap between seen and unseen, and its bounds."""
+    gaps = leak_gaps(sets, metric_columns(sets[SEEN]), params)
+    return {
+        metric: {"gap": gap.value, "low": gap.low, "high": gap.high} for metric, gap in gaps.items()
     }
 
 

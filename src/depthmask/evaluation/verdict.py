@@ -4,9 +4,10 @@ import math
 from collections.abc import Mapping
 from typing import NamedTuple
 
+import numpy as np
 import pandas as pd
 
-from depthmask.evaluation.intervals import Interval, difference_interval
+from depthmask.evaluation.intervals import Interval, Resamples
 from depthmask.metrics import METRICS, Alignment
 from depthmask.params import Bootstrap
 
@@ -75,22 +76,26 @@ def judge(
         ranking: from `rank`, not empty.
         headline: by experiment, a row a scene, the same scenes for all, a column a metric.
         set_name: which set that is.
-        params: of the bootstrap; scenes are drawn in pairs.
+        params: of the bootstrap; every experiment answers the same drawn scenes. An experiment
+            with an answer that is no number is left out.
     """
     best, *others = ranking
-    mine = _with_score(headline[best], chosen_by)
+    scored = {name: _with_score(headline[name], chosen_by) for name in ranking}
+    mine = scored[best]
+    others = [name for name in others if np.isfinite(scored[name][SCORE]).all()]
+    resamples = Resamples(mine, params)
     differences = {
         name: {
-            metric: difference_interval(
-                mine[metric], _with_score(headline[name], chosen_by)[metric], params
-            )
+            metric: resamples.interval((mine[metric] - scored[name][metric]).to_numpy())
             for metric in (SCORE, *METRICS)
-            if metric in mine and headline[name].get(metric, mine[metric]).notna().any()
+            if metric in mine and metric in scored[name]
         }
         for name in others
     }
-    ties = [name for name in others if not differences[name][SCORE].excludes_zero]
-    ahead = [name for name in others if differences[name][SCORE].high < 0]
+    leads = {name: differences[name][SCORE] for name in others}
+    ties = [name for name in others if not leads[name].excludes_zero]
+    ties.sort(key=lambda name: leads[name].low)
+    ahead = [name for name in others if leads[name].high < 0]
     runner_up = others[0] if others else None
     sentence = _sentence(best, ties, ahead, runner_up, differences, mine, set_name, chosen_by)
     return Verdict(best, runner_up, ties, ahead, differences, sentence)

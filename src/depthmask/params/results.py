@@ -2,7 +2,7 @@
 
 from typing import Annotated, Literal
 
-from pydantic import Field, PositiveInt
+from pydantic import Field, PositiveInt, model_validator
 
 from depthmask.params.base import NonNegative, Positive, Probability, Section, Seed
 
@@ -16,7 +16,19 @@ Condition = Literal[
     "shadow",
     "camouflage",
 ]
-Strengths = Annotated[tuple[float, ...], Field(min_length=2, strict=False)]
+Strengths = Annotated[tuple[float, ...], Field(min_length=1, strict=False)]
+
+RANGES: dict[str, tuple[float, float]] = {
+    "shift": (0, 1000),
+    "rotation": (0, 180),
+    "exposure": (-4, 4),
+    "temperature": (-4, 4),
+    "noise": (0, 1),
+    "jpeg": (1, 100),
+    "shadow": (0, 10),
+    "camouflage": (0, 1),
+}
+"""The least and the most that a strength may be."""
 
 
 class Bootstrap(Section):
@@ -33,6 +45,16 @@ class Robustness(Section):
     num_scenes: PositiveInt
     seed: Seed
     conditions: dict[Condition, Strengths]
+
+    @model_validator(mode="after")
+    def _check(self) -> "Robustness":
+        for name, strengths in self.conditions.items():
+            least, most = RANGES[name]
+            if not all(least <= strength <= most for strength in strengths):
+                raise ValueError(f"{name} lies between {least:g} and {most:g}, not {strengths}")
+            if len(set(strengths)) < len(strengths):
+                raise ValueError(f"the strengths of {name} must differ, not {strengths}")
+        return self
 
 
 class EvaluateParams(Section):

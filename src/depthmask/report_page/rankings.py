@@ -54,8 +54,8 @@ def difference_charts(run: RunFiles, styles: Styles) -> list[DotChart]:
 
 def chosen_by(run: RunFiles) -> tuple[str, str]:
     """The two metrics whose mean ranks the experiments."""
-    aligned_in_depth = (run.summary or {}).get("depth_alignment") == "depth"
-    return "mask_iou", "depth_ssim" if aligned_in_depth else "depth_delta1"
+    mask, depth = run.metrics.get("chosen_by", ("mask_iou", "depth_delta1"))
+    return mask, depth
 
 
 def leak_charts(run: RunFiles, styles: Styles) -> list[DotChart]:

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from depthmask.evaluation.robustness.conditions import CONDITIONS, Draws, as_taken, harder
-from depthmask.evaluation.robustness.people import together
+from depthmask.evaluation.robustness.people import can_stand_together, together
 from depthmask.params.results import Robustness
 from depthmask.scene import Scene
 from depthmask.sets import SceneSets
@@ -27,7 +27,7 @@ class Frames(NamedTuple):
     Attributes:
         scene: of the headline set.
         pairs: scenes of that set, and their rooms in the same shots with somebody else in them;
-            None where no room has two.
+            None where no room has two who fit in together.
         empty: rooms with nobody in them; None where the source has no such frames.
     """
 
@@ -38,7 +38,11 @@ class Frames(NamedTuple):
     @classmethod
     def of(cls, sets: SceneSets, count: int) -> "Frames":
         """Take up to `count` of each kind, spread evenly."""
-        batches = [(one, other) for one, other in sets.pairs(sets.headline) if len(one.mask)]
+        batches = []
+        for one, other in sets.pairs(sets.headline):
+            fit = can_stand_together(one, other)
+            if fit.any():
+                batches.append(tuple(Scene(*(f[fit] for f in scene)) for scene in (one, other)))
         one, other = zip(*batches, strict=True) if batches else ((), ())
         empty = list(sets.empty_scenes())
         return cls(

@@ -1,7 +1,5 @@
 """Which strengths lie within what the training's scenes were drawn from."""
 
-import math
-
 from depthmask.evaluation.robustness.frames import NEUTRAL
 from depthmask.params import CompositorParams
 
@@ -25,8 +23,8 @@ class TrainedRanges:
             return
         motion, light = params.plate_motion, params.plate_light
         for name, p, strength in (
-            # both axes are drawn apart: the corner is the farthest
-            ("shift", motion.p, math.sqrt(2) * motion.shift * size),
+            # either way across and up: of what is drawn aslant, farther still, not all was drawn
+            ("shift", motion.p, motion.shift * size),
             ("rotation", motion.p, motion.degrees),
             ("exposure", light.p, light.gain),
             # red up and blue down, each by the most

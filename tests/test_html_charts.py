@@ -18,6 +18,7 @@ from depthmask.report_page.numbers import (
     setting_text,
     size_of,
     thousands,
+    true_minus,
     written,
 )
 from depthmask.report_page.rankings import chosen_by
@@ -111,6 +112,7 @@ def test_numbers_are_written_alike():
     assert magnitude(4.17e-7) == "4.2 × 10⁻⁷" and magnitude(0.0) == "0"
     assert size_of(28_336_111) == "28.3 MB" and size_of(512) == "512 bytes"
     assert thousands(7083874) == "7\u202f083\u202f874"
+    assert true_minus("bce-2, by -0.010 (-0.1 to +0.1)") == "bce-2, by −0.010 (−0.1 to +0.1)"
     assert setting_text([1.0, "a", None, [0.5]]) == "[1, a, null, [0.5]]"
 
 

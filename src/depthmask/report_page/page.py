@@ -65,6 +65,7 @@ def render(run: RunFiles) -> str:
         keep_trailing_newline=True,
     )
     environment.filters |= {
+        "true_minus": numbers.true_minus,
         "written": numbers.written,
         "plain": numbers.plain,
         "magnitude": numbers.magnitude,

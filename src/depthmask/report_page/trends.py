@@ -159,10 +159,10 @@ def _condition_chart(
             lines.append(Line(name, style, points, best, best and _have_bounds(points)))
     trained = part.groupby("strength")["trained_for"].any()
     strengths = [float(value) for value in trained.index]
-    title = f"{words.title}: {metric.label}" if condition == NOBODY else words.title
     return line_chart(
         lines,
-        title=title,
+        title=words.title,
+        note=f"{metric.label}; {metric.better} is better" if condition == NOBODY else "",
         x_label=words.unit,
         x_values=strengths,
         y_range=y_range,

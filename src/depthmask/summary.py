@@ -15,7 +15,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from depthmask.artifacts import read_array
+from depthmask.artifacts import read_array, read_json
 from depthmask.errors import InputError, exit_on_error
 from depthmask.library import InSceneFrames
 from depthmask.output import replaced_file
@@ -79,6 +79,11 @@ def read_rows(path: Path) -> list[Row]:
             f"{path} is no report of depthmask ({type(error).__name__}: {error}):"
             " run `dvc repro --force evaluate`"
         ) from None
+
+
+def read_verdict(path: Path) -> str:
+    """What may be said of the comparison in `reports/metrics.json`; empty in one of old."""
+    return read_json(path).get("verdict", {}).get("sentence", "")
 
 
 def write_example(prepared: Path, folder: Path) -> tuple[Path, Path] | None:
@@ -147,6 +152,8 @@ def print_summary(root: Path, console: Console) -> None:
             end_section=following is not None and following.is_baseline != row.is_baseline,
         )
     console.print(table)
+    if verdict := read_verdict(root / "reports/metrics.json"):
+        console.print(f"\n{escape(verdict)}", highlight=False)
     judgement = read_judgement(root)
     if judgement is not None:
         console.print("\n[bold]Gate[/bold]")
@@ -168,10 +175,11 @@ def _print_pairs(console: Console, title: str, pairs: list[tuple[str, str]]) -> 
         )
 
 
-def markdown(rows: Sequence[Row]) -> str:
-    """The comparison as a table and, for GitHub to draw, as a Mermaid bar chart."""
+def markdown(rows: Sequence[Row], verdict: str = "") -> str:
+    """The verdict, the comparison as a table and, for GitHub to draw, as a Mermaid bar chart."""
     titles = ["experiment", *(title for title, _, _ in COLUMNS)]
     lines = [
+        *([verdict, ""] if verdict else []),
         "| " + " | ".join(titles) + " |",
         "|---|" + "---:|" * len(COLUMNS),
     ]
@@ -229,7 +237,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
                 best = next((row.name for row in rows if row.is_best), "")
                 write_picture(root, best, options.picture)
             if options.markdown:
-                print(markdown(rows))
+                print(markdown(rows, read_verdict(root / "reports/metrics.json")))
         else:
             print_summary(root, Console())
 

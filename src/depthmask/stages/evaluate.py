@@ -14,6 +14,7 @@ from depthmask.artifacts import read_json, read_summary, read_table
 from depthmask.baselines import best_constant, best_threshold, difference
 from depthmask.errors import exit_on_error
 from depthmask.evaluation.agreement import refuse_disagreement
+from depthmask.evaluation.headline import headline_figures
 from depthmask.evaluation.intervals import mean_interval
 from depthmask.evaluation.measuring import Method, mean_figures, measure_scenes
 from depthmask.evaluation.results import summarise
@@ -185,8 +186,12 @@ def _write(
             table.to_csv(path, index=False, float_format="%.6g")
     with replaced_file(output / "results.md") as path:
         path.write_text(report.results_table(result))
-    with replaced_file(output / "metrics.json") as path:
-        path.write_text(json.dumps(finite(result), indent=2, ensure_ascii=False) + "\n")
+    for name, content in (
+        ("metrics", finite(result)),
+        ("headline", headline_figures(result, hardened.table)),
+    ):
+        with replaced_file(output / f"{name}.json") as path:
+            path.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n")
 
 
 def finite(result: dict[str, Any]) -> dict[str, Any]:

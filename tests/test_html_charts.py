@@ -151,6 +151,7 @@ def test_curves_are_means_over_seeds_with_their_range():
         "a, epoch 1: 0.300 (seeds 0.200 to 0.400)",
         "a, epoch 2: 0.600 (seeds 0.600 to 0.600)",
     ]
+    assert [tick.text for tick in chart.x_ticks] == ["1", "2"]
     assert line.band and [mark.text for mark in chart.marks] == ["32 px", "48 px"]
     assert chart.marks[0].start < chart.marks[1].start < line.dots[1].x
 

@@ -269,7 +269,7 @@ def test_the_gate_is_shown_while_it_is_of_these_figures(run_root):
     digest = hashlib.sha256((run_root / "reports/metrics.json").read_bytes()).hexdigest()
     record = {"metrics_sha256": digest, "passed": False, "lines": ["IoU 0.6 is 0.1 below 0.7"]}
     write_json(run_root / "reports/gate.json", record)
-    assert "Gate not passed. IoU 0.6 is 0.1 below 0.7" in page_of(run_root).sections["verdict"]
+    assert "Gate not passed: IoU 0.6 is 0.1 below 0.7." in page_of(run_root).sections["verdict"]
     write_json(run_root / "reports/gate.json", record | {"metrics_sha256": "of others"})
     assert "Gate" not in page_of(run_root).sections["verdict"]
 

@@ -84,6 +84,7 @@ def test_each_stage_declares_the_sections_it_reads(recorder, monkeypatch, tmp_pa
             "best_seed": 0,
             "headline": {"set": "in_scene"},
             "verdict": {"sentence": ""},
+            "leak": {},
             "seeds": {each: {"0": {"in_scene": {}}} for each in recorder.params.compare},
         }
         monkeypatch.setattr(module, work, lambda *args, result=result, **kwargs: result)

@@ -18,6 +18,7 @@ from depthmask.report_page.numbers import (
     setting_text,
     size_of,
     thousands,
+    true_minus,
     written,
 )
 from depthmask.report_page.rankings import chosen_by
@@ -111,6 +112,7 @@ def test_numbers_are_written_alike():
     assert magnitude(4.17e-7) == "4.2 × 10⁻⁷" and magnitude(0.0) == "0"
     assert size_of(28_336_111) == "28.3 MB" and size_of(512) == "512 bytes"
     assert thousands(7083874) == "7\u202f083\u202f874"
+    assert true_minus("bce-2, by -0.010 (-0.1 to +0.1)") == "bce-2, by −0.010 (−0.1 to +0.1)"
     assert setting_text([1.0, "a", None, [0.5]]) == "[1, a, null, [0.5]]"
 
 
@@ -149,6 +151,7 @@ def test_curves_are_means_over_seeds_with_their_range():
         "a, epoch 1: 0.300 (seeds 0.200 to 0.400)",
         "a, epoch 2: 0.600 (seeds 0.600 to 0.600)",
     ]
+    assert [tick.text for tick in chart.x_ticks] == ["1", "2"]
     assert line.band and [mark.text for mark in chart.marks] == ["32 px", "48 px"]
     assert chart.marks[0].start < chart.marks[1].start < line.dots[1].x
 
@@ -170,5 +173,6 @@ def test_strengths_that_were_trained_for_are_shaded_the_others_are_rings():
 
 def test_what_ranks_depends_on_how_depth_is_aligned():
     assert chosen_by(run_of()) == ("mask_iou", "depth_delta1")
-    run = run_of(summary={"depth_alignment": "depth"})
+    run = run_of()
+    run.metrics["chosen_by"] = ["mask_iou", "depth_ssim"]
     assert chosen_by(run) == ("mask_iou", "depth_ssim")

@@ -4,7 +4,6 @@ import hashlib
 import json
 import re
 import shutil
-from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
@@ -13,75 +12,8 @@ from depthmask.errors import InputError
 from depthmask.metrics import METRICS
 from depthmask.report_page import write_report
 from depthmask.report_page.definitions import DEFINITIONS, HEADLINE
+from html_page import Page, spoken
 from report_files import ALL_SETS, BASELINES, NAMES, Run, run_key, write_json, write_run
-
-VOID = {"meta", "link", "img", "br"}
-"""Without an end tag."""
-
-
-class Page(HTMLParser):
-    """A page taken apart.
-
-    Attributes:
-        tags: every element with its attributes.
-        tables: by aria-label of the scrolling box around it, or by number, rows of cells' texts.
-        sections: text by the section's id.
-    """
-
-    def __init__(self, text: str) -> None:
-        super().__init__()
-        self.text = text
-        self.tags: list[tuple[str, dict[str, str | None]]] = []
-        self.tables: dict[str, list[list[str]]] = {}
-        self.sections: dict[str, str] = {}
-        self._open: list[str] = []
-        self._label, self._section, self._cell = "", "", False
-        self.feed(text)
-        assert self._open == [], "every element is closed"
-
-    def handle_starttag(self, tag, attributes):
-        attrs = dict(attributes)
-        self.tags.append((tag, attrs))
-        if tag not in VOID:
-            self._open.append(tag)
-        if attrs.get("role") == "region":
-            self._label = attrs["aria-label"]
-        if tag == "table":
-            self._label = self._label or str(len(self.tables))
-            self.tables[self._label] = []
-        elif tag == "tr":
-            self.tables[self._label].append([])
-        elif tag in ("td", "th"):
-            self.tables[self._label][-1].append("")
-            self._cell = True
-        elif tag in ("section", "header"):
-            self._section = attrs["id"]
-            self.sections[self._section] = ""
-        elif tag == "small" and self._cell:
-            self.tables[self._label][-1][-1] += "\n"
-
-    def handle_startendtag(self, tag, attributes):
-        self.tags.append((tag, dict(attributes)))
-
-    def handle_endtag(self, tag):
-        assert self._open.pop() == tag, f"{tag} closes another element"
-        if tag in ("td", "th"):
-            self._cell = False
-        elif tag == "table":
-            self._label = ""
-        elif tag in ("section", "header"):
-            self._section = ""
-
-    def handle_data(self, data):
-        if self._cell:
-            self.tables[self._label][-1][-1] += data
-        if self._section:
-            self.sections[self._section] += data
-
-    def row(self, table: str, name: str) -> list[str]:
-        (found,) = [row for row in self.tables[table] if row and row[0].split()[:1] == [name]]
-        return found
-
 
 COMPARISON = "Figures of every experiment and baseline"
 
@@ -90,13 +22,6 @@ def page_of(root: Path) -> Page:
     path = write_report(root)
     assert path == root / "reports/report.html"
     return Page(path.read_text(encoding="utf-8"))
-
-
-def spoken(page: Page) -> str:
-    """What a reader reads: without the pictures' data, styles and parameters."""
-    text = re.sub(r"<(style|script)>.*?</\1>", "", page.text, flags=re.DOTALL)
-    text = re.sub(r'<div class="parameters">.*', "", text, flags=re.DOTALL)
-    return re.sub(r'"data:[^"]*"', "", text)
 
 
 @pytest.fixture(scope="module")
@@ -201,7 +126,7 @@ def test_the_best_figure_of_a_column_is_bold_and_no_other(shared):
 
 def test_verdict_leak_and_provenance_are_those_of_the_files(shared):
     root, metrics, page = shared
-    assert metrics["verdict"]["sentence"].split(":")[0] in page.sections["verdict"]
+    assert metrics["verdict"]["sentence"].replace("-", "−") in page.sections["verdict"]
     gap = metrics["leak"][metrics["best"]]["mask_iou"]["gap"]
     written = f"{gap:+.3f}".replace("-", "−")
     assert written in page.sections["leak"] and written in page.sections["verdict"]
@@ -246,6 +171,12 @@ def test_what_is_not_there_is_left_away(run_root, lost, section):
     assert targets <= {attrs.get("id") for _, attrs in page.tags}
 
 
+def test_sentences_stand_apart(tmp_path):
+    write_run(tmp_path, Run(unit="relative", sets=ALL_SETS[1:], seeds=(0, 1)))
+    for text in page_of(tmp_path).sections.values():
+        assert not re.search(r"[a-z]\.[A-Z]|[,;:][A-Za-z]| [.,;]", text)
+
+
 def test_figures_alone_are_enough(run_root):
     for name in ("data", "models", "params.yaml", "reports/tiles"):
         path = run_root / name
@@ -277,6 +208,7 @@ def test_one_experiment_alone_is_compared_with_nothing(tmp_path):
     assert "nothing to compare it with" in page.sections["comparison"]
     assert "Is the best the best?" not in page.sections["comparison"]
     assert page.row(COMPARISON, "bce_rmse") and "gap" in page.sections["leak"]
+    assert "<b>" not in page.text.split(COMPARISON)[1].split("</table>")[0], "alone nothing wins"
 
 
 def test_many_experiments_have_a_look_each(tmp_path):
@@ -337,7 +269,7 @@ def test_the_gate_is_shown_while_it_is_of_these_figures(run_root):
     digest = hashlib.sha256((run_root / "reports/metrics.json").read_bytes()).hexdigest()
     record = {"metrics_sha256": digest, "passed": False, "lines": ["IoU 0.6 is 0.1 below 0.7"]}
     write_json(run_root / "reports/gate.json", record)
-    assert "Gate not passed. IoU 0.6 is 0.1 below 0.7" in page_of(run_root).sections["verdict"]
+    assert "Gate not passed: IoU 0.6 is 0.1 below 0.7." in page_of(run_root).sections["verdict"]
     write_json(run_root / "reports/gate.json", record | {"metrics_sha256": "of others"})
     assert "Gate" not in page_of(run_root).sections["verdict"]
 

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 
 @dataclass(frozen=True)
@@ -72,6 +72,20 @@ def spanning(
     low, high = min(values), max(values)
     room = max((high - low) * margin, least / 2, abs(high) * 1e-6)
     return low - room, high + room
+
+
+def readable(ticks: list[Tick]) -> list[Tick]:
+    """The ticks, without the text of one that would touch its neighbour's."""
+    kept: list[Tick] = []
+    free = -1e9
+    for tick in sorted(ticks, key=lambda tick: tick.at):
+        half = 3.4 * len(tick.text)
+        if tick.at - half < free:
+            tick = replace(tick, text="")
+        else:
+            free = tick.at + half + 4
+        kept.append(tick)
+    return kept
 
 
 def tick_text(value: float) -> str:

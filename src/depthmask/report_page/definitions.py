@@ -27,7 +27,7 @@ class Definition:
     name: str
     label: str
     better: Literal["higher", "lower"]
-    part: Literal["mask", "depth", "person"]
+    part: Literal["mask", "depth", "person", "nobody"]
     text: str
     metres: bool = False
     decimals: int = 3
@@ -39,7 +39,8 @@ class Definition:
     @property
     def full(self) -> str:
         """The label with its part: `Mask IoU`, `Depth δ1`, `Person’s distance error`."""
-        return f"{_PARTS[self.part]} {self.label}"
+        words = f"{_PARTS[self.part]} {self.label}".strip()
+        return words[0].upper() + words[1:]
 
     @property
     def spoken(self) -> str:
@@ -51,7 +52,7 @@ class Definition:
         return " m" if self.metres and depth_unit == "metre" else ""
 
 
-_PARTS = {"mask": "Mask", "depth": "Depth", "person": "Person’s"}
+_PARTS = {"mask": "Mask", "depth": "Depth", "person": "Person’s", "nobody": ""}
 
 DEFINITIONS = {
     definition.name: definition
@@ -134,11 +135,11 @@ FALSE_PERSON = {
     definition.name: definition
     for definition in (
         Definition(
-            "false_area", "falsely taken for person", "lower", "mask",
+            "false_area", "falsely found, share of the frame", "lower", "nobody",
             "Share of the frame that is taken for person and is not.",
         ),
         Definition(
-            "false_alarm", "false alarms", "lower", "mask",
+            "false_alarm", "false alarms, share of the frames", "lower", "nobody",
             "Share of the frames with nobody in them in which somebody larger than a thousandth of "
             "the frame is found.",
         ),

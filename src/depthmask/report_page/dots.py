@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from depthmask.report_page.axes import Scale, Tick, spanning
+from depthmask.report_page.axes import Scale, Tick, readable, spanning
 from depthmask.report_page.styles import Style
 
 WIDTH = 340
@@ -107,7 +107,7 @@ def dot_chart(
         note=note,
         label=f"{title}: " + "; ".join(f"{row.name} {row.text}" for row in rows),
         rows=drawn,
-        ticks=scale.ticks(num=3),
+        ticks=readable(scale.ticks(num=3)),
         height=bottom + BOTTOM,
         zero=middle,
         good=sides[good] if zero else None,

@@ -1,9 +1,9 @@
 """Line charts: figures over epochs, strengths or scenes, as geometry that the template draws."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
-from depthmask.report_page.axes import Scale, Tick, spanning
+from depthmask.report_page.axes import Scale, Tick, readable, spanning
 from depthmask.report_page.styles import Style
 
 WIDTH, HEIGHT = 340, 214
@@ -132,7 +132,7 @@ def line_chart(
     if x_values is None:
         x_ticks = x_scale.ticks()
     else:
-        x_ticks = _readable(x_scale.ticks(x_values))
+        x_ticks = readable(x_scale.ticks(x_values))
     return LineChart(
         title=title,
         note=note,
@@ -157,20 +157,6 @@ def _span(scale: Scale, start: float, end: float) -> Span:
     """A shaded part, a little wider than the strengths it holds."""
     first, last = sorted((scale.place(start), scale.place(end)))
     return Span(first - 7, last + 7)
-
-
-def _readable(ticks: list[Tick]) -> list[Tick]:
-    """The ticks, without the text of one that would touch its neighbour's."""
-    kept: list[Tick] = []
-    free = -1e9
-    for tick in sorted(ticks, key=lambda tick: tick.at):
-        half = 3.4 * len(tick.text)
-        if tick.at - half < free:
-            tick = replace(tick, text="")
-        else:
-            free = tick.at + half + 4
-        kept.append(tick)
-    return kept
 
 
 def _drawn(line: Line, x_scale: Scale, y_scale: Scale) -> Drawn:

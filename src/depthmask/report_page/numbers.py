@@ -2,6 +2,7 @@
 
 import json
 import math
+import re
 from typing import Any
 
 from depthmask.report_page.definitions import Definition
@@ -70,6 +71,11 @@ def magnitude(value: float) -> str:
     mantissa, _, power = f"{value:.1e}".partition("e")
     digits = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
     return f"{mantissa} × 10{str(int(power)).translate(digits)}"
+
+
+def true_minus(text: str) -> str:
+    """A sentence with a minus in place of each hyphen before a number."""
+    return re.sub(r"(?<![\w.])-(?=\d)", _MINUS, text)
 
 
 def size_of(num_bytes: int) -> str:

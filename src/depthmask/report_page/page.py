@@ -9,7 +9,13 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from depthmask.output import replaced_file
 from depthmask.report_page import numbers, origin, pictures, rankings, tables, trends
-from depthmask.report_page.definitions import DEFINITIONS, FALSE_PERSON, SETS
+from depthmask.report_page.definitions import (
+    DEFINITIONS,
+    FALSE_PERSON,
+    NOBODY,
+    SETS,
+    condition_look,
+)
 from depthmask.report_page.files import REPORTS, RunFiles, read_run
 from depthmask.report_page.styles import BASELINE, Style, styles_of
 from depthmask.scene import TEST_SETS
@@ -65,6 +71,7 @@ def render(run: RunFiles) -> str:
         keep_trailing_newline=True,
     )
     environment.filters |= {
+        "true_minus": numbers.true_minus,
         "written": numbers.written,
         "plain": numbers.plain,
         "magnitude": numbers.magnitude,
@@ -80,6 +87,8 @@ def render(run: RunFiles) -> str:
         "set_title": SETS[run.headline][0],
         "set_note": SETS[run.headline][1],
         "sets": {name: SETS[name] for name in (*TEST_SETS, "val")},
+        "set_titles": {name: words[0] for name, words in SETS.items()}
+        | {NOBODY: condition_look(NOBODY).title},
         "definitions": [*DEFINITIONS.values(), *FALSE_PERSON.values()],
         "comparison": tables.comparison_table(run, styles),
         "comparison_charts": rankings.comparison_charts(run, styles),

@@ -1,6 +1,5 @@
 """The report's tables: cells as text, with what the pointer finds behind them."""
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -153,10 +152,11 @@ def _cell(
 
 
 def _winner(column: Definition, rows: list[dict[str, Any]]) -> str:
-    """The best figure as it is written, so that equal digits win equally."""
+    """The best figure as it is written, so that equal digits win equally; none wins alone."""
     values = [value for row in rows if (value := known(row.get(column.name))) is not None]
-    best = (max if column.better == "higher" else min)(values, default=math.nan)
-    return written(best, column.decimals)
+    if len(values) < 2:
+        return ""
+    return written((max if column.better == "higher" else min)(values), column.decimals)
 
 
 def _marks(run: RunFiles, name: str) -> list[str]:

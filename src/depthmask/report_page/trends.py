@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from depthmask.report_page.axes import rounded_up
+from depthmask.report_page.axes import rounded_up, steps
 from depthmask.report_page.definitions import (
     DEFINITIONS,
     FALSE_PERSON,
@@ -53,6 +53,7 @@ def curve_charts(run: RunFiles, styles: Styles) -> list[LineChart]:
                 title=title,
                 note=note,
                 x_label="epoch",
+                x_values=_whole_steps(table["epoch"]),
                 y_range=y_range or ((min(values) * 0.9, max(values) * 1.1) if log else None),
                 log=log,
                 marks=_resizes(table),
@@ -159,10 +160,10 @@ def _condition_chart(
             lines.append(Line(name, style, points, best, best and _have_bounds(points)))
     trained = part.groupby("strength")["trained_for"].any()
     strengths = [float(value) for value in trained.index]
-    title = f"{words.title}: {metric.label}" if condition == NOBODY else words.title
     return line_chart(
         lines,
-        title=title,
+        title=words.title,
+        note=f"{metric.label}; {metric.better} is better" if condition == NOBODY else "",
         x_label=words.unit,
         x_values=strengths,
         y_range=y_range,
@@ -203,6 +204,13 @@ def _epochs(table: pd.DataFrame, name: str, column: str) -> Iterator[Point]:
         text = f"{name}, epoch {epoch:g}: {mean:.3f}"
         text += f" (seeds {low:.3f} to {high:.3f})" if several else ""
         yield Point(float(epoch), mean, text, low, high)
+
+
+def _whole_steps(epochs: pd.Series) -> list[float]:
+    """Round epochs to mark; every one where there are few."""
+    first, last = float(epochs.min()), float(epochs.max())
+    whole = [epoch for epoch in steps(first, last) if epoch.is_integer()]
+    return whole if len(whole) > 1 else sorted(epochs.unique().astype(float).tolist())
 
 
 def _have_bounds(points: Sequence[Point]) -> bool:

@@ -240,7 +240,9 @@ def main() -> None:
     drawn = {name: min(map(int, seeds)) for name, seeds in result["seeds"].items()}
     drawn[result["best"]] = result["best_seed"]
     for name, seeds in result["seeds"].items():
-        leak = {f"leak/{metric}": gap["gap"] for metric, gap in result["leak"][name].items()}
+        leak = {
+            f"leak/{metric}": gap["gap"] for metric, gap in result["leak"].get(name, {}).items()
+        }
         for seed, figures in seeds.items():
             panel = [REPORTS / "panels" / f"{name}.png"] if drawn[name] == int(seed) else []
             log_seed(name, int(seed), flat_metrics(figures) | leak, panel)

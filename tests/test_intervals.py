@@ -70,12 +70,17 @@ def test_the_same_seed_gives_the_same_bounds_and_another_others():
 
 
 def test_scenes_that_do_not_count_are_left_out():
-    values = np.array([1.0, math.nan, 3.0, 5.0])
-    resamples = Resamples(apart(4), PARAMS)
-    assert resamples.interval(values).value == 3.0
-    assert 1.0 <= resamples.interval(values).low < resamples.interval(values).high <= 5.0
-    assert all(math.isnan(each) for each in resamples.interval(np.full(4, math.nan)))
-    assert Resamples(apart(1), PARAMS).interval(np.array([0.5])) == (0.5, 0.5, 0.5)
+    values = np.array([1.0, math.nan, 2.0, 3.0, 5.0, 7.0, math.nan])
+    resamples = Resamples(apart(7), PARAMS)
+    assert resamples.interval(values).value == 3.6
+    assert 1.0 <= resamples.interval(values).low < resamples.interval(values).high <= 7.0
+    assert all(math.isnan(each) for each in resamples.interval(np.full(7, math.nan)))
+
+
+def test_a_handful_of_scenes_has_no_interval():
+    """Else a headline set of one frame would prove anything."""
+    value, low, high = Resamples(apart(4), PARAMS).interval(np.arange(4.0))
+    assert value == 1.5 and math.isnan(low) and math.isnan(high)
 
 
 def test_pairs_are_told_apart_where_the_means_alone_are_not():
@@ -98,5 +103,5 @@ def test_the_gap_of_two_sets_has_the_error_of_both():
 
 
 def test_a_spoilt_prediction_has_no_interval():
-    low, high = Resamples(apart(3), PARAMS).interval(np.array([0.1, -math.inf, 0.3]))[1:]
+    low, high = Resamples(apart(6), PARAMS).interval(np.array([0.1, -math.inf, 0.3, 1, 1, 1]))[1:]
     assert math.isnan(low) and math.isnan(high)

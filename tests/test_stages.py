@@ -82,9 +82,8 @@ def test_metrics_follow_the_contract(project):
         assert report["seeds"][name] == {"0": report["experiments"][name]}
         for set_name, values in report["experiments"][name].items():
             assert set(values) == expected
-            for metric, value in values.items():
-                low, high = report["intervals"][name][set_name][metric]
-                assert low <= value <= high
+            # so few scenes have no interval
+            assert report["intervals"][name][set_name] == dict.fromkeys(values, [None, None])
         assert set(report["leak"][name]) == expected
     expected = {"difference_threshold": mask, "constant_depth": depth, "plate_depth": depth}
     assert {name: set(sets["in_scene"]) for name, sets in report["baselines"].items()} == expected

@@ -73,6 +73,11 @@ def test_rooms_that_agree_are_one_witness():
     assert judged(["a", "b"], a=ahead, b=behind).ties == ["b"]
 
 
+def test_few_scenes_prove_nothing():
+    verdict = judged(["a", "b"], a=scenes(0.3, num=3), b=scenes(0.0, num=3))
+    assert verdict.ties == ["b"] and "too few scenes for an interval" in verdict.sentence
+
+
 def test_an_experiment_whose_answers_are_no_numbers_is_no_rival():
     spoilt = scenes(0.0)
     spoilt.loc[3, "depth_delta1"] = -np.inf
@@ -96,9 +101,10 @@ def test_depth_with_an_arbitrary_zero_is_not_chosen_by_ratios():
 
 
 def test_the_leak_is_positive_where_seen_is_better_in_either_direction():
-    origins = {"plate": ["one", "two"], "cutout": ["a", "b"]}
-    seen = pd.DataFrame(origins | {"mask_iou": [0.9, 0.8], "depth_abs_rel": [0.1, 0.2]})
-    unseen = pd.DataFrame(origins | {"mask_iou": [0.6, 0.5], "depth_abs_rel": [0.4, 0.5]})
+    origins = {"plate": list("abcdef"), "cutout": list("uvwxyz")}
+    near = np.linspace(0, 0.1, 6)
+    seen = pd.DataFrame(origins | {"mask_iou": 0.8 + near, "depth_abs_rel": 0.1 + near})
+    unseen = pd.DataFrame(origins | {"mask_iou": 0.5 + near, "depth_abs_rel": 0.4 + near})
     metrics = ["mask_iou", "depth_abs_rel"]
     gaps = leak_gaps({"seen_seen": seen, "unseen_unseen": unseen}, metrics, PARAMS)
     assert gaps["mask_iou"].value == pytest.approx(0.3)

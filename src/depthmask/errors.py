@@ -1,5 +1,6 @@
 """What the user can mend: one line, the remedy in it, exit code 2."""
 
+import io
 import os
 import signal
 import sys
@@ -30,6 +31,9 @@ def exit_on_error() -> Iterator[None]:
         SystemExit: 2 after an `InputError`, or where a path, a file or memory fails; 1 after a
             `TrainingDiverged` or a `MetricRefused`, 130 after Ctrl-C, 143 after SIGTERM.
     """
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # a terminal that knows no δ is no reason to fail
+            stream.reconfigure(errors="replace")
     try:
         with _sigterm_unwinds():
             yield

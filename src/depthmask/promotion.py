@@ -120,6 +120,11 @@ def judge(
         InputError: if the figures are missing, or another model's.
     """
     metrics = read_json(metrics_path, ("best", "headline", "unit", "data"))
+    headline = metrics["headline"]
+    if not isinstance(headline, dict) or "set" not in headline:
+        raise InputError(
+            f"{metrics_path} is damaged (headline): run `dvc repro --single-item --force evaluate`"
+        )
     for said, told, of in (
         (metrics["best"], metadata["experiment"], "the best"),
         (metrics["data"], metadata["data_hash"], "the data"),

@@ -17,8 +17,12 @@ ORIGINS = ("plate", "cutout")
 """The columns of a table of scenes that say what they share."""
 
 
+FEWEST = 5
+"""Scenes that an interval takes: of fewer the same ones are drawn again and again."""
+
+
 class Interval(NamedTuple):
-    """A figure and the bounds of its interval."""
+    """A figure and the bounds of its interval; NaN where there are too few scenes for one."""
 
     value: float
     low: float
@@ -58,6 +62,8 @@ class Resamples:
     def means(self, values: np.ndarray) -> np.ndarray:
         """The mean in each set; NaN in one where no scene counts, or where one is infinite."""
         counts = ~np.isnan(values)
+        if counts.sum() < FEWEST:
+            return np.full(len(self.weights), np.nan)
         known = np.where(counts, values, 0.0)
         weights = self.weights[:, counts]
         total = weights.sum(1)

@@ -131,10 +131,12 @@ def _sentence(
     closest = ties[0] if ties else runner_up
     lead = differences[closest][SCORE]
     if ties:
+        bounds = f"{lead.low:+.3f} to {lead.high:+.3f}"
+        bounds = bounds if math.isfinite(lead.low) else "too few scenes for an interval"
         return (
             f"{best}, chosen on validation, reaches {figures}; these scenes cannot tell it from"
-            f" {_listed(ties)}: its lead over {closest} is {lead.value:+.3f} ({lead.low:+.3f} to"
-            f" {lead.high:+.3f}) in the mean of both."
+            f" {_listed(ties)}: its lead{'' if len(ties) == 1 else f' over {closest}'} is"
+            f" {lead.value:+.3f} ({bounds}) in the mean of both."
         )
     return (
         f"{best} is the best: {figures}; it leads the runner-up, {closest}, by {lead.value:.3f}"

@@ -12,6 +12,9 @@ from depthmask.params.results import EvaluateParams, ExportParams
 from depthmask.params.training import Experiment, TrainParams
 from depthmask.yaml12 import read_yaml
 
+BASELINES = ("difference_threshold", "constant_depth", "plate_depth")
+"""Names that evaluate gives to what needs no training."""
+
 SECTIONS = ("prepare", "placement", "compositor", "augment", "train", "evaluate", "export")
 
 
@@ -25,7 +28,7 @@ class Params(Section):
     train: TrainParams
     evaluate: EvaluateParams
     export: ExportParams
-    experiments: dict[Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")], Experiment]
+    experiments: dict[Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,63}$")], Experiment]
 
     @model_validator(mode="after")
     def _check(self) -> "Params":
@@ -35,6 +38,8 @@ class Params(Section):
                     f"`compare` names {name!r}, which `experiments` does not define;"
                     f" it defines {', '.join(self.experiments)}"
                 )
+            if name in BASELINES:
+                raise ValueError(f"{name} is a baseline's name: call the experiment otherwise")
         if len(set(self.compare)) != len(self.compare):
             raise ValueError("`compare` names an experiment twice")
         if all(self.experiments[name].model != "depthmasknet8" for name in self.compare):

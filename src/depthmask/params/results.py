@@ -19,7 +19,7 @@ Condition = Literal[
 Strengths = Annotated[tuple[float, ...], Field(min_length=1, strict=False)]
 
 RANGES: dict[str, tuple[float, float]] = {
-    "shift": (0, 1000),
+    "shift": (0, 64),
     "rotation": (0, 180),
     "exposure": (-4, 4),
     "temperature": (-4, 4),
@@ -37,6 +37,15 @@ class Bootstrap(Section):
     samples: Annotated[int, Field(ge=100, le=100_000)]
     level: Annotated[float, Field(gt=0, lt=1)]
     seed: Seed
+
+    @model_validator(mode="after")
+    def _check(self) -> "Bootstrap":
+        if self.samples * (1 - self.level) / 2 < 2:
+            raise ValueError(
+                f"{self.samples} samples are too few for a level of {self.level:g}: it takes"
+                f" {round(4 / (1 - self.level))}"
+            )
+        return self
 
 
 class Robustness(Section):

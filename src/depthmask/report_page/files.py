@@ -11,6 +11,7 @@ import pandas as pd
 from depthmask.artifacts import read_json, read_table
 from depthmask.errors import InputError
 from depthmask.params import Params, read_params
+from depthmask.promotion import read_record
 
 _Read = TypeVar("_Read")
 
@@ -125,9 +126,7 @@ def read_run(root: Path) -> RunFiles:
     """
     metrics_path = root / REPORTS / "metrics.json"
     metrics = read_json(metrics_path, ("best", "experiments", "headline"))
-    gate = _if_there(root / REPORTS / "gate.json", read_json)
-    if gate is not None and gate.get("metrics_sha256") != _sha256(metrics_path):
-        gate = None
+    params = _if_there(root / "params.yaml", read_params)
     names = list(metrics["experiments"])
     return RunFiles(
         root=root,
@@ -135,16 +134,16 @@ def read_run(root: Path) -> RunFiles:
         scenes=_if_there(root / REPORTS / "scenes.csv", read_table),
         robustness=_if_there(root / REPORTS / "robustness.csv", read_table),
         curves=_if_there(root / REPORTS / "curves.csv", read_table),
-        latency=_if_there(root / REPORTS / "latency.json", read_json),
-        gate=gate,
+        latency=_if_readable(root / REPORTS / "latency.json", read_json),
+        gate=_gate(root, params),
         tiles=_if_there(root / TILES / "index.json", read_json),
         summary=_if_there(root / PREPARED / "summary.json", read_json),
         contact_sheet=_if_there(root / PREPARED / "contact_sheet.png", Path),
         conditions_sheet=_if_there(root / REPORTS / "plots/conditions.png", Path),
         cards={name: _of_seeds(root / EXPERIMENTS / name, "model.json") for name in names},
         settings={name: _of_seeds(root / EXPERIMENTS / name, "settings.json") for name in names},
-        params=_if_there(root / "params.yaml", read_params),
-        model=_if_there(root / MODEL, _read_model),
+        params=params,
+        model=_if_readable(root / MODEL, _read_model),
     )
 
 
@@ -152,14 +151,33 @@ def _if_there(path: Path, read: Callable[[Path], _Read]) -> _Read | None:
     return read(path) if path.is_file() else None
 
 
+def _if_readable(path: Path, read: Callable[[Path], _Read]) -> _Read | None:
+    """None also of a damaged file that the next export writes anew: nothing is lost without it."""
+    try:
+        return _if_there(path, read)
+    except InputError:
+        return None
+
+
+def _gate(root: Path, params: Params | None) -> dict[str, Any] | None:
+    """What the gate said, if it was of this model, these figures and these thresholds."""
+    record, model = root / REPORTS / "gate.json", root / MODEL
+    if params is None or not (record.is_file() and model.is_file()):
+        return None
+    said = read_record(record, model, root / REPORTS / "metrics.json", params.export.gate)
+    return None if said is None else {"passed": not said.misses, "lines": said.lines()}
+
+
 def _of_seeds(folder: Path, name: str) -> list[dict[str, Any]]:
     """A file of every seed of an experiment, in the order of the seeds."""
-    paths = folder.glob(f"seed_*/{name}")
+    paths = [path for path in folder.glob(f"seed_*/{name}") if _seed_of(path) is not None]
     return [read_json(path) for path in sorted(paths, key=_seed_of)]
 
 
-def _seed_of(path: Path) -> int:
-    return int(path.parent.name.removeprefix("seed_"))
+def _seed_of(path: Path) -> int | None:
+    """None of a folder that only looks like a seed's, such as somebody's copy."""
+    number = path.parent.name.removeprefix("seed_")
+    return int(number) if number.isdecimal() else None
 
 
 def _read_model(path: Path) -> ExportedModel:

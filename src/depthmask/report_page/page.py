@@ -5,8 +5,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from jinja2 import Environment, FileSystemLoader, StrictUndefined, UndefinedError
 
+from depthmask.errors import InputError
 from depthmask.output import replaced_file
 from depthmask.report_page import numbers, origin, pictures, rankings, tables, trends
 from depthmask.report_page.definitions import (
@@ -43,7 +44,16 @@ def write_report(root: Path) -> Path:
     Raises:
         InputError: if there are no figures yet, or a file is damaged.
     """
-    text = render(read_run(root))
+    try:
+        text = render(read_run(root))
+    except InputError:
+        raise
+    except (LookupError, TypeError, AttributeError, ValueError, UndefinedError) as error:
+        reason = " ".join(f"{type(error).__name__}: {error}".split())[:160]
+        raise InputError(
+            f"{root / REPORTS} is damaged ({reason}): `dvc checkout` brings its files back, or"
+            " `dvc repro --single-item --force evaluate` makes them anew"
+        ) from None
     with replaced_file(root / REPORT) as path:
         path.write_text(text, encoding="utf-8", newline="\n")
     return root / REPORT

@@ -13,7 +13,7 @@ import torch
 from depthmask import report, tracking
 from depthmask.artifacts import read_json, read_summary, read_table
 from depthmask.baselines import best_constant, best_threshold, difference
-from depthmask.errors import exit_on_error
+from depthmask.errors import InputError, exit_on_error
 from depthmask.evaluation.agreement import refuse_disagreement
 from depthmask.evaluation.headline import headline_figures
 from depthmask.evaluation.intervals import Resamples
@@ -59,6 +59,8 @@ def evaluate(
     """
     check_prepared(prepared)
     device = choose_hardware("auto", "float32").device
+    for name in names:
+        _check_seeds(experiments / name)
     models = {
         (name, seed): load_model(seed_folder(experiments / name, seed))
         for name in names
@@ -104,6 +106,12 @@ class Hardened(NamedTuple):
 
     table: pd.DataFrame
     examples: list[report.ConditionExample]
+
+
+def _check_seeds(experiment: Path) -> None:
+    for folder in experiment.glob("seed_*"):
+        if not folder.name.removeprefix("seed_").isdecimal():
+            raise InputError(f"{folder} is no seed's folder: move it away")
 
 
 def harden(
@@ -199,13 +207,14 @@ def _write(
         with replaced_file(output / f"{name}.csv") as path:
             table.to_csv(path, index=False, float_format="%.6g")
     with replaced_file(output / "results.md") as path:
-        path.write_text(report.results_table(result))
+        path.write_text(report.results_table(result), encoding="utf-8")
     for name, content in (
         ("metrics", finite(result)),
         ("headline", headline_figures(result, hardened.table)),
     ):
         with replaced_file(output / f"{name}.json") as path:
-            path.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n")
+            text = json.dumps(content, indent=2, ensure_ascii=False)
+            path.write_text(text + "\n", encoding="utf-8")
 
 
 def finite(result: dict[str, Any]) -> dict[str, Any]:
@@ -247,7 +256,10 @@ def main() -> None:
             panel = [REPORTS / "panels" / f"{name}.png"] if drawn[name] == int(seed) else []
             log_seed(name, int(seed), flat_metrics(figures) | leak, panel)
     print(f"evaluate: {result['verdict']['sentence']}")
-    write_report(Path())  # no output: it shows the latency, once export has measured it
+    try:  # no output: it shows the latency, once export has measured it
+        write_report(Path())
+    except InputError as error:
+        print(f"evaluate: no page yet: {error}")
 
 
 def log_seed(name: str, seed: int, metrics: dict[str, float], images: list[Path]) -> None:

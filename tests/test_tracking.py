@@ -148,7 +148,7 @@ def test_run_in_a_copy_made_by_dvc_is_recorded_in_the_checkout(
     # A relative store is the checkout's too, or it would be deleted with the copy.
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "sqlite:///mlflow.db")
     with tracking.start_run(experiment="best", key="k1", params={}) as run:
-        run.log_metrics({"loss": 1.0}, step=0)
+        run.log_metrics({"train/loss": 1.0}, step=0)
     assert [found.info.run_id for found in runs(root)] == [run.run_id]
     assert (root / ".tracking" / "best-k1" / "journal.jsonl").is_file()
     assert sorted(copy.iterdir()) == [copy / ".git"]
@@ -194,21 +194,21 @@ def test_what_mlflow_refuses_is_made_acceptable(root: Path):
     with tracking.start_run(
         experiment="best", key="k1", params={"a+b": 1, "long": "x" * 7000}, root=root
     ) as run:
-        run.log_metrics({"iou[0]@0.5": 1.0, "loss": float("nan")}, step=0)
-        run.log_metrics({"loss": float("inf")}, step=1)
-        run.log_metrics({"loss": np.float32(0.25)}, step=2)
+        run.log_metrics({"train/iou[0]@0.5": 1.0, "train/loss": float("nan")}, step=0)
+        run.log_metrics({"train/loss": float("inf")}, step=1)
+        run.log_metrics({"train/loss": np.float32(0.25)}, step=2)
     (found,) = runs(root)
     assert found.data.params["a_b"] == "1"
     assert len(found.data.params["long"]) == 6000
     assert found.data.params["long"].endswith("(cut; 7000 characters, whole in the journal)")
-    assert found.data.metrics["iou_0__0.5"] == 1.0
-    losses = dict(history(root, run.run_id, "loss"))
+    assert found.data.metrics["train/iou_0__0.5"] == 1.0
+    losses = dict(history(root, run.run_id, "train/loss"))
     assert np.isnan([losses[0], losses[1]]).all() and losses[2] == 0.25
     # The journal keeps all of it, in JSON that other programs read.
     lines = (run.folder / "journal.jsonl").read_text().splitlines()
     events = [json.loads(line, parse_constant=pytest.fail) for line in lines]
     assert events[0]["params"]["long"] == "x" * 7000
-    assert [event["metrics"]["loss"] for event in events[1:4]] == ["nan", "inf", 0.25]
+    assert [event["metrics"]["train/loss"] for event in events[1:4]] == ["nan", "inf", 0.25]
 
 
 @pytest.mark.parametrize("kind", ["closed", "silent"])
@@ -332,11 +332,11 @@ def test_training_anew_makes_a_run_of_its_own(root: Path):
 
 def test_a_key_is_recorded_by_one_process(root: Path, capfd: pytest.CaptureFixture):
     with tracking.start_run(experiment="best", key="k1", params={}, root=root) as first:
-        first.log_metrics({"loss": 1.0}, step=0)
+        first.log_metrics({"train/loss": 1.0}, step=0)
         with tracking.start_run(experiment="best", key="k1", params={}, root=root) as second:
-            second.log_metrics({"loss": 2.0}, step=0)
+            second.log_metrics({"train/loss": 2.0}, step=0)
     assert "another process records best" in capfd.readouterr().err
-    assert history(root, first.run_id, "loss") == [(0, 1.0)]
+    assert history(root, first.run_id, "train/loss") == [(0, 1.0)]
     assert len(runs(root)) == 1
 
 
@@ -363,13 +363,47 @@ def test_evaluation_joins_the_run_that_trained(root: Path, tmp_path: Path):
     assert Image.open(shown).getpixel((0, 0)) == (191, 0, 0)
 
 
+def test_what_an_evaluation_says_of_a_run_replaces_what_was_said(
+    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    run_id = train(root, tags={"model": "masknet3", "seed": "0", "mlflow.runName": "best, seed 0"})
+    assert client(root).get_run(run_id).info.run_name == "best, seed 0"
+
+    def told(**tags) -> dict[str, str]:
+        tracking.log_evaluation(experiment="best", key="k1", metrics={}, tags=tags, root=root)
+        return client(root).get_run(run_id).data.tags
+
+    note = "| a table |\n| --: |"
+    tags = told(best="yes", verdict="best", **{"mlflow.note.content": note, "mlflow.runName": "it"})
+    assert (tags["best"], tags["verdict"], tags["mlflow.note.content"]) == ("yes", "best", note)
+    assert (tags["model"], tags["seed"]) == ("masknet3", "0")
+    assert client(root).get_run(run_id).info.run_name == "it"
+    assert told(best="no", verdict="behind")["verdict"] == "behind"
+    # a trial in a copy leaves what its checkout says, and calls no run of its own the best
+    (root / ".dvc/tmp/exps/tmp").mkdir(parents=True)
+    monkeypatch.chdir(root / ".dvc/tmp/exps/tmp")
+    assert told(best="yes", verdict="best")["verdict"] == "behind"
+    with tracking.start_run(experiment="new", key="k2", params={}, root=root):
+        pass
+    run_id = tracking.log_evaluation(
+        experiment="new", key="k2", metrics={}, tags={"best": "yes", "verdict": "best"}, root=root
+    )
+    tags = client(root).get_run(run_id).data.tags
+    assert tags["verdict"] == "best" and "best" not in tags
+
+
 @pytest.fixture
 def curves(tmp_path: Path) -> Path:
     path = tmp_path / "curves.csv"
     with path.open("w", newline="") as file:
         writer = csv.writer(file)
-        writer.writerow(["experiment", "epoch", "train/loss", "val/depth_rmse"])
-        writer.writerows([["best", 0, 0.5, ""], ["other", 0, 9, 9], ["best", 1, 0.25, 2]])
+        writer.writerow(["experiment", "seed", "epoch", "lr", "train/loss", "val/depth_rmse"])
+        rows = [
+            ["best", 7, 0, 0.1, 0.5, ""],
+            ["other", 7, 0, 1, 9, 9],
+            ["best", 7, 1, 0.2, 0.25, 2],
+        ]
+        writer.writerows(rows)
     return path
 
 
@@ -386,7 +420,10 @@ def test_evaluation_of_a_model_trained_elsewhere_makes_the_run(root: Path, curve
     (found,) = runs(root)
     assert (found.info.run_id, found.info.status) == (run_id, "FINISHED")
     assert history(root, run_id, "train/loss") == [(0, 0.5), (1, 0.25)]
+    assert history(root, run_id, "train/lr") == [(0, 0.1), (1, 0.2)]
     assert history(root, run_id, "val/depth_rmse") == [(1, 2.0)]
+    names = {"train/loss", "train/lr", "val/depth_rmse", "test/iou"}
+    assert set(found.data.metrics) == names, "the seed is no metric"
     assert found.data.params["train.optimizer.lr"] == "0.003"
     assert found.data.metrics["test/iou"] == 0.5
     assert found.inputs.dataset_inputs[0].dataset.digest == "feed"
@@ -514,6 +551,62 @@ def test_champion_without_a_server_is_no_error(
     )
 
 
+def experiment_tags(root: Path) -> dict[str, str]:
+    return client(root).get_experiment_by_name("depthmask").tags
+
+
+def test_the_comparison_is_the_experiment_s_note_and_a_view(root: Path):
+    ids = {key: train(root, key) for key in ("k1", "k2")}
+
+    def compared(best: str, note: str) -> dict[str, str]:
+        for key in ids:
+            tags = {"best": "yes" if key == best else "no"}
+            tracking.log_evaluation(experiment="best", key=key, metrics={}, tags=tags, root=root)
+        link = tracking.log_comparison(note=note, experiment="best", key=best, root=root)
+        tags = experiment_tags(root)
+        assert tags["mlflow.note.content"] == f"{note}\n\n[The comparison, as charts]({link})"
+        return {key: client(root).get_run(ids[key]).data.tags["best"] for key in ids}
+
+    assert compared("k1", "k1 wins") == {"k1": "yes", "k2": "no"}
+    # an experiment that is no longer compared keeps its run, which is the best no longer
+    ids["k3"], gone = train(root, "k3"), ids.pop("k1")
+    assert compared("k3", "k3 wins") == {"k2": "no", "k3": "yes"}
+    assert client(root).get_run(gone).data.tags["best"] == "no longer"
+    tags = experiment_tags(root)
+    assert tags["mlflow.experimentKind"] == "custom_model_development"
+    saved = json.loads(tags["mlflow.sharedViewState.depthmask-comparison"])
+    assert saved["name"] == "Comparison"
+    state = json.loads(saved["state"])
+    sections = {section["uuid"] for section in state["compareRunSections"]}
+    assert {chart["metricSectionId"] for chart in state["compareRunCharts"]} == sections
+    assert state["compareRunCharts"][0]["metricKey"] == "headline/mask_iou"
+
+
+def test_a_trial_in_a_copy_leaves_the_comparison(root: Path, monkeypatch: pytest.MonkeyPatch):
+    tracking.log_comparison(note="ours", experiment="best", key="k1", root=root)
+    (root / ".dvc/tmp/exps/tmp").mkdir(parents=True)
+    monkeypatch.chdir(root / ".dvc/tmp/exps/tmp")
+    assert tracking.log_comparison(note="a trial", experiment="b", key="k2", root=root) is None
+    assert experiment_tags(root)["mlflow.note.content"].startswith("ours")
+
+
+def test_a_comparison_made_without_a_server_comes_with_its_journals(
+    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    away = tmp_path / "away"
+    away.mkdir()
+    with monkeypatch.context() as patch:
+        patch.setenv("MLFLOW_TRACKING_URI", f"http://127.0.0.1:{closed_port()}")
+        train(away)
+        assert tracking.log_comparison(note="away", experiment="a", key="k1", root=away) is None
+    before = "mlflow.note.content" in experiment_tags(root)
+    tracking.import_journals(away, root=root)
+    assert not before and experiment_tags(root)["mlflow.note.content"].startswith("away")
+    tracking.log_comparison(note="newer", experiment="a", key="k1", root=root)
+    tracking.import_journals(away, root=root)
+    assert experiment_tags(root)["mlflow.note.content"].startswith("newer")
+
+
 def test_runs_of_a_machine_without_mlflow_are_imported_once(
     root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
@@ -573,6 +666,7 @@ def test_server_of_make_ui_takes_and_shows_runs(
     monkeypatch.setattr(mlflow_store, "PROBE_TIMEOUT_S", 20)
     port = closed_port()
     (root / ".git").mkdir()
+    link = tracking.log_comparison(note="a wins", experiment="a", key="k1", root=root)
     environment = os.environ | {"PYTHONPATH": str(SOURCE)}
     command = [sys.executable, "-m", "depthmask.tracking", "--port", str(port)]
     with (tmp_path / "log").open("w") as log:
@@ -588,8 +682,8 @@ def test_server_of_make_ui_takes_and_shows_runs(
                 time.sleep(0.1)
         monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
         with tracking.start_run(experiment="best", key="k1", params={}, root=tmp_path) as taken:
-            taken.log_metrics({"loss": float("nan")}, step=0)
-            taken.log_metrics({"loss": 0.1}, step=1)
+            taken.log_metrics({"train/loss": float("nan")}, step=0)
+            taken.log_metrics({"train/loss": 0.1}, step=1)
             taken.log_image("panels/epoch.png", np.zeros((4, 6, 3), np.uint8))
         address = f"{uri}/get-artifact?path=panels/epoch.png&run_uuid={taken.run_id}"
         with urllib.request.urlopen(address, timeout=10) as response:
@@ -597,7 +691,8 @@ def test_server_of_make_ui_takes_and_shows_runs(
     finally:
         process.terminate()
         process.wait(timeout=20)
-    assert history(root, taken.run_id, "loss")[1] == (1, 0.1)
+    assert f"the comparison: {uri}/{link}\n" in (tmp_path / "log").read_text()
+    assert history(root, taken.run_id, "train/loss")[1] == (1, 0.1)
 
 
 def test_server_says_when_its_port_is_taken(root: Path):

@@ -8,6 +8,7 @@ mlflow, on first use.
 """
 
 from depthmask.tracking.backfill import import_journals, log_evaluation
+from depthmask.tracking.comparison import log_comparison
 from depthmask.tracking.journal import find_root
 from depthmask.tracking.registry import Registered, register_model
 from depthmask.tracking.run import Run, start_run
@@ -17,6 +18,7 @@ __all__ = [
     "Run",
     "find_root",
     "import_journals",
+    "log_comparison",
     "log_evaluation",
     "register_model",
     "start_run",

@@ -7,8 +7,9 @@ import sys
 from pathlib import Path
 
 from depthmask.errors import InputError, exit_on_error
+from depthmask.tracking.comparison import FILE, deliver
 from depthmask.tracking.connection import attempt
-from depthmask.tracking.journal import find_root
+from depthmask.tracking.journal import FOLDER, find_root
 from depthmask.tracking.mlflow_store import is_local, tracking_uri, without_password
 
 HOST = "127.0.0.1"
@@ -48,9 +49,12 @@ def serve(root: Path, port: int) -> None:
             probe.bind((HOST, port))
         except OSError:
             raise InputError(f"port {port} is in use: take another with --port") from None
-    if attempt(root, lambda store: store.reap() or True) is None:
+    opened = attempt(root, lambda store: (store.reap(), deliver(store, root / FOLDER / FILE)))
+    if opened is None:
         raise InputError(f"{uri} cannot be opened: see the line above")
     print(f"MLflow: http://{HOST}:{port} (Ctrl-C ends it)", flush=True)
+    if link := opened[1]:
+        print(f"the comparison: http://{HOST}:{port}/{link}", flush=True)
     os.environ.update(ENVIRONMENT)
     command = server_command(root, port)
     os.execv(command[0], command)

@@ -8,11 +8,15 @@ from typing import Any
 from filelock import Timeout
 
 from depthmask.errors import InputError
+from depthmask.tracking import comparison
+from depthmask.tracking.comparison import BEST, VERDICT
 from depthmask.tracking.connection import attempt, say
 from depthmask.tracking.journal import (
     FILE,
     Journal,
     Record,
+    copied_checkout,
+    epoch_metrics,
     find_root,
     journal_at,
     metric_values,
@@ -22,7 +26,7 @@ from depthmask.tracking.run import run_tags
 
 
 def _curves(path: Path, experiment: str) -> dict[int, dict[str, float]]:
-    """Metrics by epoch from curves.csv; columns that hold no numbers are left out."""
+    """Metrics by epoch from curves.csv; cells that hold no numbers are left out."""
     steps: dict[int, dict[str, float]] = {}
     with path.open(newline="", encoding="utf-8") as file:
         for row in csv.DictReader(file):
@@ -35,7 +39,7 @@ def _curves(path: Path, experiment: str) -> dict[int, dict[str, float]]:
                     metrics[name] = float(text)
                 except (TypeError, ValueError):
                     continue
-            steps[int(metrics.pop("epoch"))] = metrics
+            steps[int(metrics["epoch"])] = epoch_metrics(metrics)
     return steps
 
 
@@ -72,6 +76,20 @@ def ensure_journal(
     return journal, record
 
 
+def _told(tags: Mapping[str, str] | None, record: Record) -> dict[str, str]:
+    """What an evaluation may say of a run: all, but for a trial in a copy made by DVC.
+
+    Several trials may run at once, and share runs with their checkout: what that has said of a run
+    stays, and no trial's run is the best of the checkout.
+    """
+    told = {name: str(value) for name, value in (tags or {}).items()}
+    if copied_checkout(Path.cwd()) is None:
+        return told
+    if VERDICT in record.tags:
+        return {}
+    return {name: value for name, value in told.items() if name != BEST}
+
+
 def _copy(
     store: Store, journal: Journal, *, same_key: bool, news: int | None = None
 ) -> tuple[str, int] | None:
@@ -105,20 +123,21 @@ def log_evaluation(
 
     Args:
         metrics: such as `test/in_scene/mask_iou`; nested mappings are joined with slashes.
+        tags: replace those of the run; see `notes.run_view`.
         images: files, shown under `evaluation/`.
         curves: curves.csv with a column `epoch`; of several experiments if it has `experiment`.
-        key, params, tags, data_digest, data_source, root: as in `start_run`.
+        key, params, data_digest, data_source, root: as in `start_run`.
 
     Returns:
         MLflow's id of the run; None if it could not be reached.
     """
     root = root.resolve() if root else find_root()
-    journal, _ = ensure_journal(
+    journal, record = ensure_journal(
         root,
         experiment,
         key,
         params=params,
-        tags=tags,
+        tags={},
         data_digest=data_digest,
         data_source=data_source,
         curves=curves,
@@ -126,13 +145,13 @@ def log_evaluation(
     _, news = journal.read()
     for path in images:
         journal.add_image(f"evaluation/{path.name}", path)
-    journal.append("evaluation", metrics=metric_values(metrics))
+    journal.append("evaluation", metrics=metric_values(metrics), tags=_told(tags, record))
     copied = attempt(root, lambda store: _copy(store, journal, same_key=True, news=news))
     return copied[0] if copied else None
 
 
 def import_journals(folder: Path, root: Path | None = None) -> list[str]:
-    """Bring runs that were made without MLflow into it.
+    """Bring runs that were made without MLflow into it, and what they were compared to be.
 
     Importing again adds only what is new: each run carries an id of its own.
 
@@ -165,6 +184,7 @@ def import_journals(folder: Path, root: Path | None = None) -> list[str]:
             copied = _copy(store, journal, same_key=False)
             if copied and copied[1]:
                 imported.append(record.name)
+        comparison.deliver(store, folder / comparison.FILE)
         return imported
 
     imported = attempt(root, copy_all)

@@ -9,7 +9,7 @@ The events, each with `type` and `time` (milliseconds since 1970):
     start       run (an id of its own), experiment, key, params, tags, data, host, pid
     resume      host, pid
     metrics     step, metrics {name: value}
-    evaluation  metrics {name: value}; a later one replaces it
+    evaluation  metrics {name: value}, tags {name: value}; a later one replaces it
     file        name (as MLflow shows it), path (in the journal's folder)
     end         status: FINISHED, FAILED or KILLED
 """
@@ -91,6 +91,16 @@ def metric_values(metrics: Mapping[str, Any]) -> dict[str, float]:
         elif value is not None:
             flat[name] = float(value)
     return flat
+
+
+def epoch_metrics(row: Mapping[str, Any]) -> dict[str, float]:
+    """A row of the curves under the names that MLflow shows: what is no figure of `val` is one of
+    `train`, such as the learning rate."""
+    return {
+        name if "/" in name else f"train/{name}": value
+        for name, value in metric_values(row).items()
+        if name not in ("epoch", "seed")
+    }
 
 
 def _file_name(name: str) -> str:
@@ -253,6 +263,8 @@ class Journal:
         for event in events[1:]:
             if event["type"] == "metrics":
                 record.steps |= {(name, event["step"]) for name in event["metrics"]}
+            elif event["type"] == "evaluation":
+                record.tags |= event.get("tags", {})
             elif event["type"] == "resume":
                 record.status, record.ended_ms = None, None
                 record.host, record.pid = event["host"], event["pid"]

@@ -24,6 +24,9 @@ from depthmask.tracking.run_copy import RunCopy
 EXPERIMENT = "depthmask"
 PROBE_TIMEOUT_S = 2.0
 
+KIND = {"mlflow.experimentKind": "custom_model_development"}
+"""Without this tag MLflow shows the pages for language models."""
+
 # Set before mlflow is imported, unless the user has: by default a dead server costs minutes.
 ENVIRONMENT = {
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",
@@ -117,14 +120,15 @@ class Store:
 
         location = (self.root / "mlartifacts").as_uri() if is_local(self.uri) else None
         try:
-            return self.client.create_experiment(EXPERIMENT, artifact_location=location)
+            return self.client.create_experiment(EXPERIMENT, artifact_location=location, tags=KIND)
         except MlflowException:  # another machine was faster
             experiment = self.client.get_experiment_by_name(EXPERIMENT)
             if experiment is None:
                 raise
             return experiment.experiment_id
 
-    def _search(self, condition: str, num: int) -> list[Any]:
+    def search(self, condition: str, num: int) -> list[Any]:
+        """At most so many runs that meet a condition, the latest first."""
         return self.client.search_runs(
             [self.experiment_id],
             condition,
@@ -134,9 +138,9 @@ class Store:
 
     def find(self, record: Record, *, same_key: bool) -> Any | None:
         """The run of a journal; else, if `same_key`, the latest ended run of the same key."""
-        found = self._search(f"tags.`depthmask.run` = '{record.run}'", 1)
+        found = self.search(f"tags.`depthmask.run` = '{record.run}'", 1)
         if not found and same_key:
-            found = self._search(
+            found = self.search(
                 f"tags.`depthmask.key` = '{record.key}' and tags.`depthmask.experiment` ="
                 f" '{record.experiment}' and attributes.status != 'RUNNING'",
                 1,
@@ -158,7 +162,7 @@ class Store:
                 self.experiment_id,
                 start_time=record.started_ms,
                 tags=tags,
-                run_name=record.experiment,
+                run_name=record.tags.get("mlflow.runName", record.experiment),
             )
         elif run.data.tags.get("depthmask.run") == record.run:
             for name in ("depthmask.host", "depthmask.pid"):
@@ -195,7 +199,7 @@ class Store:
             own: the run that this process holds the lock for.
         """
         condition = f"attributes.status = 'RUNNING' and tags.`depthmask.host` = '{platform.node()}'"
-        for run in self._search(condition, 100):
+        for run in self.search(condition, 100):
             tags = run.data.tags
             experiment, key = tags.get("depthmask.experiment", ""), tags.get("depthmask.key", "")
             if own and tags.get("depthmask.run") == own.run:

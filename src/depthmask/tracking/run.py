@@ -15,7 +15,7 @@ from filelock import FileLock, Timeout
 
 from depthmask.errors import InputError
 from depthmask.tracking.connection import go_offline, open_store, reason, say, usable_uri
-from depthmask.tracking.journal import Journal, Record, find_root, journal_at, metric_values
+from depthmask.tracking.journal import Journal, Record, epoch_metrics, find_root, journal_at
 from depthmask.tracking.mlflow_store import is_local
 
 # How long `close` waits for what is still to be sent. The first use of a SQLite store makes its
@@ -135,12 +135,13 @@ class Run:
         """Record metrics of an epoch; a name's step that is on record already stays as it is.
 
         Args:
-            metrics: numbers by name; nested mappings are joined with slashes.
+            metrics: numbers by name; nested mappings are joined with slashes. A name without one
+                comes under `train/`.
             step: the epoch.
         """
         new = {
             name: value
-            for name, value in metric_values(metrics).items()
+            for name, value in epoch_metrics(metrics).items()
             if (name, step) not in self._steps
         }
         if self._journal and new:
@@ -211,7 +212,8 @@ def start_run(
         experiment: its name in params.yaml.
         key: a hash of parameters, data and code: runs of one key give the same figures.
         params: may be nested.
-        tags: added to ours; `mlflow.source.git.commit` is set if missing.
+        tags: added to ours; `mlflow.source.git.commit` is set if missing, and `mlflow.runName` is
+            the run's name, by default the experiment's.
         data_digest: of the prepared data, such as DVC's md5; the run's data set lineage.
         data_source: where the prepared data lies.
         resumed: go on with the run that this checkout recorded under the key, if there is one;

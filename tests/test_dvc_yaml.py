@@ -99,7 +99,7 @@ def test_each_stage_declares_the_sections_it_reads(recorder, monkeypatch, tmp_pa
             (folder / "settings.json").write_text("{}")
         monkeypatch.setattr(export, "load_model", lambda folder: StoredModel(None, {}))
         monkeypatch.setattr(export, "publish", lambda gate: SimpleNamespace(lines=list))
-        monkeypatch.setattr(evaluate.tracking, "log_evaluation", lambda **kwargs: None)
+        monkeypatch.setattr(evaluate, "log", lambda result: None)
         monkeypatch.setattr(evaluate, "write_report", lambda root: None)
         recorder.read.clear()
         module.main()

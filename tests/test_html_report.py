@@ -10,6 +10,8 @@ import pytest
 
 from depthmask.errors import InputError
 from depthmask.metrics import METRICS
+from depthmask.params import read_params
+from depthmask.promotion import Judgement, write_record
 from depthmask.report_page import write_report
 from depthmask.report_page.definitions import DEFINITIONS, HEADLINE
 from html_page import Page, spoken
@@ -265,12 +267,24 @@ def test_an_exported_file_of_another_run_is_said_to_be_one(run_root):
     assert "Latency" not in page.sections["verdict"]
 
 
-def test_the_gate_is_shown_while_it_is_of_these_figures(run_root):
-    digest = hashlib.sha256((run_root / "reports/metrics.json").read_bytes()).hexdigest()
-    record = {"metrics_sha256": digest, "passed": False, "lines": ["IoU 0.6 is 0.1 below 0.7"]}
-    write_json(run_root / "reports/gate.json", record)
-    assert "Gate not passed: IoU 0.6 is 0.1 below 0.7." in page_of(run_root).sections["verdict"]
-    write_json(run_root / "reports/gate.json", record | {"metrics_sha256": "of others"})
+def test_the_gate_is_shown_while_it_is_of_this_model_and_these_thresholds(run_root):
+    params, record = run_root / "params.yaml", run_root / "reports/gate.json"
+    model, metrics = run_root / "models/best/model.onnx", run_root / "reports/metrics.json"
+    gate = read_params(params).export.gate
+    figures = dict.fromkeys(gate.model_dump(), 0.5) | {"mask_iou": gate.mask_iou - 0.1}
+    said = Judgement(
+        experiment="bce_rmse",
+        model_sha256=hashlib.sha256(model.read_bytes()).hexdigest(),
+        metrics_sha256=hashlib.sha256(metrics.read_bytes()).hexdigest(),
+        scenes="in_scene",
+        unit="metre",
+        gate=gate,
+        figures=figures,
+    )
+    write_record(record, said)
+    shown = page_of(run_root).sections["verdict"]
+    assert "Gate not passed:" in shown and "is 0.100 below export.gate.mask_iou" in shown
+    params.write_text(params.read_text().replace("mask_iou: 0.75", "mask_iou: 0.74"))
     assert "Gate" not in page_of(run_root).sections["verdict"]
 
 
@@ -292,8 +306,11 @@ def test_missing_and_damaged_files_are_named_with_the_remedy(run_root):
     with pytest.raises(InputError, match=r"index\.json is damaged .*'scale'"):
         write_report(run_root)
     shutil.rmtree(run_root / "reports/tiles")
-    (run_root / "models/best/model.onnx").write_bytes(b"no model")
-    with pytest.raises(InputError, match=r"model\.onnx is damaged"):
+    (run_root / "models/best/model.onnx").write_bytes(b"no model")  # export makes it anew
+    (run_root / "reports/latency.json").write_text("{")
+    write_report(run_root)
+    (run_root / "reports/scenes.csv").write_text("scene\n1\n")
+    with pytest.raises(InputError, match=r"reports is damaged .*dvc repro --single-item --force"):
         write_report(run_root)
     (run_root / "reports/metrics.json").unlink()
     with pytest.raises(InputError, match=r"metrics\.json is missing: run `dvc repro`"):

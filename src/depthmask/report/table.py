@@ -103,11 +103,11 @@ def results_table(metrics: Metrics) -> str:
         lines[:0] = [sentence, ""]
     leak = metrics.get("leak", {}).get(metrics.get("best"), {}).get("mask_iou")
     if leak and leak["gap"] is not None:
+        bounds = "" if leak["low"] is None else f", {leak['low']:+.3f} to {leak['high']:+.3f}"
         lines += [
             "",
             f"Leak gap of {metrics['best']}: mask IoU on rooms and people that it has seen, less"
-            f" that on unseen ones: {leak['gap']:+.3f}, from {leak['low']:+.3f} to"
-            f" {leak['high']:+.3f}.{_control(metrics)}",
+            f" that on unseen ones: {leak['gap']:+.3f}{bounds}.{_control(metrics)}",
         ]
     if metrics.get("unit", "metre") == "relative":
         lines[:0] = [

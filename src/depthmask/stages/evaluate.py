@@ -36,7 +36,8 @@ from depthmask.report_page import write_report
 from depthmask.scene_tiles import draw_scene_tiles
 from depthmask.sets import SceneSets, open_sets
 from depthmask.split_guard import check_prepared
-from depthmask.stages import EXPERIMENTS, PARAMS, PREPARED, REPORTS, flat_metrics
+from depthmask.stages import EXPERIMENTS, PARAMS, PREPARED, REPORTS
+from depthmask.tracking.notes import comparison_note, run_view
 
 NO_SEED = -1
 """Of what was not trained."""
@@ -78,7 +79,7 @@ def evaluate(
     headline = scenes[scenes["set"] == sets.headline]
     for key, rows in headline.groupby(["experiment", "seed"]):
         refuse_disagreement(models[key].card, mean_figures(rows), device)
-    result = {
+    figures = {
         **summarise(
             scenes,
             table[untrained],
@@ -91,6 +92,7 @@ def evaluate(
         "baseline_settings": settings,
         "self_test": tested,
     }
+    result = finite(figures)
     hardened = harden(result, models, methods, sets, params, experiments)
     _write(result, scenes, hardened, models, sets, params, experiments, output)
     return result
@@ -209,7 +211,7 @@ def _write(
     with replaced_file(output / "results.md") as path:
         path.write_text(report.results_table(result), encoding="utf-8")
     for name, content in (
-        ("metrics", finite(result)),
+        ("metrics", result),
         ("headline", headline_figures(result, hardened.table)),
     ):
         with replaced_file(output / f"{name}.json") as path:
@@ -246,15 +248,7 @@ def main() -> None:
         experiments=EXPERIMENTS,
         output=REPORTS,
     )
-    drawn = {name: min(map(int, seeds)) for name, seeds in result["seeds"].items()}
-    drawn[result["best"]] = result["best_seed"]
-    for name, seeds in result["seeds"].items():
-        leak = {
-            f"leak/{metric}": gap["gap"] for metric, gap in result["leak"].get(name, {}).items()
-        }
-        for seed, figures in seeds.items():
-            panel = [REPORTS / "panels" / f"{name}.png"] if drawn[name] == int(seed) else []
-            log_seed(name, int(seed), flat_metrics(figures) | leak, panel)
+    log(result)
     print(f"evaluate: {result['verdict']['sentence']}")
     try:  # no output: it shows the latency, once export has measured it
         write_report(Path())
@@ -262,21 +256,28 @@ def main() -> None:
         print(f"evaluate: no page yet: {error}")
 
 
-def log_seed(name: str, seed: int, metrics: dict[str, float], images: list[Path]) -> None:
-    """Add a trained network's test figures and pictures to its run in MLflow."""
-    folder = seed_folder(EXPERIMENTS / name, seed)
-    card = read_json(folder / "model.json", ("key", "model", "data_hash", "unit"))
-    tracking.log_evaluation(
-        experiment=name,
-        key=card["key"],
-        metrics=metrics,
-        images=images,
-        params=read_json(folder / "settings.json"),
-        tags={"model": card["model"], "depth_unit": card["unit"], "seed": str(seed)},
-        data_digest=card["data_hash"],
-        data_source=str(PREPARED),
-        curves=folder / "curves.csv",
-    )
+def log(result: dict[str, Any]) -> None:
+    """Bring every network's figures and panel to its run in MLflow, and the comparison."""
+    for name, seeds in result["seeds"].items():
+        drawn = result["best_seed"] if name == result["best"] else min(map(int, seeds))
+        for seed in map(int, seeds):
+            folder = seed_folder(EXPERIMENTS / name, seed)
+            card = read_json(folder / "model.json", ("key", "model", "losses", "source", "unit"))
+            view = run_view(result, name, card)
+            tracking.log_evaluation(
+                experiment=name,
+                key=card["key"],
+                metrics=view.metrics,
+                tags=view.tags,
+                images=[REPORTS / "panels" / f"{name}.png"] if seed == drawn else [],
+                params=read_json(folder / "settings.json"),
+                data_digest=card["data_hash"],
+                data_source=str(PREPARED),
+                curves=folder / "curves.csv",
+            )
+            if (name, seed) == (result["best"], result["best_seed"]):
+                best_key = card["key"]
+    tracking.log_comparison(note=comparison_note(result), experiment=result["best"], key=best_key)
 
 
 if __name__ == "__main__":

@@ -190,6 +190,15 @@ def test_run_is_recorded_in_mlflow(root: Path, tmp_path: Path):
     assert "curves.csv" in files(root, run.run_id, "")
 
 
+def test_an_epoch_s_figures_are_of_train_or_val_and_the_mask_s_comes_first(root: Path):
+    with tracking.start_run(experiment="best", key="k1", params={}, root=root) as run:
+        run.log_metrics({"epoch": 1, "size": 64, "train/loss": 1, "val/mask_iou": 0.5}, step=1)
+    (found,) = runs(root)
+    expected = ["val/mask_iou", "train/size", "train/loss"]
+    assert list(found.data.metrics) == expected
+    assert history(root, run.run_id, "train/size") == [(1, 64.0)]
+
+
 def test_what_mlflow_refuses_is_made_acceptable(root: Path):
     with tracking.start_run(
         experiment="best", key="k1", params={"a+b": 1, "long": "x" * 7000}, root=root

@@ -94,13 +94,17 @@ def metric_values(metrics: Mapping[str, Any]) -> dict[str, float]:
 
 
 def epoch_metrics(row: Mapping[str, Any]) -> dict[str, float]:
-    """A row of the curves under the names that MLflow shows: what is no figure of `val` is one of
-    `train`, such as the learning rate."""
-    return {
+    """A row of the curves under the names that MLflow shows.
+
+    What is no figure of `val`, such as the learning rate, is one of `train`. MLflow's comparison
+    of chosen runs begins with the metric that came first, so that is the mask's IoU.
+    """
+    named = {
         name if "/" in name else f"train/{name}": value
         for name, value in metric_values(row).items()
         if name not in ("epoch", "seed")
     }
+    return dict(sorted(named.items(), key=lambda item: item[0] != "val/mask_iou"))
 
 
 def _file_name(name: str) -> str:

@@ -68,13 +68,16 @@ def run_name(experiment: str, seed: int, seeds: Sequence[int]) -> str:
     return f"{experiment}, seed {seed}" if len(seeds) > 1 else experiment
 
 
-def run_view(metrics: Mapping[str, Any], name: str, card: Mapping[str, Any]) -> RunView:
+def run_view(
+    metrics: Mapping[str, Any], name: str, card: Mapping[str, Any], colour: str = ""
+) -> RunView:
     """What MLflow shows of one network of a comparison.
 
     Args:
         metrics: the content of `metrics.json`.
         name: of the experiment.
         card: the network's `model.json`, which says its seed.
+        colour: of its bars and curves, such as `#0072b2`; by default MLflow picks any.
     """
     seed, headline = int(card["seed"]), metrics["headline"]["set"]
     figures = metrics["seeds"][name][str(seed)]
@@ -106,6 +109,8 @@ def run_view(metrics: Mapping[str, Any], name: str, card: Mapping[str, Any]) -> 
         VERDICT: verdict_words(metrics, name),
         RUN_NAME: run_name(name, seed, seeds),
     }
+    if colour:
+        tags["mlflow.runColor"] = colour
     tags[NOTE] = run_note(metrics, name, tags, figures[headline])
     return RunView({k: v for k, v in shown.items() if v is not None}, tags)
 
@@ -242,8 +247,9 @@ def _gap(gap: Mapping[str, float] | None, *, bounds: bool = True) -> str:
 
 def _table_head(heads: Sequence[str], left: int = 1) -> list[str]:
     rules = [":--" if index < left else "--:" for index in range(len(heads))]
-    return [_line(heads), _line(rules)]
+    return [_line(heads), f"| {' | '.join(rules)} |"]
 
 
 def _line(cells: Sequence[str]) -> str:
-    return f"| {' | '.join(cells)} |"
+    # MLflow's tables have no space between their columns
+    return f"| {'&ensp; | '.join(cells)} |"

@@ -66,7 +66,7 @@ def comparison_view(time_ms: int) -> str:
                     "deleted": False,
                     "isGenerated": True,
                     "columns": 2,  # with three, a laptop's screen cuts the names
-                    "cardHeight": 290,
+                    "cardHeight": 330,
                 }
             )
             charts.extend(_chart(kind, section, name) for name in names)

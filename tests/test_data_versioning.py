@@ -115,7 +115,7 @@ def contents(folder: Path) -> dict[str, bytes]:
         for name in folders
         for path in sorted((folder / name).rglob("*"))
         # times of this machine, which no other is given
-        if path.is_file() and path.name not in ("latency.json", "gate.json")
+        if path.is_file() and path.name not in ("latency.json", "gate.json", "report.html")
     }
 
 

@@ -7,7 +7,7 @@ import torch
 
 from depthmask.evaluation.robustness.conditions import CONDITIONS, Draws, harder
 from depthmask.evaluation.robustness.light import light_between, typical_shadow
-from depthmask.evaluation.robustness.people import together
+from depthmask.evaluation.robustness.people import can_stand_together, together
 from depthmask.scene import Scene
 
 SIZE = 48
@@ -185,3 +185,18 @@ def test_two_people_the_nearer_in_front(swapped):
     light = both.bg_fg[0, 0, 36, 34] / both.bg[0, 0, 36, 34]
     assert float(light) == pytest.approx(0.36, abs=0.03)
     assert torch.equal(both.bg, near.bg)
+
+
+def test_two_people_stand_together_only_where_both_have_room_and_are_seen():
+    def person(column: int, distance: float) -> Scene[torch.Tensor]:
+        mask = torch.zeros(1, 1, 16, 16)
+        mask[..., 4:12, column : column + 4] = 1
+        image = torch.zeros(1, 3, 16, 16)
+        return Scene(image, image, mask, torch.where(mask > 0.5, distance, 9.0))
+
+    middle = person(6, 4.0)
+    assert can_stand_together(middle, person(11, 4.0)).item()  # beside each other
+    assert not can_stand_together(middle, person(8, 4.2)).item()  # in each other
+    assert can_stand_together(middle, person(9, 5.0)).item()  # behind, three quarters seen
+    assert not can_stand_together(middle, person(7, 5.0)).item()  # behind, a quarter seen
+    assert not can_stand_together(person(7, 5.0), middle).item()

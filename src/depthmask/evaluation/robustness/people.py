@@ -9,8 +9,8 @@ from depthmask.scene import Scene
 _FOLDS = 0.3
 """Exponent that leaves folds and shade of what makes clothes light and dark, most of it dye."""
 
-_APART_M = 0.4
-"""Between two people, one before the other: less and their bodies would meet."""
+_APART = 1.12
+"""Of two distances, one person before the other: half a metre at four; less and bodies meet."""
 
 _LUMINANCE = (0.2126, 0.7152, 0.0722)
 
@@ -73,14 +73,15 @@ def together(first: Scene[Tensor], second: Scene[Tensor]) -> Scene[Tensor]:
 def can_stand_together(first: Scene[Tensor], second: Scene[Tensor]) -> Tensor:
     """Whether both people have room and are seen, bool N.
 
-    They stand `_APART_M` apart in depth, or beside each other; of the rear one more than half is
-    seen. (The unit of relative depth is nominal metres.)
+    One stands `_APART` times as far as the other, or both beside each other; of the rear one more
+    than half is seen.
     """
     one, other = (scene.mask > 0.5 for scene in (first, second))
     both = (one & other).flatten(1).sum(1)
     smaller = torch.minimum(one.flatten(1).sum(1), other.flatten(1).sum(1))
-    apart = (_distance(first) - _distance(second)).abs().flatten() >= _APART_M
-    rear_first = _distance(first).flatten() > _distance(second).flatten()
+    near, far = _distance(first).flatten(), _distance(second).flatten()
+    rear_first = near > far
+    apart = torch.maximum(near, far) >= _APART * torch.minimum(near, far)
     rear = torch.where(rear_first, one.flatten(1).sum(1), other.flatten(1).sum(1))
     return ((both <= 0.05 * smaller) | apart) & (both < 0.5 * rear)
 

@@ -1,6 +1,5 @@
 """A table of scenes as the figures of `reports/metrics.json`."""
 
-from collections.abc import Sequence
 from typing import Any
 
 import pandas as pd
@@ -50,10 +49,13 @@ def summarise(
         for name in ranking
     }
     once = "" if any(len(each) > 1 for each in seeds.values()) else " Each was trained once."
-    untrained = {
-        name: _scenes_by_set(table)
+    baseline_means = {
+        name: sets
         for name, table in baselines.groupby("experiment", sort=False)
-        if _by_set(table)
+        if (sets := _by_set(table))
+    }
+    untrained = {
+        name: _scenes_by_set(baselines[baselines["experiment"] == name]) for name in baseline_means
     }
     for sets in seeds.values():
         for figures in sets.values():
@@ -93,11 +95,7 @@ def summarise(
             for name, sets in (tables | untrained).items()
             if {SEEN, UNSEEN} <= sets.keys()
         },
-        "baselines": {
-            name: sets
-            for name, table in baselines.groupby("experiment", sort=False)
-            if (sets := _by_set(table))
-        },
+        "baselines": baseline_means,
         "bootstrap": bootstrap.model_dump(mode="json"),
     }
 
@@ -145,5 +143,5 @@ def _over(
 
 
 def _scenes_by_set(scenes: pd.DataFrame) -> dict[str, pd.DataFrame]:
-    tests: Sequence[str] = [name for name in dict.fromkeys(scenes["set"]) if name != "val"]
+    tests = [name for name in dict.fromkeys(scenes["set"]) if name != "val"]
     return {name: over_seeds(scenes[scenes["set"] == name]) for name in tests}

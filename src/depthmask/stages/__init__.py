@@ -18,12 +18,3 @@ CHECKPOINTS = Path(".checkpoints")
 FINDINGS = Path("reports/photos.csv")
 SOURCES = Path("data/source")
 TEACHER_CACHE = Path(".teacher_cache")
-
-
-def flat_metrics(sets: dict[str, dict[str, float]]) -> dict[str, float]:
-    """An experiment's figures under the names that MLflow shows, `test/SET/METRIC`."""
-    return {
-        f"test/{set_name}/{metric}": value
-        for set_name, values in sets.items()
-        for metric, value in values.items()
-    }

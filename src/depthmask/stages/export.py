@@ -35,7 +35,6 @@ from depthmask.stages import (
     PREPARED,
     RECORD,
     REPORTS,
-    flat_metrics,
 )
 
 _NUM_SCENES = 4
@@ -117,6 +116,15 @@ def publish(gate: Gate) -> Judgement:
     write_record(RECORD, judgement)
     print(f"export: {write_report(Path())} tells the whole story")
     return judgement
+
+
+def flat_metrics(sets: dict[str, dict[str, float]]) -> dict[str, float]:
+    """An experiment's figures under the names that MLflow shows, `test/SET/METRIC`."""
+    return {
+        f"test/{set_name}/{metric}": value
+        for set_name, values in sets.items()
+        for metric, value in values.items()
+    }
 
 
 def held_out_scenes(sets: SceneSets) -> list[Scene[np.ndarray]]:

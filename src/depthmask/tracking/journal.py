@@ -36,7 +36,6 @@ from depthmask.output import replaced_file
 
 FOLDER = ".tracking"
 FILE = "journal.jsonl"
-STATUSES = ("FINISHED", "FAILED", "KILLED")
 
 Event = dict[str, Any]
 

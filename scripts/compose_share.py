@@ -11,17 +11,17 @@ from pathlib import Path
 
 import torch
 
-from depthmask.artifacts import read_array
-from depthmask.assembly import read_compositor
+from depthmask.config import Params, read_params
+from depthmask.data.scenes.files import read_array
+from depthmask.data.scenes.library import Library
+from depthmask.data.scenes.placement import TRAIN_STREAM, Placer
 from depthmask.errors import exit_on_error
-from depthmask.hardware import Hardware, choose_hardware
-from depthmask.library import Library
-from depthmask.losses import SceneLoss
 from depthmask.models import build_model
 from depthmask.models.depth_codec import encode_depth
-from depthmask.params import Params, read_params
-from depthmask.placement import TRAIN_STREAM, Placer
+from depthmask.models.hardware import Hardware, choose_hardware
+from depthmask.models.losses import SceneLoss
 from depthmask.stages import AUGMENTED, PARAMS, PREPARED
+from depthmask.training.assembly import read_compositor
 
 
 def measure(params: Params, size: int, num_steps: int, hardware: Hardware) -> tuple[float, float]:

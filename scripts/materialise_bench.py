@@ -32,12 +32,12 @@ import cv2
 import numpy as np
 from PIL import Image, ImageOps
 
-from depthmask.benchmark import processor_name
 from depthmask.cli import JPEG_QUALITY
+from depthmask.config import read_params
+from depthmask.data.materialise import materialise
+from depthmask.data.scenes.library import Library, read_array
 from depthmask.errors import exit_on_error
-from depthmask.library import Library, read_array
-from depthmask.materialise import materialise
-from depthmask.params import read_params
+from depthmask.export.benchmark import processor_name
 from depthmask.stages import PARAMS, PREPARED
 
 SIZE, LARGE, PERSON_HEIGHT, NETWORK = 224, 704, 340, 352

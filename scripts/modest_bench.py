@@ -33,15 +33,15 @@ from albumentations.pytorch import ToTensorV2
 from PIL import Image
 from torch.utils.data import DataLoader, Dataset, RandomSampler
 
-from depthmask.augmentation import build_transform
-from depthmask.benchmark import processor_name
+from depthmask.config import AugmentParams, read_params
+from depthmask.data.composition.augmentation import build_transform
+from depthmask.data.progress import progress
+from depthmask.data.scenes.scene import Scene
+from depthmask.data.sources.modest import FOLDERS, read_layout
+from depthmask.data.sources.modest.loader import EpochOrder, SceneLoader
+from depthmask.data.sources.modest.scenes import ModestScenes
 from depthmask.errors import exit_on_error
-from depthmask.params import AugmentParams, read_params
-from depthmask.progress import progress
-from depthmask.scene import Scene
-from depthmask.sources.modest import FOLDERS, read_layout
-from depthmask.sources.modest.loader import EpochOrder, SceneLoader
-from depthmask.sources.modest.scenes import ModestScenes
+from depthmask.export.benchmark import processor_name
 from depthmask.stages import PARAMS
 
 

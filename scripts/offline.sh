@@ -59,7 +59,7 @@ sed -e "s/^profile:.*/profile: $profile/" ${chosen:+-e "s/^compare:.*/compare: [
 cd "$work"
 list=$("$python" -c '
 from depthmask.errors import exit_on_error
-from depthmask.params import read_params
+from depthmask.config import read_params
 
 with exit_on_error():
     print(*read_params().compare)')
@@ -85,7 +85,7 @@ pack() {
         if [ -e "$file" ]; then cp "$file" "$out/"; fi
     done
     if [ -e .done/export ]; then
-        "$python" -c 'import sys; from pathlib import Path; from depthmask.onnx_export import to_float16
+        "$python" -c 'import sys; from pathlib import Path; from depthmask.export.onnx_export import to_float16
 to_float16(*map(Path, sys.argv[1:]))' models/best/model.onnx "$out/model-float16.onnx"
     fi
     for file in reports/{panels,plots,tiles,{curves,scenes,robustness}.csv,gate.json}; do

@@ -50,7 +50,7 @@ def difference_model():
 @pytest.fixture(scope="session")
 def difference_onnx(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The exported `difference_model`, trained, so to say, at `DIFFERENCE_SIZE` px."""
-    from depthmask.onnx_export import export_onnx
+    from depthmask.export.onnx_export import export_onnx
 
     path = tmp_path_factory.mktemp("models") / "difference.onnx"
     export_onnx(difference_model(), path, input_size=DIFFERENCE_SIZE, metadata=METADATA)
@@ -60,7 +60,7 @@ def difference_onnx(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def relative_onnx(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The same network, its depth called relative."""
-    from depthmask.onnx_export import export_onnx
+    from depthmask.export.onnx_export import export_onnx
 
     path = tmp_path_factory.mktemp("models") / "relative.onnx"
     metadata = METADATA | {"depth_unit": "relative"}

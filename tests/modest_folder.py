@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 from PIL import Image
 
-from depthmask.sources.modest import FOLDERS
+from depthmask.data.sources.modest import FOLDERS
 
 SIDE = 32
 

@@ -7,8 +7,8 @@ import onnx
 from onnx import TensorProto, helper
 from PIL import Image
 
-from depthmask.params import PhotosParams
-from depthmask.sources.photos import PhotosSource, ingest_photos
+from depthmask.config import PhotosParams
+from depthmask.data.sources.photos import PhotosSource, ingest_photos
 
 WEIGHTS = {kind: {"train": 4, "val": 1, "test": 1} for kind in ("plates", "cutouts")}
 FOV_DEGREES = 60.0

@@ -11,12 +11,12 @@ import pandas as pd
 from onnx import TensorProto, helper
 from PIL import Image
 
+from depthmask.config import Bootstrap
 from depthmask.evaluation.measuring import KEYS
 from depthmask.evaluation.results import summarise
 from depthmask.evaluation.robustness.measuring import COLUMNS
 from depthmask.metrics import METRICS
-from depthmask.params import Bootstrap
-from depthmask.report_page.pictures import FIELDS, GROUPS
+from depthmask.visualization.page.pictures import FIELDS, GROUPS
 
 NAMES = ("bce_rmse", "bce_ssim", "masknet3_bce")
 BASELINES = {"difference_threshold": "mask", "constant_depth": "depth", "plate_depth": "depth"}

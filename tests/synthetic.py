@@ -7,11 +7,11 @@ import cv2
 import numpy as np
 import pandas as pd
 
-from depthmask.compositor import Compositor
-from depthmask.library import EmptyFrames, InSceneFrames, Library
-from depthmask.params import Params, read_params
-from depthmask.placement import NUM_UNIFORMS, Placer, Recipes, visible_shares
-from depthmask.scene import Camera, Cutout, Plate
+from depthmask.config import Params, read_params
+from depthmask.data.composition.compositor import Compositor
+from depthmask.data.scenes.library import EmptyFrames, InSceneFrames, Library
+from depthmask.data.scenes.placement import NUM_UNIFORMS, Placer, Recipes, visible_shares
+from depthmask.data.scenes.scene import Camera, Cutout, Plate
 from depthmask.stages.augment import augment
 from depthmask.stages.prepare import write_prepared
 

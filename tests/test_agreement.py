@@ -6,8 +6,8 @@ import pytest
 
 from depthmask.errors import InputError
 from depthmask.evaluation.agreement import refuse_disagreement
-from depthmask.evaluation.exported import refuse_other_figures
-from depthmask.onnx_export import ParityError
+from depthmask.export.onnx_export import ParityError
+from depthmask.export.parity import refuse_other_figures
 
 CARD = {
     "experiment": "bce_rmse",

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from depthmask.artifacts import read_array, read_json, read_table, read_text
+from depthmask.data.scenes.files import read_array, read_json, read_table, read_text
 from depthmask.errors import InputError
 
 

@@ -5,8 +5,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from depthmask.augmentation import make_variants
-from depthmask.params import AugmentParams, read_params
+from depthmask.config import AugmentParams, read_params
+from depthmask.data.composition.augmentation import make_variants
 
 PARAMS = read_params(Path(__file__).parents[1] / "params.yaml").augment
 IMAGES = np.random.default_rng(0).integers(0, 256, (3, 8, 8, 3), np.uint8)
@@ -40,14 +40,15 @@ def test_strength_zero_changes_nothing():
 
 
 def test_the_import_asks_no_server():
-    code = "import depthmask.augmentation, os; print(os.environ['NO_ALBUMENTATIONS_UPDATE'])"
+    module = "depthmask.data.composition.augmentation"
+    code = f"import {module}, os; print(os.environ['NO_ALBUMENTATIONS_UPDATE'])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "1"
 
 
 @pytest.mark.filterwarnings("ignore")
 def test_an_argument_that_albumentations_does_not_know_is_an_error(monkeypatch):
-    import depthmask.augmentation as augmentation
+    import depthmask.data.composition.augmentation as augmentation
 
     original = augmentation.A.HueSaturationValue
     monkeypatch.setattr(

@@ -3,8 +3,8 @@ import math
 import pytest
 import torch
 
-from depthmask.baselines import best_constant, best_threshold, difference
-from depthmask.scene import Scene
+from depthmask.data.scenes.scene import Scene
+from depthmask.evaluation.baselines import best_constant, best_threshold, difference
 
 
 def make_scene(noise: float) -> Scene:

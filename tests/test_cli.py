@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-import depthmask.prediction
-import depthmask.predictor
+import depthmask.inference.prediction
+import depthmask.inference.predictor
 from depthmask import cli
-from depthmask.params import read_params
+from depthmask.config import read_params
 from report_files import write_run
 
 
@@ -199,7 +199,7 @@ def test_interrupted_while_writing(depthmask_cli, photos, monkeypatch):
     def interrupt(*_):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(depthmask.prediction, "draw_overlay", interrupt)
+    monkeypatch.setattr(depthmask.inference.prediction, "draw_overlay", interrupt)
     before = listing(photos)
     code, _, err = depthmask_cli("predict", "--bg", "plate.png", "--scene", "frame.png")
     assert code != 0
@@ -210,7 +210,7 @@ def test_a_full_disk_is_one_line(depthmask_cli, photos, monkeypatch):
     def fail(*_):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(depthmask.prediction, "encode_mask", fail)
+    monkeypatch.setattr(depthmask.inference.prediction, "encode_mask", fail)
     before = listing(photos)
     code, _, err = depthmask_cli("predict", "--bg", "plate.png", "--scene", "frame.png")
     assert code == 2
@@ -223,7 +223,7 @@ def test_a_full_disk_is_one_line(depthmask_cli, photos, monkeypatch):
 
 @pytest.mark.parametrize("verb", ["predict --bg plate.png --scene frame.png", "bench"])
 def test_cuda_without_cuda(depthmask_cli, photos, monkeypatch, verb):
-    monkeypatch.setattr(depthmask.onnx_session, "cuda_in_build", lambda: False)
+    monkeypatch.setattr(depthmask.data.scenes.onnx_session, "cuda_in_build", lambda: False)
     code, out, err = depthmask_cli(*verb.split(), "--device", "cuda")
     assert (code, out) == (2, "")
     assert err.startswith("depthmask: device cuda needs onnxruntime-gpu")
@@ -390,10 +390,10 @@ def test_gate_judges_a_model_that_no_export_has_judged(depthmask_cli, judged):
 
 
 def test_gate_reads_what_export_recorded_as_long_as_it_holds(depthmask_cli, judged):
-    from depthmask.predictor import Predictor
-    from depthmask.promotion import judge, write_record
+    from depthmask.inference.predictor import Predictor
     from depthmask.stages import BEST, METRICS, RECORD
     from depthmask.tracking import Registered
+    from depthmask.tracking.promotion import judge, write_record
 
     set_threshold(judged, "mask_iou", 0.7)
     model = BEST / "model.onnx"

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 import torch
 
-from depthmask.compositor import Compositor
-from depthmask.params import CompositorParams, read_params
-from depthmask.placement import NUM_UNIFORMS, Recipes
+from depthmask.config import CompositorParams, read_params
+from depthmask.data.composition.compositor import Compositor
+from depthmask.data.scenes.placement import NUM_UNIFORMS, Recipes
 from synthetic import CAMERA_M, FOCAL, WALL_M, make_library, make_placer
 
 SHIPPED = read_params(Path(__file__).parents[1] / "params.yaml").compositor

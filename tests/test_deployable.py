@@ -3,7 +3,7 @@ import torch
 import torch.nn.functional as F
 
 from conftest import difference_model
-from depthmask.deployable import Deployable, resampling_matrix
+from depthmask.export.wrapper import Deployable, resampling_matrix
 from depthmask.models import build_model
 
 

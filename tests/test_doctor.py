@@ -3,7 +3,7 @@ import importlib.metadata
 import onnxruntime
 import pytest
 
-from depthmask import doctor
+from depthmask.cli import doctor
 
 
 @pytest.fixture

@@ -7,7 +7,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from depthmask.duplicates import MOST_DIFFERENT_BITS, NearPair, group, joined, look_at, near_pairs
+from depthmask.data.scenes.duplicates import (
+    MOST_DIFFERENT_BITS,
+    NearPair,
+    group,
+    joined,
+    look_at,
+    near_pairs,
+)
 from photo_files import person, texture
 
 

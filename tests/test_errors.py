@@ -14,7 +14,7 @@ from depthmask.errors import InputError, MetricRefused, TrainingDiverged, exit_o
 WRITER = """
 import pathlib, time
 from depthmask.errors import exit_on_error
-from depthmask.output import replaced_folder
+from depthmask.data.scenes.files import replaced_folder
 with exit_on_error(), replaced_folder(pathlib.Path("out")) as folder:
     (folder / "half").touch()
     print("writing", flush=True)

@@ -5,11 +5,11 @@ from pathlib import Path
 import pytest
 import torch
 
+from depthmask.config import SizeSchedule
+from depthmask.data.sources.modest import read_layout
+from depthmask.data.sources.modest.scenes import ModestScenes
 from depthmask.errors import InputError
-from depthmask.learning.file_data import FileData
-from depthmask.params import SizeSchedule
-from depthmask.sources.modest import read_layout
-from depthmask.sources.modest.scenes import ModestScenes
+from depthmask.training.file_data import FileData
 from modest_folder import SIDE, write_modest
 from test_learning import Killed, make_learner, run
 

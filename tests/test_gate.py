@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from depthmask.gate import CRITERIA, check_gate, gate_figures, passed_words
-from depthmask.params import Gate
+from depthmask.config import Gate
+from depthmask.tracking.gate import CRITERIA, check_gate, gate_figures, passed_words
 
 NOTHING = dict.fromkeys(Gate.model_fields)
 ALL = {
@@ -140,7 +140,7 @@ def test_figures_without_a_leak_table() -> None:
 
 
 def test_the_gate_of_the_shipped_parameters_asks_for_everything() -> None:
-    from depthmask.params import read_params
+    from depthmask.config import read_params
 
     shipped = read_params(Path(__file__).parents[1] / "params.yaml").export.gate
     assert None not in shipped.model_dump().values()

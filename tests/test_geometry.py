@@ -3,10 +3,10 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from depthmask import geometry
-from depthmask.geometry import apply
-from depthmask.library import Library
-from depthmask.placement import NUM_UNIFORMS, Recipes
+from depthmask.data.composition import geometry
+from depthmask.data.composition.geometry import apply
+from depthmask.data.scenes.library import Library
+from depthmask.data.scenes.placement import NUM_UNIFORMS, Recipes
 from synthetic import make_library
 
 

@@ -5,13 +5,13 @@ import math
 import pandas as pd
 import pytest
 
-from depthmask.report_page.axes import Scale, rounded_up, spanning, steps
-from depthmask.report_page.definitions import DEFINITIONS
-from depthmask.report_page.dots import NAMES, VALUES, Row, dot_chart
-from depthmask.report_page.dots import WIDTH as DOTS_WIDTH
-from depthmask.report_page.files import RunFiles
-from depthmask.report_page.lines import BOTTOM, HEIGHT, LEFT, TOP, Line, Point, line_chart
-from depthmask.report_page.numbers import (
+from depthmask.visualization.page.axes import Scale, rounded_up, spanning, steps
+from depthmask.visualization.page.definitions import DEFINITIONS
+from depthmask.visualization.page.dots import NAMES, VALUES, Row, dot_chart
+from depthmask.visualization.page.dots import WIDTH as DOTS_WIDTH
+from depthmask.visualization.page.files import RunFiles
+from depthmask.visualization.page.lines import BOTTOM, HEIGHT, LEFT, TOP, Line, Point, line_chart
+from depthmask.visualization.page.numbers import (
     figure,
     interval,
     magnitude,
@@ -21,9 +21,9 @@ from depthmask.report_page.numbers import (
     true_minus,
     written,
 )
-from depthmask.report_page.rankings import chosen_by
-from depthmask.report_page.styles import BASELINE, styles_of
-from depthmask.report_page.trends import curve_charts, distribution_charts, robustness_charts
+from depthmask.visualization.page.rankings import chosen_by
+from depthmask.visualization.page.styles import BASELINE, styles_of
+from depthmask.visualization.page.trends import curve_charts, distribution_charts, robustness_charts
 
 STYLE = BASELINE
 

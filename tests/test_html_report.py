@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
+from depthmask.config import read_params
 from depthmask.errors import InputError
 from depthmask.metrics import METRICS
-from depthmask.params import read_params
-from depthmask.promotion import Judgement, write_record
-from depthmask.report_page import write_report
-from depthmask.report_page.definitions import DEFINITIONS, HEADLINE
+from depthmask.tracking.promotion import Judgement, write_record
+from depthmask.visualization.page import write_report
+from depthmask.visualization.page.definitions import DEFINITIONS, HEADLINE
 from html_page import Page, spoken
 from report_files import ALL_SETS, BASELINES, NAMES, Run, run_key, write_json, write_run
 
@@ -112,7 +112,7 @@ def test_the_table_has_the_figures_of_the_files(shared):
 
 
 def page_title(set_name: str) -> str:
-    from depthmask.report_page.definitions import SETS
+    from depthmask.visualization.page.definitions import SETS
 
     return SETS[set_name][0]
 

@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from depthmask.data.scenes.images import encode_depth, encode_mask, read_rgb, read_rgba
 from depthmask.errors import InputError
-from depthmask.images import encode_depth, encode_mask, read_rgb, read_rgba
 
 
 def save(path, array, **options):

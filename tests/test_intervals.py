@@ -6,8 +6,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from depthmask.config import Bootstrap
 from depthmask.evaluation.intervals import Resamples, gap_interval
-from depthmask.params import Bootstrap
 
 PARAMS = Bootstrap(samples=4000, level=0.95, seed=0)
 

@@ -8,14 +8,14 @@ import pytest
 import torch
 from torch import nn
 
-from depthmask.compositor import Compositor
+from depthmask.config import Optimizer, Scheduler, SizeSchedule
+from depthmask.data.composition.compositor import Compositor
 from depthmask.errors import TrainingDiverged
-from depthmask.hardware import Hardware
-from depthmask.learning import Learner, SceneData, fit
-from depthmask.learning.learner import VAL_METRICS
-from depthmask.losses import SceneLoss
 from depthmask.models import Prediction, build_model
-from depthmask.params import Optimizer, Scheduler, SizeSchedule
+from depthmask.models.hardware import Hardware
+from depthmask.models.losses import SceneLoss
+from depthmask.training import Learner, SceneData, fit
+from depthmask.training.module import VAL_METRICS
 from synthetic import SIZE, TINY, make_library, make_placer
 
 CPU = Hardware("cpu", bfloat16=False)

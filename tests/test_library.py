@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
 
-from depthmask.artifacts import content_hash
+from depthmask.data.scenes.files import content_hash
+from depthmask.data.scenes.library import EmptyFrames, Library
 from depthmask.errors import InputError
-from depthmask.library import EmptyFrames, Library
 from synthetic import make_empty_frames, make_library
 
 

@@ -6,10 +6,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from depthmask import losses
 from depthmask.errors import InputError
-from depthmask.losses import TERMS, SceneLoss
-from depthmask.models import Prediction
+from depthmask.models import Prediction, losses
+from depthmask.models.losses import TERMS, SceneLoss
 
 # every term's value for the truth itself
 AT_THE_TRUTH = {"bce": 0.0, "rmse": 1e-3, "ssim": 0.0, "dice": 0.0, "l1": 0.0}

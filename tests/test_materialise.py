@@ -15,19 +15,19 @@ import torch
 from filelock import FileLock
 
 from depthmask import cli
-from depthmask.compositor import Compositor
+from depthmask.config import CompositorParams
+from depthmask.data.composition.compositor import Compositor
+from depthmask.data.materialise import materialise, plain_shots, rich_table
+from depthmask.data.materialise.files import depth_bytes
+from depthmask.data.materialise.painter import Painter
+from depthmask.data.materialise.written import LOG
+from depthmask.data.scenes.library import Library, read_array
+from depthmask.data.scenes.placement import TRAIN_STREAM, Placer
+from depthmask.data.scenes.scene import COMPOSED_SETS, Scene
+from depthmask.data.sources.modest import read_layout
+from depthmask.data.sources.modest.scenes import Draw, ModestScenes
 from depthmask.errors import InputError
-from depthmask.library import Library, read_array
-from depthmask.materialise import materialise, plain_shots, rich_table
-from depthmask.materialise.files import depth_bytes
-from depthmask.materialise.painter import Painter
-from depthmask.materialise.written import LOG
 from depthmask.models.depth_codec import decode_depth, encode_depth
-from depthmask.params import CompositorParams
-from depthmask.placement import TRAIN_STREAM, Placer
-from depthmask.scene import COMPOSED_SETS, Scene
-from depthmask.sources.modest import read_layout
-from depthmask.sources.modest.scenes import Draw, ModestScenes
 from synthetic import SIZE, TINY, write_synthetic
 
 RANGE_M = (0.5, 25.0)
@@ -315,7 +315,7 @@ def test_a_worker_that_is_killed_is_one_line(data, tmp_path, monkeypatch):
     def kill(*_):
         os.kill(os.getpid(), signal.SIGKILL)
 
-    monkeypatch.setattr("depthmask.materialise.writing.write_scene", kill)
+    monkeypatch.setattr("depthmask.data.materialise.writing.write_scene", kill)
     with pytest.raises(InputError, match="the same command goes on, with --workers 1"):
         write(data, tmp_path / "out", num_workers=2)
 

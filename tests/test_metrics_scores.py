@@ -8,7 +8,6 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, multiprocessing
 
-from depthmask.learning.learner import VAL_METRICS
 from depthmask.metrics import (
     DEPTH_METRICS,
     MASK_METRICS,
@@ -18,6 +17,7 @@ from depthmask.metrics import (
     mask_iou,
     score_scenes,
 )
+from depthmask.training.module import VAL_METRICS
 
 NUM_SCENES = 7
 

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from depthmask.data.sources.modest import check_images, image_side, read_image, read_layout
 from depthmask.errors import InputError
-from depthmask.sources.modest import check_images, image_side, read_image, read_layout
 from modest_folder import SIDE, save, write_modest
 
 

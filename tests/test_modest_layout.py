@@ -5,8 +5,8 @@ import time
 
 import pytest
 
+from depthmask.data.sources.modest import read_layout
 from depthmask.errors import InputError
-from depthmask.sources.modest import read_layout
 from modest_folder import write_modest
 
 

@@ -6,10 +6,10 @@ import lightning as L
 import pytest
 import torch
 
+from depthmask.data.sources.modest import read_layout
+from depthmask.data.sources.modest.loader import EpochOrder, SceneLoader
+from depthmask.data.sources.modest.scenes import ModestScenes
 from depthmask.errors import InputError
-from depthmask.sources.modest import read_layout
-from depthmask.sources.modest.loader import EpochOrder, SceneLoader
-from depthmask.sources.modest.scenes import ModestScenes
 from modest_folder import write_modest
 from synthetic import TINY
 

@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from depthmask.augmentation import build_transform
+from depthmask.data.composition.augmentation import build_transform
+from depthmask.data.sources.modest import read_layout
+from depthmask.data.sources.modest import scenes as modest_scenes
+from depthmask.data.sources.modest.scenes import BYTES_PER_PX, Draw, ModestScenes
 from depthmask.errors import InputError
-from depthmask.sources.modest import read_layout
-from depthmask.sources.modest import scenes as modest_scenes
-from depthmask.sources.modest.scenes import BYTES_PER_PX, Draw, ModestScenes
 from modest_folder import SIDE, write_modest
 from synthetic import TINY
 

@@ -6,9 +6,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from depthmask.data.scenes.scene import COMPOSED_SETS
+from depthmask.data.sources.modest import draw_sets, split_sources
 from depthmask.errors import InputError
-from depthmask.scene import COMPOSED_SETS
-from depthmask.sources.modest import draw_sets, split_sources
 
 SIDES = {
     "train": ("train", "train"),

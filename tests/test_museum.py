@@ -13,8 +13,8 @@ import pytest
 
 pytest.importorskip("mitsuba")
 
-from depthmask.scene import Camera
-from depthmask.sources.museum import (
+from depthmask.data.scenes.scene import Camera
+from depthmask.data.sources.museum import (
     Job,
     render_cutout,
     render_empty,
@@ -22,15 +22,15 @@ from depthmask.sources.museum import (
     render_plate,
     run_jobs,
 )
-from depthmask.sources.museum.denoising import denoised
-from depthmask.sources.museum.loading import Lamp, load_world
-from depthmask.sources.museum.materials import plain, textured
-from depthmask.sources.museum.optics import View, radiance, surfaces
-from depthmask.sources.museum.people import MAX_HEIGHT_M, MAX_RADIUS_M, draw_person
-from depthmask.sources.museum.render import CANVAS_M
-from depthmask.sources.museum.rooms import draw_room
-from depthmask.sources.museum.shapes import box, ellipsoid, quad, rotation
-from depthmask.sources.museum.stands import ADULT_M, HEIGHT_RANGE, NUM_STANDS
+from depthmask.data.sources.museum.denoising import denoised
+from depthmask.data.sources.museum.loading import Lamp, load_world
+from depthmask.data.sources.museum.materials import plain, textured
+from depthmask.data.sources.museum.optics import View, radiance, surfaces
+from depthmask.data.sources.museum.people import MAX_HEIGHT_M, MAX_RADIUS_M, draw_person
+from depthmask.data.sources.museum.render import CANVAS_M
+from depthmask.data.sources.museum.rooms import draw_room
+from depthmask.data.sources.museum.shapes import box, ellipsoid, quad, rotation
+from depthmask.data.sources.museum.stands import ADULT_M, HEIGHT_RANGE, NUM_STANDS
 
 SIZE = 64
 ROOM, PEOPLE = 3, (1, 4, 13)
@@ -301,7 +301,7 @@ def test_interrupt_ends_the_workers():
     script = textwrap.dedent(
         """
         import os, time
-        from depthmask.sources.museum import Job, run_jobs
+        from depthmask.data.sources.museum import Job, run_jobs
         if __name__ == "__main__":
             try:
                 run_jobs([Job(time.sleep, (0.3,))] + [Job(time.sleep, (120,))] * 2,
@@ -329,7 +329,7 @@ def test_workers_end_with_a_killed_parent(tmp_path):
     script = tmp_path / "parent.py"
     script.write_text(
         "import os, time\n"
-        "from depthmask.sources.museum.jobs import Job, run_jobs\n"
+        "from depthmask.data.sources.museum.jobs import Job, run_jobs\n"
         "def tell(folder):\n"
         "    open(f'{folder}/{os.getpid()}.pid', 'w').close()\n"
         "    time.sleep(60)\n"

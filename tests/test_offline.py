@@ -18,7 +18,7 @@ FAKES = {
     "stages/__init__.py": "",
     "errors.py": "from contextlib import nullcontext as exit_on_error\n",
     "tracking.py": "from pathlib import Path\n\nfind_root = Path.cwd\n",
-    "params.py": """
+    "config.py": """
 import re
 from pathlib import Path
 from types import SimpleNamespace
@@ -29,7 +29,7 @@ def read_params():
     names = re.search(r"compare: \\[(.*)\\]", text)[1].split(",")
     return SimpleNamespace(compare=[name.strip() for name in names])
 """,
-    "onnx_export.py": """
+    "export/onnx_export.py": """
 def to_float16(source, target):
     target.write_bytes(source.read_bytes()[::2])
 """,
@@ -54,7 +54,7 @@ Path("models/experiments", name).mkdir(parents=True, exist_ok=True)
     "stages/evaluate.py": """
 from pathlib import Path
 
-from depthmask.params import read_params
+from depthmask.config import read_params
 
 for folder in Path("models/experiments").iterdir():
     if folder.name not in read_params().compare:

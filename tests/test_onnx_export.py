@@ -11,11 +11,11 @@ import torch
 
 import depthmask
 from conftest import DIFFERENCE_SIZE, METADATA, difference_model
-from depthmask.deployable import Deployable
+from depthmask.data.scenes.scene import Scene
+from depthmask.export.onnx_export import ParityError, check_parity, export_onnx, to_float16
+from depthmask.export.wrapper import Deployable
+from depthmask.inference.predictor import Predictor
 from depthmask.models import build_model
-from depthmask.onnx_export import ParityError, check_parity, export_onnx, to_float16
-from depthmask.predictor import Predictor
-from depthmask.scene import Scene
 
 SIZE = 48
 SIZES = [(48, 48), (37, 91), (161, 130)]  # the square trained at; odd and oblong; larger
@@ -23,7 +23,7 @@ SIZES = [(48, 48), (37, 91), (161, 130)]  # the square trained at; odd and oblon
 EXPORT = """
 import sys, pathlib, torch
 from depthmask.models import build_model
-from depthmask.onnx_export import export_onnx
+from depthmask.export.onnx_export import export_onnx
 torch.manual_seed(0)
 export_onnx(build_model("depthmasknet8"), pathlib.Path(sys.argv[1]), input_size=48,
             metadata={"experiment": "difference", "git_commit": "0123abcd", "data_hash": "feed",

@@ -4,8 +4,8 @@ import pytest
 import torch
 from torch import nn
 
-from depthmask.learning.optimization import build_optimizer, build_scheduler
-from depthmask.params import Optimizer, Scheduler, TrainParams
+from depthmask.config import Optimizer, Scheduler, TrainParams
+from depthmask.training.optimization import build_optimizer, build_scheduler
 from synthetic import TINY
 
 LR = 0.1

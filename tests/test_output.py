@@ -4,7 +4,7 @@ import sys
 
 import pytest
 
-from depthmask.output import replaced_file, replaced_folder
+from depthmask.data.scenes.files import replaced_file, replaced_folder
 
 
 def test_a_failed_write_leaves_the_old_file(tmp_path):

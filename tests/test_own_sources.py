@@ -13,12 +13,12 @@ import yaml
 from PIL import Image
 
 from depthmask import Predictor
+from depthmask.config import read_params
+from depthmask.data.composition.eval_sets import open_sets
+from depthmask.data.scenes.scene import COMPOSED_SETS
 from depthmask.evaluation.robustness import NEUTRAL, measure_robustness
 from depthmask.evaluation.robustness.people import can_stand_together
-from depthmask.params import read_params
-from depthmask.prediction import predict_files
-from depthmask.scene import COMPOSED_SETS
-from depthmask.sets import open_sets
+from depthmask.inference.prediction import predict_files
 from depthmask.stages import augment, evaluate, export, prepare, train
 from modest_folder import write_modest
 from photo_files import write_photos, write_red_photos, write_teacher

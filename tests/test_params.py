@@ -4,9 +4,9 @@ import pytest
 import yaml
 from dvc.utils.serialize import load_yaml
 
+from depthmask.config import SECTIONS, read_params
+from depthmask.config.yaml12 import read_yaml
 from depthmask.errors import InputError
-from depthmask.params import SECTIONS, read_params
-from depthmask.yaml12 import read_yaml
 
 PARAMS = Path(__file__).parents[1] / "params.yaml"
 

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from depthmask.person import find_person, largest_region
+from depthmask.data.scenes.person import find_person, largest_region
 
 
 def test_summary_by_hand():

@@ -2,10 +2,10 @@ import numpy as np
 import pytest
 from onnx import TensorProto
 
+from depthmask.data.sources.photos import teacher as teachers
+from depthmask.data.sources.photos.depth_maps import read_depth_map
+from depthmask.data.sources.photos.teacher import Teacher
 from depthmask.errors import InputError
-from depthmask.sources.photos import teacher as teachers
-from depthmask.sources.photos.depth_maps import read_depth_map
-from depthmask.sources.photos.teacher import Teacher
 from photo_files import room_depth, save, texture, write_teacher
 
 SHAPE = (60, 80)

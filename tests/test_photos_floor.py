@@ -1,16 +1,16 @@
 import numpy as np
 import pytest
 
-from depthmask.sources.photos import floor as floors
-from depthmask.sources.photos.floor import (
+from depthmask.data.sources.photos import floor as floors
+from depthmask.data.sources.photos.floor import (
     find_floor,
     focal_of,
     metric_camera,
     nominal_camera,
     nominal_depth,
 )
-from depthmask.sources.photos.grounding import ground_plate
-from depthmask.sources.photos.stands import NUM_STANDS, draw_stands
+from depthmask.data.sources.photos.grounding import ground_plate
+from depthmask.data.sources.photos.stands import NUM_STANDS, draw_stands
 from photo_files import FOCAL, FOV_DEGREES, room_depth
 
 SIZE = 96

@@ -6,12 +6,12 @@ import pytest
 import torch
 from PIL import Image
 
-from depthmask.compositor import Compositor
+from depthmask.data.composition.compositor import Compositor
+from depthmask.data.scenes.library import Library
+from depthmask.data.scenes.placement import Placer, visible_shares
+from depthmask.data.sources.photos import teacher as teachers
+from depthmask.data.sources.photos.splits import assign_splits
 from depthmask.errors import InputError
-from depthmask.library import Library
-from depthmask.placement import Placer, visible_shares
-from depthmask.sources.photos import teacher as teachers
-from depthmask.sources.photos.splits import assign_splits
 from photo_files import (
     WEIGHTS,
     ingest,

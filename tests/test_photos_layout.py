@@ -4,9 +4,9 @@ import pytest
 import yaml
 
 from depthmask import cli
+from depthmask.config import PhotosParams
+from depthmask.data.sources.photos.layout import init_photos
 from depthmask.errors import InputError
-from depthmask.params import PhotosParams
-from depthmask.sources.photos.layout import init_photos
 from photo_files import ingest, write_photos
 
 

@@ -2,10 +2,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from depthmask.data.sources.museum.people import CANVAS_M, FOOT_MARGIN_M
+from depthmask.data.sources.photos import pictures
+from depthmask.data.sources.photos.pictures import centre_square, read_cutout, read_plate
 from depthmask.errors import InputError
-from depthmask.sources.museum.people import CANVAS_M, FOOT_MARGIN_M
-from depthmask.sources.photos import pictures
-from depthmask.sources.photos.pictures import centre_square, read_cutout, read_plate
 from photo_files import person, save, texture
 
 PATCHES = np.array([[[250, 20, 30], [10, 240, 40]], [[20, 30, 230], [200, 200, 60]]], np.uint8)

@@ -1,8 +1,14 @@
 import numpy as np
 import pytest
 
+from depthmask.data.scenes.placement import (
+    Placer,
+    next_alike,
+    shot_uniforms,
+    uniforms,
+    visible_shares,
+)
 from depthmask.errors import InputError
-from depthmask.placement import Placer, next_alike, shot_uniforms, uniforms, visible_shares
 from synthetic import make_library
 
 

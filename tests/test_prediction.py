@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from depthmask.errors import InputError
-from depthmask.prediction import list_scenes, plate_warning
+from depthmask.inference.prediction import list_scenes, plate_warning
 
 NOBODY = np.zeros((10, 10))
 

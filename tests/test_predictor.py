@@ -8,7 +8,7 @@ import onnxruntime
 import pytest
 from onnx import TensorProto, helper
 
-import depthmask.predictor
+import depthmask.inference.predictor
 from depthmask import Predictor
 from depthmask.errors import InputError
 
@@ -152,7 +152,7 @@ def cuda_listed(monkeypatch):
         asked.append([p if isinstance(p, str) else p[0] for p in providers])
         return real(path, options, providers=["CPUExecutionProvider"])
 
-    monkeypatch.setattr(depthmask.onnx_session, "cuda_in_build", lambda: True)
+    monkeypatch.setattr(depthmask.data.scenes.onnx_session, "cuda_in_build", lambda: True)
     monkeypatch.setattr(onnxruntime, "preload_dlls", lambda: print("noise"), raising=False)
     monkeypatch.setattr(onnxruntime, "InferenceSession", session)
     return asked
@@ -170,7 +170,7 @@ def test_cuda_that_is_listed_but_does_not_work(difference_onnx, cuda_listed, cap
 
 
 def test_cuda_without_the_gpu_package(difference_onnx, monkeypatch):
-    monkeypatch.setattr(depthmask.onnx_session, "cuda_in_build", lambda: False)
+    monkeypatch.setattr(depthmask.data.scenes.onnx_session, "cuda_in_build", lambda: False)
     with pytest.raises(InputError, match="needs onnxruntime-gpu.*install the extra `gpu`"):
         Predictor(difference_onnx, device="cuda")
 

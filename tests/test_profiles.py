@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
+from depthmask.cli.profiles import choose_profile, profile_names
+from depthmask.config import read_params
+from depthmask.config.yaml12 import read_yaml
 from depthmask.errors import InputError
-from depthmask.params import read_params
-from depthmask.profiles import choose_profile, profile_names
-from depthmask.yaml12 import read_yaml
 
 SHIPPED = Path(__file__).parents[1] / "params.yaml"
 NAMES = list(read_yaml(SHIPPED)["profiles"])

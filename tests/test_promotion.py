@@ -5,11 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from depthmask import promotion
+from depthmask.config import Gate
 from depthmask.errors import InputError
-from depthmask.params import Gate
-from depthmask.promotion import judge, read_record, register, write_record
-from depthmask.tracking import Registered
+from depthmask.tracking import Registered, promotion
+from depthmask.tracking.promotion import judge, read_record, register, write_record
 
 ASKED = Gate(mask_iou=0.75, depth_delta1=None, depth_abs_rel=None, leak_gap=0.1, latency_ms=20.0)
 METADATA = {"experiment": "b", "data_hash": "feed", "run_key": "k1", "seed": "0"}

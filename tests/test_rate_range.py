@@ -8,9 +8,9 @@ import pytest
 import torch
 from PIL import Image
 
-from depthmask import report
+from depthmask import visualization as report
 from depthmask.errors import InputError
-from depthmask.rate_range import find_rate
+from depthmask.training.lr_finder import find_rate
 from test_learning import CPU, make_data, make_learner
 
 

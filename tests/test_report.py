@@ -11,11 +11,12 @@ import pytest
 from dvc_render.vega import VegaRenderer
 from PIL import Image
 
-from depthmask import report
+from depthmask import visualization as report
+from depthmask.data.scenes.scene import Scene
 from depthmask.errors import InputError
-from depthmask.report.canvas import Canvas
-from depthmask.report.curves import spread_apart
-from depthmask.report.depth_colors import (
+from depthmask.visualization.canvas import Canvas
+from depthmask.visualization.curves import spread_apart
+from depthmask.visualization.depth_colors import (
     BRIGHTEST,
     DARKEST,
     DEPTH_COLORS,
@@ -23,8 +24,8 @@ from depthmask.report.depth_colors import (
     depth_ramp,
     error_rgb,
 )
-from depthmask.report.theme import line_styles
-from depthmask.report.tiles import (
+from depthmask.visualization.theme import line_styles
+from depthmask.visualization.tiles import (
     mask_errors_rgb,
     mask_rgb,
     on_checkerboard,
@@ -33,7 +34,6 @@ from depthmask.report.tiles import (
     spread,
     unit_mask,
 )
-from depthmask.scene import Scene
 
 ROOT = Path(__file__).parents[1]
 SIZE = 32

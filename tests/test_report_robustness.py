@@ -7,11 +7,11 @@ from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 from PIL import Image
 
-from depthmask import report
+from depthmask import visualization as report
 from depthmask.evaluation.robustness import NEUTRAL
-from depthmask.report.conditions import BLOCK_HEAD, GUTTER, HEADER, MARGIN, TILE
-from depthmask.report.robustness import draw_condition
-from depthmask.report.theme import BLUE, GROUND, HAIRLINE, PAPER
+from depthmask.visualization.conditions import BLOCK_HEAD, GUTTER, HEADER, MARGIN, TILE
+from depthmask.visualization.robustness import draw_condition
+from depthmask.visualization.theme import BLUE, GROUND, HAIRLINE, PAPER
 
 STRENGTHS = {"shift": [0, 1, 2], "jpeg": [30, 70, 100], "two_people": [1, 2], "nobody": [-1, 0, 1]}
 TRAINED = {"shift": 1, "jpeg": 100, "two_people": 1, "nobody": 0}

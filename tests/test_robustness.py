@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 import torch
 
+from depthmask.data.composition.eval_sets import open_sets
 from depthmask.evaluation.robustness import NEUTRAL, condition_examples, measure_robustness
 from depthmask.evaluation.robustness.frames import Frames, cases
 from depthmask.evaluation.robustness.trained import TrainedRanges
-from depthmask.sets import open_sets
 from synthetic import TINY, write_synthetic
 
 PARAMS = TINY.evaluate.robustness.model_copy(update={"num_scenes": 3})

@@ -5,10 +5,10 @@ import math
 import pytest
 import torch
 
+from depthmask.data.scenes.scene import Scene
 from depthmask.evaluation.robustness.conditions import CONDITIONS, Draws, harder
 from depthmask.evaluation.robustness.light import light_between, typical_shadow
 from depthmask.evaluation.robustness.people import can_stand_together, together
-from depthmask.scene import Scene
 
 SIZE = 48
 STRONG = {"shift": 2.5, "rotation": 4, "exposure": 0.7, "temperature": 0.6, "noise": 0.05,

@@ -9,12 +9,12 @@ import pytest
 import torch
 from PIL import Image
 
+from depthmask.data.scenes.scene import Scene
 from depthmask.metrics import METRICS, score_scenes
-from depthmask.report.depth_colors import DepthScale
-from depthmask.report.tiles import MISSED
-from depthmask.report_page import write_report
-from depthmask.scene import Scene
-from depthmask.scene_tiles import MAX_SIDE_PX, chosen_scenes, draw_scene_tiles
+from depthmask.visualization.depth_colors import DepthScale
+from depthmask.visualization.page import write_report
+from depthmask.visualization.scene_tiles import MAX_SIDE_PX, chosen_scenes, draw_scene_tiles
+from depthmask.visualization.tiles import MISSED
 from report_files import write_run
 
 SIDE, NUM = 32, 7

@@ -7,11 +7,11 @@ import pytest
 import torch
 from torch import Tensor
 
+from depthmask.data.composition.eval_sets import in_scene_batches
+from depthmask.data.scenes.scene import Scene
 from depthmask.errors import MetricRefused
 from depthmask.evaluation.self_test import ANSWERS, PERFECT, self_test
 from depthmask.metrics import METRICS, Metric, mask_iou, score_scenes
-from depthmask.scene import Scene
-from depthmask.sets import in_scene_batches
 from synthetic import make_frames, make_library
 
 SIZE = 24

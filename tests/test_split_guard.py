@@ -9,9 +9,9 @@ import pandas as pd
 import pytest
 from PIL import Image
 
+from depthmask.data.scenes.leakage_check import Sources, SplitLeak, check_prepared, refuse_leaks
+from depthmask.data.sources.modest.preparing import SAMPLES, prepare_modest
 from depthmask.errors import InputError, exit_on_error
-from depthmask.sources.modest.preparing import SAMPLES, prepare_modest
-from depthmask.split_guard import Sources, SplitLeak, check_prepared, refuse_leaks
 from depthmask.stages import prepare
 from modest_folder import write_modest
 from photo_files import ingest, person, save, texture, write_photos

@@ -12,11 +12,11 @@ import torch
 import yaml
 
 from depthmask import Predictor, errors
+from depthmask.data.scenes.scene import TEST_SETS
 from depthmask.evaluation.measuring import KEYS
+from depthmask.export.onnx_export import ParityError
 from depthmask.metrics import METRICS
 from depthmask.models.store import load_model
-from depthmask.onnx_export import ParityError
-from depthmask.scene import TEST_SETS
 from depthmask.stages import evaluate, export, train
 from synthetic import SIZE, TINY, write_synthetic
 

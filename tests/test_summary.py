@@ -12,12 +12,12 @@ import pytest
 from PIL import Image
 from rich.console import Console
 
-from depthmask import summary
+from depthmask.config import read_params
+from depthmask.data.scenes.library import InSceneFrames
 from depthmask.errors import InputError
-from depthmask.library import InSceneFrames
-from depthmask.params import read_params
-from depthmask.promotion import judge, write_record
 from depthmask.tracking import Registered
+from depthmask.tracking.promotion import judge, write_record
+from depthmask.visualization import summary
 
 ROOT = Path(__file__).parents[1]
 REPORT = {
@@ -67,7 +67,7 @@ def test_a_file_that_is_no_report(tmp_path: Path, content: Any) -> None:
 
 def test_no_report_is_one_line_and_exit_code_2(tmp_path: Path) -> None:
     result = subprocess.run(
-        [sys.executable, "-m", "depthmask.summary"],
+        [sys.executable, "-m", "depthmask.visualization.summary"],
         cwd=tmp_path,
         env={"PYTHONPATH": str(ROOT / "src")},
         capture_output=True,

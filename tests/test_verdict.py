@@ -4,11 +4,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from depthmask.config import Bootstrap
 from depthmask.evaluation.leakage import leak_gaps
 from depthmask.evaluation.results import summarise
 from depthmask.evaluation.verdict import SCORE, choosing_metrics, judge, rank
 from depthmask.metrics import METRICS
-from depthmask.params import Bootstrap
 
 PARAMS = Bootstrap(samples=500, level=0.95, seed=0)
 CHOSEN_BY = ("mask_iou", "depth_delta1")

@@ -15,7 +15,7 @@ init_app = typer.Typer(
 
 
 class SetName(StrEnum):
-    """`train`, or one of `depthmask.scene.COMPOSED_SETS`."""
+    """`train`, or one of `depthmask.data.scenes.scene.COMPOSED_SETS`."""
 
     train = "train"
     val = "val"
@@ -55,8 +55,8 @@ def materialise(
     """Write composed scenes as files, in the original data set's layout, for other tools."""
     from rich.console import Console
 
-    from depthmask.materialise import materialise, plain_shots, rich_table
-    from depthmask.params import read_params
+    from depthmask.config import read_params
+    from depthmask.data.materialise import materialise, plain_shots, rich_table
     from depthmask.stages import AUGMENTED, PARAMS, PREPARED
 
     params = read_params(PARAMS)
@@ -97,7 +97,7 @@ def init_photos(
     folder: Annotated[Path, typer.Argument(help="A new or empty folder.", metavar="DIR")],
 ) -> None:
     """Make a folder for your own photographs, with a guide that says what to put where."""
-    from depthmask.sources.photos import layout
+    from depthmask.data.sources.photos import layout
 
     made = layout.init_photos(folder)
     for path in made:

@@ -29,8 +29,8 @@ def predict(
     threads: ThreadsOption = None,
 ) -> None:
     """Find the person in frames: writes STEM_mask.png, _depth.png (mm), _overlay.png, STEM.json."""
-    from depthmask.prediction import describe, list_scenes, predict_files
-    from depthmask.predictor import Predictor
+    from depthmask.inference.prediction import describe, list_scenes, predict_files
+    from depthmask.inference.predictor import Predictor
 
     scenes = list_scenes(scene)
     predictor = Predictor(model, device=device.value, num_threads=threads)
@@ -67,14 +67,14 @@ def bench(
     ] = None,
 ) -> None:
     """Measure latency and images per second on this machine."""
-    from depthmask.benchmark import (
+    from depthmask.export.benchmark import (
         latency_report,
         latency_table,
         measure_latency,
         processor_name,
         write_latency,
     )
-    from depthmask.predictor import Predictor
+    from depthmask.inference.predictor import Predictor
 
     sizes = [parse_size(text) for text in size or SIZES]
     predictor = Predictor(model, device=device.value, num_threads=threads)
@@ -103,7 +103,7 @@ def parse_size(text: str) -> tuple[int, int]:
 @app.command()
 def doctor(model: ModelOption = MODEL) -> None:
     """Say what this environment can do; exit code 1 if prediction cannot work."""
-    from depthmask.doctor import examine
+    from depthmask.cli.doctor import examine
 
     marks = {"ok": "ok  ", "warning": "WARN", "problem": "FAIL"}
     broken = False

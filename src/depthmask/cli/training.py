@@ -16,7 +16,7 @@ def profile(
     name: Annotated[str | None, typer.Argument(help="A profile of params.yaml.")] = None,
 ) -> None:
     """Put a profile in force in params.yaml, or list them; `dvc repro` then runs it."""
-    from depthmask.profiles import choose_profile, profile_names
+    from depthmask.cli.profiles import choose_profile, profile_names
     from depthmask.stages import PARAMS
 
     if name is None:
@@ -42,12 +42,12 @@ def lr_find(
     ] = None,
 ) -> None:
     """Test a range of learning rates on an experiment: a plot, its figures as CSV, a suggestion."""
-    from depthmask import report
-    from depthmask.assembly import assemble_data, assemble_learner
-    from depthmask.hardware import choose_hardware
-    from depthmask.params import named_experiment, read_params
-    from depthmask.rate_range import find_rate
+    from depthmask import visualization as report
+    from depthmask.config import named_experiment, read_params
+    from depthmask.models.hardware import choose_hardware
     from depthmask.stages import AUGMENTED, PARAMS, PREPARED, REPORTS
+    from depthmask.training.assembly import assemble_data, assemble_learner
+    from depthmask.training.lr_finder import find_rate
 
     params = read_params(PARAMS)
     experiment, train = named_experiment(params, name), params.train
@@ -107,7 +107,7 @@ def gate(
     ] = False,
 ) -> None:
     """Say whether the exported model passes `export.gate`; exit code 1 if it does not."""
-    from depthmask.params import read_params
+    from depthmask.config import read_params
     from depthmask.stages import BEST, METRICS, PARAMS, RECORD
 
     thresholds, model = read_params(PARAMS).export.gate, BEST / "model.onnx"
@@ -116,12 +116,12 @@ def gate(
 
         judgement = publish(thresholds)
     else:
-        from depthmask.promotion import judge, read_record
+        from depthmask.tracking.promotion import judge, read_record
 
         judgement = read_record(RECORD, model, METRICS, thresholds)
         if judgement is None:  # DVC restored the model, or something changed: export did not say
-            from depthmask.benchmark import measure_latency
-            from depthmask.predictor import Predictor
+            from depthmask.export.benchmark import measure_latency
+            from depthmask.inference.predictor import Predictor
 
             predictor = Predictor(model)
             side = predictor.training_size
@@ -140,7 +140,7 @@ def report(
     show: Annotated[bool, typer.Option("--open", help="Open it in the browser.")] = False,
 ) -> None:
     """Write reports/report.html anew from the files of the last run; it opens without a network."""
-    from depthmask.report_page import write_report
+    from depthmask.visualization.page import write_report
 
     path = write_report(Path())
     typer.echo(f"Wrote {path} ({path.stat().st_size / 1e6:.1f} MB)")

@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from depthmask.params import Bootstrap
+from depthmask.config import Bootstrap
 
 ORIGINS = ("plate", "cutout")
 """The columns of a table of scenes that say what they share."""

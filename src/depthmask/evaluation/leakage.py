@@ -8,9 +8,9 @@ from collections.abc import Sequence
 
 import pandas as pd
 
+from depthmask.config import Bootstrap
 from depthmask.evaluation.intervals import Interval, Resamples, gap_interval
 from depthmask.metrics import METRICS
-from depthmask.params import Bootstrap
 
 SEEN, UNSEEN = "seen_seen", "unseen_unseen"
 

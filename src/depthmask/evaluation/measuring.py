@@ -5,10 +5,10 @@ from collections.abc import Callable, Mapping, Sequence
 import pandas as pd
 from torch import Tensor
 
+from depthmask.data.composition.eval_sets import SceneSets
+from depthmask.data.scenes.scene import Scene
 from depthmask.evaluation.intervals import ORIGINS
 from depthmask.metrics import METRICS, score_scenes
-from depthmask.scene import Scene
-from depthmask.sets import SceneSets
 
 Method = Callable[[Scene[Tensor], Tensor | None], tuple[Tensor | None, Tensor | None]]
 """A scene and, where it is known, the empty plate's depth -> mask and depth, either perhaps None.

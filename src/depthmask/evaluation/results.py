@@ -4,12 +4,12 @@ from typing import Any
 
 import pandas as pd
 
+from depthmask.config import Bootstrap
 from depthmask.evaluation.intervals import Resamples
 from depthmask.evaluation.leakage import SEEN, UNSEEN, leak_gaps
 from depthmask.evaluation.measuring import mean_figures, metric_columns, over_seeds
 from depthmask.evaluation.verdict import choosing_metrics, judge, rank
 from depthmask.metrics import Alignment
-from depthmask.params import Bootstrap
 
 RULE = (
     "highest mean of {mask} and {depth} on the validation set,"

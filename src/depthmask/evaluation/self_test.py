@@ -11,11 +11,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from depthmask.data.scenes.person import largest_region
+from depthmask.data.scenes.scene import Scene
 from depthmask.errors import MetricRefused
 from depthmask.metrics import METRICS, Alignment, Metric, align_depth, score_scenes
 from depthmask.metrics.pixels import is_known
-from depthmask.person import largest_region
-from depthmask.scene import Scene
 
 PERFECT = "perfect"
 ANSWERS = ("white", "black", "constant", "other_scene", "shuffled")

@@ -7,9 +7,9 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
+from depthmask.config import Bootstrap
 from depthmask.evaluation.intervals import Interval, Resamples
 from depthmask.metrics import METRICS, Alignment
-from depthmask.params import Bootstrap
 
 SCORE = "score"
 """The mean of the two metrics that choose."""

@@ -6,9 +6,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from depthmask.data.scenes.person import find_person, largest_region
 from depthmask.metrics.depth import depth_abs_rel, depth_delta1, depth_rmse
 from depthmask.metrics.pixels import check_shapes, is_known, where_doubles_are
-from depthmask.person import find_person, largest_region
 
 PERSON_METRICS: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
     "person_abs_rel": depth_abs_rel,
@@ -32,7 +32,7 @@ def person_distance_error(
 ) -> Tensor:
     """|told distance - true distance| of the person, metres.
 
-    Told is what `depthmask.person.find_person` tells a user: the median predicted depth over the
+    Told is what `find_person` tells a user: the median predicted depth over the
     predicted mask's largest region. True is the median true depth over the true mask's largest
     region, its known pixels.
 

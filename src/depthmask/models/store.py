@@ -9,11 +9,11 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 from torch import Tensor
 
+from depthmask.data.scenes.files import replaced_file
+from depthmask.data.scenes.scene import Scene
 from depthmask.errors import InputError
 from depthmask.models import PairModel, build_model
 from depthmask.models.depth_codec import decode_depth
-from depthmask.output import replaced_file
-from depthmask.scene import Scene
 
 
 class StoredModel(NamedTuple):

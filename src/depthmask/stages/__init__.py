@@ -2,10 +2,6 @@
 
 from pathlib import Path
 
-from depthmask.checkout import run_own_code
-
-run_own_code()  # before any module that a stage depends on
-
 PARAMS = Path("params.yaml")
 PREPARED = Path("data/prepared")
 AUGMENTED = Path("data/augmented")

@@ -8,19 +8,18 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from depthmask import report
-from depthmask.artifacts import content_hash, read_array, read_summary
-from depthmask.augmentation import make_variants
-from depthmask.compositor import Compositor
+from depthmask import visualization as report
+from depthmask.config import AugmentParams, CompositorParams, PlacementParams, read_params
+from depthmask.data.composition.augmentation import make_variants
+from depthmask.data.composition.compositor import Compositor
+from depthmask.data.scenes.files import content_hash, read_array, read_summary, replaced_folder
+from depthmask.data.scenes.library import Library
+from depthmask.data.scenes.placement import TRAIN_STREAM, Placer
+from depthmask.data.scenes.scene import Scene
+from depthmask.data.sources.modest.sets import COLOURS, some_training_scenes
 from depthmask.errors import exit_on_error
-from depthmask.library import Library
-from depthmask.output import replaced_folder
-from depthmask.params import AugmentParams, CompositorParams, PlacementParams, read_params
-from depthmask.placement import TRAIN_STREAM, Placer
-from depthmask.provenance import code_hash
-from depthmask.scene import Scene
-from depthmask.sources.modest.sets import COLOURS, some_training_scenes
 from depthmask.stages import AUGMENTED, PARAMS, PREPARED
+from depthmask.tracking.provenance import code_hash
 
 _STATISTICS_SCENES = 256
 
@@ -44,7 +43,7 @@ def augment(
             text = json.dumps(figures, indent=2) + "\n"
             (folder / "statistics.json").write_text(text)
             # what the files become is decided while they are read: by this code, not by arrays
-            code = code_hash(("augmentation.py", "sources/modest"))
+            code = code_hash(("data/composition/augmentation.py", "data/sources/modest"))
             digest = hashlib.sha256((colours + text + code).encode()).hexdigest()[:16]
             (folder / "digest.txt").write_text(digest + "\n")
         print("augment: colours are drawn while the files are read")

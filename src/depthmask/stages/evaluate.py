@@ -10,34 +10,34 @@ import numpy as np
 import pandas as pd
 import torch
 
-from depthmask import report, tracking
-from depthmask.artifacts import read_json, read_summary, read_table
-from depthmask.baselines import best_constant, best_threshold, difference
-from depthmask.errors import InputError, exit_on_error
-from depthmask.evaluation.agreement import refuse_disagreement
-from depthmask.evaluation.headline import headline_figures
-from depthmask.evaluation.intervals import Resamples
-from depthmask.evaluation.measuring import Method, mean_figures, measure_scenes
-from depthmask.evaluation.results import summarise
-from depthmask.evaluation.robustness import condition_examples, measure_robustness
-from depthmask.evaluation.self_test import self_test
-from depthmask.gallery import draw_panels, draw_plots
-from depthmask.hardware import choose_hardware
-from depthmask.models.store import StoredModel, load_model, seed_folder, trained_seeds
-from depthmask.output import replaced_file
-from depthmask.params import (
+from depthmask import tracking
+from depthmask import visualization as report
+from depthmask.config import (
     Bootstrap,
     CompositorParams,
     EvaluateParams,
     PlacementParams,
     read_params,
 )
-from depthmask.report_page import write_report
-from depthmask.scene_tiles import draw_scene_tiles
-from depthmask.sets import SceneSets, open_sets
-from depthmask.split_guard import check_prepared
+from depthmask.data.composition.eval_sets import SceneSets, open_sets
+from depthmask.data.scenes.files import read_json, read_summary, read_table, replaced_file
+from depthmask.data.scenes.leakage_check import check_prepared
+from depthmask.errors import InputError, exit_on_error
+from depthmask.evaluation.agreement import refuse_disagreement
+from depthmask.evaluation.baselines import best_constant, best_threshold, difference
+from depthmask.evaluation.headline import headline_figures
+from depthmask.evaluation.intervals import Resamples
+from depthmask.evaluation.measuring import Method, mean_figures, measure_scenes
+from depthmask.evaluation.results import summarise
+from depthmask.evaluation.robustness import condition_examples, measure_robustness
+from depthmask.evaluation.self_test import self_test
+from depthmask.models.hardware import choose_hardware
+from depthmask.models.store import StoredModel, load_model, seed_folder, trained_seeds
 from depthmask.stages import EXPERIMENTS, PARAMS, PREPARED, REPORTS
 from depthmask.tracking.notes import comparison_note, run_view
+from depthmask.visualization.gallery import draw_panels, draw_plots
+from depthmask.visualization.page import write_report
+from depthmask.visualization.scene_tiles import draw_scene_tiles
 
 NO_SEED = -1
 """Of what was not trained."""

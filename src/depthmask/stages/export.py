@@ -7,26 +7,22 @@ from pathlib import Path
 
 import numpy as np
 
-from depthmask.artifacts import read_json
-from depthmask.benchmark import latency_report, latency_table, measure_latency, write_latency
-from depthmask.errors import exit_on_error
-from depthmask.evaluation.exported import exported_figures, refuse_other_figures
-from depthmask.models.store import StoredModel, load_model, seed_folder
-from depthmask.onnx_export import ParityError, check_parity, export_onnx
-from depthmask.output import replaced_folder
-from depthmask.params import (
+from depthmask.config import (
     CompositorParams,
     ExportParams,
     Gate,
     PlacementParams,
     read_params,
 )
-from depthmask.predictor import Predictor
-from depthmask.promotion import Judgement, judge, register, write_record
-from depthmask.provenance import git_commit
-from depthmask.report_page import write_report
-from depthmask.scene import Scene
-from depthmask.sets import SceneSets, open_sets
+from depthmask.data.composition.eval_sets import SceneSets, open_sets
+from depthmask.data.scenes.files import read_json, replaced_folder
+from depthmask.data.scenes.scene import Scene
+from depthmask.errors import exit_on_error
+from depthmask.export.benchmark import latency_report, latency_table, measure_latency, write_latency
+from depthmask.export.onnx_export import ParityError, check_parity, export_onnx
+from depthmask.export.parity import exported_figures, refuse_other_figures
+from depthmask.inference.predictor import Predictor
+from depthmask.models.store import StoredModel, load_model, seed_folder
 from depthmask.stages import (
     BEST,
     EXPERIMENTS,
@@ -36,6 +32,9 @@ from depthmask.stages import (
     RECORD,
     REPORTS,
 )
+from depthmask.tracking.promotion import Judgement, judge, register, write_record
+from depthmask.tracking.provenance import git_commit
+from depthmask.visualization.page import write_report
 
 _NUM_SCENES = 4
 

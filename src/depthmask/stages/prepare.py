@@ -6,19 +6,18 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from depthmask import report
-from depthmask.artifacts import content_hash
+from depthmask import visualization as report
+from depthmask.config import PlacementParams, PrepareParams, SplitSizes, read_params
+from depthmask.data.scenes.files import content_hash, replaced_folder
+from depthmask.data.scenes.leakage_check import check_prepared
+from depthmask.data.scenes.library import EmptyFrames, InSceneFrames, Library
+from depthmask.data.scenes.placement import TRAIN_STREAM, Placer, uniforms, visible_shares
+from depthmask.data.scenes.scene import SET_SPLITS, SPLITS, Scene
+from depthmask.data.sources import museum
+from depthmask.data.sources.modest.preparing import prepare_modest
+from depthmask.data.sources.modest.sets import some_training_scenes
+from depthmask.data.sources.photos import ingest_photos
 from depthmask.errors import exit_on_error
-from depthmask.library import EmptyFrames, InSceneFrames, Library
-from depthmask.output import replaced_folder
-from depthmask.params import PlacementParams, PrepareParams, SplitSizes, read_params
-from depthmask.placement import TRAIN_STREAM, Placer, uniforms, visible_shares
-from depthmask.scene import SET_SPLITS, SPLITS, Scene
-from depthmask.sources import museum
-from depthmask.sources.modest.preparing import prepare_modest
-from depthmask.sources.modest.sets import some_training_scenes
-from depthmask.sources.photos import ingest_photos
-from depthmask.split_guard import check_prepared
 from depthmask.stages import FINDINGS, PARAMS, PREPARED, SOURCES, TEACHER_CACHE
 
 _IN_SCENE_STREAM = 100

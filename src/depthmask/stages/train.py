@@ -12,15 +12,7 @@ import pandas as pd
 import torch
 
 from depthmask import tracking
-from depthmask.artifacts import read_summary, read_text
-from depthmask.assembly import assemble_data, assemble_learner
-from depthmask.errors import exit_on_error
-from depthmask.hardware import choose_hardware
-from depthmask.learning import fit, run_test
-from depthmask.models import PairModel
-from depthmask.models.store import save_model, seed_folder
-from depthmask.output import replaced_folder
-from depthmask.params import (
+from depthmask.config import (
     CompositorParams,
     Experiment,
     PlacementParams,
@@ -28,9 +20,16 @@ from depthmask.params import (
     named_experiment,
     read_params,
 )
-from depthmask.provenance import KEY_LENGTH, git_commit, run_key, training_code_hash
-from depthmask.sets import open_sets
+from depthmask.data.composition.eval_sets import open_sets
+from depthmask.data.scenes.files import read_summary, read_text, replaced_folder
+from depthmask.errors import exit_on_error
+from depthmask.models import PairModel
+from depthmask.models.hardware import choose_hardware
+from depthmask.models.store import save_model, seed_folder
 from depthmask.stages import AUGMENTED, CHECKPOINTS, EXPERIMENTS, PARAMS, PREPARED
+from depthmask.tracking.provenance import KEY_LENGTH, git_commit, run_key, training_code_hash
+from depthmask.training import fit, run_test
+from depthmask.training.assembly import assemble_data, assemble_learner
 
 
 class Trained(NamedTuple):

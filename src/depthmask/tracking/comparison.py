@@ -9,7 +9,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from depthmask.output import replaced_file
+from depthmask.data.scenes.files import replaced_file
 from depthmask.tracking.connection import attempt
 from depthmask.tracking.journal import FOLDER, copied_checkout, find_root
 from depthmask.tracking.mlflow_store import KIND, Store

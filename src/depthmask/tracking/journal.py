@@ -31,8 +31,8 @@ import numpy as np
 from filelock import FileLock
 from PIL import Image
 
+from depthmask.data.scenes.files import replaced_file
 from depthmask.errors import InputError
-from depthmask.output import replaced_file
 
 FOLDER = ".tracking"
 FILE = "journal.jsonl"

@@ -14,8 +14,8 @@ import torch.nn.functional as F
 from PIL import Image
 from torch import Tensor
 
+from depthmask.data.scenes.scene import Scene
 from depthmask.evaluation.robustness.people import dressed_like_the_wall, with_shadow
-from depthmask.scene import Scene
 
 
 class Draws(NamedTuple):

@@ -3,13 +3,13 @@
 import numpy as np
 from torch import Tensor
 
+from depthmask.config import CompositorParams
+from depthmask.config.results import Robustness
+from depthmask.data.composition.eval_sets import SceneSets
 from depthmask.evaluation.robustness.frames import Frames, cases
 from depthmask.evaluation.robustness.measuring import Predict, answers, ranges_of
 from depthmask.metrics import mask_iou
-from depthmask.params import CompositorParams
-from depthmask.params.results import Robustness
-from depthmask.report.conditions import ConditionExample
-from depthmask.sets import SceneSets
+from depthmask.visualization.conditions import ConditionExample
 
 _LARGE = 0.04
 """Of a frame: a person who can be seen on a small picture."""

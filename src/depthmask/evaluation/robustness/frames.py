@@ -7,11 +7,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from depthmask.config.results import Robustness
+from depthmask.data.composition.eval_sets import SceneSets
+from depthmask.data.scenes.scene import Scene
 from depthmask.evaluation.robustness.conditions import CONDITIONS, Draws, as_taken, harder
 from depthmask.evaluation.robustness.people import can_stand_together, together
-from depthmask.params.results import Robustness
-from depthmask.scene import Scene
-from depthmask.sets import SceneSets
 
 NEUTRAL = {
     **{name: condition.neutral for name, condition in CONDITIONS.items()},

@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from depthmask.scene import Scene
+from depthmask.data.scenes.scene import Scene
 
 _DARKEST = 6 / 255
 """Added before a ratio is taken: in the dark a level of noise is a large ratio."""

@@ -7,15 +7,15 @@ import pandas as pd
 import torch
 from torch import Tensor
 
+from depthmask.config import CompositorParams
+from depthmask.config.results import Robustness
+from depthmask.data.composition.eval_sets import SceneSets
+from depthmask.data.scenes.person import largest_region
+from depthmask.data.scenes.scene import Scene
 from depthmask.evaluation.robustness.frames import NEUTRAL, Case, Frames, cases
 from depthmask.evaluation.robustness.light import typical_shadow
 from depthmask.evaluation.robustness.trained import TrainedRanges
 from depthmask.metrics import Alignment, score_scenes
-from depthmask.params import CompositorParams
-from depthmask.params.results import Robustness
-from depthmask.person import largest_region
-from depthmask.scene import Scene
-from depthmask.sets import SceneSets
 
 Predict = Callable[[Scene[Tensor]], tuple[Tensor, Tensor | None]]
 """Scenes -> the mask, 0 to 1, and the depth, if any; all N x 1 x H x W."""

@@ -3,8 +3,8 @@
 import torch
 from torch import Tensor
 
+from depthmask.data.scenes.scene import Scene
 from depthmask.evaluation.robustness.light import light_between, shadow_of, spread_from
-from depthmask.scene import Scene
 
 _FOLDS = 0.3
 """Exponent that leaves folds and shade of what makes clothes light and dark, most of it dye."""

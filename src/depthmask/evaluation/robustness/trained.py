@@ -1,7 +1,7 @@
 """Which strengths lie within what the training's scenes were drawn from."""
 
+from depthmask.config import CompositorParams
 from depthmask.evaluation.robustness.frames import NEUTRAL
-from depthmask.params import CompositorParams
 
 
 class TrainedRanges:

@@ -1,0 +1,173 @@
+"""What this machine and environment can do, and what stands in the way."""
+
+import importlib.metadata
+import importlib.util
+import platform
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from depthmask.errors import InputError
+
+# One Identity node, opset 17: the smallest model that makes a provider load its libraries.
+_IDENTITY = bytes.fromhex(
+    "08083a370a100a017812017922084964656e746974791201675a0f0a0178120a0a08080112040a020801"
+    "620f0a0179120a0a08080112040a02080142040a001011"
+)
+_RUNTIMES = ("onnxruntime", "onnxruntime-gpu")
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One line of the report.
+
+    Attributes:
+        subject: what was looked at.
+        text: what was found, with the remedy unless it is well.
+        level: `problem` keeps depthmask from predicting, `warning` may surprise.
+    """
+
+    subject: str
+    text: str
+    level: Literal["ok", "warning", "problem"] = "ok"
+
+
+def examine(model: Path) -> Iterator[Finding]:
+    """Look at everything; each finding is made when it is asked for, some take a second.
+
+    Args:
+        model: the exported model that `predict` would take.
+    """
+    yield Finding("python", f"{platform.python_version()} at {sys.executable}")
+    yield Finding("system", f"{platform.system()} {platform.machine()}")
+    yield _nvidia()
+    yield _torch()
+    yield from _runtime()
+    for package, purpose in (
+        ("dvc", "the pipeline"),
+        ("mlflow", "tracking of experiments"),
+        ("lightning", "training"),
+        ("mitsuba", "rendering the museum"),
+    ):
+        yield _package(package, purpose)
+    yield _model(model)
+
+
+def usable_providers(run: Callable[[str], list[str]] | None = None) -> list[str]:
+    """Those of onnxruntime that really load; it lists CUDA also where CUDA does not work.
+
+    Args:
+        run: from a provider's name to those that a session asked for it has; a test's own.
+    """
+    import onnxruntime
+
+    from depthmask.data.scenes.onnx_session import load_cuda_libraries
+
+    def providers_of_session(provider: str) -> list[str]:
+        options = onnxruntime.SessionOptions()
+        options.log_severity_level = 4
+        return onnxruntime.InferenceSession(
+            _IDENTITY, options, providers=[provider]
+        ).get_providers()
+
+    load_cuda_libraries()
+    onnxruntime.set_default_logger_severity(4)
+    usable = []
+    for provider in onnxruntime.get_available_providers():
+        try:
+            if provider in (run or providers_of_session)(provider):
+                usable.append(provider)
+        except Exception:  # each provider fails in its own way; it is not usable, that is all
+            continue
+    onnxruntime.set_default_logger_severity(2)
+    return usable
+
+
+def _version(package: str) -> str | None:
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return None
+
+
+def _nvidia() -> Finding:
+    command = shutil.which("nvidia-smi")
+    if command is None:
+        return Finding("nvidia driver", "none; depthmask uses the CPU")
+    query = [command, "--query-gpu=name,driver_version", "--format=csv,noheader"]
+    try:
+        done = subprocess.run(query, capture_output=True, text=True, timeout=20, check=True)
+    except (OSError, subprocess.SubprocessError):
+        return Finding("nvidia driver", "nvidia-smi fails: reinstall the driver", "warning")
+    return Finding("nvidia driver", "; ".join(done.stdout.strip().splitlines()))
+
+
+def _torch() -> Finding:
+    if importlib.util.find_spec("torch") is None:
+        return Finding("torch", "not installed; `predict` does not need it, training does")
+    import torch
+
+    if torch.cuda.is_available():
+        return Finding("torch", f"{torch.__version__}, CUDA: {torch.cuda.get_device_name(0)}")
+    if torch.backends.mps.is_available():
+        return Finding("torch", f"{torch.__version__}, Apple's MPS")
+    return Finding("torch", f"{torch.__version__}, CPU with {torch.get_num_threads()} threads")
+
+
+def _runtime() -> Iterator[Finding]:
+    installed = {name: _version(name) for name in _RUNTIMES if _version(name)}
+    if not installed:
+        yield Finding("onnxruntime", "not installed: install the extra `cpu` or `gpu`", "problem")
+        return
+    text = ", ".join(f"{name} {version}" for name, version in installed.items())
+    if len(installed) > 1:
+        yield Finding(
+            "onnxruntime",
+            f"{text}: they overwrite each other; uninstall both, then install one extra,"
+            " `cpu` or `gpu`",
+            "warning",
+        )
+    else:
+        yield Finding("onnxruntime", text)
+    try:
+        providers = usable_providers()
+    except ImportError as error:
+        yield Finding("providers", f"onnxruntime does not import ({error}): reinstall", "problem")
+        return
+    text = ", ".join(name.removesuffix("ExecutionProvider") for name in providers)
+    if "onnxruntime-gpu" in installed and "CUDAExecutionProvider" not in providers:
+        yield Finding(
+            "providers",
+            f"{text}; CUDA does not load: onnxruntime-gpu needs the driver, CUDA 13 and cuDNN 9",
+            "warning",
+        )
+    else:
+        yield Finding("providers", f"{text} (tried, not only listed)")
+
+
+def _package(name: str, purpose: str) -> Finding:
+    version = _version(name)
+    if version is None:
+        return Finding(name, f"not installed; needed for {purpose}")
+    return Finding(name, version)
+
+
+def _model(path: Path) -> Finding:
+    if not path.is_file():
+        return Finding("model", f"{path} is missing: make it with `make repro`", "warning")
+    try:
+        from depthmask.inference.predictor import Predictor
+
+        predictor = Predictor(path)
+    except (InputError, ImportError) as error:
+        return Finding("model", str(error), "problem")
+    data = predictor.metadata
+    return Finding(
+        "model",
+        f"{path}: experiment {data['experiment']}, {data['training_size']} px,"
+        f" commit {data['git_commit'][:12]}; runs on {predictor.device}",
+    )

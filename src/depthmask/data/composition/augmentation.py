@@ -1,0 +1,60 @@
+"""Photometric variants of plates and cutouts with Albumentations.
+
+Colour alone changes: geometry belongs to the placement, and noise and light to the shot.
+"""
+
+import os
+import warnings
+from typing import Any
+
+import numpy as np
+
+# before the import: it asks a server for its newest version otherwise
+os.environ["NO_ALBUMENTATIONS_UPDATE"] = "1"
+
+import albumentations as A  # noqa: E402
+
+from depthmask.config import AugmentParams  # noqa: E402
+
+
+def build_transform(params: AugmentParams, seed: int) -> A.Compose:
+    """The colour transform of one image; its seed is the image's own.
+
+    Raises:
+        UserWarning: if Albumentations does not know an argument, which it only warns of.
+    """
+    hsv, contrast = params.hue_saturation_value, params.random_brightness_contrast
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", UserWarning)
+        transforms: list[Any] = [
+            A.HueSaturationValue(
+                hue_shift_limit=hsv.hue,
+                sat_shift_limit=hsv.saturation,
+                val_shift_limit=hsv.value,
+                p=params.p,
+            ),
+            A.RandomBrightnessContrast(
+                brightness_limit=contrast.brightness, contrast_limit=contrast.contrast, p=params.p
+            ),
+        ]
+        return A.Compose(transforms, seed=seed)
+
+
+def make_variants(images: np.ndarray, params: AugmentParams, stream: int) -> np.ndarray:
+    """Draw `num_variants` colour variants of every image.
+
+    Args:
+        images: uint8 [N, H, W, 3], RGB.
+        params: strengths, count and seed.
+        stream: keeps plates' and cutouts' random numbers apart.
+
+    Returns:
+        uint8 [num_variants, N, H, W, 3]; variant v of image n depends on (seed, stream, v, n) only.
+    """
+    variants = np.empty((params.num_variants, *images.shape), np.uint8)
+    for variant in range(params.num_variants):
+        for number, image in enumerate(images):
+            entropy = np.random.SeedSequence([params.seed, stream, variant, number])
+            transform = build_transform(params, int(entropy.generate_state(1)[0]))
+            variants[variant, number] = transform(image=np.ascontiguousarray(image))["image"]
+    return variants

@@ -1,0 +1,239 @@
+"""The prepared test sets, as recipes and as scenes."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+import pandas as pd
+import torch
+from torch import Tensor
+
+from depthmask.config import CompositorParams
+from depthmask.data.composition.compositor import Compositor
+from depthmask.data.scenes.files import read_summary, read_table
+from depthmask.data.scenes.library import EmptyFrames, InSceneFrames, Library
+from depthmask.data.scenes.placement import Recipes, next_alike, shot_uniforms
+from depthmask.data.scenes.scene import TEST_SETS, Scene, headline_of
+from depthmask.metrics import Alignment
+
+BATCH_SIZE = 32
+"""Scenes in a batch of a set: one number, as the last bits of a figure depend on it."""
+
+
+def placed_recipes(prepared: Path, name: str, seed: int) -> Recipes:
+    """The recipes of a composed set, from the placements table; sources are the originals."""
+    columns = ("set", "stream", "index", "plate", "cutout", "stand", "mirrored")
+    table = read_table(prepared / "placements.parquet", columns)
+    table = table[table["set"] == name]
+    count = len(table)
+    original = np.zeros(count, np.int64)
+    return Recipes(
+        plate=table["plate"].to_numpy(),
+        cutout=table["cutout"].to_numpy(),
+        plate_variant=original,
+        cutout_variant=original,
+        stand=table["stand"].to_numpy(),
+        mirrored=table["mirrored"].to_numpy(),
+        nobody=np.zeros(count, bool),
+        uniforms=shot_uniforms(seed, int(table["stream"].iloc[0]), 0, table["index"].tolist()),
+    )
+
+
+def composed_batches(
+    compositor: Compositor, recipes: Recipes, size: int, batch_size: int
+) -> Iterator[Scene[Tensor]]:
+    """Compose a set batch by batch."""
+    for start in range(0, len(recipes.plate), batch_size):
+        part = Recipes(*(column[start : start + batch_size] for column in recipes))
+        yield compositor(part, size)
+
+
+def as_8_bit(scene: Scene[Tensor]) -> Scene[Tensor]:
+    """Round both pictures as a file's: a test scene is what a camera would have delivered."""
+    bg, bg_fg = ((image * 255).round() / 255 for image in (scene.bg, scene.bg_fg))
+    return scene._replace(bg=bg, bg_fg=bg_fg)
+
+
+def in_scene_batches(
+    library: Library, frames: InSceneFrames, batch_size: int, rows: np.ndarray | None = None
+) -> Iterator[Scene[Tensor]]:
+    """The rendered frames batch by batch, each with its room's plate.
+
+    Args:
+        rows: indices of the frames; None for all.
+    """
+    plates = frames.table["plate"].to_numpy()
+    rows = np.arange(len(plates)) if rows is None else rows
+    for start in range(0, len(rows), batch_size):
+        part = rows[start : start + batch_size]
+        yield Scene(
+            bg=_unit(library.images[plates[part]]),
+            bg_fg=_unit(frames.bg_fg[part]),
+            mask=torch.from_numpy(np.array(frames.mask[part]))[:, None].float() / 255,
+            depth=torch.from_numpy(np.array(frames.depth[part]))[:, None],
+        )
+
+
+def empty_batches(
+    library: Library, frames: EmptyFrames, batch_size: int
+) -> Iterator[Scene[Tensor]]:
+    """The rendered frames of empty rooms batch by batch; their depth is the room's."""
+    plates = frames.table["plate"].to_numpy()
+    for start in range(0, len(plates), batch_size):
+        part = slice(start, start + batch_size)
+        depth = torch.from_numpy(library.depths[plates[part]])[:, None]
+        yield Scene(
+            bg=_unit(library.images[plates[part]]),
+            bg_fg=_unit(frames.bg_fg[part]),
+            mask=torch.zeros_like(depth),
+            depth=depth,
+        )
+
+
+def _unit(images: np.ndarray) -> Tensor:
+    """uint8 N x S x S x 3 as float N x 3 x S x S in 0..1."""
+    return torch.from_numpy(np.array(images)).permute(0, 3, 1, 2).float() / 255
+
+
+class SceneSets(Protocol):
+    """Every set's scenes, batch by batch, and the empty plates' depth beside them.
+
+    Attributes:
+        names: the sets that the source has: `val`, then the test sets, hardest first.
+        headline: the hardest test set.
+        unit: of the depth, one of `depthmask.data.scenes.scene.UNITS`.
+        alignment: of relative depth before it is measured; see `depthmask.metrics`.
+        device: where the scenes are.
+    """
+
+    names: tuple[str, ...]
+    headline: str
+    unit: str
+    alignment: Alignment | None
+    device: str
+
+    def scenes(self, name: str) -> Iterator[Scene[Tensor]]:
+        """The batches of `val` or of one of `depthmask.data.scenes.scene.TEST_SETS`."""
+
+    def plate_depths(self, name: str) -> Iterator[Tensor | None]:
+        """N x 1 x S x S under each batch of `scenes`, or None where it is not known."""
+
+    def origins(self, name: str) -> pd.DataFrame:
+        """Columns plate and cutout: what each scene of a set was made of, by name."""
+
+    def empty_scenes(self) -> Iterator[Scene[Tensor]]:
+        """Batches of test rooms with nobody in the frame; none where the source has no such."""
+
+    def pairs(self, name: str) -> Iterator[tuple[Scene[Tensor], Scene[Tensor]]]:
+        """Batches of the set's scenes, and of the same rooms in the same shots with others in them.
+
+        Scenes whose room nobody else is ever in are left out.
+        """
+
+
+class TestSets:
+    """The sets of recipes and, from the museum, of rendered frames: see `SceneSets`.
+
+    Args:
+        prepared: the folder that prepare wrote.
+        params: the compositor's; a composed scene's light and noise follow from its seed.
+        seed: of the placements, which the shots' numbers follow too.
+        device: where scenes are composed.
+    """
+
+    def __init__(self, prepared: Path, params: CompositorParams, seed: int, device: str) -> None:
+        summary = read_summary(prepared)
+        self.unit, self.alignment = summary["unit"], summary.get("depth_alignment")
+        self.names = ("val", *(name for name in TEST_SETS if name in summary["num_scenes"]))
+        self.headline = headline_of(self.names)
+        self.library = Library.read(prepared)
+        self.frames = InSceneFrames.read(prepared) if "in_scene" in self.names else None
+        self.empty = EmptyFrames.read(prepared) if "nobody" in summary["num_scenes"] else None
+        self.compositor = Compositor(self.library, params).to(device)
+        self.prepared, self.seed, self.device = prepared, seed, device
+
+    def scenes(self, name: str) -> Iterator[Scene[Tensor]]:
+        """The batches of `val` or of one of `depthmask.data.scenes.scene.TEST_SETS`."""
+        if name == "in_scene" and self.frames is not None:
+            for scene in in_scene_batches(self.library, self.frames, BATCH_SIZE):
+                yield Scene(*(field.to(self.device) for field in scene))
+        else:
+            yield from self._composed(placed_recipes(self.prepared, name, self.seed))
+
+    def plate_depths(self, name: str) -> Iterator[Tensor]:
+        """N x 1 x S x S, metres: the room's own depth under each batch of `scenes`."""
+        if name == "in_scene" and self.frames is not None:
+            depths = self.library.depths[self.frames.table["plate"].to_numpy()]
+            for part in torch.from_numpy(depths)[:, None].split(BATCH_SIZE):
+                yield part.to(self.device)
+        else:
+            recipes = placed_recipes(self.prepared, name, self.seed)
+            for scene in self._composed(_with_nobody(recipes)):
+                yield scene.depth
+
+    def origins(self, name: str) -> pd.DataFrame:
+        """Columns plate and cutout: what each scene of a set was made of, by name."""
+        if name == "in_scene" and self.frames is not None:
+            plates, cutouts = (self.frames.table[column] for column in ("plate", "cutout"))
+        else:
+            plates, cutouts = placed_recipes(self.prepared, name, self.seed)[:2]
+        return pd.DataFrame(
+            {
+                "plate": self.library.plates["name"].to_numpy()[plates],
+                "cutout": self.library.cutouts["name"].to_numpy()[cutouts],
+            }
+        )
+
+    def empty_scenes(self) -> Iterator[Scene[Tensor]]:
+        """Batches of test rooms with nobody in the frame: rendered anew, or composed."""
+        if self.empty is not None:
+            for scene in empty_batches(self.library, self.empty, BATCH_SIZE):
+                yield Scene(*(field.to(self.device) for field in scene))
+        else:
+            recipes = placed_recipes(self.prepared, self.headline, self.seed)
+            yield from self._composed(_with_nobody(recipes))
+
+    def pairs(self, name: str) -> Iterator[tuple[Scene[Tensor], Scene[Tensor]]]:
+        """Batches of the set's scenes, and of the same rooms in the same shots with others."""
+        if name == "in_scene" and self.frames is not None:
+            rows, others = next_alike(self.frames.table["plate"].to_numpy())
+            sides = [
+                in_scene_batches(self.library, self.frames, BATCH_SIZE, part)
+                for part in (rows, others)
+            ]
+            for pair in zip(*sides, strict=True):
+                first, second = (Scene(*(field.to(self.device) for field in s)) for s in pair)
+                yield first, second
+        else:
+            recipes = placed_recipes(self.prepared, name, self.seed)
+            rows, others = next_alike(recipes.plate)
+            apart = recipes.stand[rows] != recipes.stand[others]  # two cannot stand in one place
+            rows, others = rows[apart], others[apart]
+            first, second = (
+                Recipes(*(column[part] for column in recipes)) for part in (rows, others)
+            )
+            # the same numbers: the same light and noise
+            second = second._replace(uniforms=first.uniforms)
+            for one, other in zip(self._composed(first), self._composed(second), strict=True):
+                # but a crop may lean towards the person
+                same = (one.bg == other.bg).flatten(1).all(1)
+                yield Scene(*(f[same] for f in one)), Scene(*(f[same] for f in other))
+
+    def _composed(self, recipes: Recipes) -> Iterator[Scene[Tensor]]:
+        size = self.library.size
+        return map(as_8_bit, composed_batches(self.compositor, recipes, size, BATCH_SIZE))
+
+
+def _with_nobody(recipes: Recipes) -> Recipes:
+    return recipes._replace(nobody=np.ones(len(recipes.plate), bool))
+
+
+def open_sets(prepared: Path, params: CompositorParams, seed: int, device: str) -> SceneSets:
+    """The test sets of prepared data, whatever their source; arguments as for `TestSets`."""
+    if read_summary(prepared)["source"] == "modest":
+        # not above: OpenCV, which it needs, is not on every GPU machine
+        from depthmask.data.sources.modest.sets import FileSets
+
+        return FileSets(prepared, BATCH_SIZE, device)
+    return TestSets(prepared, params, seed, device)

@@ -1,0 +1,164 @@
+"""Files that one stage writes and another reads: missing and damaged ones are named.
+
+What is written goes to a temporary name first: a reader never meets half a file or half a folder.
+"""
+
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from depthmask.errors import InputError
+
+
+def content_hash(folder: Path) -> str:
+    """SHA-256 over the names and bytes of a folder's arrays and tables, as 16 hex digits."""
+    digest = hashlib.sha256()
+    for path in sorted([*folder.glob("*.npy"), *folder.glob("*.parquet")]):
+        digest.update(path.name.encode())
+        digest.update(hashlib.sha256(path.read_bytes()).digest())
+    return digest.hexdigest()[:16]
+
+
+def read_array(
+    path: Path, dtype: type[np.generic] | None = None, shape: Sequence[int | None] | None = None
+) -> np.ndarray:
+    """Memory-map an array that a stage wrote.
+
+    Args:
+        path: of the .npy file.
+        dtype: what it must hold.
+        shape: what it must have; None stands for any length.
+
+    Raises:
+        InputError: if it is missing, cut short or something else.
+    """
+    try:
+        array = np.load(path, mmap_mode="r")
+    except FileNotFoundError:
+        raise _missing(path) from None
+    except (ValueError, OSError, EOFError) as error:
+        raise _damaged(path, error) from None
+    if dtype is not None and array.dtype != dtype:
+        raise _damaged(path, f"it holds {array.dtype}, not {np.dtype(dtype)}")
+    if shape is not None and (
+        array.ndim != len(shape)
+        or any(want not in (None, have) for want, have in zip(shape, array.shape, strict=True))
+    ):
+        wanted = " x ".join("any" if length is None else str(length) for length in shape)
+        raise _damaged(path, f"it is {' x '.join(map(str, array.shape))}, not {wanted}")
+    return array
+
+
+def read_table(path: Path, columns: Sequence[str] = ()) -> pd.DataFrame:
+    """Read a Parquet or CSV table that a stage wrote.
+
+    Raises:
+        InputError: if it is missing, damaged, empty or lacks a column.
+    """
+    try:
+        table = pd.read_csv(path) if path.suffix == ".csv" else pd.read_parquet(path)
+    except FileNotFoundError:
+        raise _missing(path) from None
+    except (ValueError, OSError) as error:  # pandas and pyarrow derive theirs from these
+        raise _damaged(path, error) from None
+    lacking = [column for column in columns if column not in table]
+    if lacking:
+        raise _damaged(path, f"it lacks the column {lacking[0]}")
+    if len(table) == 0:
+        raise _damaged(path, "it has no rows")
+    return table
+
+
+def read_json(path: Path, keys: Sequence[str] = ()) -> dict[str, Any]:
+    """Read a JSON object that a stage wrote.
+
+    Raises:
+        InputError: if it is missing, damaged or lacks a key.
+    """
+    try:
+        content = json.loads(read_text(path))
+    except json.JSONDecodeError as error:
+        raise _damaged(path, error) from None
+    lacking = list(keys) if not isinstance(content, dict) else [k for k in keys if k not in content]
+    if lacking or not isinstance(content, dict):
+        raise _damaged(path, f"it lacks {lacking[0]}" if lacking else "it is no object")
+    return content
+
+
+def read_summary(prepared: Path) -> dict[str, Any]:
+    """Read `summary.json` of the prepared data; errors as for `read_json`."""
+    return read_json(
+        prepared / "summary.json", ("source", "unit", "size", "num_scenes", "data_hash")
+    )
+
+
+def read_text(path: Path) -> str:
+    """Read a text file that a stage wrote; raises InputError if it is missing or no text."""
+    try:
+        return path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise _missing(path) from None
+    except UnicodeDecodeError as error:
+        raise _damaged(path, error) from None
+
+
+def _missing(path: Path) -> InputError:
+    return InputError(f"{path} is missing: run `dvc repro` (or `dvc pull`) first")
+
+
+def _damaged(path: Path, reason: object) -> InputError:
+    said = " ".join(str(reason).split())[:160]
+    return InputError(f"{path} is damaged ({said}): run `dvc repro --force` again")
+
+
+@contextmanager
+def replaced_file(path: Path) -> Iterator[Path]:
+    """Yield a temporary path beside `path`; it takes the place of `path` if the block succeeds."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".partial", dir=path.parent)
+    os.close(handle)
+    temporary = Path(name)
+    temporary.chmod(0o644)
+    try:
+        yield temporary
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def replaced_folder(path: Path) -> Iterator[Path]:
+    """Yield a new folder beside `path`; it takes the place of `path` if the block succeeds."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    for left in path.parent.glob(f".{path.name}.*.partial"):
+        if not _is_alive(left.name.removeprefix(f".{path.name}.").partition(".")[0]):
+            shutil.rmtree(left, ignore_errors=True)  # of a process that was killed
+    prefix = f".{path.name}.{os.getpid()}."
+    temporary = Path(tempfile.mkdtemp(prefix=prefix, suffix=".partial", dir=path.parent))
+    temporary.chmod(0o755)
+    try:
+        yield temporary
+        if path.exists():
+            shutil.rmtree(path)
+        temporary.replace(path)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _is_alive(pid: str) -> bool:
+    try:
+        os.kill(int(pid), 0)
+    except (ValueError, ProcessLookupError):
+        return False
+    except PermissionError:
+        return True
+    return True

@@ -1,0 +1,133 @@
+"""Plates and people into train, val and test; composites into sets that keep them apart.
+
+Every composite belongs to one plate and one person, so a set of composites is a rectangle of the
+table plates x people:
+
+                    people: train           val       test
+    plates: train   train, seen_seen        unused    seen_unseen
+            val     unused                  val       unused
+            test    unseen_seen             unused    unseen_unseen
+
+Unused are the composites of a validation source with a source of another split: trained on, they
+would show the validation half of itself; tested on, they would belong to neither seen nor unseen.
+With shares a, b, c these are 2 b (a + c): 102,000 of the original's 400,000 at 0.7, 0.15, 0.15.
+The original's random 70/30 split leaves none unused, and has every plate and person on both sides.
+Of the other rectangles, what exceeds a set's size goes unused as well.
+"""
+
+import math
+from collections.abc import Mapping
+
+import numpy as np
+import pandas as pd
+
+from depthmask.data.scenes.scene import SET_SPLITS, SPLITS
+from depthmask.errors import InputError
+
+
+def split_sources(
+    table: pd.DataFrame, plates: Mapping[str, float], cutouts: Mapping[str, float], seed: int
+) -> pd.DataFrame:
+    """Say of every composite which split its plate and its person belong to.
+
+    Args:
+        table: from `read_layout`.
+        plates, cutouts: for train, val and test a count each (int), or a share each (float) of
+            all there are; sources beyond them belong to no split.
+        seed: of the shuffles; the same numbers and sizes give the same split.
+
+    Returns:
+        The table with the columns `plate_split` and `cutout_split`, "" for no split.
+
+    Raises:
+        InputError: the sizes are not three counts or three shares, or ask for more than there is.
+    """
+    split = table.copy()
+    for kind, (column, sizes) in enumerate((("plate", plates), ("cutout", cutouts))):
+        numbers = np.sort(table[column].unique())
+        shuffled = np.random.default_rng([seed, kind]).permutation(numbers)
+        bounds = _bounds(column, sizes, len(numbers))
+        names = np.full(len(numbers), "", dtype=object)
+        for name, start, end in zip(SPLITS, bounds[:-1], bounds[1:], strict=True):
+            names[start:end] = name
+        split[f"{column}_split"] = split[column].map(dict(zip(shuffled, names, strict=True)))
+    return split
+
+
+def _bounds(column: str, sizes: Mapping[str, float], available: int) -> list[int]:
+    values = [sizes[name] for name in SPLITS]
+    what = f"the {column} split {dict(sizes)}"
+    if all(isinstance(value, int) for value in values):
+        ends = np.cumsum(values)
+    elif all(isinstance(value, float) for value in values):
+        ends = np.rint(np.cumsum(values) * available).astype(int)
+    else:
+        raise InputError(f"{what} mixes counts and shares: give three whole numbers or three parts")
+    bounds = [0, *ends.tolist()]
+    if bounds[-1] > available:
+        raise InputError(f"{what} asks for {bounds[-1]} of {available} {column}s: lower it")
+    if min(np.diff(bounds)) < 1:
+        raise InputError(f"{what} leaves a split of {available} {column}s empty: give each its own")
+    return bounds
+
+
+def draw_sets(table: pd.DataFrame, sizes: Mapping[str, int], seed: int) -> dict[str, np.ndarray]:
+    """Choose the composites of `train` and of `depthmask.data.scenes.scene.COMPOSED_SETS`.
+
+    Every plate and every person takes its turn, so a set that is smaller than its rectangle holds
+    them evenly. `seen_seen` is chosen first and kept out of `train`, where it has the rectangle
+    with it; so `seen_seen` are composites that no training saw, of sources that it did see.
+
+    Args:
+        table: from `split_sources`.
+        sizes: how many composites each of `COMPOSED_SETS` has and, optionally, `train`, which
+            otherwise has all that are left to it.
+        seed: of the choice.
+
+    Returns:
+        For each set the row numbers of its composites in the table, rising, int64.
+
+    Raises:
+        InputError: a set asks for more composites than there are.
+    """
+    chosen: dict[str, np.ndarray] = {}
+    for number, (name, (plate, cutout)) in enumerate(SET_SPLITS.items()):
+        inside = (table["plate_split"] == plate) & (table["cutout_split"] == cutout)
+        rows = _in_turns(table, np.flatnonzero(inside), np.random.default_rng([seed, number]))
+        count = sizes[name]
+        # what is left of seen_seen's rectangle is trained on: something must be
+        available = len(rows) - (name == "seen_seen")
+        if not 0 < count <= available:
+            raise InputError(
+                f"the set {name} asks for {count} composites of {available}: change its size or"
+                f" give the split more plates and people"
+            )
+        chosen[name] = np.sort(rows[:count])
+        if name == "seen_seen":
+            wanted = sizes.get("train", len(rows) - count)
+            if not 0 < wanted <= len(rows) - count:
+                raise InputError(
+                    f"train asks for {wanted} composites of {len(rows) - count}: lower its size"
+                )
+            chosen["train"] = np.sort(rows[count : count + wanted])
+    return chosen
+
+
+def _in_turns(table: pd.DataFrame, rows: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Order composites so that any first few hold plates, people and their pairs evenly.
+
+    The n-th pair is of plate n mod P and person n mod C; where that comes round to a pair that it
+    had, people move on by one. A pair's second composite comes after every pair's first.
+    """
+    if len(rows) == 0:
+        return rows
+    shuffled = rng.permutation(rows)
+    part = table.iloc[shuffled]
+    plate, plates = pd.factorize(part["plate"])  # numbered as they appear, so at random
+    cutout, cutouts = pd.factorize(part["cutout"])
+    turn = part.groupby(["plate", "cutout"]).cumcount().to_numpy()
+    number = np.arange(len(plates) * len(cutouts))
+    rank = np.empty((len(plates), len(cutouts)), np.int64)
+    round_ = number // math.lcm(*rank.shape)
+    rank[number % len(plates), (number + round_) % len(cutouts)] = number
+    return shuffled[np.lexsort((rank[plate, cutout], turn))]

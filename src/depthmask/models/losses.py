@@ -1,0 +1,157 @@
+"""Losses as data: each head's loss is a weighted sum of named terms.
+
+A term takes logits and a target in 0..1, both N x 1 x H x W, and returns a scalar in float32,
+whatever precision the network ran in. It is 0 or close to it (rmse: 0.001) for the truth and
+never lower for anything else, soft targets such as depth included.
+"""
+
+from collections.abc import Callable, Mapping
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from depthmask.errors import InputError
+from depthmask.models import Prediction
+from depthmask.models.ssim_window import C1, C2, MIN_SIDE_PX, blur_matrix
+
+RMSE_EPSILON = 1e-6
+DICE_SMOOTHING_PX = 1.0
+
+
+def bce(logits: Tensor, target: Tensor) -> Tensor:
+    """Binary cross entropy, mean over all pixels, in nats.
+
+    For a soft target its smallest value is the target's own entropy, reached at the truth.
+    """
+    return F.binary_cross_entropy_with_logits(logits, target)
+
+
+def rmse(logits: Tensor, target: Tensor) -> Tensor:
+    """sqrt(mean squared error + 1e-6) of the sigmoid over the whole batch, 0.001 to 1.
+
+    The 1e-6 keeps the gradient finite at the truth.
+    """
+    return (F.mse_loss(logits.sigmoid(), target) + RMSE_EPSILON).sqrt()
+
+
+def l1(logits: Tensor, target: Tensor) -> Tensor:
+    """Mean absolute error of the sigmoid, 0 to 1."""
+    return F.l1_loss(logits.sigmoid(), target)
+
+
+def dice(logits: Tensor, target: Tensor) -> Tensor:
+    """1 - Dice coefficient of the sigmoid, mean over images, 0 to 1.
+
+    With squares in the denominator, 2 sum(pt) / (sum(p^2) + sum(t^2)) (Milletari et al. 2016,
+    V-Net), the truth wins for soft targets too; the plain form prefers an all-white answer to a
+    correct depth map. One pixel of smoothing in both halves makes an empty answer to an empty
+    mask 0 and a full one nearly 1.
+    """
+    probability = logits.sigmoid()
+    overlap = (probability * target).sum(dim=(1, 2, 3))
+    total = (probability.square() + target.square()).sum(dim=(1, 2, 3))
+    return (1 - (2 * overlap + DICE_SMOOTHING_PX) / (total + DICE_SMOOTHING_PX)).mean()
+
+
+def ssim(logits: Tensor, target: Tensor) -> Tensor:
+    """1 - structural similarity of the sigmoid, mean over images and pixels, 0 to 2.
+
+    Wang et al. 2004: a Gaussian window of 11 px and sigma 1.5 px, constants 0.01 and 0.03 for a
+    range of 1; beyond its border an image is reflected, so every pixel counts the same.
+
+    Raises:
+        ValueError: a side is below 6 px, too small to reflect.
+    """
+    height, width = target.shape[-2:]
+    if min(height, width) < MIN_SIDE_PX:
+        raise ValueError(
+            f"ssim got {height} x {width} px; the nearest valid size is "
+            f"{max(height, MIN_SIDE_PX)} x {max(width, MIN_SIDE_PX)} (no side below {MIN_SIDE_PX})"
+        )
+    blur_rows = blur_matrix(height, target.device)
+    blur_columns = blur_matrix(width, target.device).T
+    image = logits.sigmoid()
+    # The variances enter only as their sum, so one map serves both.
+    maps = torch.stack((image, image.square() + target.square(), image * target))
+    mean_x, square_sum, product = (blur_rows @ maps @ blur_columns).unbind()
+    mean_y = blur_rows @ target @ blur_columns
+    mean_xy = mean_x * mean_y
+    mean_squares = mean_x.square() + mean_y.square()
+    similarity = (2 * mean_xy + C1) * (2 * (product - mean_xy) + C2)
+    similarity = similarity / ((mean_squares + C1) * (square_sum - mean_squares + C2))
+    return 1 - similarity.mean()
+
+
+TERMS: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
+    "bce": bce,
+    "rmse": rmse,
+    "ssim": ssim,
+    "dice": dice,
+    "l1": l1,
+}
+
+
+class SceneLoss:
+    """The loss of an experiment: named, weighted terms for the mask and for the depth.
+
+    Args:
+        mask_terms: weight by name of a term in `TERMS`, for the mask's logits.
+        depth_terms: the same for the depth's; empty for a network without depth.
+
+    Raises:
+        InputError: no term has that name, or there is no term at all.
+    """
+
+    def __init__(
+        self, mask_terms: Mapping[str, float], depth_terms: Mapping[str, float] | None = None
+    ) -> None:
+        self.weights = {
+            "mask": dict(mask_terms),
+            "depth": dict(depth_terms or {}),
+        }
+        names = [name for terms in self.weights.values() for name in terms]
+        for name in names:
+            if name not in TERMS:
+                raise InputError(f"unknown loss term {name!r}; use one of {', '.join(TERMS)}")
+        if not names:
+            raise InputError("an experiment has no loss term; give its mask or its depth one")
+
+    def __call__(
+        self, prediction: Prediction, mask: Tensor, depth_unit: Tensor | None = None
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        """Score a prediction.
+
+        Args:
+            prediction: logits, N x 1 x H x W each, any floating type.
+            mask: true share of person, N x 1 x H x W, 0 to 1.
+            depth_unit: true depth as `depthmask.models.depth_codec` encodes it, 0 to 1; not
+                needed without depth terms.
+
+        Returns:
+            The weighted total, and every term unweighted, keyed `mask_bce`, `depth_rmse`, …;
+            scalars in float32. The terms are detached: only the total carries a gradient.
+
+        Raises:
+            ValueError: there are depth terms and no depth.
+        """
+        if self.weights["depth"] and (prediction.depth_logits is None or depth_unit is None):
+            raise ValueError("depth terms need a network with a depth head and a true depth")
+        pairs = {
+            "mask": (prediction.mask_logits, mask),
+            "depth": (prediction.depth_logits, depth_unit),
+        }
+        weighted: list[Tensor] = []
+        values: dict[str, Tensor] = {}
+        # bfloat16 has three digits: too few for sums over an image, and autocast would bring it
+        # back in the matrix products.
+        with torch.autocast(prediction.mask_logits.device.type, enabled=False):
+            for head, terms in self.weights.items():
+                if not terms:
+                    continue
+                logits, target = (tensor.float() for tensor in pairs[head])
+                for name, weight in terms.items():
+                    value = TERMS[name](logits, target)
+                    weighted.append(weight * value)
+                    values[f"{head}_{name}"] = value.detach()
+        return torch.stack(weighted).sum(), values

@@ -1,0 +1,74 @@
+"""What a result came from: the commit, the data, the code, the parameters."""
+
+import hashlib
+import json
+import subprocess
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import depthmask
+
+_TRAINING_CODE = (
+    "data/composition",
+    "data/scenes",
+    "metrics",
+    "models",
+    "stages/train.py",
+    "training",
+)
+"""What decides a training's result; a checkpoint of other code is not resumed."""
+
+
+def git_commit(folder: Path = Path(".")) -> str:
+    """The checked-out commit, with `-dirty` where tracked code has changed; `unknown` outside git.
+
+    Outputs of DVC are no code: `dvc.lock` alone does not make a checkout dirty.
+    """
+    try:
+        commit = _git(folder, "rev-parse", "HEAD")
+        changed = _git(folder, "status", "--porcelain", "--untracked-files=no", "--", "src")
+    except (OSError, subprocess.CalledProcessError):
+        return "unknown"
+    return f"{commit}-dirty" if changed else commit
+
+
+def commit_date(folder: Path = Path(".")) -> str:
+    """The day of the checked-out commit, as 2026-01-31; empty outside git."""
+    try:
+        return _git(folder, "show", "--no-patch", "--format=%cs", "HEAD")
+    except (OSError, subprocess.CalledProcessError):
+        return ""
+
+
+def _git(folder: Path, *arguments: str) -> str:
+    command = ["git", "-C", str(folder), *arguments]
+    result = subprocess.run(command, check=True, capture_output=True, text=True)
+    return result.stdout.strip()
+
+
+def training_code_hash() -> str:
+    """`code_hash` of the modules that decide a training's result."""
+    return code_hash(_TRAINING_CODE)
+
+
+def code_hash(modules: Iterable[str]) -> str:
+    """SHA-256 of files and folders of this package, by their paths in it, 16 hex digits."""
+    package = Path(depthmask.__file__).parent
+    digest = hashlib.sha256()
+    for name in modules:
+        path = package / name
+        for file in sorted(path.rglob("*.py")) if path.is_dir() else [path]:
+            name_in_package = file.relative_to(package).as_posix()
+            digest.update(name_in_package.encode() + b"\0" + file.read_bytes() + b"\0")
+    return digest.hexdigest()[:16]
+
+
+KEY_LENGTH = 12
+"""Hex digits of a run's key."""
+
+
+def run_key(**parts: Any) -> str:
+    """A name for a run, hex digits of the SHA-256 of its parts, which must be JSON values."""
+    content = json.dumps(parts, sort_keys=True)
+    return hashlib.sha256(content.encode()).hexdigest()[:KEY_LENGTH]

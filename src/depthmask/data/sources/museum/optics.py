@@ -141,7 +141,7 @@ def panel(center: Vector, along: Vector, up: Vector, color: np.ndarray) -> dict[
 def globe(center: Vector, radius: float, color: np.ndarray) -> dict[str, Any]:
     """A luminous sphere of linear radiance `color`."""
     shape = {"type": "sphere", "center": list(center), "radius": radius}
-    return _area_light(shape, 2 * np.pi * radius**2, color)
+    return _area_light(shape, 4 * np.pi * radius**2, color)
 
 
 def spot(source: np.ndarray, target: np.ndarray, color: np.ndarray) -> dict[str, Any]:
@@ -151,7 +151,7 @@ def spot(source: np.ndarray, target: np.ndarray, color: np.ndarray) -> dict[str,
         "intensity": {"type": "rgb", "value": color.tolist()},
         "cutoff_angle": 32,
         "beam_width": 12,
-        "sampling_weight": 0.5 + 0.25 * float(color.mean()),
+        "sampling_weight": 0.2 + 0.1 * float(color.mean()),
         "to_world": mi.ScalarTransform4f().look_at(source.tolist(), target.tolist(), [0, 1, 0.1]),
     }
 

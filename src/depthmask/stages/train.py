@@ -18,7 +18,6 @@ from depthmask.config import (
     PlacementParams,
     TrainParams,
     named_experiment,
-    read_params,
 )
 from depthmask.data.composition.eval_sets import open_sets
 from depthmask.data.scenes.files import read_summary, read_text, replaced_folder
@@ -26,7 +25,7 @@ from depthmask.errors import exit_on_error
 from depthmask.models import PairModel
 from depthmask.models.hardware import choose_hardware
 from depthmask.models.store import save_model, seed_folder
-from depthmask.stages import AUGMENTED, CHECKPOINTS, EXPERIMENTS, PARAMS, PREPARED
+from depthmask.stages import AUGMENTED, CHECKPOINTS, EXPERIMENTS, PARAMS, PREPARED, read_params
 from depthmask.tracking.provenance import KEY_LENGTH, git_commit, run_key, training_code_hash
 from depthmask.training import fit, run_test
 from depthmask.training.assembly import assemble_data, assemble_learner

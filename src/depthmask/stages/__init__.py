@@ -1,5 +1,7 @@
 """One module a DVC stage: the only code that reads params and knows paths."""
 
+import shutil
+from collections.abc import Collection
 from pathlib import Path
 
 from depthmask import config
@@ -51,3 +53,11 @@ def read_params(path: Path = PARAMS) -> config.Params:
     except InputError as error:
         raise InputError(f"{path}: {where}: {error}") from None
     return params
+
+
+def prune_checkpoints(experiment: str, keep: Collection[str] = ()) -> None:
+    """Remove an experiment's checkpoints but those of the run keys to keep."""
+    for folder in CHECKPOINTS.glob(f"{experiment}-*"):
+        name, _, key = folder.name.rpartition("-")
+        if name == experiment and key not in keep:
+            shutil.rmtree(folder, ignore_errors=True)

@@ -46,7 +46,7 @@ def lr_find(
 ) -> None:
     """Test a range of learning rates on an experiment: a plot, its figures as CSV, a suggestion."""
     from depthmask import visualization as report
-    from depthmask.config import named_experiment, read_params
+    from depthmask.config import named_experiment
     from depthmask.data.scenes.files import replaced_file
     from depthmask.models.hardware import choose_hardware
     from depthmask.stages import AUGMENTED, PARAMS, PREPARED, REPORTS, read_params

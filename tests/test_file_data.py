@@ -11,7 +11,7 @@ from depthmask.data.sources.modest.scenes import ModestScenes
 from depthmask.errors import InputError
 from depthmask.training.file_data import FileData
 from modest_folder import SIDE, write_modest
-from test_learning import Killed, make_learner, run
+from test_fitting import Killed, make_module, run
 
 SCHEDULE = (SizeSchedule(size=32, epochs=2), SizeSchedule(size=64, epochs=1))
 SIZES = [32, 32, 64]
@@ -46,13 +46,13 @@ class Watched(FileData):
 def test_train_and_val_grow_together(folder, tmp_path):
     data = make_data(folder)
     data.__class__, data.seen = Watched, []
-    rows = run(make_learner(), data, tmp_path)
+    rows = run(make_module(), data, tmp_path)
     assert [row["size"] for row in rows] == SIZES
     assert data.seen == [(split, size) for size in SIZES for split in ("train", "train", "val")]
 
 
 def test_a_resumed_run_ends_as_one_that_was_never_stopped(folder, tmp_path):
-    whole = make_learner()
+    whole = make_module()
     expected = run(whole, make_data(folder), tmp_path / "whole")
 
     def stop(epoch, row):
@@ -60,8 +60,8 @@ def test_a_resumed_run_ends_as_one_that_was_never_stopped(folder, tmp_path):
             raise Killed
 
     with pytest.raises(Killed):
-        run(make_learner(), make_data(folder), tmp_path / "stopped", stop)
-    resumed = make_learner()
+        run(make_module(), make_data(folder), tmp_path / "stopped", stop)
+    resumed = make_module()
     # another number of workers changes nothing either
     assert run(resumed, make_data(folder, num_workers=1), tmp_path / "stopped") == expected
     for name, value in whole.state_dict().items():
@@ -75,4 +75,4 @@ def test_a_file_cut_short_is_named(tmp_path, num_workers):
     victim = sorted((folder / "bg_fg_mask").iterdir())[0]
     victim.write_bytes(victim.read_bytes()[:200])
     with pytest.raises(InputError, match=victim.name):
-        run(make_learner(), data, tmp_path / "run")
+        run(make_module(), data, tmp_path / "run")

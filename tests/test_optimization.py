@@ -5,6 +5,7 @@ import torch
 from torch import nn
 
 from depthmask.config import Optimizer, Scheduler, TrainParams
+from depthmask.models import build_model
 from depthmask.training.optimization import build_optimizer, build_scheduler
 from synthetic import TINY
 
@@ -13,15 +14,17 @@ LR = 0.1
 
 def rates(name: str, num_steps: int = 20, steps_per_epoch: int = 4, **figures) -> list[float]:
     """The learning rate of every step of a training, validation losses all alike."""
-    weights = [nn.Parameter(torch.zeros(1))]
+    model = nn.Linear(1, 1)
+    weights = list(model.parameters())
     params = Optimizer(name="sgd", lr=LR, momentum=0.9, weight_decay=0.0)
     settings = {"warmup": 0.25, "step_epochs": 2, "factor": 0.1, "patience": 1} | figures
-    optimizer = build_optimizer(params, weights, "cpu")
+    optimizer = build_optimizer(params, model, "cpu")
     chosen = build_scheduler(Scheduler(name=name, **settings), optimizer, num_steps=num_steps)
     scheduler, found = chosen["scheduler"], []
     for step in range(num_steps):
         found.append(optimizer.param_groups[0]["lr"])
-        weights[0].grad = torch.zeros(1)
+        for weight in weights:
+            weight.grad = torch.zeros_like(weight)
         optimizer.step()
         if chosen["interval"] == "step":
             scheduler.step()
@@ -65,12 +68,26 @@ def test_plateau_waits_for_its_patience_and_watches_the_validation_loss():
     assert chosen["monitor"] == "val/loss"
 
 
+@pytest.mark.parametrize("scheduler", ["cosine", "onecycle"])
 @pytest.mark.parametrize("name", ["sgd", "adamw"])
-def test_an_optimizer_takes_its_figures(name):
+def test_an_optimizer_takes_its_figures_and_no_schedule_moves_the_momentum(name, scheduler):
     params = Optimizer(name=name, lr=0.03, momentum=0.8, weight_decay=1e-8)
-    group = build_optimizer(params, [nn.Parameter(torch.zeros(1))], "cpu").param_groups[0]
-    assert group["lr"] == 0.03 and group["weight_decay"] == 1e-8
-    assert 0.8 in (group.get("momentum"), *group.get("betas", ()))
+    optimizer = build_optimizer(params, nn.Linear(1, 1), "cpu")
+    assert [group["lr"] for group in optimizer.param_groups] == [0.03, 0.03]
+    settings = Scheduler(name=scheduler, warmup=0.5, step_epochs=1, factor=0.1, patience=1)
+    build_scheduler(settings, optimizer, num_steps=10)
+    for group in optimizer.param_groups:
+        assert 0.8 in (group.get("momentum"), *group.get("betas", ()))
+
+
+def test_weight_decay_falls_on_convolutions_alone():
+    model = build_model("depthmasknet8")
+    params = Optimizer(name="adamw", lr=0.03, momentum=0.8, weight_decay=0.5)
+    decayed, others = build_optimizer(params, model, "cpu").param_groups
+    assert decayed["weight_decay"] == 0.5 and others["weight_decay"] == 0
+    convolutions = [layer.weight for layer in model.modules() if isinstance(layer, nn.Conv2d)]
+    assert {id(weight) for weight in decayed["params"]} == {id(weight) for weight in convolutions}
+    assert len(decayed["params"]) + len(others["params"]) == len(list(model.parameters()))
 
 
 @pytest.mark.parametrize("warmup", [0.0, 1.0])

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from depthmask.metrics.pixels import KnownPixels
-from depthmask.models.ssim_window import C1, C2, MIN_SIDE_PX, blur_matrix
+from depthmask.models.ssim import C1, C2, MIN_SIDE_PX, blur_matrix
 
 SMALLEST_SPAN = 1e-3
 """Of the farthest depth: a flat wall still has a range to be measured by."""

@@ -1,6 +1,7 @@
 """Which device trains, and in which number format."""
 
 from dataclasses import dataclass
+from typing import Literal
 
 import torch
 
@@ -20,7 +21,7 @@ class Hardware:
     bfloat16: bool
 
     @property
-    def precision(self) -> str:
+    def precision(self) -> Literal["bf16-mixed", "32-true"]:
         """Lightning's name of the precision."""
         return "bf16-mixed" if self.bfloat16 else "32-true"
 

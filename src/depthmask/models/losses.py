@@ -13,12 +13,23 @@ from torch import Tensor
 
 from depthmask.errors import InputError
 from depthmask.models import Prediction
-from depthmask.models.ssim_window import C1, C2, MIN_SIDE_PX, blur_matrix
+from depthmask.models.ssim import C1, C2, MIN_SIDE_PX, blur_matrix
+
+Term = Callable[[Tensor, Tensor], Tensor]
+TERMS: dict[str, Term] = {}
+"""A term by the name that params.yaml gives it, that of its function."""
 
 RMSE_EPSILON = 1e-6
 DICE_SMOOTHING_PX = 1.0
 
 
+def term(function: Term) -> Term:
+    """Make a function a term of params.yaml, by its name."""
+    TERMS[function.__name__] = function
+    return function
+
+
+@term
 def bce(logits: Tensor, target: Tensor) -> Tensor:
     """Binary cross entropy, mean over all pixels, in nats.
 
@@ -27,6 +38,7 @@ def bce(logits: Tensor, target: Tensor) -> Tensor:
     return F.binary_cross_entropy_with_logits(logits, target)
 
 
+@term
 def rmse(logits: Tensor, target: Tensor) -> Tensor:
     """sqrt(mean squared error + 1e-6) of the sigmoid over the whole batch, 0.001 to 1.
 
@@ -35,11 +47,13 @@ def rmse(logits: Tensor, target: Tensor) -> Tensor:
     return (F.mse_loss(logits.sigmoid(), target) + RMSE_EPSILON).sqrt()
 
 
+@term
 def l1(logits: Tensor, target: Tensor) -> Tensor:
     """Mean absolute error of the sigmoid, 0 to 1."""
     return F.l1_loss(logits.sigmoid(), target)
 
 
+@term
 def dice(logits: Tensor, target: Tensor) -> Tensor:
     """1 - Dice coefficient of the sigmoid, mean over images, 0 to 1.
 
@@ -54,6 +68,7 @@ def dice(logits: Tensor, target: Tensor) -> Tensor:
     return (1 - (2 * overlap + DICE_SMOOTHING_PX) / (total + DICE_SMOOTHING_PX)).mean()
 
 
+@term
 def ssim(logits: Tensor, target: Tensor) -> Tensor:
     """1 - structural similarity of the sigmoid, mean over images and pixels, 0 to 2.
 
@@ -83,21 +98,8 @@ def ssim(logits: Tensor, target: Tensor) -> Tensor:
     return 1 - similarity.mean()
 
 
-TERMS: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
-    "bce": bce,
-    "rmse": rmse,
-    "ssim": ssim,
-    "dice": dice,
-    "l1": l1,
-}
-
-
 class SceneLoss:
-    """The loss of an experiment: named, weighted terms for the mask and for the depth.
-
-    Args:
-        mask_terms: weight by name of a term in `TERMS`, for the mask's logits.
-        depth_terms: the same for the depth's; empty for a network without depth.
+    """The loss of an experiment: a weight by name of a term in `TERMS`, for each head.
 
     Raises:
         InputError: no term has that name, or there is no term at all.
@@ -106,10 +108,7 @@ class SceneLoss:
     def __init__(
         self, mask_terms: Mapping[str, float], depth_terms: Mapping[str, float] | None = None
     ) -> None:
-        self.weights = {
-            "mask": dict(mask_terms),
-            "depth": dict(depth_terms or {}),
-        }
+        self.weights = {"mask": dict(mask_terms), "depth": dict(depth_terms or {})}
         names = [name for terms in self.weights.values() for name in terms]
         for name in names:
             if name not in TERMS:
@@ -120,38 +119,27 @@ class SceneLoss:
     def __call__(
         self, prediction: Prediction, mask: Tensor, depth_unit: Tensor | None = None
     ) -> tuple[Tensor, dict[str, Tensor]]:
-        """Score a prediction.
-
-        Args:
-            prediction: logits, N x 1 x H x W each, any floating type.
-            mask: true share of person, N x 1 x H x W, 0 to 1.
-            depth_unit: true depth as `depthmask.models.depth_codec` encodes it, 0 to 1; not
-                needed without depth terms.
+        """Score a prediction against the true mask, 0 to 1, and the true depth's code, 0 to 1.
 
         Returns:
-            The weighted total, and every term unweighted, keyed `mask_bce`, `depth_rmse`, …;
-            scalars in float32. The terms are detached: only the total carries a gradient.
+            The weighted total, and every term unweighted and detached, keyed `mask_bce`,
+            `depth_rmse`, …; scalars in float32.
 
         Raises:
             ValueError: there are depth terms and no depth.
         """
-        if self.weights["depth"] and (prediction.depth_logits is None or depth_unit is None):
-            raise ValueError("depth terms need a network with a depth head and a true depth")
-        pairs = {
-            "mask": (prediction.mask_logits, mask),
-            "depth": (prediction.depth_logits, depth_unit),
-        }
+        pairs = {"mask": (prediction.mask_logits, mask)}
+        if self.weights["depth"]:
+            if prediction.depth_logits is None or depth_unit is None:
+                raise ValueError("depth terms need a network with a depth head and a true depth")
+            pairs["depth"] = (prediction.depth_logits, depth_unit)
         weighted: list[Tensor] = []
         values: dict[str, Tensor] = {}
-        # bfloat16 has three digits: too few for sums over an image, and autocast would bring it
-        # back in the matrix products.
+        # bfloat16 has three digits: too few for sums over an image
         with torch.autocast(prediction.mask_logits.device.type, enabled=False):
-            for head, terms in self.weights.items():
-                if not terms:
-                    continue
-                logits, target = (tensor.float() for tensor in pairs[head])
-                for name, weight in terms.items():
-                    value = TERMS[name](logits, target)
+            for head, (logits, target) in pairs.items():
+                for name, weight in self.weights[head].items():
+                    value = TERMS[name](logits.float(), target.float())
                     weighted.append(weight * value)
                     values[f"{head}_{name}"] = value.detach()
         return torch.stack(weighted).sum(), values

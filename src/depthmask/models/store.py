@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save
+from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from depthmask.data.scenes.files import replaced_file
@@ -17,23 +17,14 @@ from depthmask.models.depth_codec import decode_depth
 
 
 class StoredModel(NamedTuple):
-    """A network with its weights, in evaluation mode, and its description.
-
-    Attributes:
-        model: the network.
-        card: model, size (px, the side of the images it was trained on), experiment, key,
-            data_hash, unit, and whatever else the training noted.
-    """
+    """A network in evaluation mode, and its card: model, size (px), experiment, key, unit, …"""
 
     model: PairModel
     card: dict[str, Any]
 
     @torch.inference_mode()
     def predict(self, scene: Scene[Tensor]) -> tuple[Tensor, Tensor | None]:
-        """The mask, 0..1, and the depth (None without a depth head), N x 1 x H x W.
-
-        The depth is in metres, or in what the card's `unit` says.
-        """
+        """The mask, 0..1, and the depth in the card's unit (or None), N x 1 x H x W."""
         prediction = self.model(
             scene.bg.contiguous(memory_format=torch.channels_last),
             scene.bg_fg.contiguous(memory_format=torch.channels_last),
@@ -50,34 +41,33 @@ def seed_folder(experiment: Path, seed: int) -> Path:
 
 
 def trained_seeds(experiment: Path) -> list[int]:
-    """The seeds whose networks an experiment's folder holds, ascending.
-
-    Raises:
-        InputError: if it holds none.
-    """
-    seeds = sorted(int(path.name.removeprefix("seed_")) for path in experiment.glob("seed_*"))
-    if not seeds:
+    """The seeds whose networks an experiment's folder holds, ascending; InputError if none."""
+    names = [path.name.removeprefix("seed_") for path in experiment.glob("seed_*")]
+    for name in names:
+        if not name.isdecimal():
+            raise InputError(f"{experiment}/seed_{name} is no seed's folder: move it away")
+    if not names:
         raise InputError(f"{experiment} holds no trained model: run `dvc repro` first")
-    return seeds
+    return sorted(map(int, names))
 
 
 def save_model(folder: Path, model: PairModel, card: dict[str, Any]) -> None:
-    """Write `model.safetensors` and `model.json`; `card` must name the `model` and its `size`."""
+    """Write `model.safetensors` and `model.json`; `card` must name the `model` and its `size`.
+
+    Figures that are no finite number, which JSON does not know, become null.
+    """
     weights = {
         name: value.detach().cpu().contiguous() for name, value in model.state_dict().items()
     }
     with replaced_file(folder / "model.safetensors") as path:
-        path.write_bytes(save(weights))
+        save_file(weights, path)
+    card = json.loads(json.dumps(card), parse_constant=lambda _: None)
     with replaced_file(folder / "model.json") as path:
         path.write_text(json.dumps(card, indent=2, sort_keys=True) + "\n")
 
 
 def load_model(folder: Path) -> StoredModel:
-    """Read a network back; what it normalises with is among its weights.
-
-    Raises:
-        InputError: if the folder holds no such network.
-    """
+    """Read a network back; InputError if the folder holds none or a damaged one."""
     try:
         card = json.loads((folder / "model.json").read_text(encoding="utf-8"))
         model = build_model(card["model"])

@@ -1,7 +1,9 @@
 """What a training is made of: its scenes, its network, its loss and its optimiser."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from lightning import seed_everything
 
 from depthmask.config import (
     AugmentParams,
@@ -18,7 +20,8 @@ from depthmask.data.scenes.placement import Placer
 from depthmask.errors import InputError
 from depthmask.models import build_model
 from depthmask.models.losses import SceneLoss
-from depthmask.training import Learner, SceneData, seed_everything
+from depthmask.training.module import DepthMaskModule
+from depthmask.training.scene_data import SceneData
 
 if TYPE_CHECKING:
     from depthmask.training.file_data import FileData
@@ -111,32 +114,27 @@ def read_compositor(
     return Compositor(library, params, plate_variants=plates, cutout_variants=cutouts)
 
 
-def assemble_learner(
+def build_module(
     experiment: Experiment, params: TrainParams, *, prepared: Path, augmented: Path
-) -> Learner:
+) -> DepthMaskModule:
     """The network with fresh weights, its loss, optimiser and schedule; all of it from the seed."""
     seed_everything(params.seed, workers=True, verbose=False)
     summary = read_summary(prepared)
     statistics = read_json(augmented / "statistics.json", ("bg_fg_mean", "bg_fg_std"))
-    depth_range = depth_range_of(summary, params)
+    # the data's own range where its depth has no metres
+    near, far = summary.get("depth_range") or params.depth_range_m
     model = build_model(
         experiment.model,
         mean=statistics["bg_fg_mean"],
         std=statistics["bg_fg_std"],
         mask_prior=params.mask_prior,
-        depth_range_m=depth_range,
+        depth_range_m=(near, far),
     )
-    return Learner(
+    return DepthMaskModule(
         model,
         SceneLoss(experiment.mask, experiment.depth),
         optimizer=params.optimizer,
         scheduler=params.scheduler,
-        depth_range_m=depth_range,
+        depth_range_m=(near, far),
         alignment=summary.get("depth_alignment"),
     )
-
-
-def depth_range_of(summary: dict[str, Any], params: TrainParams) -> tuple[float, float]:
-    """What the depth head spans: the data's own range where its depth has no metres."""
-    near, far = summary.get("depth_range") or params.depth_range_m
-    return near, far

@@ -2,28 +2,14 @@
 
 import time
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Any
 
 import lightning as L
 from lightning.pytorch.callbacks import Callback
 
+from depthmask.training.scene_data import SizedData
+
 EpochListener = Callable[[int, dict[str, float]], None]
-
-
-class SizedData(Protocol):
-    """A data module whose images grow from epoch to epoch.
-
-    Attributes:
-        size: side of this epoch's images, px.
-        sizes: of every epoch's.
-        batch_size: scenes in a step.
-    """
-
-    sizes: list[int]
-    batch_size: int
-
-    @property
-    def size(self) -> int: ...
 
 
 class History(Callback):

@@ -3,14 +3,13 @@
 from collections.abc import Sequence
 from typing import Any
 
-import lightning as L
-
 from depthmask.config import SizeSchedule
 from depthmask.data.sources.modest.loader import EpochOrder, SceneLoader
 from depthmask.data.sources.modest.scenes import ModestScenes
+from depthmask.training.scene_data import SizedData
 
 
-class FileData(L.LightningDataModule):
+class FileData(SizedData):
     """Reads every batch from files; what `SceneData` is for recipes.
 
     Args:
@@ -33,12 +32,10 @@ class FileData(L.LightningDataModule):
         num_workers: int,
         seed: int,
     ) -> None:
-        super().__init__()
+        super().__init__(schedule, scenes_per_epoch, batch_size)
         self.train, self.val = train, val
-        self.batch_size, self.num_workers = batch_size, num_workers
+        self.num_workers = num_workers
         self.order = EpochOrder(len(train), scenes_per_epoch, seed=seed)
-        self.lone = scenes_per_epoch % batch_size == 1
-        self.sizes = [step.size for step in schedule for _ in range(step.epochs)]
         self.next_epoch = 0
 
     def state_dict(self) -> dict[str, Any]:
@@ -48,14 +45,8 @@ class FileData(L.LightningDataModule):
         self.next_epoch = state_dict["next_epoch"]
 
     def fix_size(self, size: int) -> None:
-        """Train at one size, px, instead of the schedule's."""
-        self.sizes = [size]
+        super().fix_size(size)
         self.train.sizes = self.val.sizes = (size,)
-
-    @property
-    def size(self) -> int:
-        """The side of this epoch's images, px."""
-        return self.sizes[min(self.trainer.current_epoch, len(self.sizes) - 1)]
 
     def train_dataloader(self) -> SceneLoader:
         # workers fetch ahead before a resume has restored the epoch; later ones Lightning sets

@@ -1,62 +1,43 @@
 """Optimisers and learning-rate schedules, torch's own, by the names that params give them."""
 
 import math
-from collections.abc import Iterable
 from typing import Any
 
 import torch
 from torch import nn
-from torch.optim import Optimizer as TorchOptimizer
 from torch.optim import lr_scheduler
 
 from depthmask.config import Optimizer, Scheduler
 
-_WARMUP_START = 0.04
-"""Share of the learning rate that a warm-up begins with."""
+_WARMUP_START = 0.04  # share of the learning rate that a warm-up begins with
 
 
-def build_optimizer(
-    params: Optimizer, weights: Iterable[nn.Parameter], device: str
-) -> TorchOptimizer:
+def build_optimizer(params: Optimizer, model: nn.Module, device: str) -> torch.optim.Optimizer:
     """SGD with momentum, or AdamW with it as its first beta.
 
-    Args:
-        params: name, lr, momentum, weight_decay.
-        weights: what is optimised.
-        device: cpu, cuda or mps; fused kernels halve the time of an update where they exist.
+    Weight decay falls on the weights of convolutions alone: biases and batch normalisation have
+    one dimension.
     """
-    common: dict[str, Any] = {
-        "lr": params.lr,
-        "weight_decay": params.weight_decay,
-        "fused": device in ("cpu", "cuda"),
-    }
+    decayed = [weight for weight in model.parameters() if weight.ndim > 1]
+    others = [weight for weight in model.parameters() if weight.ndim <= 1]
+    groups = [
+        {"params": decayed, "weight_decay": params.weight_decay},
+        {"params": others, "weight_decay": 0.0},
+    ]
+    fused = device in ("cpu", "cuda")  # halves the time of an update where there are such kernels
     if params.name == "sgd":
-        return torch.optim.SGD(weights, momentum=params.momentum, **common)
-    return torch.optim.AdamW(weights, betas=(params.momentum, 0.999), **common)
+        return torch.optim.SGD(groups, lr=params.lr, momentum=params.momentum, fused=fused)
+    return torch.optim.AdamW(groups, lr=params.lr, betas=(params.momentum, 0.999), fused=fused)
 
 
 def build_scheduler(
-    params: Scheduler, optimizer: TorchOptimizer, *, num_steps: int
+    params: Scheduler, optimizer: torch.optim.Optimizer, *, num_steps: int
 ) -> dict[str, Any]:
     """The schedule in the form that Lightning takes from `configure_optimizers`.
 
-    `constant`, `cosine` and `onecycle` move every step, `step` and `plateau` every epoch.
-
-    Args:
-        params: name and figures; see params.yaml for which schedule reads which.
-        optimizer: whose learning rate it moves.
-        num_steps: of the whole training.
+    `constant`, `cosine` and `onecycle` move every step of the `num_steps` of the whole training,
+    `step` and `plateau` every epoch.
     """
-
-    def after_warmup(step: int) -> float:
-        done = step / max(1, num_steps)
-        if params.name == "constant":
-            return 1.0
-        if done < params.warmup:
-            return _WARMUP_START + (1 - _WARMUP_START) * done / params.warmup
-        left = min(1.0, (done - params.warmup) / (1 - params.warmup + 1e-9))
-        return 0.5 + 0.5 * math.cos(math.pi * left)
-
     if params.name == "step":
         stepped = lr_scheduler.StepLR(optimizer, params.step_epochs, params.factor)
         return {"scheduler": stepped, "interval": "epoch"}
@@ -71,9 +52,17 @@ def build_scheduler(
             max_lr=[group["lr"] for group in optimizer.param_groups],
             total_steps=max(1, num_steps),
             pct_start=params.warmup,
+            cycle_momentum=False,  # optimizer.momentum holds
         )
         return {"scheduler": cycle, "interval": "step"}
-    return {
-        "scheduler": lr_scheduler.LambdaLR(optimizer, after_warmup),
-        "interval": "step",
-    }
+
+    def after_warmup(step: int) -> float:
+        done = step / max(1, num_steps)
+        if params.name == "constant":
+            return 1.0
+        if done < params.warmup:
+            return _WARMUP_START + (1 - _WARMUP_START) * done / params.warmup
+        left = min(1.0, (done - params.warmup) / (1 - params.warmup + 1e-9))
+        return 0.5 + 0.5 * math.cos(math.pi * left)
+
+    return {"scheduler": lr_scheduler.LambdaLR(optimizer, after_warmup), "interval": "step"}

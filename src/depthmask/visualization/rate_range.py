@@ -34,7 +34,7 @@ def rate_range(
     """Draw the loss over the learning rate, the suggested and the present rate marked.
 
     Args:
-        rates, losses, smoothed: [N], as in `depthmask.training.lr_finder.RateRange`.
+        rates, losses, smoothed: [N], of each step.
         title: what was tested.
         suggested: where the loss falls steepest, or None.
         current: the rate in params.yaml.

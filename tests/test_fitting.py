@@ -14,8 +14,9 @@ from depthmask.errors import TrainingDiverged
 from depthmask.models import Prediction, build_model
 from depthmask.models.hardware import Hardware
 from depthmask.models.losses import SceneLoss
-from depthmask.training import Learner, SceneData, fit
-from depthmask.training.module import VAL_METRICS
+from depthmask.training.fitting import LAST, PREVIOUS, fit
+from depthmask.training.module import VAL_METRICS, DepthMaskModule
+from depthmask.training.scene_data import SceneData
 from synthetic import SIZE, TINY, make_library, make_placer
 
 CPU = Hardware("cpu", bfloat16=False)
@@ -52,9 +53,9 @@ def make_data(schedule=SCHEDULE, scenes_per_epoch=16) -> SceneData:
 COSINE = Scheduler(name="cosine", warmup=0.2, step_epochs=1, factor=0.1, patience=2)
 
 
-def make_learner(lr=0.02, model=None, scheduler=COSINE, **loss) -> Learner:
+def make_module(lr=0.02, model=None, scheduler=COSINE, **loss) -> DepthMaskModule:
     L.seed_everything(0, verbose=False)
-    return Learner(
+    return DepthMaskModule(
         model or TinyNet(),
         SceneLoss(**{"mask_terms": {"bce": 1}, "depth_terms": {"rmse": 2}} | loss),
         optimizer=Optimizer(name="adamw", lr=lr, momentum=0.9, weight_decay=0.01),
@@ -63,9 +64,9 @@ def make_learner(lr=0.02, model=None, scheduler=COSINE, **loss) -> Learner:
     )
 
 
-def run(learner, data, folder: Path, on_epoch=lambda epoch, row: None, average=0.9):
+def run(module, data, folder: Path, on_epoch=lambda epoch, row: None, average=0.9):
     return fit(
-        learner,
+        module,
         data,
         hardware=CPU,
         average=average,
@@ -82,7 +83,7 @@ class Killed(Exception):
 
 @pytest.mark.parametrize("average", [0.0, 0.9])
 def test_a_resumed_run_ends_as_one_that_was_never_stopped(tmp_path, average):
-    whole = make_learner()
+    whole = make_module()
     expected = run(whole, make_data(), tmp_path / "whole", average=average)
 
     def stop(epoch, row):
@@ -90,9 +91,9 @@ def test_a_resumed_run_ends_as_one_that_was_never_stopped(tmp_path, average):
             raise Killed
 
     with pytest.raises(Killed):
-        run(make_learner(), make_data(), tmp_path / "stopped", stop, average)
+        run(make_module(), make_data(), tmp_path / "stopped", stop, average)
     # whatever the first weights are, the checkpoint's take their place
-    resumed = make_learner()
+    resumed = make_module()
     for weight in resumed.parameters():
         weight.data.zero_()
     found = run(resumed, make_data(), tmp_path / "stopped", average=average)
@@ -104,9 +105,9 @@ def test_a_resumed_run_ends_as_one_that_was_never_stopped(tmp_path, average):
 
 
 def test_a_run_killed_after_its_last_checkpoint_keeps_the_average(tmp_path):
-    whole = make_learner()
+    whole = make_module()
     expected = run(whole, make_data(), tmp_path)
-    again = make_learner()
+    again = make_module()
     for weight in again.parameters():
         weight.data.zero_()
     assert run(again, make_data(), tmp_path) == expected
@@ -117,15 +118,15 @@ def test_a_run_killed_after_its_last_checkpoint_keeps_the_average(tmp_path):
 def test_the_real_network_learns_synthetic_people(tmp_path):
     model = build_model("depthmasknet8", mask_prior=0.04)
     data = make_data((SizeSchedule(size=32, epochs=8),), scenes_per_epoch=64)
-    learner = make_learner(0.003, model, mask_terms={"bce": 1, "dice": 1})
-    rows = run(learner, data, tmp_path, average=0.5)
+    module = make_module(0.003, model, mask_terms={"bce": 1, "dice": 1})
+    rows = run(module, data, tmp_path, average=0.5)
     assert rows[-1]["train/loss"] < 0.6 * rows[0]["train/loss"]
     assert rows[-1]["val/mask_iou"] > 0.3
 
 
 def test_rows_hold_losses_and_metrics_apart(tmp_path):
     seen = []
-    rows = run(make_learner(), make_data(), tmp_path, lambda epoch, row: seen.append((epoch, row)))
+    rows = run(make_module(), make_data(), tmp_path, lambda epoch, row: seen.append((epoch, row)))
     assert [epoch for epoch, _ in seen] == [1, 2, 3] and [row for _, row in seen] == rows
     row = rows[-1]
     total = row["val/loss_mask_bce"] + 2 * row["val/loss_depth_rmse"]
@@ -142,15 +143,37 @@ def test_a_loss_that_is_no_number_stops_with_the_remedy(tmp_path):
             return prediction._replace(mask_logits=prediction.mask_logits * float("nan"))
 
     with pytest.raises(TrainingDiverged, match=r"lower train\.optimizer\.lr \(0\.02\)"):
-        run(make_learner(model=Broken()), make_data(), tmp_path)
+        run(make_module(model=Broken()), make_data(), tmp_path)
+
+
+@pytest.mark.parametrize("left", [b"", b"half a file"])
+def test_a_damaged_checkpoint_is_set_aside_and_the_one_before_serves(tmp_path, capsys, left):
+    expected = run(make_module(), make_data(), tmp_path / "whole")
+    folder = tmp_path / "stopped"
+
+    def stop(epoch, row):
+        if epoch == 3:
+            raise Killed
+
+    with pytest.raises(Killed):
+        run(make_module(), make_data(), folder, stop)
+    (folder / LAST).write_bytes(left)
+    resumed = []
+    assert (
+        run(make_module(), make_data(), folder, lambda epoch, row: resumed.append(epoch))
+        == expected
+    )
+    assert resumed == [2, 3]
+    assert "set aside" in capsys.readouterr().err
+    assert (folder / "last.damaged").read_bytes() == left
+    for name in (LAST, PREVIOUS):
+        (folder / name).write_bytes(left)
+    assert run(make_module(), make_data(), folder) == expected  # anew
 
 
 def test_the_average_of_the_weights_is_what_remains(tmp_path):
-    plain, averaged = make_learner(), make_learner()
-    run(plain, make_data(), tmp_path / "plain", average=0.0)
-    run(averaged, make_data(), tmp_path / "averaged", average=0.9)
-    different = [
-        not torch.equal(a, b)
-        for a, b in zip(plain.parameters(), averaged.parameters(), strict=True)
-    ]
-    assert any(different)
+    models = [make_module(), make_module()]
+    for module, average in zip(models, (0.0, 0.9), strict=True):
+        run(module, make_data(), tmp_path / str(average), average=average)
+    pairs = zip(*(module.parameters() for module in models), strict=True)
+    assert any(not torch.equal(plain, averaged) for plain, averaged in pairs)

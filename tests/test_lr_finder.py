@@ -3,7 +3,6 @@
 from types import SimpleNamespace
 
 import numpy as np
-import pandas as pd
 import pytest
 import torch
 from PIL import Image
@@ -11,64 +10,62 @@ from PIL import Image
 from depthmask import visualization as report
 from depthmask.errors import InputError
 from depthmask.training.lr_finder import find_rate
-from test_learning import CPU, make_data, make_learner
+from test_fitting import CPU, make_data, make_module
 
 
 @pytest.fixture(scope="module")
 def found():
-    learner, data = make_learner(), make_data()
+    module, data = make_module(), make_data()
     data.fix_size(32)
-    before = {name: value.clone() for name, value in learner.state_dict().items()}
+    before = {name: value.clone() for name, value in module.state_dict().items()}
     result = find_rate(
-        learner, data, hardware=CPU, min_lr=1e-5, max_lr=10.0, num_steps=60, interactive=False
+        module, data, hardware=CPU, min_lr=1e-5, max_lr=10.0, num_steps=60, interactive=False
     )
-    same = [torch.equal(value, before[name]) for name, value in learner.state_dict().items()]
+    same = [torch.equal(value, before[name]) for name, value in module.state_dict().items()]
     return result, all(same)
 
 
 def test_rates_rise_in_equal_ratios_and_the_suggestion_lies_where_the_loss_falls(found):
     result, _ = found
-    assert result.rates[0] == pytest.approx(1e-5, rel=0.5)
-    ratios = result.rates[1:] / result.rates[:-1]
+    assert result.table["lr"].to_numpy()[0] == pytest.approx(1e-5, rel=0.5)
+    ratios = result.table["lr"].to_numpy()[1:] / result.table["lr"].to_numpy()[:-1]
     assert np.allclose(ratios[1:-1], ratios[1], rtol=0.02) and ratios[1] > 1
-    assert result.suggested in result.rates
-    place = list(result.rates).index(result.suggested)
-    assert result.smoothed[place + 1] < result.smoothed[place - 1]
+    assert result.suggested in result.table["lr"].to_numpy()
+    place = list(result.table["lr"].to_numpy()).index(result.suggested)
+    assert (
+        result.table["smoothed"].to_numpy()[place + 1]
+        < result.table["smoothed"].to_numpy()[place - 1]
+    )
 
 
 def test_losses_are_those_of_the_steps(found):
     result, _ = found
-    learner, data = make_learner(), make_data()
+    module, data = make_module(), make_data()
     data.fix_size(32)
     data.trainer = SimpleNamespace(
         training=True, current_epoch=0, strategy=SimpleNamespace(root_device=torch.device("cpu"))
     )
     scene = data.on_after_batch_transfer(list(range(8)), 0)
     with torch.no_grad():
-        first = float(learner._step(scene, "train")[0])
-    assert result.losses[0] == pytest.approx(first, rel=1e-3)
+        first = float(module._step(scene, "train")[0])
+    assert result.table["loss"].to_numpy()[0] == pytest.approx(first, rel=1e-3)
 
 
 def test_the_weights_are_what_they_were(found):
     assert found[1]
 
 
-def test_table_and_plot_are_written(found, tmp_path):
+def test_the_plot_is_written(found, tmp_path):
     result, _ = found
-    result.write_table(tmp_path / "range.csv")
-    table = pd.read_csv(tmp_path / "range.csv")
-    assert np.allclose(table["lr"], result.rates, rtol=1e-5)
     report.rate_range(
         tmp_path / "range.png",
-        result.rates,
-        result.losses,
-        result.smoothed,
+        *(result.table[column].to_numpy() for column in ("lr", "loss", "smoothed")),
         title="bce_rmse",
         suggested=result.suggested,
         current=0.008,
     )
     with Image.open(tmp_path / "range.png") as image:
-        assert image.size == (760, 430) and len(image.convert("RGB").getcolors(1 << 20)) > 50
+        assert len(image.convert("RGB").getcolors(1 << 20)) > 50
 
 
 @pytest.mark.parametrize(
@@ -82,12 +79,15 @@ def test_table_and_plot_are_written(found, tmp_path):
 def test_a_range_without_sense_is_refused(figures, words):
     settings = {"min_lr": 1e-5, "max_lr": 1.0, "num_steps": 30} | figures
     with pytest.raises(InputError, match=words):
-        find_rate(make_learner(), make_data(), hardware=CPU, interactive=False, **settings)
+        find_rate(make_module(), make_data(), hardware=CPU, interactive=False, **settings)
 
 
 def test_a_loss_that_becomes_no_number_ends_the_curve():
     data = make_data()
     data.fix_size(32)
     figures = {"min_lr": 1e-3, "max_lr": 1e30, "num_steps": 40}
-    result = find_rate(make_learner(), data, hardware=CPU, interactive=False, **figures)
-    assert 3 <= len(result.rates) < 40 and np.isfinite(result.losses).all()
+    result = find_rate(make_module(), data, hardware=CPU, interactive=False, **figures)
+    assert (
+        3 <= len(result.table["lr"].to_numpy()) < 40
+        and np.isfinite(result.table["loss"].to_numpy()).all()
+    )

@@ -10,12 +10,8 @@ from torch import Tensor
 
 WINDOW_PX = 11
 SIGMA_PX = 1.5
-C1 = 0.01**2
-C2 = 0.03**2
-"""The constants for a range of 1."""
-
-MIN_SIDE_PX = WINDOW_PX // 2 + 1
-"""Of an image: a smaller one cannot be reflected at its borders."""
+C1, C2 = 0.01**2, 0.03**2  # for a range of 1
+MIN_SIDE_PX = WINDOW_PX // 2 + 1  # a smaller image cannot be reflected at its borders
 
 
 @cache
@@ -27,5 +23,5 @@ def blur_matrix(side: int, device: torch.device, dtype: torch.dtype = torch.floa
     window = (window / window.sum()).expand(side, -1)
     last = side - 1
     pixel = (torch.arange(side).unsqueeze(1) + offset).abs()
-    pixel = last - (last - pixel).abs()  # reflected at both borders
+    pixel = last - (last - pixel).abs()
     return torch.zeros(side, side, dtype=dtype).scatter_add_(1, pixel, window).to(device)

@@ -1,0 +1,394 @@
+"""Every chart, as Vega-Lite: for the page, for PNGs and, through templates, for DVC.
+
+`python -m depthmask.visualization.charts` writes DVC's templates anew.
+"""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import altair as alt
+import pandas as pd
+
+from depthmask.data.scenes.scene import SETS
+from depthmask.evaluation.robustness import CONDITIONS
+from depthmask.visualization.theme import LIGHT, SERIES, Series, on_paper, spec_of
+
+WIDTH, HEIGHT = 300, 170
+BASELINE = Series(-1, "var(--muted)", (2, 3))
+"""Of what needs no training, wherever it stands beside the experiments."""
+
+CURVES = {
+    "val/mask_iou": ("Mask IoU", "validation, higher is better"),
+    "val/depth_delta1": ("Depth δ1", "validation, higher is better"),
+    "val/depth_rmse": ("Depth RMSE", "validation, metres (relative depth: aligned)"),
+    "val/loss": ("Validation loss", "each in its own terms: compare shapes, not heights"),
+}
+"""Columns of `curves.csv`: title and what to read from it."""
+
+_SHAPES = {"in_scene": "circle", "unseen_unseen": "diamond", "seen_seen": "square"}
+DVC_TEMPLATES = Path(".dvc/plots")
+
+
+def _title(text: str, note: str) -> alt.TitleParams:
+    return alt.TitleParams(text=text, subtitle=note or alt.Undefined)
+
+
+def _quoted(names: Sequence[str]) -> str:
+    return json.dumps(list(names), ensure_ascii=False)
+
+
+def dot_chart(
+    rows: pd.DataFrame,
+    *,
+    title: str = "",
+    note: str = "",
+    best: str = "",
+    baselines: Sequence[str] = (),
+    zero: bool = False,
+    good: int = 0,
+    legend: bool = False,
+) -> alt.LayerChart:
+    """A row a name, in their order: dots for its figures, a bar for an interval, the figure.
+
+    Args:
+        rows: `name`, `set`, `value`, `color`, `about`; `low`, `high`, `text`, and `part` (whether
+            it is one seed's) where there are such. The first set is filled, the others are hollow.
+        baselines: names that are written paler.
+        zero: whether 0 is marked; `good`: at which side of it the best is better, -1 or 1.
+        legend: whether the sets are named.
+    """
+    rows = rows.reindex(columns=["name", "set", "value", "low", "high", "color", "text", "about",
+                                 "part"])  # fmt: skip
+    names, sets = list(dict.fromkeys(rows["name"])), list(dict.fromkeys(rows["set"]))
+    rows["fill"] = rows["color"].where(rows["set"] == sets[0], "var(--paper)")
+    seeds, rows = rows[rows["part"].eq(True)], rows[~rows["part"].eq(True)]
+    axis = alt.Axis(
+        title=None, domain=False, ticks=False, labelPadding=8, labelLimit=140,
+        labelFontWeight=alt.condition(
+            f"datum.value == {json.dumps(best)}", alt.value("bold"), alt.value("normal")
+        ),
+        labelColor=alt.condition(
+            f"indexof({_quoted(baselines)}, datum.value) >= 0",
+            alt.value("var(--muted)"), alt.value("var(--ink)"),
+        ),
+    )  # fmt: skip
+    y = alt.Y("name:N", sort=names, scale=alt.Scale(domain=names), axis=axis)
+    offset = alt.YOffset("set:N", sort=sets, scale=alt.Scale(domain=sets, paddingOuter=0.2))
+    x_scale = alt.Scale(zero=zero, nice=not zero, padding=14 if zero else 6)
+    x = alt.X("value:Q", title=None, scale=x_scale, axis=alt.Axis(tickCount=4, ticks=False))
+    color = alt.Color("color:N", scale=None)
+    chart = alt.Chart(rows[rows["value"].notna()])
+    shape: Any = alt.value("circle")
+    if len(sets) > 1:
+        key = alt.Legend(orient="top", labelExpr=_set_labels(sets), symbolFillColor="transparent",
+                         symbolStrokeColor="var(--ink)", columns=1)  # fmt: skip
+        shapes = alt.Scale(domain=sets, range=[_SHAPES[name] for name in sets])
+        shape = alt.Shape("set:N", scale=shapes, legend=key if legend else None)
+    layers: list[alt.Chart] = []
+    if zero:
+        if good:
+            band = alt.Chart().mark_rect(color="var(--good)")
+            layers.append(band.encode(x=alt.datum(0), x2=alt.value(WIDTH * 0.6 if good > 0 else 0)))
+        layers.append(alt.Chart().mark_rule(color="var(--muted)").encode(x=alt.datum(0)))
+    layers += [
+        chart.transform_filter("isValid(datum.low) && isValid(datum.high)")
+        .mark_rule(strokeWidth=2.4, strokeCap="round", opacity=0.55)
+        .encode(x=alt.X("low:Q"), x2="high:Q", y=y, yOffset=offset, color=color),
+        alt.Chart(seeds).mark_point(filled=True, size=12, opacity=0.55).encode(
+            x="value:Q", y=y, yOffset=offset, color=color, description="about:N"),
+        chart.mark_point(size=46, strokeWidth=1.5, opacity=1).encode(
+            x=x, y=y, yOffset=offset, shape=shape, description="about:N",
+            stroke=alt.Stroke("color:N", scale=None), fill=alt.Fill("fill:N", scale=None)),
+        alt.Chart(rows[rows["text"].notna()]).mark_text(align="right").encode(
+            x=alt.value(WIDTH * 0.6 + 48), y=y, text="text:N",
+            fontWeight=alt.condition(
+                f"datum.name == {json.dumps(best)}", alt.value("bold"), alt.value("normal"))),
+    ]  # fmt: skip
+    return alt.layer(*layers).properties(
+        width=WIDTH * 0.6,
+        height=alt.Step(24 if len(sets) == 1 else 30, **{"for": "position"}),
+        title=_title(title, note),
+    )
+
+
+def _set_labels(sets: Sequence[str]) -> str:
+    labels = {name: SETS[name].label for name in sets}
+    return f"{json.dumps(labels, ensure_ascii=False)}[datum.label]"
+
+
+def color_of(series: dict[str, Series], legend: alt.Legend | None = None) -> alt.Color:
+    """Of the column `experiment`."""
+    scale = alt.Scale(domain=list(series), range=[look.color for look in series.values()])
+    return alt.Color("experiment:N", scale=scale, legend=legend)
+
+
+def dash_of(series: dict[str, Series]) -> alt.StrokeDash:
+    scale = alt.Scale(domain=list(series), range=[list(look.dash) for look in series.values()])
+    return alt.StrokeDash("experiment:N", scale=scale, legend=None)
+
+
+def line_chart(
+    *,
+    x: alt.X,
+    y: str,
+    y_scale: alt.Scale,
+    color: alt.Color,
+    dash: alt.StrokeDash,
+    y_title: str | None = None,
+    y_format: str = "",
+    band: tuple[str, str] | None = None,
+    best: str | None = None,
+    dots: bool = True,
+    hollow: str = "",
+    about: Any = alt.Undefined,
+    detail: str = "",
+    under: Sequence[alt.Chart] = (),
+    title: Any = "",
+    note: str = "",
+) -> alt.LayerChart:
+    """A line an experiment, the best heavier, over data that whoever draws it supplies.
+
+    Args:
+        y, band: columns: of the figure, and of its interval's bounds.
+        hollow: an expression: which dots are rings.
+        detail: a column that parts lines of one experiment.
+        under: layers beneath the lines.
+    """
+    axis = alt.Axis(domain=False, ticks=False, tickCount=5, format=y_format or alt.Undefined)
+    figure = alt.Y(field=y, type="quantitative", title=y_title, scale=y_scale, axis=axis)
+    common: dict[str, Any] = {"x": x, "color": color}
+    if detail:
+        common["detail"] = f"{detail}:N"
+    known = f"isValid(datum[{json.dumps(y)}])"
+    layers = list(under)
+    if band:
+        low, high = (alt.Y(field=name, type="quantitative", title=y_title) for name in band)
+        area = alt.Chart().mark_area(opacity=0.14)
+        if best:
+            area = area.transform_filter(f"datum.experiment == {json.dumps(best)}")
+        area = area.transform_filter(f"isValid(datum[{json.dumps(band[0])}])")
+        layers.append(area.encode(y=low, y2=alt.Y2(field=high.to_dict()["field"]), **common))
+    heavy = f"datum.experiment == {json.dumps(best)}"
+    width = alt.condition(heavy, alt.value(2.7), alt.value(1.5)) if best else alt.value(2)
+    line = alt.Chart().transform_filter(known).mark_line(strokeJoin="round", strokeCap="round")
+    layers.append(line.encode(y=figure, strokeDash=dash, strokeWidth=width, **common))
+    if dots:
+        points = alt.Chart().transform_filter(known).mark_point(size=26, opacity=1, strokeWidth=1.3)
+        fill: Any = color.copy()
+        fill = alt.Fill(**{k: v for k, v in color.to_dict().items() if k != "legend"}, legend=None)
+        if hollow:
+            fill = alt.when(hollow).then(alt.value("var(--paper)")).otherwise(fill)
+        extra = {} if about is alt.Undefined else {"description": about}
+        layers.append(points.encode(y=figure, fill=fill, **common, **extra))
+    chart = alt.layer(*layers).properties(width=WIDTH, height=HEIGHT)
+    return chart.properties(title=_title(title, note) if title else alt.Undefined)
+
+
+def curve_chart(
+    table: pd.DataFrame,
+    column: str,
+    series: dict[str, Series],
+    *,
+    best: str,
+    legend: alt.Legend | None = None,
+    titled: bool = True,
+) -> alt.LayerChart:
+    """A column of `curves.csv` over the epochs: the mean over seeds, and their range.
+
+    Dotted uprights mark where progressive resizing goes on to another size.
+    """
+    rows = table[table[column].notna()]
+    groups = rows.groupby(["experiment", "epoch"], sort=False)[column]
+    data = groups.agg(value="mean", low="min", high="max", num="size").reset_index()
+    many = data["num"] > 1
+    data["about"] = [
+        f"{row.experiment}, epoch {row.epoch:g}: {row.value:.3f}"
+        + (f" (seeds {row.low:.3f} to {row.high:.3f})" if row.num > 1 else "")
+        for row in data.itertuples()
+    ]
+    data[["low", "high"]] = data[["low", "high"]].where(many, None)
+    least, most = data["value"].min(), data["value"].max()
+    if column.startswith("val/loss") and least > 0 and most > 6 * least:
+        y_scale = alt.Scale(type="log")
+    else:
+        y_scale = alt.Scale(domain=[0, 1]) if 0 <= least <= most <= 1 else alt.Scale(zero=True)
+    title, note = CURVES[column]
+    chart = line_chart(
+        x=epoch_axis("epoch"),
+        y="value",
+        y_scale=y_scale,
+        color=color_of(series, legend),
+        dash=dash_of(series),
+        band=("low", "high") if many.any() else None,
+        best=best,
+        about="about:N",
+        under=_resizes(table),
+        title=title if titled else "",
+        note=note,
+    )
+    return chart.properties(data=data)
+
+
+def epoch_axis(field: str, title: str = "epoch") -> alt.X:
+    axis = alt.Axis(grid=False, tickMinStep=1, format="d", tickCount=8)
+    return alt.X(field=field, type="quantitative", title=title, axis=axis)
+
+
+def _resizes(table: pd.DataFrame) -> list[alt.Chart]:
+    if "size" not in table:
+        return []
+    sizes = table.groupby("epoch")["size"].max().sort_index()
+    starts = sizes.index[sizes.ne(sizes.shift())]
+    if len(starts) < 2:
+        return []
+    at = [epoch - 0.5 * (number > 0) for number, epoch in enumerate(starts)]
+    marks = pd.DataFrame({"epoch": at, "text": [f"{sizes[epoch]:g} px" for epoch in starts]})
+    x = alt.X("epoch:Q")
+    return [
+        alt.Chart(marks[1:]).mark_rule(strokeDash=[1, 3], color="var(--muted)").encode(x=x),
+        alt.Chart(marks)
+        .mark_text(align="left", dx=3, dy=-5, fontSize=10, color="var(--muted)")
+        .encode(x=x, y=alt.value(0), text="text:N"),
+    ]
+
+
+def curves(
+    table: pd.DataFrame, columns: Sequence[str], series: dict[str, Series], best: str
+) -> alt.HConcatChart:
+    """Plots side by side, a legend above; columns that no experiment has are left away."""
+    shown = [name for name in columns if name in table and table[name].notna().any()]
+    legend = alt.Legend(orient="top", symbolType="stroke", symbolStrokeWidth=3)
+    charts = [curve_chart(table, name, series, best=best, legend=legend) for name in shown]
+    return alt.hconcat(*charts, spacing=36)
+
+
+def condition_chart(
+    condition: str,
+    figure: str,
+    *,
+    x: str,
+    y_scale: alt.Scale,
+    color: alt.Color,
+    dash: alt.StrokeDash,
+    best: str | None = None,
+    about: Any = alt.Undefined,
+    detail: str = "",
+    note: str = "",
+) -> alt.LayerChart:
+    """A figure over the strength of a condition, out of all rows of `robustness.csv`.
+
+    Strengths that training drew are shaded and their dots filled.
+
+    Args:
+        figure, x: columns.
+    """
+    words = CONDITIONS[condition]
+    # DVC hands tables over as text
+    trained = "lower(toString(datum.trained_for)) == 'true'"
+    away = 6 if words.is_falling else -6
+    shade = (
+        alt.Chart()
+        .transform_filter(trained)
+        .mark_rect(color="var(--trained)", xOffset=away, x2Offset=-away)
+        .encode(x=alt.X(field=x, type="quantitative", aggregate="min"),
+                x2=alt.X2(field=x, aggregate="max"))
+    )  # fmt: skip
+    axis = alt.Axis(grid=False, tickCount=5)
+    chart = line_chart(
+        x=alt.X(field=x, type="quantitative", title=words.unit, axis=axis,
+                scale=alt.Scale(reverse=words.is_falling, zero=False, nice=False, padding=10)),
+        y=figure,
+        y_scale=y_scale,
+        color=color,
+        dash=dash,
+        band=(f"{figure}_low", f"{figure}_high") if figure in ("mask_iou", "false_area") else None,
+        best=best,
+        hollow=f"!({trained})",
+        about=about,
+        detail=detail,
+        under=[shade],
+        title=words.label,
+        note=note,
+    )  # fmt: skip
+    return chart.transform_filter(f"datum.condition == '{condition}'")
+
+
+def rate_range(
+    table: pd.DataFrame, *, title: str, suggested: float | None, current: float
+) -> alt.LayerChart:
+    """The loss over the learning rate, the suggested and the present rate marked.
+
+    Args:
+        table: `lr`, `loss`, `smoothed`, a row a step.
+        suggested: where the loss falls steepest, or None.
+    """
+    smoothed = table["smoothed"]
+    lowest, highest = smoothed.min(), smoothed[: smoothed.idxmin() + 1].max()
+    # the way up at the end would flatten what is to be read
+    top = highest + 0.35 * max(highest - lowest, 0.1 * abs(highest))
+    domain = [max(0.0, lowest - 0.25 * (top - lowest)), top]
+    marks = [(current, "var(--muted)", f"params.yaml {current:g}")]
+    if suggested:
+        marks.append((suggested, "var(--vermilion)", f"steepest {suggested:.2g}"))
+    marked = pd.DataFrame(marks, columns=["lr", "color", "text"])
+    marked = marked[marked["lr"].between(table["lr"].min(), table["lr"].max())]
+    x = alt.X("lr:Q", title="learning rate", scale=alt.Scale(type="log"),
+              axis=alt.Axis(format="~g", grid=True, tickCount=6))  # fmt: skip
+    y = alt.Y("loss:Q", title="training loss", scale=alt.Scale(domain=domain, clamp=True))
+    base = alt.Chart(table).encode(x=x)
+    color = alt.Color("color:N", scale=None)
+    words = alt.Chart(marked).mark_text(align="left", dx=5, dy=8, fontSize=12)
+    return alt.layer(
+        base.mark_circle(color="var(--blue)", size=10, opacity=0.35).encode(y=y),
+        base.mark_line(color="var(--blue)").encode(y=alt.Y("smoothed:Q", title="training loss")),
+        alt.Chart(marked).mark_rule(strokeDash=[3, 3]).encode(x=x, color=color),
+        words.encode(x=x, y=alt.value(0), text="text:N", color=color),
+    ).properties(
+        width=600,
+        height=270,
+        title=_title(title, "choose a rate left of where the loss turns up"),
+    )
+
+
+def dvc_templates() -> dict[str, dict[str, Any]]:
+    """The charts of the curves and of the conditions as templates of `dvc plots`, by name."""
+    look = alt.Legend(orient="right", symbolType="stroke", symbolStrokeWidth=3, symbolOpacity=1)
+    colors = alt.Scale(range=[LIGHT[name] for name in SERIES])
+    color = alt.Color("experiment:N", scale=colors, legend=look)
+    revision = alt.StrokeDash("rev:N", title="revision")
+    x, y, title, label = (f"<DVC_METRIC_{word}>" for word in ("X", "Y", "TITLE", "Y_LABEL"))
+    chosen = {"name": "chosen", "select": {"type": "point", "fields": ["experiment"]},
+              "bind": "legend"}  # fmt: skip
+    lines = line_chart(
+        x=epoch_axis(x, "<DVC_METRIC_X_LABEL>"), y=y, y_title=label, y_scale=alt.Scale(zero=False),
+        color=color, dash=revision, detail="seed", title=title,
+    )  # fmt: skip
+    experiments = spec_of(lines)
+    faded = {"condition": {"param": "chosen", "value": 1}, "value": 0.12}
+    for layer in experiments["layer"]:
+        layer["encoding"]["opacity"] = faded
+    experiments["layer"][0]["params"] = [chosen]
+    conditions = [
+        condition_chart(
+            name, "false_area" if name == "nobody" else y, x=x, color=color, dash=revision,
+            y_scale=alt.Scale() if name == "nobody" else alt.Scale(domain=[0, 1]),
+            note="share taken for person, lower is better" if name == "nobody" else "<DVC_METRIC_Y>",
+        ).properties(width=190, height=130)
+        for name in CONDITIONS
+    ]  # fmt: skip
+    robustness = spec_of(alt.concat(*conditions, columns=5, title=title, spacing=24))
+    for spec in (experiments, robustness):
+        spec["data"] = {"values": "<DVC_METRIC_DATA>"}
+        spec["$schema"] = "https://vega.github.io/schema/vega-lite/v5.json"  # what DVC loads
+    return {
+        name: json.loads(on_paper(json.dumps(spec)).replace('"Liberation Sans"', '"sans-serif"'))
+        for name, spec in (("experiments", experiments), ("robustness", robustness))
+    }
+
+
+if __name__ == "__main__":
+    for name, spec in dvc_templates().items():
+        text = json.dumps(spec, indent=2, ensure_ascii=False) + "\n"
+        (DVC_TEMPLATES / f"{name}.json").write_text(text, encoding="utf-8")

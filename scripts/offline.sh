@@ -74,7 +74,7 @@ fingerprint() {
       else cat params.yaml .done/train-* 2>/dev/null || true; fi; } | sha256sum | cut -c1-16
 }
 
-# evaluate removes the models that a call with other experiments does not compare
+# a model may have been removed by hand
 is_made() {
     case $1 in train-*) [ -d "models/experiments/${1#train-}" ] ;; esac
 }

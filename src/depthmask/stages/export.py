@@ -55,7 +55,7 @@ def export(
         placement, compositor_params: of the held-out scenes that they are compared on.
         figures: the network's on the headline set, as evaluate found them.
     """
-    sets = open_sets(prepared, compositor_params, placement.seed, "cpu")
+    sets = open_sets(prepared, compositor_params, placement, "cpu")
     scenes = held_out_scenes(sets)
     card = stored.card
     metadata = {

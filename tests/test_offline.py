@@ -169,7 +169,7 @@ def test_what_is_missing_is_named(project: Project) -> None:
 def test_stages_need_neither_dvc_nor_mlflow_nor_renderers() -> None:
     code = (
         "import sys; sys.modules.update(dict.fromkeys("
-        "('dvc', 'mlflow', 'albumentations', 'mitsuba', 'cv2', 'typer')));"
+        "('dvc', 'mlflow', 'albumentations', 'mitsuba', 'typer')));"
         "from depthmask.stages import train, evaluate, export"
     )
     result = subprocess.run(

@@ -53,25 +53,17 @@ def pair_recipes(
 ) -> Recipes:
     """Every pair of a room and a person of one split, or `MAX_PAIRS` spread evenly over both.
 
-    Rooms without a place to stand are left out. Pairs go along the diagonals of the grid, so that
-    any number of them has each room, and each person, about as often as the others.
+    Pairs go along the diagonals of their grid, so that any number of them has each room, and each
+    person, about as often as the others.
     """
-    rooms = library.plates_of(PAIR_SETS[name])
-    rooms = rooms[(visible[rooms] >= 1 - params.occluded).any(1)]
-    people = library.cutouts_of(PAIR_SETS[name])
-    drawn = []
-    for place in range(min(len(rooms) * len(people), MAX_PAIRS)):
-        turn = place // np.lcm(len(rooms), len(people))
-        placer = Placer(
-            visible,
-            plates=rooms[[place % len(rooms)]],
-            cutouts=people[[(place + turn) % len(people)]],
-            seed=params.seed,
-            occluded=params.occluded,
-            mirrored=params.mirrored,
-        )
-        drawn.append(placer.draw(PAIR_STREAM + list(PAIR_SETS).index(name), 0, [place]))
-    return Recipes(*map(np.concatenate, zip(*drawn, strict=True)))
+    split = (PAIR_SETS[name],)
+    placer = Placer(library, visible, params, plates=split, cutouts=split)
+    rooms, people = len(placer.plates), len(placer.cutouts)
+    places = np.arange(min(rooms * people, MAX_PAIRS))
+    diagonals = places // np.lcm(rooms, people)
+    stream = PAIR_STREAM + list(PAIR_SETS).index(name)
+    pairs = places % rooms, (places + diagonals) % people
+    return placer.draw(stream, 0, places.tolist(), pairs)
 
 
 def composed_batches(

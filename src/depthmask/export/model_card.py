@@ -73,7 +73,7 @@ at most, their masks by {largest["mask"]:.1e} and their depths by {largest["dept
   where the room, the light or the camera has changed.
 - Detail finer than {card["size"]} px a side is lost: thin and far people may be missed.
 - Of several people the mask holds all, the reported distance is the largest region's.
-- Not for surveillance, nor where an error may hurt somebody: nothing of that kind was measured.
+- Its safety was not measured: do not rely on it where an error may hurt somebody.
 
 ## Use
 

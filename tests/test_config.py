@@ -120,8 +120,8 @@ def test_something_must_be_exported(path, content):
         ("- 1", "section"),
         ("a: !!float abc", "not valid YAML"),
         ("a: &a [*a, *a]", "no `profiles`"),
-        ("train:\n  lr: 1\n  lr: 2\n", 'found duplicate key "lr".*line 3'),
-        ("prepare: {}\nprepare: {}\n", 'found duplicate key "prepare".*line 2'),
+        ("train:\n  lr: 1\n  lr: 2\n", 'found duplicate key "lr", line 3'),
+        ("prepare: {}\nprepare: {a: 1}\n", 'found duplicate key "prepare", line 2'),
     ],
 )
 def test_what_is_no_yaml_is_one_line(path, text, words):

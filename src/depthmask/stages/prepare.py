@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from depthmask import visualization as report
-from depthmask.config import PlacementParams, PrepareParams, SplitSizes, read_params
+from depthmask.config import PlacementParams, PrepareParams, SplitSizes
 from depthmask.data.scenes.files import content_hash, replaced_folder
 from depthmask.data.scenes.library import EmptyFrames, InSceneFrames, Library
 from depthmask.data.scenes.placement import TRAIN_STREAM, Placer, uniforms, visible_shares
@@ -17,7 +17,7 @@ from depthmask.data.sources.modest.preparing import prepare_modest
 from depthmask.data.sources.modest.sets import some_training_scenes
 from depthmask.data.sources.photos import ingest_photos
 from depthmask.errors import exit_on_error
-from depthmask.stages import FINDINGS, PARAMS, PREPARED, SOURCES, TEACHER_CACHE
+from depthmask.stages import FINDINGS, PARAMS, PREPARED, SOURCES, TEACHER_CACHE, read_params
 
 _IN_SCENE_STREAM = 100
 
@@ -207,7 +207,7 @@ def render_in_scene(
     frame_seeds = np.random.SeedSequence([params.seed, 2]).generate_state(count).tolist()
     plate_seeds = _seeds(params.seed, 0, params.splits.plates)
     cutout_seeds = _seeds(params.seed, 1, params.splits.cutouts)
-    placer = Placer.of_splits(library, visible, placement, plates=("test",), cutouts=("test",))
+    placer = Placer(library, visible, placement, plates=("test",), cutouts=("test",))
     usable = dict(zip(placer.plates, placer.stands, strict=True))
     numbers = uniforms(placement.seed, _IN_SCENE_STREAM, 0, range(count), 1)[:, 0]
     stands = [
@@ -260,7 +260,7 @@ def place(
     """Draw the placements of the composed sets: a row per scene, the plate named first."""
     tables = []
     for stream, (name, (plate, cutout)) in enumerate(SET_SPLITS.items(), start=TRAIN_STREAM + 1):
-        placer = Placer.of_splits(library, visible, placement, plates=(plate,), cutouts=(cutout,))
+        placer = Placer(library, visible, placement, plates=(plate,), cutouts=(cutout,))
         count = getattr(params.num_scenes, name)
         recipes = placer.draw(stream, 0, range(count))
         columns = {

@@ -13,7 +13,7 @@ from depthmask import visualization as report
 from depthmask.config import CompositorParams, EvaluateParams, PlacementParams
 from depthmask.data.composition.eval_sets import SceneSets, open_sets
 from depthmask.data.scenes.files import read_json, read_summary, read_table, replaced_file
-from depthmask.data.scenes.leakage_check import check_prepared
+from depthmask.data.sources import check_leakage
 from depthmask.errors import InputError, exit_on_error
 from depthmask.evaluation.measuring import (
     NO_SEED,
@@ -58,7 +58,7 @@ def evaluate(
     Returns:
         What `metrics.json` holds.
     """
-    check_prepared(prepared)
+    check_leakage(prepared)
     device = choose_hardware("auto", "float32").device
     models = load_models(names, experiments, device)
     sets = open_sets(prepared, compositor_params, placement, device)

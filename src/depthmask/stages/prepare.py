@@ -9,11 +9,10 @@ import pandas as pd
 from depthmask import visualization as report
 from depthmask.config import PlacementParams, PrepareParams, SplitSizes
 from depthmask.data.scenes.files import content_hash, replaced_folder
-from depthmask.data.scenes.leakage_check import check_prepared
 from depthmask.data.scenes.library import EmptyFrames, InSceneFrames, Library
 from depthmask.data.scenes.placement import TRAIN_STREAM, Placer, uniforms, visible_shares
 from depthmask.data.scenes.scene import SET_SPLITS, SPLITS, Scene
-from depthmask.data.sources import museum
+from depthmask.data.sources import check_leakage, museum
 from depthmask.data.sources.modest.preparing import prepare_modest
 from depthmask.data.sources.modest.sets import some_training_scenes
 from depthmask.data.sources.photos import ingest_photos
@@ -58,7 +57,7 @@ def prepare(output: Path, params: PrepareParams, placement: PlacementParams) -> 
                 seed=params.seed,
                 decode=params.modest.decoded,
             )
-            check_prepared(temporary)
+            check_leakage(temporary)
             draw_samples(temporary)
 
 
@@ -106,7 +105,7 @@ def write_prepared(
             "data_hash": content_hash(folder),
         }
         (folder / "summary.json").write_text(json.dumps(summary, indent=2) + "\n")
-        check_prepared(folder)
+        check_leakage(folder)
         draw_sources(folder / "contact_sheet.png", library, frames, unit)
 
 
@@ -208,7 +207,7 @@ def render_in_scene(
     frame_seeds = np.random.SeedSequence([params.seed, 2]).generate_state(count).tolist()
     plate_seeds = _seeds(params.seed, 0, params.splits.plates)
     cutout_seeds = _seeds(params.seed, 1, params.splits.cutouts)
-    placer = Placer.of_splits(library, visible, placement, plates=("test",), cutouts=("test",))
+    placer = Placer(library, visible, placement, plates=("test",), cutouts=("test",))
     usable = dict(zip(placer.plates, placer.stands, strict=True))
     numbers = uniforms(placement.seed, _IN_SCENE_STREAM, 0, range(count), 1)[:, 0]
     stands = [
@@ -261,7 +260,7 @@ def place(
     """Draw the placements of the composed sets: a row per scene, the plate named first."""
     tables = []
     for stream, (name, (plate, cutout)) in enumerate(SET_SPLITS.items(), start=TRAIN_STREAM + 1):
-        placer = Placer.of_splits(library, visible, placement, plates=(plate,), cutouts=(cutout,))
+        placer = Placer(library, visible, placement, plates=(plate,), cutouts=(cutout,))
         count = getattr(params.num_scenes, name)
         recipes = placer.draw(stream, 0, range(count))
         columns = {

@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import DTypeLike
 
 from depthmask.errors import InputError
 
@@ -29,17 +30,11 @@ def content_hash(folder: Path) -> str:
 
 
 def read_array(
-    path: Path, dtype: type[np.generic] | None = None, shape: Sequence[int | None] | None = None
+    path: Path, dtype: DTypeLike | None = None, shape: Sequence[int | None] | None = None
 ) -> np.ndarray:
-    """Memory-map an array that a stage wrote.
+    """Memory-map an array; raises InputError if it is missing, damaged or of another shape.
 
-    Args:
-        path: of the .npy file.
-        dtype: what it must hold.
-        shape: what it must have; None stands for any length.
-
-    Raises:
-        InputError: if it is missing, cut short or something else.
+    In a shape None stands for any length.
     """
     try:
         array = np.load(path, mmap_mode="r")
@@ -59,38 +54,32 @@ def read_array(
 
 
 def read_table(path: Path, columns: Sequence[str] = ()) -> pd.DataFrame:
-    """Read a Parquet or CSV table that a stage wrote.
-
-    Raises:
-        InputError: if it is missing, damaged, empty or lacks a column.
-    """
+    """Read a Parquet or CSV table; raises InputError if it is missing, damaged or empty."""
     try:
         table = pd.read_csv(path) if path.suffix == ".csv" else pd.read_parquet(path)
     except FileNotFoundError:
         raise _missing(path) from None
     except (ValueError, OSError) as error:  # pandas and pyarrow derive theirs from these
         raise _damaged(path, error) from None
-    lacking = [column for column in columns if column not in table]
-    if lacking:
-        raise _damaged(path, f"it lacks the column {lacking[0]}")
+    for column in columns:
+        if column not in table:
+            raise _damaged(path, f"it lacks the column {column}")
     if len(table) == 0:
         raise _damaged(path, "it has no rows")
     return table
 
 
 def read_json(path: Path, keys: Sequence[str] = ()) -> dict[str, Any]:
-    """Read a JSON object that a stage wrote.
-
-    Raises:
-        InputError: if it is missing, damaged or lacks a key.
-    """
+    """Read a JSON object; raises InputError if it is missing, damaged or lacks a key."""
     try:
         content = json.loads(read_text(path))
     except json.JSONDecodeError as error:
         raise _damaged(path, error) from None
-    lacking = list(keys) if not isinstance(content, dict) else [k for k in keys if k not in content]
-    if lacking or not isinstance(content, dict):
-        raise _damaged(path, f"it lacks {lacking[0]}" if lacking else "it is no object")
+    if not isinstance(content, dict):
+        raise _damaged(path, "it is no object")
+    for key in keys:
+        if key not in content:
+            raise _damaged(path, f"it lacks {key}")
     return content
 
 
@@ -102,7 +91,7 @@ def read_summary(prepared: Path) -> dict[str, Any]:
 
 
 def read_text(path: Path) -> str:
-    """Read a text file that a stage wrote; raises InputError if it is missing or no text."""
+    """Read a text file; raises InputError if it is missing or no text."""
     try:
         return path.read_text(encoding="utf-8")
     except FileNotFoundError:
@@ -112,6 +101,8 @@ def read_text(path: Path) -> str:
 
 
 def _missing(path: Path) -> InputError:
+    if path.is_symlink():
+        return InputError(f"{path} is a link to a cache that is away: run `dvc pull`")
     return InputError(f"{path} is missing: run `dvc repro` (or `dvc pull`) first")
 
 
@@ -122,7 +113,10 @@ def _damaged(path: Path, reason: object) -> InputError:
 
 @contextmanager
 def replaced_file(path: Path) -> Iterator[Path]:
-    """Yield a temporary path beside `path`; it takes the place of `path` if the block succeeds."""
+    """Yield a new path beside `path`; what is written there takes its place if the block succeeds.
+
+    Each writer has a name of its own: of two at a time the last wins.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".partial", dir=path.parent)
     os.close(handle)
@@ -142,16 +136,17 @@ def replaced_folder(path: Path) -> Iterator[Path]:
     for left in path.parent.glob(f".{path.name}.*.partial"):
         if not _is_alive(left.name.removeprefix(f".{path.name}.").partition(".")[0]):
             shutil.rmtree(left, ignore_errors=True)  # of a process that was killed
-    prefix = f".{path.name}.{os.getpid()}."
-    temporary = Path(tempfile.mkdtemp(prefix=prefix, suffix=".partial", dir=path.parent))
-    temporary.chmod(0o755)
-    try:
-        yield temporary
+    with tempfile.TemporaryDirectory(
+        prefix=f".{path.name}.{os.getpid()}.",
+        suffix=".partial",
+        dir=path.parent,
+        ignore_cleanup_errors=True,  # it is in its place by then
+    ) as temporary:
+        Path(temporary).chmod(0o755)
+        yield Path(temporary)
         if path.exists():
             shutil.rmtree(path)
-        temporary.replace(path)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
+        Path(temporary).replace(path)
 
 
 def _is_alive(pid: str) -> bool:
@@ -160,5 +155,5 @@ def _is_alive(pid: str) -> bool:
     except (ValueError, ProcessLookupError):
         return False
     except PermissionError:
-        return True
+        pass  # it is another user's
     return True

@@ -1,11 +1,7 @@
-"""Every chart, as Vega-Lite: for the page, for PNGs and, through templates, for DVC.
-
-`python -m depthmask.visualization.charts` writes DVC's templates anew.
-"""
+"""The kinds of charts, as Vega-Lite: dots with intervals, and lines."""
 
 import json
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import altair as alt
@@ -13,7 +9,7 @@ import pandas as pd
 
 from depthmask.data.scenes.scene import SETS
 from depthmask.evaluation.robustness import CONDITIONS
-from depthmask.visualization.theme import LIGHT, SERIES, Series, on_paper, spec_of
+from depthmask.visualization.theme import Series
 
 WIDTH, HEIGHT = 300, 170
 BASELINE = Series(-1, "var(--muted)", (2, 3))
@@ -28,7 +24,6 @@ CURVES = {
 """Columns of `curves.csv`: title and what to read from it."""
 
 _SHAPES = {"in_scene": "circle", "unseen_unseen": "diamond", "seen_seen": "square"}
-DVC_TEMPLATES = Path(".dvc/plots")
 
 
 def _title(text: str, note: str) -> alt.TitleParams:
@@ -101,11 +96,14 @@ def dot_chart(
         chart.mark_point(size=46, strokeWidth=1.5, opacity=1).encode(
             x=x, y=y, yOffset=offset, shape=shape, description="about:N",
             stroke=alt.Stroke("color:N", scale=None), fill=alt.Fill("fill:N", scale=None)),
-        alt.Chart(rows[rows["text"].notna()]).mark_text(align="right").encode(
-            x=alt.value(WIDTH * 0.6 + 48), y=y, text="text:N",
-            fontWeight=alt.condition(
-                f"datum.name == {json.dumps(best)}", alt.value("bold"), alt.value("normal"))),
     ]  # fmt: skip
+    written = alt.Chart(rows[rows["text"].notna()])
+    for weight, is_best in (("bold", "=="), ("normal", "!=")):
+        layers.append(
+            written.transform_filter(f"datum.name {is_best} {json.dumps(best)}")
+            .mark_text(align="right", fontWeight=weight)
+            .encode(x=alt.value(WIDTH * 0.6 + 48), y=y, text="text:N")
+        )
     return alt.layer(*layers).properties(
         width=WIDTH * 0.6,
         height=alt.Step(24 if len(sets) == 1 else 30, **{"for": "position"}),
@@ -254,16 +252,6 @@ def _resizes(table: pd.DataFrame) -> list[alt.Chart]:
     ]
 
 
-def curves(
-    table: pd.DataFrame, columns: Sequence[str], series: dict[str, Series], best: str
-) -> alt.HConcatChart:
-    """Plots side by side, a legend above; columns that no experiment has are left away."""
-    shown = [name for name in columns if name in table and table[name].notna().any()]
-    legend = alt.Legend(orient="top", symbolType="stroke", symbolStrokeWidth=3)
-    charts = [curve_chart(table, name, series, best=best, legend=legend) for name in shown]
-    return alt.hconcat(*charts, spacing=36)
-
-
 def condition_chart(
     condition: str,
     figure: str,
@@ -350,45 +338,3 @@ def rate_range(
         height=270,
         title=_title(title, "choose a rate left of where the loss turns up"),
     )
-
-
-def dvc_templates() -> dict[str, dict[str, Any]]:
-    """The charts of the curves and of the conditions as templates of `dvc plots`, by name."""
-    look = alt.Legend(orient="right", symbolType="stroke", symbolStrokeWidth=3, symbolOpacity=1)
-    colors = alt.Scale(range=[LIGHT[name] for name in SERIES])
-    color = alt.Color("experiment:N", scale=colors, legend=look)
-    revision = alt.StrokeDash("rev:N", title="revision")
-    x, y, title, label = (f"<DVC_METRIC_{word}>" for word in ("X", "Y", "TITLE", "Y_LABEL"))
-    chosen = {"name": "chosen", "select": {"type": "point", "fields": ["experiment"]},
-              "bind": "legend"}  # fmt: skip
-    lines = line_chart(
-        x=epoch_axis(x, "<DVC_METRIC_X_LABEL>"), y=y, y_title=label, y_scale=alt.Scale(zero=False),
-        color=color, dash=revision, detail="seed", title=title,
-    )  # fmt: skip
-    experiments = spec_of(lines)
-    faded = {"condition": {"param": "chosen", "value": 1}, "value": 0.12}
-    for layer in experiments["layer"]:
-        layer["encoding"]["opacity"] = faded
-    experiments["layer"][0]["params"] = [chosen]
-    conditions = [
-        condition_chart(
-            name, "false_area" if name == "nobody" else y, x=x, color=color, dash=revision,
-            y_scale=alt.Scale() if name == "nobody" else alt.Scale(domain=[0, 1]),
-            note="share taken for person, lower is better" if name == "nobody" else "<DVC_METRIC_Y>",
-        ).properties(width=190, height=130)
-        for name in CONDITIONS
-    ]  # fmt: skip
-    robustness = spec_of(alt.concat(*conditions, columns=5, title=title, spacing=24))
-    for spec in (experiments, robustness):
-        spec["data"] = {"values": "<DVC_METRIC_DATA>"}
-        spec["$schema"] = "https://vega.github.io/schema/vega-lite/v5.json"  # what DVC loads
-    return {
-        name: json.loads(on_paper(json.dumps(spec)).replace('"Liberation Sans"', '"sans-serif"'))
-        for name, spec in (("experiments", experiments), ("robustness", robustness))
-    }
-
-
-if __name__ == "__main__":
-    for name, spec in dvc_templates().items():
-        text = json.dumps(spec, indent=2, ensure_ascii=False) + "\n"
-        (DVC_TEMPLATES / f"{name}.json").write_text(text, encoding="utf-8")

@@ -33,7 +33,7 @@ COLORS = {
     "orange": ("#d98e00", "#f2b33d"),
     "sky": ("#3d9ad1", "#8fd0f5"),
 }
-"""On a light page and on a dark one. The hues are Okabe and Ito's, safe for colour-blind readers."""
+"""On a light page, on a dark one. The hues are Okabe and Ito's, safe for colour-blind readers."""
 
 LIGHT = {name: light for name, (light, _) in COLORS.items()}
 SERIES = ("blue", "vermilion", "green", "purple", "orange", "sky", "ink")
@@ -117,9 +117,13 @@ def svg_of(chart: alt.TopLevelMixin, label: str) -> str:
     svg: str = vl_convert.vegalite_to_svg(spec_of(chart))
     svg = re.sub(r'(?: xmlns(?::xlink)?="[^"]*"| version="1.1"| font-family="[^"]*")', "", svg)
     svg = re.sub(r' (?:aria-roledescription|pointer-events|stroke-miterlimit)="[^"]*"', "", svg)
-    svg = re.sub(r"(\d\.\d\d)\d+", r"\1", svg)
+    svg = re.sub(r'(?<= )(?:d|transform|[xy]2)="[^"]*"', _rounded, svg)
     label = label.replace("&", "&amp;").replace('"', "&quot;")
     return svg.replace('class="marks"', f'role="img" aria-label="{label}"', 1)
+
+
+def _rounded(attribute: re.Match[str]) -> str:
+    return re.sub(r"(\d\.\d\d)\d+", r"\1", attribute[0])
 
 
 def save_png(chart: alt.TopLevelMixin, path: Path, *, scale: float = 1.5) -> None:

@@ -148,7 +148,7 @@ def test_photographs_that_were_grouped_pass(tmp_path):
         cutout[..., :3] = (cutout[..., :3] + noise).clip(0, 255)
         save(folder / f"fg/again-{number}.png", cutout)
     for seed in range(4):
-        library = ingest(folder, seed=seed).library
+        library = ingest(folder, seed=seed)[0]
         sources = [("plate", library.plates, library.images)]
         sources.append(("cutout", library.cutouts, library.rgba))
         refuse_leaks([Sources(*source) for source in sources], "")

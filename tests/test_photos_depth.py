@@ -120,7 +120,7 @@ def red_plates(folder, count: int) -> tuple[list, list[np.ndarray]]:
 
 
 def teach(model, size: int = 28, batch: int = 4) -> Teacher:
-    return Teacher(model, size=size, batch=batch, cache=model.parent / "cache")
+    return Teacher(model, size, batch, model.parent / "cache")
 
 
 @pytest.mark.parametrize("answer", [("n", "h", "w"), ("n", 1, "h", "w")])

@@ -1,9 +1,7 @@
 """Photographs: a user's own pictures of empty rooms and of people become a library."""
 
 import hashlib
-import os
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TypeVar
 
@@ -50,11 +48,17 @@ def ingest_photos(
     findings = Findings(folder, findings_path)
     plate_paths, cutout_paths, map_paths = list_photos(folder, findings)
     teacher = None
-    if not map_paths:
-        teacher = _open_teacher(folder, params, cache, findings)
-    elif params.teacher:
+    if map_paths and params.teacher:
         text = "is used, and the teacher is not asked"
         findings.add("note", "teacher", folder / "depth", text)
+    elif params.teacher:
+        teacher = Teacher(folder / params.teacher, params.teacher_size, params.teacher_batch, cache)
+    elif not map_paths:
+        findings.stop_on_errors()  # which may be why there is no map
+        raise InputError(
+            f"{folder} tells no depth: put a depth map for each picture of bg/ into depth/, or"
+            " name a teacher (an ONNX file) under prepare.photos.teacher"
+        )
     images = _read_all(plate_paths, lambda path: read_plate(path, size), "plate", findings)
 
     def cutout(path: Path) -> Cutout:
@@ -87,8 +91,7 @@ def ingest_photos(
         plates.append(Plate(path.stem, images[path.stem][0], *ground))
         if len(plates[-1].stands) == 0:
             text = (
-                "has no place where a person would take 5 % to 100 % of the frame's height: remove"
-                " it, or mend fov_degrees and camera_height_m"
+                "has no place where a person fits: remove it, or mend fov_degrees, camera_height_m"
             )
             findings.add("error", "no-stand", path, text)
     findings.stop_on_errors()
@@ -105,36 +108,16 @@ def ingest_photos(
     return library, unit
 
 
-def _open_teacher(folder: Path, params: PhotosParams, cache: Path, findings: Findings) -> Teacher:
-    if params.teacher is None:
-        findings.stop_on_errors()  # which may be why there is no map
-        raise InputError(
-            f"{folder} tells no depth: put a depth map for each picture of bg/ into depth/, or"
-            " name a teacher (an ONNX file) under prepare.photos.teacher"
-        )
-    path = folder / params.teacher
-    return Teacher(path, size=params.teacher_size, batch=params.teacher_batch, cache=cache)
-
-
 def _read_all(
     paths: Sequence[Path], read: Callable[[Path], Result], code: str, findings: Findings
 ) -> dict[str, Result]:
-    """Read the files, several at a time, by their stems; what cannot be read is a finding."""
-
-    def attempt(path: Path) -> Result | InputError:
-        try:
-            return read(path)
-        except InputError as error:
-            return error
-
+    """Read the files, by their stems; what cannot be read is a finding."""
     results = {}
-    # decoding releases the interpreter; each holds a whole picture, so not too many
-    with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
-        for path, result in zip(paths, pool.map(attempt, paths), strict=True):
-            if isinstance(result, InputError):
-                findings.add("error", code, path, str(result))
-            else:
-                results[path.stem] = result
+    for path in paths:
+        try:
+            results[path.stem] = read(path)
+        except InputError as error:
+            findings.add("error", code, path, str(error))
     return results
 
 
@@ -170,10 +153,9 @@ def assign_splits(
         return len(rows), hashlib.sha256(f"{seed}/{kind}/{names[rows[0]]}".encode()).digest()
 
     queue = sorted(members, key=order)
-    total = sum(weights.values())
     chosen = ["train"] * len(names)
     for split, num_after in (("test", 2), ("val", 1)):
-        wanted = max(1, round(len(names) * weights[split] / total))
+        wanted = round(len(names) * weights[split] / sum(weights.values()))
         taken = 0
         while taken == 0 or (taken + len(queue[0]) <= wanted and len(queue) > num_after):
             for index in queue.pop(0):

@@ -133,7 +133,7 @@ class Teacher:
         InputError: the file is missing, no ONNX model, or keeps another contract.
     """
 
-    def __init__(self, path: Path, *, size: int, batch: int, cache: Path) -> None:
+    def __init__(self, path: Path, size: int, batch: int, cache: Path) -> None:
         if not path.is_file():
             remedy = "is missing: mend prepare.photos.teacher, or give depth maps"
             raise InputError(f"the teacher {path} {DEAD_LINK if path.is_symlink() else remedy}")

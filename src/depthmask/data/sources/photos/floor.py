@@ -130,10 +130,9 @@ def find_floor(inverse: np.ndarray, rng: np.random.Generator) -> Floor | None:
 def metric_camera(floor: Floor, focal: float) -> Camera:
     """The camera over a floor whose plane is in 1/m; the roll is taken out, the height kept."""
     normal = floor.plane * (focal, focal, 1)
-    x, y, z = normal / np.linalg.norm(normal)
-    return Camera(
-        focal, (0.0, -float(np.hypot(x, y)), -float(z)), 1 / float(np.linalg.norm(normal))
-    )
+    length = float(np.linalg.norm(normal))
+    x, y, z = (normal / length).tolist()
+    return Camera(focal, (0.0, -float(np.hypot(x, y)), -z), 1 / length)
 
 
 def nominal_metres(
@@ -154,10 +153,9 @@ def nominal_metres(
             gap = height_m / _FARTHEST_M * np.hypot(1, tangent)
             tangent = max(0.0, gap - (farthest - c) / b / focal)
     angle = min(float(np.arctan(tangent)), _STEEPEST)
-    camera = Camera(focal, (0.0, -float(np.cos(angle)), -float(np.sin(angle))), height_m)
-
+    cos, sin = float(np.cos(angle)), float(np.sin(angle))
     rows = (np.arange(len(inverse)) + 0.5) / len(inverse) - 0.5
-    of_floor = (np.cos(angle) * rows / focal + np.sin(angle)) / height_m  # 1 / Z
+    of_floor = (cos * rows / focal + sin) / height_m  # 1 / Z
     if floor is not None:
         expected = np.broadcast_to(of_floor[:, None], inverse.shape)[floor.mask]
         scale, shift = np.polyfit(expected, inverse[floor.mask].astype(np.float64), 1)
@@ -170,7 +168,8 @@ def nominal_metres(
         scale = (nearest - farthest) / (of_floor[-1] - behind)
         shift = farthest - scale * behind
     metres = 1 / np.maximum((inverse - shift) / scale, 1e-6)
-    return metres.clip(*NOMINAL_RANGE_M).astype(np.float32), camera
+    depth = metres.clip(*NOMINAL_RANGE_M).astype(np.float32)
+    return depth, Camera(focal, (0.0, -cos, -sin), height_m)
 
 
 def draw_stands(
@@ -190,8 +189,6 @@ def draw_stands(
     """
     size = len(depth)
     rows, columns = np.nonzero(floor)
-    if len(rows) == 0:
-        return np.zeros((0, 3), np.float32)
     # as many from each row: a draw over the pixels would favour the bottom of the picture
     weights = 1 / np.bincount(rows, minlength=size)[rows]
     count = min(_MOST_PLACES, len(rows))

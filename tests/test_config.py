@@ -11,6 +11,7 @@ from typer.testing import CliRunner
 from depthmask.cli.training import app
 from depthmask.config import SECTIONS, read_params, read_profiles, with_profile
 from depthmask.errors import InputError
+from depthmask.models.losses import TERMS
 from depthmask.stages import read_params as read_checked_params
 
 SHIPPED = Path(__file__).parents[1] / "params.yaml"
@@ -120,8 +121,8 @@ def test_something_must_be_exported(path, content):
         ("- 1", "section"),
         ("a: !!float abc", "not valid YAML"),
         ("a: &a [*a, *a]", "no `profiles`"),
-        ("train:\n  lr: 1\n  lr: 2\n", 'found duplicate key "lr".*line 3'),
-        ("prepare: {}\nprepare: {}\n", 'found duplicate key "prepare".*line 2'),
+        ("train:\n  lr: 1\n  lr: 2\n", 'found duplicate key "lr", line 3'),
+        ("prepare: {}\nprepare: {a: 1}\n", 'found duplicate key "prepare", line 2'),
     ],
 )
 def test_what_is_no_yaml_is_one_line(path, text, words):
@@ -213,3 +214,10 @@ def test_the_verb_edits_the_file_behind_a_link(path, tmp_path, monkeypatch):
     assert "profile tiny: bce_rmse, masknet3_bce" in runner.invoke(app, ["profile", "tiny"]).output
     assert link.is_symlink() and read_params(path).profile == "tiny"
     assert "* tiny" in runner.invoke(app, ["profile"]).output
+
+
+def test_a_new_loss_term_needs_its_registry_alone(path, content, monkeypatch):
+    monkeypatch.setitem(TERMS, "huber", lambda logits, target: logits.mean())
+    content["experiments"]["bce_rmse"]["depth"] = {"huber": 1.0}
+    path.write_text(yaml.safe_dump(content))
+    assert read_checked_params(path).experiments["bce_rmse"].depth == {"huber": 1.0}

@@ -249,8 +249,11 @@ def test_model_card_has_figures_with_intervals_data_limits_and_licence():
         "ranking": ["bce_ssim", "bce_rmse"],
         "rule": "highest mean of mask IoU and depth δ1 on the validation set",
         "level": 0.95,
-        "experiments": {"bce_ssim": {"in_scene": {"mask_iou": 0.8123, "depth_rmse": None}}},
-        "intervals": {"bce_ssim": {"in_scene": {"mask_iou": [0.7501, 0.8602]}}},
+        "unit": "metre",
+        "experiments": {"bce_ssim": {"in_scene": {"mask_iou": 0.8123, "depth_rmse": 0.456}}},
+        "intervals": {
+            "bce_ssim": {"in_scene": {"mask_iou": [0.7501, 0.8602], "depth_rmse": [0.4, 0.5]}}
+        },
     }
     parity = {
         "differences": {"96x96": {"mask": 1e-6, "depth": 2e-5}},
@@ -260,8 +263,8 @@ def test_model_card_has_figures_with_intervals_data_limits_and_licence():
     for part in (
         "# DepthMaskNet: bce_ssim",
         "mask 1 bce, depth 2 ssim + 0.1 l1",
-        "| mask_iou | 0.812 | 0.750 to 0.860 |",
-        "| depth_rmse |  |  |",
+        "| Mask IoU ↑ | 0.812 | 0.750 to 0.860 |",
+        "| Depth RMSE ↓ | 0.46 m | 0.40 to 0.50 m |",
         "rendered museum rooms and people",
         "metres along the optical axis",
         "Licence: MIT",

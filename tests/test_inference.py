@@ -68,10 +68,10 @@ GOOD = np.zeros((8, 9, 3), dtype=np.uint8)
     ("bg", "bg_fg", "message"),
     [
         (GOOD, np.zeros((9, 8, 3), np.uint8), "the plate is 9x8 px and the frame 8x9 px"),
-        (GOOD, GOOD / 255, "bg_fg is float64 1 x 8 x 9 x 3; it must be uint8"),
+        (GOOD, GOOD / 255, "bg_fg is float64 8 x 9 x 3; it must be uint8"),
         (GOOD[..., 0], GOOD, "bg is uint8 8 x 9; it must be uint8 H x W x 3"),
-        (GOOD, np.zeros((8, 9, 4), np.uint8), "bg_fg is uint8 1 x 8 x 9 x 4"),
-        (GOOD[:0], GOOD[:0], "no pixels"),
+        (GOOD, np.zeros((8, 9, 4), np.uint8), "bg_fg is uint8 8 x 9 x 4"),
+        (GOOD[:0], GOOD[:0], "bg is uint8 0 x 9 x 3"),
     ],
 )
 def test_refuses_images(difference_onnx, bg, bg_fg, message):
@@ -103,7 +103,10 @@ POINTER = b"version https://git-lfs.github.com/spec/v1\noid sha256:0123\nsize 28
         ),
         (identity(ir_version=99), r"reads \(IR version: 99\): upgrade onnxruntime"),
         (POINTER, "is a Git LFS pointer, not the model: run `git lfs pull`"),
-        (identity(), r"has the inputs x tensor\(float\) of rank 4; it is not a model that"),
+        (
+            identity(),
+            r"has x tensor\(float\) of rank 4, y tensor\(float\) of rank 4; it is not a model that",
+        ),
     ],
     ids=["empty", "text", "cut", "opset", "ir", "lfs", "foreign"],
 )
@@ -123,7 +126,7 @@ def test_a_missing_file_says_how_to_make_it(tmp_path):
     ("key", "value", "message"),
     [
         ("data_hash", None, "lacks the metadata data_hash"),
-        ("depthmask_format", "2", "has format 2, this depthmask reads 1"),
+        ("depthmask_format", "2", "has the depthmask_format '2', not 1: export it again"),
         ("training_size", "big", "has the training_size 'big'"),
         ("depth_unit", "mile", "has the depth_unit 'mile'"),
     ],

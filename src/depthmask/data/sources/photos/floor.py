@@ -165,7 +165,7 @@ def nominal_metres(
             nearest = float(inverse.max())
         # a narrow lens high up has its nearest floor beyond 20 m: the farthest point lies behind
         behind = 1 / max(_FARTHEST_M, 2 / of_floor[-1])
-        scale = (nearest - farthest) / (of_floor[-1] - behind)
+        scale = (nearest - farthest or 1.0) / (of_floor[-1] - behind)
         shift = farthest - scale * behind
     metres = 1 / np.maximum((inverse - shift) / scale, 1e-6)
     depth = metres.clip(*NOMINAL_RANGE_M).astype(np.float32)

@@ -1,4 +1,4 @@
-"""What stands on a room's floor: sculptures on plinths, show-cases, benches, plants, columns.
+"""What stands on a room's floor: sculptures on plinths, show-cases, benches, columns.
 
 Each piece is made on z = 0 around the origin, facing -y; with it comes its footprint in metres.
 """
@@ -20,7 +20,6 @@ from depthmask.data.sources.museum.shapes import (
     loft,
     moved,
     rotation,
-    tube,
 )
 from depthmask.data.sources.museum.textures import carpet, choose, hsv, marble, noise, shaded, wood
 
@@ -132,21 +131,6 @@ def _bench(rng: np.random.Generator, _: float) -> Piece:
     return parts, (length, deep)
 
 
-def _plant(rng: np.random.Generator, _: float) -> Piece:
-    """A palm in a pot."""
-    r, height, t = rng.uniform(0.18, 0.28), rng.uniform(0.7, 1.3), np.linspace(0, 1, 6)[:, None]
-    pot = Material(hsv(rng.random(), rng.uniform(0, 0.6), rng.uniform(0.2, 0.9)), roughness=0.2)
-    parts = [lathe([(0.75 * r, 0), (r, 1.7 * r), (0.01, 1.6 * r)], pot)]
-    leaf = Material(hsv(rng.uniform(0.24, 0.38), rng.uniform(0.45, 0.8), rng.uniform(0.25, 0.5)))
-    for k in range(int(rng.integers(11, 20))):
-        lean, tall = rng.uniform(0.15, 0.6), height * rng.uniform(0.6, 1)
-        rise = 1.5 * r + tall * (t - 0.38 * lean * t**3)
-        spine = np.concatenate([lean * t**1.6, 0 * t, rise], 1) @ rotation("z", 137.5 * k).T
-        width = [0.008, 0.01, 0.045, 0.06, 0.035, 0.004]
-        parts.append(tube(spine, width, leaf, segments=6, flatness=0.4))
-    return parts, (2.6 * r, 2.6 * r)
-
-
 def _statue(rng: np.random.Generator, _: float) -> Piece:
     """A person of stone on a base."""
     material, base = _stone(rng), rng.uniform(0.15, 0.6)
@@ -165,9 +149,9 @@ def _column(rng: np.random.Generator, height: float) -> Piece:
     return [lathe(profile, material), *slabs], (3 * r, 3 * r)
 
 
-_KINDS = (_pedestal, _case, _bench, _plant, _statue, _column)
-_SHARES = (0.34, 0.21, 0.21, 0.08, 0.1, 0.06)
-_AT_WALL = (0, 0.4, 0.2, 1, 0, 0)  # how often
+_KINDS = (_pedestal, _case, _bench, _statue, _column)
+_SHARES = (0.37, 0.23, 0.23, 0.1, 0.07)
+_AT_WALL = (0, 0.4, 0.2, 0, 0)  # how often
 
 
 class Furniture:

@@ -3,7 +3,7 @@
 import multiprocessing
 import signal
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
+from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -42,17 +42,11 @@ def run_jobs(jobs: Sequence[Job], *, description: str, num_workers: int | None =
     try:
         with progress(len(jobs), description) as advance:
             with _interrupts_held():  # the workers start here, and inherit it
-                pending = {
-                    pool.submit(_run, [jobs[number] for number in numbers]): numbers
-                    for numbers in groups.values()
-                }
-            while pending:
-                # a timeout keeps the main thread open to Ctrl-C
-                for done in wait(pending, timeout=1.0, return_when=FIRST_COMPLETED).done:
-                    numbers = pending.pop(done)
-                    for number, result in zip(numbers, done.result(), strict=True):
-                        results[number] = result
-                    advance(len(numbers))
+                done = pool.map(_run, [[jobs[n] for n in numbers] for numbers in groups.values()])
+            for numbers, values in zip(groups.values(), done, strict=True):
+                for number, value in zip(numbers, values, strict=True):
+                    results[number] = value
+                advance(len(numbers))
         return results
     except BaseException:
         workers = list((pool._processes or {}).values())

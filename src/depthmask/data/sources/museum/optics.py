@@ -144,18 +144,6 @@ def globe(center: Vector, radius: float, color: np.ndarray) -> dict[str, Any]:
     return _area_light(shape, 4 * np.pi * radius**2, color)
 
 
-def spot(source: np.ndarray, target: np.ndarray, color: np.ndarray) -> dict[str, Any]:
-    """A spotlight of linear intensity `color`."""
-    return {
-        "type": "spot",
-        "intensity": {"type": "rgb", "value": color.tolist()},
-        "cutoff_angle": 32,
-        "beam_width": 12,
-        "sampling_weight": 0.5 + 0.25 * float(color.mean()),
-        "to_world": mi.ScalarTransform4f().look_at(source.tolist(), target.tolist(), [0, 1, 0.1]),
-    }
-
-
 def sky(radiance: np.ndarray, weight: float) -> dict[str, Any]:
     """Light [h, w, 3] from all around, its first row from above, and how often to sample it."""
     return {

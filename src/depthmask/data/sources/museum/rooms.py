@@ -8,9 +8,9 @@ import numpy as np
 
 from depthmask.data.sources.museum.exhibits import Furniture
 from depthmask.data.sources.museum.interiors import TEMPERATURES, Wall, draw_shell, make_walls
-from depthmask.data.sources.museum.optics import View, globe, panel, spot
+from depthmask.data.sources.museum.optics import View, globe, panel
 from depthmask.data.sources.museum.shapes import Material, Part, box, moved
-from depthmask.data.sources.museum.textures import choose, grid, mix, noise
+from depthmask.data.sources.museum.textures import grid, mix, noise
 
 _STREAM, _STAND_STREAM = 1, 3
 _NEAREST_M = 0.75
@@ -61,8 +61,6 @@ def draw_room(seed: int, attempt: int = 0) -> Room:
     if rng.random() < 0.75:
         furniture.keep_free(walls[others[0]].cut_door(rng))
     parts, lamps = _ceiling_lights(rng, size, height)
-    if rng.random() < 0.45:
-        lamps += _spots(rng, walls)
     if rng.random() < 0.35:
         frames, windows = _windows(rng, walls[others[1]])
         parts, lamps = parts + frames, lamps + windows
@@ -136,20 +134,9 @@ def _ceiling_lights(
             lattice = box((x + t * half[0], y, height - 0.1), (0.06, 2 * half[1], 0.2), frame)
             parts.append(lattice)
             parts.append(box((x, y + t * half[1], height - 0.1), (2 * half[0], 0.06, 0.2), frame))
-        lamps.append(panel((x, y, height - 0.15), (half[0], 0, 0), (0, -half[1], 0), tone))
+        low = height - (0.15 if kind == "skylight" else 0.21)
+        lamps.append(panel((x, y, low), (half[0], 0, 0), (0, -half[1], 0), tone))
     return parts, lamps
-
-
-def _spots(rng: np.random.Generator, walls: list[Wall]) -> list[Any]:
-    """Spotlights on points of the walls."""
-    lamps = []
-    for _ in range(int(rng.integers(2, 5))):
-        wall, out = choose(rng, walls), rng.uniform(1.2, 1.8)
-        along = rng.uniform(0.15, 0.85) * wall.length
-        source, target = wall.point(along, -out, wall.height - 0.28), wall.point(along, 0, 1.5)
-        strength = rng.uniform(1.2, 3.0) * np.sum((target - source) ** 2)
-        lamps.append(spot(source, target, TEMPERATURES[1] * strength))
-    return lamps
 
 
 def _windows(rng: np.random.Generator, wall: Wall) -> tuple[list[Part], list[Any]]:

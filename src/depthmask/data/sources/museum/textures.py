@@ -134,22 +134,6 @@ def _landscape(rng: np.random.Generator, shape: tuple[int, int]) -> np.ndarray:
     return image
 
 
-def _portrait(rng: np.random.Generator, shape: tuple[int, int]) -> np.ndarray:
-    """Hair, dress and face before a dark ground."""
-    x, y = grid(*shape)
-    x = (x - 0.5) * shape[1] / shape[0]
-    hair, dress = (hsv(rng.random(), 0.5, rng.uniform(0.08, 0.6)) for _ in range(2))
-    skin = np.array([0.85, 0.64, 0.5]) * rng.uniform(0.45, 1.05)
-    image = mix(dress * 0.3, dress * 0.7, 1 - np.hypot(x, y - 0.4) * 1.4)
-    for color, at_y, width, height in (
-        (hair, 0.38, 0.17, 0.21),
-        (dress, 1.05, 0.34, 0.42),
-        (skin, 0.45, 0.11, 0.17),
-    ):
-        image = mix(image, color, np.hypot(x / width, (y - at_y) / height) < 1)
-    return image
-
-
 def _abstract(rng: np.random.Generator, shape: tuple[int, int]) -> np.ndarray:
     """Fields, discs or strokes of a few colours."""
     x, y = grid(*shape)
@@ -169,5 +153,5 @@ def _abstract(rng: np.random.Generator, shape: tuple[int, int]) -> np.ndarray:
 def painting(rng: np.random.Generator, aspect: float) -> Material:
     """A painting, `aspect` being width over height; its texture covers a unit square."""
     shape = int(72 / aspect**0.5), int(72 * aspect**0.5)
-    paint = choose(rng, (_landscape, _landscape, _portrait, _abstract, _abstract))
+    paint = choose(rng, (_landscape, _abstract))
     return Material(paint(rng, shape) * (1 + 0.05 * noise(rng, shape, 6))[..., None])

@@ -26,10 +26,8 @@ _FRAMES = ((0.72, 0.55, 0.25), (0.15, 0.1, 0.08), (0.4, 0.25, 0.15), (0.9, 0.89,
 class Wall:
     """One wall in its own frame: x along it from the left (seen from inside, -y), z up, metres.
 
-    Attributes:
-        offset, turn: move its frame into the room.
-        taken: intervals of x that doors, windows and pictures occupy.
-        door: left, right and height of an opening.
+    `offset` and `turn` move it into the room; `taken` lists intervals of x with doors, windows or
+    pictures; `door` is the left, right and height of an opening.
     """
 
     length: float
@@ -60,12 +58,12 @@ class Wall:
         return self.point(left + span / 2, -0.5, 0)
 
 
-def make_walls(width: float, depth: float, height: float) -> list[Wall]:
+def make_walls(size: np.ndarray) -> list[Wall]:
     """North (+y), west, south, east: each seen from inside."""
-    corners = np.array([(-1, 1, 0), (-1, -1, 0), (1, -1, 0), (1, 1, 0)]) * [width / 2, depth / 2, 0]
+    corners = np.array([(-1, 1, 0), (-1, -1, 0), (1, -1, 0), (1, 1, 0)]) * size / 2
     return [
-        Wall((width, depth)[n % 2], height, corner, rotation("z", 90 * n))
-        for n, corner in enumerate(corners)
+        Wall(size[number % 2], size[2], corner, rotation("z", 90 * number))
+        for number, corner in enumerate(corners)
     ]
 
 
@@ -81,10 +79,7 @@ def _wall_color(rng: np.random.Generator) -> np.ndarray:
 
 
 def _wall_material(rng: np.random.Generator, color: Vector) -> Material:
-    kind = rng.random()
-    if kind < 0.14:
-        return textures.masonry(rng, choose(rng, ((0.5, 0.25, 0.18), (0.62, 0.57, 0.49))))
-    return (textures.wallpaper if kind < 0.4 else textures.plaster)(rng, color)
+    return (textures.wallpaper if rng.random() < 0.35 else textures.plaster)(rng, color)
 
 
 def _floor_material(rng: np.random.Generator) -> Material:

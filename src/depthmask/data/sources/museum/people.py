@@ -155,10 +155,9 @@ def _draw_body(rng: np.random.Generator, gesture: tuple[str, str]) -> Body:
         joint, offset, pole = _ARMS[arms[index]]
         origin = {"pelvis": pelvis, "neck": neck, "shoulder": shoulders[index]}[joint]
         hand = origin + h * (np.array(offset) + rng.normal(0, 0.012, 3)) * mirror
-        bones = 0.172 * h, 0.15 * h
-        elbows[index], hands[index] = _bend(shoulders[index], hand, bones, pole * mirror)
-        ahead_pole = np.array([0.05, 1, 0])
-        knees[index], _ = _bend(hips[index], ankles[index], (leg, leg), ahead_pole)
+        arm, forward = (0.172 * h, 0.15 * h), np.array([0.05, 1, 0])
+        elbows[index], hands[index] = _bend(shoulders[index], hand, arm, pole * mirror)
+        knees[index], _ = _bend(hips[index], ankles[index], (leg, leg), forward)
     chest, head = pelvis + 0.55 * trunk * up, neck + 0.035 * h * up + [0, 0.012 * h, 0]
     joints = pelvis, chest, neck, head, shoulders, elbows, hands, hips, knees, ankles
     return Body(h, head_m, girth, width, child, *joints)

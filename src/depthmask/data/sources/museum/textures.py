@@ -104,17 +104,6 @@ def wallpaper(rng: np.random.Generator, color: Vector) -> Material:
     return Material(mix(color, second, choose(rng, patterns)), rng.uniform(0.4, 0.9))
 
 
-def masonry(rng: np.random.Generator, color: Vector) -> Material:
-    """Brick or large stone blocks."""
-    x, y = grid(128)
-    row = np.floor(y * 8).astype(int)
-    shifted = (x * 4 + 0.5 * (row % 2)) % 4
-    shade = 1 + 0.12 * rng.standard_normal((8, 4))[row, shifted.astype(int)]
-    texture = shaded(color, shade * (1 + 0.06 * noise(rng, (128, 128), 6)))
-    texture = mix(texture, texture * 0.5 + 0.3, (y * 8 % 1 < 0.1) | (shifted % 1 < 0.05))
-    return Material(texture, rng.choice([1.0, 2.6]) * np.array([1, 0.75]))
-
-
 def plaster(rng: np.random.Generator, color: Vector) -> Material:
     """Paint with a hint of unevenness."""
     return Material(shaded(color, 1 + 0.05 * noise(rng, (64, 64), 5)), 3.0)

@@ -25,22 +25,14 @@ from depthmask.data.sources.museum.textures import carpet, choose, hsv, marble, 
 
 Piece = tuple[list[Part], tuple[float, float]]
 
-_MARBLES = (
-    ((0.88, 0.86, 0.82), (0.7, 0.69, 0.68)),
-    ((0.62, 0.6, 0.57), (0.45, 0.44, 0.43)),
-    ((0.76, 0.64, 0.48), (0.6, 0.47, 0.33)),
-)
+_MARBLES = ((0.88, 0.86, 0.82), (0.62, 0.6, 0.57), (0.76, 0.64, 0.48))
 
 
 def _stone(rng: np.random.Generator) -> Material:
     """Marble, bronze or dark basalt."""
     if rng.random() < 0.65:
-        return marble(rng, *choose(rng, _MARBLES))
+        return marble(rng, choose(rng, _MARBLES))
     return Material(choose(rng, ((0.36, 0.24, 0.14), (0.17, 0.19, 0.19))), roughness=0.28)
-
-
-def _timber(rng: np.random.Generator) -> Material:
-    return wood(rng, choose(rng, (*WOODS, (0.85, 0.84, 0.81), (0.1, 0.1, 0.1))))
 
 
 def _vase(rng: np.random.Generator, height: float) -> list[Part]:
@@ -93,7 +85,7 @@ def _pedestal(rng: np.random.Generator, _: float) -> Piece:
 def _bench(rng: np.random.Generator, _: float) -> Piece:
     """An upholstered or slatted bench."""
     length, deep, height = rng.uniform(1.1, 2.0), rng.uniform(0.4, 0.65), rng.uniform(0.4, 0.48)
-    timber, slats = _timber(rng), int(rng.choice([1, 4]))
+    timber, slats = wood(rng, choose(rng, WOODS)), int(rng.choice([1, 4]))
     seat = timber
     if slats == 1:
         seat = Material(hsv(rng.random(), rng.uniform(0.1, 0.7), rng.uniform(0.12, 0.6)))

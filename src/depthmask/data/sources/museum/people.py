@@ -12,7 +12,6 @@ from depthmask.data.sources.museum.appearance import (
     Outfit,
     carried_parts,
     draw_outfit,
-    draw_skin,
     head_parts,
 )
 from depthmask.data.sources.museum.shapes import Material, Part, loft, moved, rotation, tube
@@ -47,6 +46,7 @@ _ARMS = {  # from which joint a hand is how far (statures, x outwards), where th
 _ARM = "down down forward forward hips raise point phone read folded behind pocket chin open"
 _OTHER_ARM = {"forward": "backward", "point": "down", "chin": "folded"}
 _GESTURES = [(arm, _OTHER_ARM.get(arm, arm)) for arm in _ARM.split()] + [("hips", "down")]
+_SKINS = ((0.3, 0.2, 0.16), (0.96, 0.79, 0.68))
 _STANCES = ((0.05, 0.0), (0.06, 0.04), (0.11, 0.0), (0.05, 0.09))
 """Half the feet's distance sideways, half the stride, statures."""
 
@@ -99,7 +99,8 @@ def draw_person(seed: int) -> Person:
 
 
 def _build_person(rng: np.random.Generator, gesture: tuple[str, str]) -> Person:
-    body, skin = _draw_body(rng, gesture), draw_skin(rng)
+    body, (dark, pale) = _draw_body(rng, gesture), np.array(_SKINS)
+    skin = dark + rng.random() * (pale - dark) * rng.uniform(0.93, 1.03, 3)
     outfit = draw_outfit(rng, (body.width - 0.93) / 0.17, skin)
     head = head_parts(rng, body, skin)
     parts = _trunk(body, outfit, rng.uniform(0.85, 1.3)) + _legs(body, outfit)

@@ -9,7 +9,7 @@ import numpy as np
 from depthmask.data.sources.museum.exhibits import Furniture
 from depthmask.data.sources.museum.interiors import TEMPERATURES, Wall, draw_shell, make_walls
 from depthmask.data.sources.museum.optics import View, globe, panel
-from depthmask.data.sources.museum.shapes import Material, Part, Vector, box, moved
+from depthmask.data.sources.museum.shapes import Material, Part, box, moved
 from depthmask.data.sources.museum.textures import grid, mix, noise
 
 _STREAM, _STAND_STREAM = 1, 3
@@ -60,7 +60,7 @@ def draw_room(seed: int, attempt: int = 0) -> Room:
     return Room(parts, lamps, view, size, furniture.footprints, float(rng.uniform(0.17, 0.3)))
 
 
-def _draw_view(rng: np.random.Generator, walls: list[Wall], size: Vector) -> tuple[View, int]:
+def _draw_view(rng: np.random.Generator, walls: list[Wall], size: np.ndarray) -> tuple[View, int]:
     """A camera by a wall that looks across the room, and the wall's number."""
     for _ in range(60):
         number = int(rng.integers(4))
@@ -165,15 +165,14 @@ def candidates(room: Room, seed: int, count: int = 4000) -> np.ndarray:
     return feet[good].astype(np.float32)
 
 
-def visible_share(scene: Any, view: View, foot: np.ndarray) -> float:
+def _visible_share(scene: Any, view: View, foot: np.ndarray) -> float:
     """Share of 21 points of a standing adult that nothing in the room hides."""
-    sideways, heights = _BODY.T
-    points = foot + np.outer(heights, view.up) + np.outer(sideways, [1, 0, 0])
-    origin = view.origin.tolist()
-    hidden = 0
-    for direction in (view.to_world(points) - view.origin).tolist():
-        hidden += scene.ray_test(mi.Ray3f(origin, direction, 0.995, 0, []))
-    return 1 - hidden / len(_BODY)
+    points = foot + _BODY[:, 1:] * view.up + _BODY[:, :1] * [1, 0, 0]
+    origin, seen = view.origin.tolist(), 0
+    for direction in (points @ view.axes).tolist():
+        ray = mi.Ray3f(origin, direction, 0.995, 0, [])  # type: ignore[call-overload]
+        seen += not scene.ray_test(ray)
+    return seen / len(points)
 
 
 def draw_stands(scene: Any, room: Room, seed: int, most: int) -> np.ndarray:
@@ -184,7 +183,7 @@ def draw_stands(scene: Any, room: Room, seed: int, most: int) -> np.ndarray:
     """
     view = room.view
     feet = candidates(room, seed)[:_MOST_CANDIDATES]
-    seen = np.array([visible_share(scene, view, foot.astype(np.float64)) for foot in feet])
+    seen = np.array([_visible_share(scene, view, foot.astype(np.float64)) for foot in feet])
     feet, seen = feet[seen >= _LEAST_VISIBLE], seen[seen >= _LEAST_VISIBLE]
     heads = feet + ADULT_M * view.up
     shares = view.focal * (feet[:, 1] / feet[:, 2] - heads[:, 1] / heads[:, 2])

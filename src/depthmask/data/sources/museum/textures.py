@@ -66,11 +66,11 @@ def parquet(rng: np.random.Generator, color: Vector) -> Material:
     return Material(shaded(color, shade), 1.6, rng.uniform(0.12, 0.3))
 
 
-def marble(rng: np.random.Generator, color: Vector, vein: Vector) -> Material:
+def marble(rng: np.random.Generator, color: Vector) -> Material:
     """Clouds and veins."""
     field, warp = noise(rng, (128, 128), 5), noise(rng, (128, 128), 4)
     veins = np.clip(1 - 6 * np.abs(field + 0.3 * warp), 0, 1) ** 2
-    return Material(mix(color, vein, 0.6 * veins + 0.15 * (warp + 0.5)))
+    return Material(shaded(color, 0.97 - 0.15 * veins - 0.04 * warp))
 
 
 def tiles(rng: np.random.Generator, first: Vector, second: Vector) -> Material:

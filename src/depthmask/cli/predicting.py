@@ -31,7 +31,7 @@ def predict(
     ],
     more: Annotated[
         list[Path] | None,
-        typer.Argument(metavar="[FRAME]...", help="More frames: --scene *.png gives them all."),
+        typer.Argument(metavar="FRAME", help="More frames: --scene *.png gives them all."),
     ] = None,
     out: Annotated[Path, typer.Option("--out", help="The folder to write to.")] = Path(
         "predictions"

@@ -21,17 +21,11 @@ from depthmask.evaluation.frame_edits import camouflage, scale_shadow
 
 
 class Draws(NamedTuple):
-    """What chance decides of each of N scenes, the same at every strength.
+    """What chance decides of each of N scenes, the same at every strength."""
 
-    Attributes:
-        direction: float32 [N], radians, where a shift goes.
-        turn: float32 [N], 1 or -1, which way a rotation goes.
-        noise: float32 [N, 6, H, W], of standard deviation 1; bg's three channels, then bg_fg's.
-    """
-
-    direction: Tensor
-    turn: Tensor
-    noise: Tensor
+    direction: Tensor  # float32 [N], radians, where a shift goes
+    turn: Tensor  # float32 [N], 1 or -1, which way a rotation goes
+    noise: Tensor  # float32 [N, 6, H, W], of standard deviation 1; bg's channels, then bg_fg's
 
 
 def draw(scene: Scene[Tensor], seed: int) -> Draws:
@@ -51,47 +45,29 @@ def draw(scene: Scene[Tensor], seed: int) -> Draws:
 
 
 class Training(NamedTuple):
-    """What a training has drawn its scenes from.
+    """What a training has drawn its scenes from."""
 
-    Attributes:
-        params: the compositor's; None for a training on files, whose light nobody knows.
-        nobody: share of the frames with nobody in them.
-        size: side of a frame, px.
-        shadow: which share of the light the typical true shadow takes away, 0 to 1.
-    """
-
-    params: CompositorParams | None
-    nobody: float
-    size: int
-    shadow: float
+    params: CompositorParams | None  # None for a training on files, whose light nobody knows
+    nobody: float  # share of the frames with nobody in them
+    size: int  # side of a frame, px
+    shadow: float  # which share of the light the typical true shadow takes away, 0 to 1
 
 
 Change = Callable[[Scene[Tensor], float, Draws], Scene[Tensor]]
+"""A scene, a strength and draws to a scene whose pictures may leave 0 to 1."""
 
 
 class Condition(NamedTuple):
-    """A way to make a frame harder.
+    """A way to make a frame harder."""
 
-    Attributes:
-        label: what happens to the frames.
-        unit: of its strength.
-        changes: the picture that shows it.
-        apply: scene, strength and draws to a scene whose pictures may leave 0 to 1; None where
-            other frames are taken instead.
-        bounds: the least and the most that a strength may be; None where `params.yaml` has none.
-        neutral: the strength that changes nothing.
-        trained: whether a training drew frames of a strength that is not neutral.
-        is_falling: whether frames get harder as the strength falls.
-    """
-
-    label: str
-    unit: str
-    changes: Literal["plate", "frame"]
-    apply: Change | None
-    bounds: tuple[float, float] | None
-    neutral: float = 0.0
-    trained: Callable[[float, Training], bool] = lambda strength, training: False
-    is_falling: bool = False
+    label: str  # what happens to the frames
+    unit: str  # of its strength
+    changes: Literal["plate", "frame"]  # the picture that shows it
+    apply: Change | None  # None where other frames are taken instead
+    bounds: tuple[float, float] | None  # of a strength; None where `params.yaml` has none
+    neutral: float = 0.0  # the strength that changes nothing
+    trained: Callable[[float, Training], bool] = lambda strength, training: False  # if not neutral
+    is_falling: bool = False  # whether frames get harder as the strength falls
 
 
 def _shift(scene: Scene[Tensor], px: float, draws: Draws) -> Scene[Tensor]:

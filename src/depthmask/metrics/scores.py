@@ -80,11 +80,7 @@ class SceneMetrics(nn.Module):
         self.reset()
 
     def update(
-        self,
-        mask_prob: Tensor | None,
-        depth: Tensor | None,
-        true_mask: Tensor,
-        true_depth: Tensor,
+        self, mask_prob: Tensor | None, depth: Tensor | None, true_mask: Tensor, true_depth: Tensor
     ) -> None:
         """Add a batch; arguments as for `score_scenes`."""
         values = score_scenes(

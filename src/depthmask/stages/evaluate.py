@@ -27,7 +27,6 @@ from depthmask.evaluation.results import finite, headline_figures, summarise
 from depthmask.evaluation.robustness_table import (
     ConditionExample,
     collect_frames,
-    condition_examples,
     measure_robustness,
 )
 from depthmask.metrics import METRICS
@@ -104,10 +103,7 @@ def evaluate(
             rows.to_csv(path, index=False, float_format="%.6g")
     with replaced_file(output / "results.md") as path:
         path.write_text(report.results_table(result), encoding="utf-8")
-    for name, content in (
-        ("metrics", result),
-        ("headline", headline_figures(result, robustness)),
-    ):
+    for name, content in (("metrics", result), ("headline", headline_figures(result, robustness))):
         with replaced_file(output / f"{name}.json") as path:
             text = json.dumps(content, indent=2, ensure_ascii=False)
             path.write_text(text + "\n", encoding="utf-8")
@@ -153,13 +149,8 @@ def measure_harder_frames(
         trained=CompositorParams.model_validate(settings["compositor"]) if is_composed else None,
         trained_nobody=settings["train"]["nobody"],
     )
-    table = measure_robustness(
-        predictors | {"difference_threshold": methods["difference_threshold", NO_SEED]},
-        frames,
-        params.robustness,
-        level=params.level,
-    )
-    return table, condition_examples(predictors[result["best"]], frames, params.robustness)
+    predictors["difference_threshold"] = methods["difference_threshold", NO_SEED]
+    return measure_robustness(predictors, frames, params.robustness, params.level)
 
 
 def main() -> None:

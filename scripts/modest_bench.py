@@ -30,16 +30,16 @@ import numpy as np
 import pandas as pd
 import torch
 from albumentations.pytorch import ToTensorV2
+from depthmask.data.sources.modest.loader import EpochOrder, SceneLoader
 from PIL import Image
 from torch.utils.data import DataLoader, Dataset, RandomSampler
 
 from depthmask.config import AugmentParams, read_params
 from depthmask.data.composition.augmentation import build_transform
-from depthmask.data.progress import progress
 from depthmask.data.scenes.scene import Scene
 from depthmask.data.sources.modest import FOLDERS, read_layout
-from depthmask.data.sources.modest.loader import EpochOrder, SceneLoader
 from depthmask.data.sources.modest.scenes import ModestScenes
+from depthmask.data.work import progress
 from depthmask.errors import exit_on_error
 from depthmask.export.benchmark import processor_name
 from depthmask.stages import PARAMS

@@ -230,23 +230,6 @@ class Experiment(Section):
         return self
 
 
-class Bootstrap(Section):
-    """Intervals of the figures: scenes are drawn with replacement, `samples` times."""
-
-    samples: Annotated[int, Field(ge=100, le=100_000)]
-    level: Share
-    seed: Seed
-
-    @model_validator(mode="after")
-    def _check(self) -> "Bootstrap":
-        if self.samples * (1 - self.level) / 2 < 2:
-            raise ValueError(
-                f"{self.samples} samples are too few for a level of {self.level:g}: it takes"
-                f" {round(4 / (1 - self.level))}"
-            )
-        return self
-
-
 class Robustness(Section):
     """Strengths, by condition, of what makes the headline set's frames harder."""
 
@@ -257,7 +240,7 @@ class Robustness(Section):
 
 class EvaluateParams(Section):
     num_panels: PositiveInt
-    bootstrap: Bootstrap
+    level: Share  # of the intervals
     robustness: Robustness
 
 
@@ -398,8 +381,9 @@ def _parse_yaml(text: str, path: Path) -> dict[str, Any]:
     try:
         content = YAML(typ="safe", pure=True).load(text)
     except MarkedYAMLError as error:
-        line = error.problem_mark.line + 1
-        raise InputError(f"{path} is not valid YAML: {error.problem}, line {line}") from None
+        # of a key twice it would quote both values, which may be whole sections
+        what, line = error.problem.partition(" with value")[0], error.problem_mark.line + 1
+        raise InputError(f"{path} is not valid YAML: {what}, line {line}") from None
     except (YAMLError, ValueError, RecursionError) as error:
         raise InputError(f"{path} is not valid YAML: {' '.join(str(error).split())}") from None
     if not isinstance(content, dict):

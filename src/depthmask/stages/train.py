@@ -12,8 +12,8 @@ import torch
 
 from depthmask import tracking
 from depthmask.config import Experiment, Params, TrainParams, named_experiment
-from depthmask.data.composition.eval_sets import open_sets
 from depthmask.data.scenes.files import read_summary, read_text, replaced_folder
+from depthmask.data.sources import open_sets
 from depthmask.errors import exit_on_error
 from depthmask.models.hardware import choose_hardware
 from depthmask.models.store import save_model, seed_folder
@@ -134,7 +134,7 @@ def train_seed(
             on_epoch=lambda epoch, row: run.log_metrics(row, step=epoch),
             interactive=sys.stderr.isatty() and "CI" not in os.environ,
         )
-    sets = open_sets(prepared, params.compositor, params.placement.seed, hardware.device)
+    sets = open_sets(prepared, params.compositor, params.placement, hardware.device)
     test = run_test(module, list(sets.scenes(sets.headline)), device=hardware.device)
     val = {key: value for key, value in rows[-1].items() if key.startswith("val/")}
     card: dict[str, Any] = {

@@ -226,7 +226,7 @@ def _label(metrics: Mapping[str, Any], name: str) -> str:
 
 
 def _interval_head(metrics: Mapping[str, Any]) -> str:
-    return f"{100 * metrics['bootstrap']['level']:g} % interval"
+    return f"{100 * metrics['level']:g} % interval"
 
 
 def _number(value: float | None, bounds: Sequence[float] | None = None, *, sign: str = "") -> str:

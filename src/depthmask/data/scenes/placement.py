@@ -1,8 +1,7 @@
 """Who stands where: counter-based random numbers, and where a person would be seen.
 
-Every sample is a function of (seed, stream, epoch, index) alone: Philox takes them as its key and
-counter (Salmon et al. 2011, "Parallel random numbers: as easy as 1, 2, 3"), so batch size, the
-number of workers and the device change nothing.
+Every sample is a function of (seed, stream, epoch, index) alone, key and counter of Philox (Salmon
+et al. 2011): batch size, the number of workers and the device change nothing.
 """
 
 from collections.abc import Sequence
@@ -58,11 +57,7 @@ def shot_uniforms(seed: int, stream: int, epoch: int, indices: Sequence[int]) ->
 
 
 def next_alike(keys: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Pair each row with the next that has its key, the last with the first.
-
-    Returns:
-        The rows whose key another row has too, and their partners; int64 [M] each.
-    """
+    """The M rows whose key another has too, and their partners: the next, or the first, of it."""
     rows = pd.Series(np.arange(len(keys)))
     partners = rows.groupby(keys).transform(lambda group: np.roll(group, -1))
     paired = partners != rows
@@ -97,13 +92,8 @@ def visible_shares(library: Library) -> np.ndarray:
 class Placer:
     """Draws recipes from the plates and the cutouts of the named splits.
 
-    Args:
-        visible: from `visible_shares`.
-        nobody: probability of a frame without a person.
-        num_variants: photometric variants beside the original.
-
-    Raises:
-        InputError: if a plate has no stand that may be used.
+    `visible` is of `visible_shares`, `nobody` the probability of a frame without a person; raises
+    InputError if a plate has no stand that may be used.
     """
 
     def __init__(
@@ -128,17 +118,30 @@ class Placer:
                     " raise placement.occluded or change the plate"
                 )
 
-    def draw(self, stream: int, epoch: int, indices: Sequence[int]) -> Recipes:
-        """Draw the recipes of samples `indices` of an epoch of a stream."""
+    def draw(
+        self,
+        stream: int,
+        epoch: int,
+        indices: Sequence[int],
+        pairs: tuple[np.ndarray, np.ndarray] | None = None,
+    ) -> Recipes:
+        """Draw the recipes of samples `indices` of an epoch of a stream.
+
+        With `pairs`, places among the plates and among the cutouts, who is where is given.
+        """
         numbers = uniforms(self.params.seed, stream, epoch, indices, _NUM_CHOICES + NUM_UNIFORMS)
-        pick = (numbers[:, 0] * len(self.plates)).astype(np.int64)
+        if pairs is None:
+            pick = (numbers[:, 0] * len(self.plates)).astype(np.int64)
+            who = (numbers[:, 1] * len(self.cutouts)).astype(np.int64)
+        else:
+            pick, who = pairs
         stand = [
             self.stands[p][int(u * len(self.stands[p]))]
             for p, u in zip(pick, numbers[:, 2], strict=True)
         ]
         return Recipes(
             plate=self.plates[pick],
-            cutout=self.cutouts[(numbers[:, 1] * len(self.cutouts)).astype(np.int64)],
+            cutout=self.cutouts[who],
             plate_variant=(numbers[:, 3] * (self.num_variants + 1)).astype(np.int64),
             cutout_variant=(numbers[:, 4] * (self.num_variants + 1)).astype(np.int64),
             stand=np.array(stand, np.int64),

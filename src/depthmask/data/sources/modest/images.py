@@ -61,7 +61,9 @@ def image_side(folder: str | os.PathLike[str], table: pd.DataFrame) -> int:
     return width
 
 
-def read_image(path: str | os.PathLike[str], size: int, *, side: int, grey: bool = False) -> np.ndarray:
+def read_image(
+    path: str | os.PathLike[str], size: int, *, side: int, grey: bool = False
+) -> np.ndarray:
     """Decode a JPEG or PNG of `side` px and resize it to `size` px.
 
     A JPEG is decoded at an eighth, a quarter or half its size where that is enough. What is left

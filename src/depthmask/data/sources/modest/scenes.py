@@ -8,7 +8,7 @@ never stopped.
 import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
@@ -31,7 +31,7 @@ class Draw(NamedTuple):
     """A sample: its epoch, its place in it, the row of the table it is taken from, its side, px."""
 
     epoch: int
-    index: int
+    place: int
     row: int
     size: int
 
@@ -162,7 +162,7 @@ class FileScenes(Dataset[Scene[Tensor] | str]):
         bg_fg = self._read(self.paths.bg_fg[draw.row], draw.size)
         if self.augment is None or self._transform is None:
             return bg, bg_fg
-        entropy = (self.augment.seed, _AUGMENT_STREAM, draw.epoch, draw.index)
+        entropy = (self.augment.seed, _AUGMENT_STREAM, draw.epoch, draw.place)
         # one stream: bg takes its numbers from it, then bg_fg others
         self._transform.set_random_seed(int(np.random.SeedSequence(entropy).generate_state(1)[0]))
         return self._transform(image=bg)["image"], self._transform(image=bg_fg)["image"]
@@ -222,7 +222,7 @@ def to_unit(batch: Scene[Tensor] | str, device: torch.device | str) -> Scene[Ten
     return Scene(bg.permute(0, 3, 1, 2), bg_fg.permute(0, 3, 1, 2), mask[:, None], depth[:, None])
 
 
-def _as_it_is(batch: Scene[Tensor] | str) -> Scene[Tensor] | str:
+def _as_it_is(batch: Any) -> Any:
     return batch
 
 

@@ -8,8 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-from depthmask.data.processes import end_with_parent, num_cores
-from depthmask.data.progress import progress
+from depthmask.data.work import end_with_parent, num_cores, progress
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,62 @@
+"""The prepared sets: what robustness takes beside the scenes themselves."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+
+from depthmask.data.sources import open_sets
+from synthetic import SIZE, TINY, write_synthetic
+
+
+@pytest.fixture(scope="module")
+def prepared(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("project")
+    write_synthetic(folder)
+    return folder / "data/prepared"
+
+
+@pytest.fixture(scope="module")
+def sets(prepared):
+    return open_sets(prepared, TINY.compositor, TINY.placement, "cpu")
+
+
+def test_rendered_empty_frames_stand_beside_their_plates(sets):
+    batches = list(sets.empty_scenes())
+    scene = batches[0]
+    assert sum(len(batch.mask) for batch in batches) == TINY.prepare.num_scenes.nobody
+    assert scene.bg.shape == scene.bg_fg.shape == (2, 3, SIZE, SIZE)
+    plate = torch.from_numpy(np.array(sets.library.images[6])).permute(2, 0, 1) / 255
+    assert torch.equal(scene.bg[0], plate)
+    assert 0 < (scene.bg_fg - scene.bg).abs().mean() < 0.03
+    assert scene.mask.max() == 0
+    assert torch.equal(scene.depth[0, 0], torch.from_numpy(np.array(sets.library.depths[6])))
+
+
+def test_a_source_without_them_composes_empty_frames(prepared, sets, tmp_path):
+    for file in prepared.iterdir():
+        if not file.name.startswith(("nobody", "in_scene")):
+            (tmp_path / file.name).write_bytes(file.read_bytes())
+    summary = json.loads((prepared / "summary.json").read_text())
+    for name in ("nobody", "in_scene"):
+        del summary["num_scenes"][name]
+    (tmp_path / "summary.json").write_text(json.dumps(summary))
+    composed = open_sets(tmp_path, TINY.compositor, TINY.placement, "cpu")
+    assert composed.headline == "unseen_unseen"
+    empty = list(composed.empty_scenes())
+    assert sum(len(scene.mask) for scene in empty) == TINY.prepare.num_scenes.unseen_unseen
+    assert all(scene.mask.max() == 0 for scene in empty)
+
+
+@pytest.mark.parametrize("name", ["in_scene", "unseen_unseen"])
+def test_pairs_are_other_people_in_the_same_room_and_shot(sets, name):
+    scenes = [torch.cat(fields) for fields in zip(*sets.scenes(name), strict=True)]
+    pairs = list(sets.pairs(name))
+    assert sum(len(first.mask) for first, *_ in pairs) >= 2
+    for first, second, rows in pairs:
+        assert torch.equal(first.bg, second.bg)
+        for one, other in zip(first.bg_fg, second.bg_fg, strict=True):
+            assert not torch.equal(one, other)
+            assert any(torch.equal(one, frame) for frame in scenes[1])
+        assert torch.equal(first.bg_fg, scenes[1][rows])

@@ -11,7 +11,7 @@ import torch
 from depthmask import visualization as report
 from depthmask.config import AugmentParams, CompositorParams, PlacementParams
 from depthmask.data.composition.augmentation import make_variants
-from depthmask.data.composition.compositor import Compositor
+from depthmask.data.composition.training_scenes import read_compositor
 from depthmask.data.scenes.files import content_hash, read_array, replaced_folder
 from depthmask.data.scenes.library import Library
 from depthmask.data.scenes.placement import TRAIN_STREAM, Placer
@@ -66,13 +66,9 @@ def write_variants(
     library = Library.read(prepared)
     plates = np.asarray(library.images[library.plates_of("train")])
     cutouts = np.asarray(library.rgba[library.cutouts_of("train")])
-    variants = {
-        "plate_variants": make_variants(plates, params, stream=0),
-        "cutout_variants": make_variants(cutouts[..., :3], params, stream=1),
-    }
-    np.save(folder / "plates_image.npy", variants["plate_variants"])
-    np.save(folder / "cutouts_rgb.npy", variants["cutout_variants"])
-    compositor = Compositor(library, compositor_params, **variants)
+    np.save(folder / "plates_image.npy", make_variants(plates, params, stream=0))
+    np.save(folder / "cutouts_rgb.npy", make_variants(cutouts[..., :3], params, stream=1))
+    compositor = read_compositor(library, compositor_params, folder)
     visible = read_array(prepared / "visible_shares.npy")
     placer = Placer(library, visible, placement, num_variants=compositor.num_variants)
     starts = range(0, _BATCH * _NUM_BATCHES, _BATCH)
@@ -83,8 +79,9 @@ def write_variants(
         report.augmented_sheet(
             folder / "contact_sheet.png",
             plates=plates,
+            plate_variants=read_array(folder / "plates_image.npy"),
             cutouts=cutouts,
-            **variants,
+            cutout_variants=read_array(folder / "cutouts_rgb.npy"),
             subtitle=f"{params.num_variants} colour variants of each",
         )
     print(f"augment: {params.num_variants} variants of {len(plates)} plates, {len(cutouts)} people")

@@ -31,7 +31,7 @@ def draw_library(folder: Path) -> None:
     """Draw the contact sheet of plates, people and, where there are any, in-scene frames."""
     library, summary = Library.read(folder), read_summary(folder)
     none = np.zeros((0, 1, 1, 3), np.uint8)
-    scenes = Scene(none, none, none[..., 0], none[..., 0].astype(np.float32))
+    scenes: Scene[np.ndarray] = Scene(none, none, none[..., 0], none[..., 0].astype(np.float32))
     counts = f"{len(library.plates)} rooms, {len(library.cutouts)} people"
     if "in_scene" in summary["num_scenes"]:
         frames = InSceneFrames.read(folder)

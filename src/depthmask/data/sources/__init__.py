@@ -117,7 +117,7 @@ class Photos(_LibrarySource):
             splits=params.splits.model_dump(),
             cache=places.cache,
             findings_path=places.findings,
-        )[:2]
+        )
         write_prepared(folder, library, visible_shares(library), params, placement, unit=unit)
 
 

@@ -118,7 +118,10 @@ def pictures_of(kind: str, prepared: Path) -> dict[int, np.ndarray | None]:
             int(number): read_image(folder / path, side, side=side)
             for number, path in zip(first["plate"], first["bg"], strict=True)
         }
-    return {number: _person(folder, rows, side) for number, rows in table.groupby("cutout")}
+    return {
+        number: _person(folder, table[table["cutout"] == number], side)
+        for number in table["cutout"].unique().tolist()
+    }
 
 
 def _person(folder: Path, rows: pd.DataFrame, side: int) -> np.ndarray | None:
@@ -135,7 +138,6 @@ class FileSets:
     """Sets of scenes that are files: see `eval_sets.EvalSets`. A plate's depth is not known."""
 
     leak_sets: tuple[str, ...] = ("seen_seen", "unseen_unseen")
-    zero_depth_is_known = True
 
     def __init__(self, prepared: Path, batch_size: int, device: str) -> None:
         summary = read_summary(prepared)

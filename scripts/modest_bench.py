@@ -37,6 +37,7 @@ from depthmask.config import AugmentParams, read_params
 from depthmask.data.composition.augmentation import build_transform
 from depthmask.data.scenes.scene import Scene
 from depthmask.data.sources.modest import FOLDERS, read_layout
+from depthmask.data.sources.modest.scenes import FileScenes, FileTrainingScenes, to_unit
 from depthmask.data.work import progress
 from depthmask.errors import exit_on_error
 from depthmask.export.benchmark import processor_name

@@ -1,8 +1,7 @@
 """Verbs about data: init, materialise."""
 
-from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -14,15 +13,8 @@ init_app = typer.Typer(
 )
 
 
-class SetName(StrEnum):
-    """`train`, or one of `depthmask.data.scenes.scene.COMPOSED_SETS`."""
-
-    train = "train"
-    val = "val"
-    seen_seen = "seen_seen"
-    seen_unseen = "seen_unseen"
-    unseen_seen = "unseen_seen"
-    unseen_unseen = "unseen_unseen"
+# `train`, or one of `depthmask.data.scenes.scene.COMPOSED_SETS`
+SetName = Literal["train", "val", "seen_seen", "seen_unseen", "unseen_seen", "unseen_unseen"]
 
 
 @app.command()
@@ -31,7 +23,7 @@ def materialise(
     count: Annotated[
         int, typer.Option("--count", min=1, max=10_000_000, help="Scenes, of 4 images each.")
     ],
-    set_name: Annotated[SetName, typer.Option("--set", help="Which scenes.")] = SetName.train,
+    set_name: Annotated[SetName, typer.Option("--set", help="Which scenes.")] = "train",
     size: Annotated[
         int | None, typer.Option("--size", help="Side of the images, px. [prepare.size]")
     ] = None,
@@ -57,22 +49,23 @@ def materialise(
 
     from depthmask.config import read_params
     from depthmask.data.materialise import materialise, plain_shots, rich_table
+    from depthmask.data.materialise.writing import Encoding
     from depthmask.stages import AUGMENTED, PARAMS, PREPARED
+    from depthmask.tracking.provenance import code_hash
 
     params = read_params(PARAMS)
     done = materialise(
         out,
         prepared=PREPARED,
         augmented=None if plain else AUGMENTED,
-        set_name=set_name.value,
+        set_name=set_name,
         count=count,
         size=params.prepare.size if size is None else size,
         placement=params.placement,
         compositor_params=plain_shots(params.compositor) if plain else params.compositor,
-        nobody=0.0 if plain else params.train.nobody,
-        depth_range_m=params.train.depth_range_m,
-        quality=quality,
-        exact_depth=exact_depth,
+        nobody=0.0 if plain or set_name != SetName.train else params.train.nobody,
+        encoding=Encoding(quality, params.train.depth_range_m, exact_depth),
+        code=code_hash(("data/composition", "data/materialise", "data/scenes")),
         num_workers=workers,
     )
     Console().print(rich_table(done.statistics))

@@ -3,16 +3,9 @@
 from collections.abc import Mapping
 from typing import Any
 
-_DATA = {
-    "museum": "rendered museum rooms and people, composed and varied at random",
-    "photos": "photographs of rooms and cut-out people of one's own, composed at random",
-    "modest": "the MODEST Museum data set: composites with relative depth of a teacher network",
-}
-_LIMITS = {
-    "museum": "Trained on rendered pictures alone: measure it on photographs before relying on it.",
-    "photos": "Rooms and people unlike those of its photographs were not measured.",
-    "modest": "Its truth is a teacher's depth, so its figures say how well it agrees with that.",
-}
+from depthmask.data.scenes.scene import SETS
+from depthmask.data.sources import MODEL_CARD
+from depthmask.metrics import METRICS
 
 
 def model_card(
@@ -26,7 +19,8 @@ def model_card(
         parity: what `check_parity` found, with `figures`.
     """
     name, source, unit = card["experiment"], card["source"], card["unit"]
-    figures, level = parity["figures"], metrics.get("level", 0.95)
+    data, limit = MODEL_CARD[source]
+    figures = parity["figures"]
     test_set = figures["set"]
     depth = (
         "metres along the optical axis" if unit == "metre" else "relative: it grows with distance"
@@ -54,12 +48,13 @@ Finds a person and the scene's depth from two pictures of one camera that does n
 
 ## Data
 
-{source}: {_DATA[source]} (hash {card["data_hash"]}). No room and no person is in two of training,
+{source}: {data} (hash {card["data_hash"]}). No room and no person is in two of training,
 validation and test. Of {len(metrics["ranking"])} experiments it has the {metrics["rule"]}.
 
 ## Figures
 
-On `{test_set}`, the hardest test set; {level:.0%} intervals, over rooms and people.
+On `{test_set}`, the hardest test set: {SETS[test_set].text}.
+Intervals of {metrics["level"]:.0%}, two-way over rooms and people.
 
 {_figures(metrics, name, test_set)}
 
@@ -68,7 +63,7 @@ at most, their masks by {largest["mask"]:.1e} and their depths by {largest["dept
 
 ## Limits
 
-- {_LIMITS[source]}
+- {limit}
 - Plate and frame must come from the same place under the same light; `depthmask predict` warns
   where the room, the light or the camera has changed.
 - Detail finer than {card["size"]} px a side is lost: thin and far people may be missed.
@@ -90,10 +85,15 @@ mask, depth = Predictor("models/best/model.onnx").predict(bg, bg_fg)  # uint8 H 
 
 
 def _figures(metrics: Mapping[str, Any], name: str, test_set: str) -> str:
-    rows = ["| metric | mean | interval |", "| --- | ---: | ---: |"]
+    rows = ["| figure | mean | interval |", "| --- | ---: | ---: |"]
     intervals = metrics["intervals"][name][test_set]
-    for metric, value in metrics["experiments"][name][test_set].items():
-        low, high = intervals.get(metric, (None, None))
-        between = "" if low is None or high is None else f"{low:.3f} to {high:.3f}"
-        rows.append(f"| {metric} | {'' if value is None else f'{value:.3f}'} | {between} |")
+    for key, value in metrics["experiments"][name][test_set].items():
+        metric = METRICS[key]
+        written = [
+            "none" if figure is None else f"{figure:.{metric.decimals}f}"
+            for figure in (value, *intervals.get(key, ()))
+        ]
+        unit = metric.suffix(metrics["unit"])
+        between = f"{' to '.join(written[1:])}{unit}" if written[1:] else ""
+        rows.append(f"| {metric.title} {metric.arrow} | {written[0]}{unit} | {between} |")
     return "\n".join(rows)

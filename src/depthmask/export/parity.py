@@ -10,7 +10,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from depthmask.data.composition.eval_sets import SceneSets
+from depthmask.data.composition.eval_sets import EvalSets
 from depthmask.data.scenes.scene import Scene
 from depthmask.evaluation.measuring import mean_figures, measure_scenes
 from depthmask.export.wrapper import ExportWrapper
@@ -29,7 +29,7 @@ class ParityError(RuntimeError):
     """The exported file and the network disagree, or an input does not matter."""
 
 
-def held_out_scenes(sets: SceneSets) -> list[Scene[np.ndarray]]:
+def held_out_scenes(sets: EvalSets) -> list[Scene[np.ndarray]]:
     """A few scenes of the hardest test set, spread over its first batch."""
     scene = next(sets.scenes(sets.headline))
     rows = np.unique(np.linspace(0, len(scene.mask) - 1, _NUM_SCENES).round().astype(int))
@@ -46,22 +46,20 @@ def check_parity(
     *,
     tolerance: float = 1e-3,
 ) -> dict[str, Any]:
-    """Compare the file, through onnxruntime on the CPU, with the network.
+    """Compare the file, through onnxruntime on the CPU, with the network on held-out scenes.
 
     Also that both inputs matter and are told apart: an empty room in place of the frame, the
     frame in place of the room, and both swapped must each change the answer.
 
     Args:
-        scenes: held out; bg and bg_fg are uint8 H x W x 3, one size.
-        sizes: (height, width) to resize the scenes to.
+        scenes: bg and bg_fg are uint8 H x W x 3, one size.
+        sizes: (height, width), px, to resize the scenes to.
         tolerance: largest absolute difference, in the mask and, in metres, in the depth.
 
     Returns:
-        `tolerance`, `num_scenes`, and under `differences` the largest difference for each size
-        ("96x160", height first) and output.
+        `tolerance`, `num_scenes`, and `differences`: the largest by size ("96x160") and output.
 
     Raises:
-        ValueError: there is no scene to compare on.
         ParityError: naming the output, the size and the largest difference.
     """
     if not scenes:
@@ -69,49 +67,44 @@ def check_parity(
     predictor = Predictor(path, device="cpu")
     differences = {}
     for height, width in sizes:
-        size = f"{height}x{width}"
-        largest = dict.fromkeys(OUTPUTS, 0.0)
-        effects = dict.fromkeys(_CHANGES, 0.0)
+        size = f"{height}x{width} px"
+        largest, effects = np.zeros(len(OUTPUTS)), np.zeros(len(_CHANGES))
         for start in range(0, len(scenes), _SCENES_AT_ONCE):
             batch = scenes[start : start + _SCENES_AT_ONCE]
             bg = np.stack([_resize(scene.bg, height, width) for scene in batch])
             bg_fg = np.stack([_resize(scene.bg_fg, height, width) for scene in batch])
-            result = predictor.predict_batch(bg, bg_fg)
+            found = np.stack(predictor.predict_batch(bg, bg_fg))
             with torch.inference_mode():
-                expected = wrapper(torch.from_numpy(bg), torch.from_numpy(bg_fg))
-            for name, found, true in zip(OUTPUTS, result, expected, strict=True):
-                # np.maximum, unlike max, keeps a NaN.
-                largest[name] = float(np.maximum(largest[name], _distance(found, true.numpy())))
-            for change, pair in zip(_CHANGES, ((bg_fg, bg), (bg, bg), (bg_fg, bg_fg)), strict=True):
-                changed = predictor.predict_batch(*pair)
+                true = torch.stack(wrapper(torch.from_numpy(bg), torch.from_numpy(bg_fg))).numpy()
+            # np.maximum, unlike max, keeps a NaN.
+            largest = np.maximum(largest, np.abs(found - true).max(axis=(1, 2, 3)))
+            for index, pair in enumerate(((bg_fg, bg), (bg, bg), (bg_fg, bg_fg))):
+                changed = np.stack(predictor.predict_batch(*pair))
                 # Either output: the mask of a hardly trained network may be flat.
-                effects[change] = max(effects[change], *map(_distance, changed, result))
-        for name, difference in largest.items():
+                effects[index] = np.maximum(effects[index], np.abs(changed - found).max())
+        for name, difference in zip(OUTPUTS, largest, strict=True):
             if not difference <= tolerance:  # so that a NaN is refused as well
                 raise ParityError(
-                    f"{path.name}: {name} at {size} px differs from torch by {difference:.3g},"
+                    f"{path.name}: {name} at {size} differs from torch by {difference:.3g},"
                     f" more than {tolerance:g}"
                 )
-        for change, effect in effects.items():
+        for change, effect in zip(_CHANGES, effects, strict=True):
             if effect <= tolerance:
                 raise ParityError(
-                    f"{path.name}: {change} at {size} px changes the answer by only {effect:.3g}:"
+                    f"{path.name}: {change} at {size} changes the answer by only {effect:.3g}:"
                     " an input is not wired up, or the network ignores it"
                 )
-        differences[size] = largest
+        differences[f"{height}x{width}"] = dict(zip(OUTPUTS, map(float, largest), strict=True))
     return {"tolerance": tolerance, "num_scenes": len(scenes), "differences": differences}
 
 
 def check_figures(
-    path: Path, sets: SceneSets, expected: Mapping[str, float | None], tolerance: float
+    path: Path, sets: EvalSets, expected: Mapping[str, float | None], tolerance: float
 ) -> dict[str, Any]:
     """Compare the file's mean figures on the headline set with those of `metrics.json`.
 
-    Returns:
-        `set`, `largest_difference` (absolute or, of what exceeds 1, relative), and the figures.
-
-    Raises:
-        ParityError: a figure differs by more than the tolerance.
+    Returns `set`, `largest_difference` and the figures; raises ParityError where one differs by
+    more than the tolerance.
     """
     predictor = Predictor(path, device="cpu")
 
@@ -130,7 +123,7 @@ def check_figures(
 def largest_difference(
     found: Mapping[str, float], expected: Mapping[str, float | None], tolerance: float
 ) -> float:
-    """The largest difference between figures; raises ParityError if it exceeds the tolerance."""
+    """The largest difference between figures, absolute or, of what exceeds 1, relative."""
     largest = 0.0
     for name, figure in expected.items():
         value = math.nan if figure is None else figure
@@ -150,10 +143,6 @@ def largest_difference(
 def _pixels(images: Tensor) -> np.ndarray:
     """Float N x 3 x H x W, 0 to 1, as uint8 N x H x W x 3."""
     return (images * 255).round().byte().permute(0, 2, 3, 1).cpu().numpy()
-
-
-def _distance(one: np.ndarray, other: np.ndarray) -> float:
-    return float(np.abs(one - other).max())
 
 
 def _resize(image: np.ndarray, height: int, width: int) -> np.ndarray:

@@ -18,11 +18,7 @@ def draw_overlay(
 ) -> Image.Image:
     """Tint and outline the mask, mute the room, write the distance above the person.
 
-    Args:
-        frame: uint8, H x W x 3, RGB.
-        mask: float, H x W, 0 to 1.
-        person: what `find_person` found in it.
-        unit: of the person's depth, `metre` or `relative`.
+    frame: uint8, H x W x 3, RGB; mask: float, H x W, 0 to 1.
     """
     alpha = mask[..., np.newaxis].clip(0, 1)
     colour = frame.astype(np.float32)
@@ -51,7 +47,7 @@ def _draw_label(image: Image.Image, person: Person | None, unit: str) -> None:
     pad = max(2, font_px // 3)
     left, top, right, bottom = draw.textbbox((0, 0), text, font=font)
     width, height = right - left + 2 * pad, bottom - top + 2 * pad
-    x = y = float(pad)
+    x, y = float(pad), float(pad)
     if person is not None:
         box_x, box_y, box_width, _ = person.box
         x, y = round(box_x + (box_width - width) / 2), round(box_y - height - pad)

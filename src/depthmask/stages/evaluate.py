@@ -9,11 +9,10 @@ import pandas as pd
 import torch
 
 from depthmask import tracking
-from depthmask import visualization as report
 from depthmask.config import CompositorParams, EvaluateParams, PlacementParams
-from depthmask.data.composition.eval_sets import SceneSets, open_sets
+from depthmask.data.composition.eval_sets import EvalSets
 from depthmask.data.scenes.files import read_json, read_summary, read_table, replaced_file
-from depthmask.data.sources import check_leakage
+from depthmask.data.sources import SOURCES, check_leakage, open_sets
 from depthmask.errors import InputError, exit_on_error
 from depthmask.evaluation.measuring import (
     NO_SEED,
@@ -27,17 +26,16 @@ from depthmask.evaluation.results import finite, headline_figures, summarise
 from depthmask.evaluation.robustness_table import (
     ConditionExample,
     collect_frames,
-    condition_examples,
     measure_robustness,
 )
 from depthmask.metrics import METRICS
 from depthmask.models.hardware import choose_hardware
 from depthmask.models.store import StoredModel, load_model, seed_folder, trained_seeds
 from depthmask.stages import EXPERIMENTS, PARAMS, PREPARED, REPORTS, prune_checkpoints, read_params
+from depthmask.stages.report import write_report
 from depthmask.tracking.notes import comparison_note, run_view
-from depthmask.visualization.gallery import draw_panels, draw_plots
-from depthmask.visualization.page import write_report
-from depthmask.visualization.scene_tiles import draw_scene_tiles
+from depthmask.visualization.gallery import draw_panels, draw_plots, draw_scene_tiles
+from depthmask.visualization.tables import results_table
 
 Models = dict[tuple[str, int], StoredModel]
 """By experiment and seed."""
@@ -103,11 +101,8 @@ def evaluate(
         with replaced_file(output / f"{name}.csv") as path:
             rows.to_csv(path, index=False, float_format="%.6g")
     with replaced_file(output / "results.md") as path:
-        path.write_text(report.results_table(result), encoding="utf-8")
-    for name, content in (
-        ("metrics", result),
-        ("headline", headline_figures(result, robustness)),
-    ):
+        path.write_text(results_table(result), encoding="utf-8")
+    for name, content in (("metrics", result), ("headline", headline_figures(result, robustness))):
         with replaced_file(output / f"{name}.json") as path:
             text = json.dumps(content, indent=2, ensure_ascii=False)
             path.write_text(text + "\n", encoding="utf-8")
@@ -137,7 +132,7 @@ def measure_harder_frames(
     result: dict[str, Any],
     models: Models,
     methods: dict[tuple[str, int], Method],
-    sets: SceneSets,
+    sets: EvalSets,
     params: EvaluateParams,
     experiments: Path,
 ) -> tuple[pd.DataFrame, list[ConditionExample]]:
@@ -146,20 +141,15 @@ def measure_harder_frames(
     predictors = {name: methods[name, result["best_seeds"][name]] for name in names}
     folder = seed_folder(experiments / result["best"], result["best_seed"])
     settings = read_json(folder / "settings.json", ("compositor", "train"))
-    is_composed = models[result["best"], result["best_seed"]].card["source"] != "modest"
+    is_composed = SOURCES[models[result["best"], result["best_seed"]].card["source"]].is_composed
     frames = collect_frames(
         sets,
         params.robustness.num_scenes,
         trained=CompositorParams.model_validate(settings["compositor"]) if is_composed else None,
         trained_nobody=settings["train"]["nobody"],
     )
-    table = measure_robustness(
-        predictors | {"difference_threshold": methods["difference_threshold", NO_SEED]},
-        frames,
-        params.robustness,
-        level=params.level,
-    )
-    return table, condition_examples(predictors[result["best"]], frames, params.robustness)
+    predictors["difference_threshold"] = methods["difference_threshold", NO_SEED]
+    return measure_robustness(predictors, frames, params.robustness, params.level)
 
 
 def main() -> None:
@@ -178,7 +168,7 @@ def main() -> None:
     log(result)
     print(f"evaluate: {result['verdict']['sentence']}")
     try:  # no output: it shows the latency, once export has measured it
-        write_report(Path())
+        write_report()
     except InputError as error:
         print(f"evaluate: no page yet: {error}")
 

@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from depthmask.config import CompositorParams, ExportParams, Gate, PlacementParams
-from depthmask.data.composition.eval_sets import open_sets
 from depthmask.data.scenes.files import read_json, replaced_folder
+from depthmask.data.sources import open_sets
 from depthmask.errors import exit_on_error
-from depthmask.export.benchmark import LATENCY_HEADER, measure_latency, write_latency
+from depthmask.export.benchmark import measure_latency, write_latency
 from depthmask.export.model_card import model_card
 from depthmask.export.onnx_export import export_onnx
 from depthmask.export.parity import ParityError, check_figures, check_parity, held_out_scenes
@@ -26,8 +26,8 @@ from depthmask.stages import (
     REPORTS,
     read_params,
 )
+from depthmask.stages.report import write_report
 from depthmask.tracking.promotion import Judgement, judge, register, write_record
-from depthmask.visualization.page import write_report
 
 
 def export(
@@ -42,12 +42,9 @@ def export(
 ) -> None:
     """Export a model to `output`: model.onnx, parity.json and model_card.md.
 
-    Args:
-        placement, compositor_params: of the held-out scenes that they are compared on.
-        metrics: `metrics.json`; its figures of this network must be those of the file.
-
     Raises:
-        ParityError: the file differs from the network; `output` stays what it was.
+        ParityError: the file's answers differ from the network's, or its figures from those of
+            `metrics`, which is `metrics.json`; `output` stays what it was.
     """
     sets = open_sets(prepared, compositor_params, placement, "cpu")
     card = stored.card
@@ -85,17 +82,14 @@ def publish(gate: Gate) -> Judgement:
     """Measure the exported file's latency; register it in MLflow, as champion if the gate lets it.
 
     None of it is an output: times differ from run to run, and MLflow may be away.
-
-    Returns:
-        What the gate said, which `RECORD` holds.
     """
     path = BEST / "model.onnx"
     predictor = Predictor(path)
     side = predictor.training_size
     latencies = measure_latency(predictor, [(side, side), (480, 640)])
     write_latency(REPORTS / "latency.json", predictor, latencies)
-    print(LATENCY_HEADER, *latencies, sep="\n")
-    judgement = judge(path, predictor.metadata, METRICS, gate, latencies[0].median_ms)
+    print(latencies.to_string(index=False))
+    judgement = judge(path, predictor.metadata, METRICS, gate, float(latencies.median_ms[0]))
     seeds = read_json(METRICS, ("seeds",))["seeds"][judgement.experiment]
     sets = seeds[predictor.metadata["seed"]]
     judgement = register(
@@ -111,7 +105,7 @@ def publish(gate: Gate) -> Judgement:
         data_source=str(PREPARED),
     )
     write_record(RECORD, judgement)
-    print(f"export: {write_report(Path())} tells the whole story")
+    print(f"export: {write_report()} tells the whole story")
     return judgement
 
 

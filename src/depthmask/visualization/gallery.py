@@ -12,7 +12,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from depthmask.data.composition.eval_sets import SceneSets
+from depthmask.data.composition.eval_sets import EvalSets
 from depthmask.data.scenes.files import replaced_folder
 from depthmask.data.scenes.scene import Scene
 from depthmask.evaluation.robustness_table import ConditionExample
@@ -33,7 +33,7 @@ MAX_SIDE_PX = 128
 
 
 def draw_panels(
-    folder: Path, models: dict[str, StoredModel], sets: SceneSets, *, best: str, num_panels: int
+    folder: Path, models: dict[str, StoredModel], sets: EvalSets, *, best: str, num_panels: int
 ) -> None:
     """Draw NAME.png for every model: the same frames, one depth scale."""
     rows = {name: panel_rows(stored, sets, num_panels) for name, stored in models.items()}
@@ -56,7 +56,7 @@ def draw_plots(
     metrics: dict[str, Any],
     table: pd.DataFrame,
     best: StoredModel,
-    sets: SceneSets,
+    sets: EvalSets,
     robustness: pd.DataFrame,
     examples: Sequence[ConditionExample],
 ) -> None:
@@ -87,13 +87,13 @@ def draw_plots(
         )
 
 
-def _all_frames(sets: SceneSets) -> Scene[Tensor]:
+def _all_frames(sets: EvalSets) -> Scene[Tensor]:
     batches = zip(*sets.scenes(sets.headline), strict=True)
     return Scene(*(torch.cat(fields) for fields in batches))
 
 
 def _predict(
-    stored: StoredModel, scene: Scene[Tensor], sets: SceneSets
+    stored: StoredModel, scene: Scene[Tensor], sets: EvalSets
 ) -> tuple[Tensor, Tensor | None]:
     """Mask and depth; relative depth is aligned with the truth."""
     mask, depth = stored.predict(scene)
@@ -102,7 +102,7 @@ def _predict(
     return mask, depth
 
 
-def panel_rows(stored: StoredModel, sets: SceneSets, num_panels: int) -> list[PanelRow]:
+def panel_rows(stored: StoredModel, sets: EvalSets, num_panels: int) -> list[PanelRow]:
     """Predictions for scenes spread evenly over the hardest set, the same for every model."""
     scene = _all_frames(sets)
     total = len(scene.mask)
@@ -129,7 +129,7 @@ def panel_rows(stored: StoredModel, sets: SceneSets, num_panels: int) -> list[Pa
     ]
 
 
-def hero_scenes(stored: StoredModel, sets: SceneSets) -> Scene[np.ndarray]:
+def hero_scenes(stored: StoredModel, sets: EvalSets) -> Scene[np.ndarray]:
     """Three scenes of the hardest set with the best model's predictions.
 
     Those whose IoU is nearest the set's upper quartile: a picture of what it does when it works,
@@ -149,7 +149,7 @@ def hero_scenes(stored: StoredModel, sets: SceneSets) -> Scene[np.ndarray]:
 def draw_scene_tiles(
     folder: Path,
     stored: StoredModel,
-    sets: SceneSets,
+    sets: EvalSets,
     scenes: pd.DataFrame,
     *,
     num_each: int = NUM_EACH,

@@ -292,5 +292,5 @@ def dvc_templates() -> dict[str, dict[str, Any]]:
 
 if __name__ == "__main__":
     for name, spec in dvc_templates().items():
-        text = json.dumps(spec, indent=2, ensure_ascii=False) + "\n"
+        text = json.dumps(spec, ensure_ascii=False) + "\n"
         (DVC_TEMPLATES / f"{name}.json").write_text(text, encoding="utf-8")

@@ -1,9 +1,7 @@
 """One page that tells a run's whole story: made from its files, opened without a network."""
 
 import hashlib
-import importlib.metadata
 import io
-import platform
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +17,7 @@ from depthmask.errors import InputError
 from depthmask.evaluation.robustness import CONDITIONS
 from depthmask.evaluation.robustness_table import FALSE_PERSON
 from depthmask.metrics import METRICS
-from depthmask.visualization import numbers, plots, tables
+from depthmask.visualization import numbers, origin, plots, tables
 from depthmask.visualization.canvas import FALSE, MISSED, as_data
 from depthmask.visualization.charts import BASELINE, CURVES, curve_chart
 from depthmask.visualization.depth_colors import ERROR_TICKS, DepthScale, depth_ramp, error_ramp
@@ -47,8 +45,6 @@ GROUPS = {
     "worst_depth": ("The worst in depth", "by AbsRel"),
 }
 SHOWN = ("mask_iou", "depth_abs_rel", "person_distance_error")
-PACKAGES = ("depthmask", "torch", "lightning", "onnxruntime", "onnxruntime-gpu", "mlflow", "dvc",
-            "albumentations", "mitsuba", "numpy")  # fmt: skip
 
 
 class Gate(NamedTuple):
@@ -123,9 +119,9 @@ def render(run: RunFiles, code: str, gate: Gate | None, digest: str) -> str:
         sheet=_sheet(run.contact_sheet),
         conditions=_sheet(run.conditions_sheet),
         level=f"{100 * metrics.get('level', 0.95):g}",
-        versions=list(_versions()),
-        hashes=list(_hashes(run, code)),
-        parameters=_parameters(run),
+        versions=list(origin.versions()),
+        hashes=list(origin.hashes(run, code)),
+        parameters=origin.parameters(run),
     )
 
 
@@ -141,6 +137,7 @@ def _charts(run: RunFiles) -> dict[str, list[tuple[alt.TopLevelMixin, str]]]:
     """Every chart by its place on the page, and what it shows, for who does not see it."""
     metrics, series = run.metrics, plots.series_in(run.metrics)
     found: dict[str, list[alt.LayerChart]] = {
+        **{name: [] for name in ("distributions", "masks", "depths", "curves")},
         "comparison": plots.comparison_charts(metrics),
         "differences": plots.difference_charts(metrics),
         "leak": plots.leak_charts(metrics),
@@ -276,55 +273,3 @@ def _sheet(path: Path | None) -> str | None:
     content = io.BytesIO()
     picture.save(content, "WEBP", quality=82, method=6)
     return as_data(content.getvalue(), "webp")
-
-
-def _versions() -> Iterator[tuple[str, str]]:
-    """Of Python, the system and the packages that decide a result, as installed here."""
-    yield "Python", platform.python_version()
-    for name in PACKAGES:
-        try:
-            yield name, importlib.metadata.version(name)
-        except importlib.metadata.PackageNotFoundError:
-            continue
-    yield "system", f"{platform.system()} {platform.machine()}"
-
-
-def _hashes(run: RunFiles, code: str) -> Iterator[tuple[str, str]]:
-    """What names the code, the data, every run and the exported file."""
-    yield "code", code
-    if data := run.metrics.get("data"):
-        yield "data", data
-    for name in run.experiments:
-        keys = [card["key"] for card in run.cards.get(name, [])]
-        if keys:
-            yield f"run{'s' * (len(keys) > 1)} of {name}", " ".join(keys)
-    if run.model is not None:
-        made = run.model.metadata
-        of = f" of {made['experiment']}, run {made.get('run_key', 'unknown')}" if made else ""
-        yield "exported file", f"model.onnx{of}, {run.model.num_bytes / 1e6:.1f} MB"
-        yield "its SHA-256", run.model.sha256
-
-
-def _parameters(run: RunFiles) -> dict[str, list[tuple[str, str]]]:
-    """Every parameter in force by section of `params.yaml`, nested ones with dots."""
-    if run.params is None:
-        sections = (run.settings.get(run.best) or [{}])[0]
-    else:
-        sections = run.params.model_dump(mode="json")
-        experiments, prepare = sections.pop("experiments"), sections["prepare"]
-        for other in {"museum", "photos", "modest"} - {prepare["source"]}:
-            prepare.pop(other, None)
-        sections = {
-            "run": {key: sections.pop(key) for key in ("profile", "compare")},
-            "experiments": {name: experiments.get(name, {}) for name in run.experiments},
-            **sections,
-        }
-    return {name: list(_flat(values)) for name, values in sections.items() if values}
-
-
-def _flat(values: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
-    for key, value in values.items():
-        if isinstance(value, dict):
-            yield from _flat(value, f"{prefix}{key}.")
-        elif value != []:
-            yield f"{prefix}{key}", numbers.setting_text(value)

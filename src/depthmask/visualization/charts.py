@@ -156,9 +156,7 @@ def line_chart(
     """
     axis = alt.Axis(domain=False, ticks=False, tickCount=5, format=y_format or alt.Undefined)
     figure = alt.Y(field=y, type="quantitative", title=y_title, scale=y_scale, axis=axis)
-    common: dict[str, Any] = {"x": x, "color": color}
-    if detail:
-        common["detail"] = f"{detail}:N"
+    common = {"x": x, "color": color} | ({"detail": f"{detail}:N"} if detail else {})
     known = f"isValid(datum[{json.dumps(y)}])"
     layers = list(under)
     if band:
@@ -174,8 +172,9 @@ def line_chart(
     layers.append(line.encode(y=figure, strokeDash=dash, strokeWidth=width, **common))
     if dots:
         points = alt.Chart().transform_filter(known).mark_point(size=26, opacity=1, strokeWidth=1.3)
-        fill: Any = color.copy()
-        fill = alt.Fill(**{k: v for k, v in color.to_dict().items() if k != "legend"}, legend=None)
+        fill: Any = alt.Fill(
+            **{k: v for k, v in color.to_dict().items() if k != "legend"}, legend=None
+        )
         if hollow:
             fill = alt.when(hollow).then(alt.value("var(--paper)")).otherwise(fill)
         extra = {} if about is alt.Undefined else {"description": about}
@@ -191,7 +190,6 @@ def curve_chart(
     *,
     best: str,
     legend: alt.Legend | None = None,
-    titled: bool = True,
 ) -> alt.LayerChart:
     """A column of `curves.csv` over the epochs: the mean over seeds, and their range.
 
@@ -223,7 +221,7 @@ def curve_chart(
         best=best,
         about="about:N",
         under=_resizes(table),
-        title=title if titled else "",
+        title=title,
         note=note,
     )
     return chart.properties(data=data)

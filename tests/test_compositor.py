@@ -1,3 +1,5 @@
+import itertools
+import math
 from pathlib import Path
 
 import numpy as np
@@ -6,6 +8,7 @@ import torch
 
 from depthmask.config import CompositorParams, read_params
 from depthmask.data.composition.compositor import Compositor
+from depthmask.data.composition.noise import sensor_noise
 from depthmask.data.scenes.placement import NUM_UNIFORMS, Recipes
 from synthetic import CAMERA_M, FOCAL, WALL_M, make_library, make_placer
 
@@ -201,10 +204,47 @@ def test_a_size_beyond_the_library_s_is_refused(library):
         Compositor(library, still())(recipe(library), 96)
 
 
-def test_noise_is_independent_and_as_strong_as_said(library):
-    params = still(noise={"p": 1.0, "sigma": 0.05})
-    scene = Compositor(library, params)(recipe(library, nobody=True, number=0.5), 64)
-    base = Compositor(library, still())(recipe(library, nobody=True), 64)
-    noise = [(scene.bg - base.bg).flatten(), (scene.bg_fg - base.bg_fg).flatten()]
-    assert float(noise[0].std()) == pytest.approx(0.5 * 0.05, rel=0.1)
-    assert abs(float(torch.corrcoef(torch.stack(noise))[0, 1])) < 0.05
+def noise_of(library, recipes) -> torch.Tensor:
+    """What the sensor adds to mid grey plates, N x 6 x size x size."""
+    library.images[:] = 128
+    scene = Compositor(library, still(noise={"p": 1.0, "sigma": 0.05}))(recipes, library.size)
+    return torch.cat([scene.bg, scene.bg_fg], 1) - 128 / 255
+
+
+def test_noise_is_as_strong_as_said_and_the_sample_s_own(library):
+    grey = make_library()
+    recipes = make_placer(grey, nobody=1.0).draw(0, 0, range(3))
+    recipes = recipes._replace(
+        uniforms=np.where(np.arange(NUM_UNIFORMS) < 27, 0.5, recipes.uniforms)
+    )
+    noise = noise_of(grey, recipes)
+    torch.testing.assert_close(noise.std((2, 3)), torch.full((3, 6), 0.025), rtol=0.1, atol=0)
+    assert not torch.isclose(noise[0], noise[1]).float().mean() > 0.01
+    alone = noise_of(grey, Recipes(*(column[2:] for column in recipes)))
+    assert torch.equal(alone[0], noise[2])
+
+
+def test_no_channel_s_noise_is_another_s_displaced():
+    """A network can learn a displaced copy: bg and bg_fg once shared theirs, 52 px apart."""
+    num, size = 24, 96
+    keys = torch.from_numpy(np.random.default_rng(0).integers(0, 2**53, num))
+    noise = sensor_noise(keys, size).flatten(1, 2)
+    spectra = torch.fft.fft2(noise.double())
+    for first, second in itertools.combinations(range(6), 2):
+        cross = torch.fft.ifft2(spectra[:, first] * spectra[:, second].conj()).real / size**2
+        # at any shift of any sample, and at one shift in the mean of all
+        assert cross.abs().max() < 6.5 / size, (first, second)
+        assert cross.mean(0).abs().max() < 6 / size / num**0.5, (first, second)
+    values = noise.flatten()
+    assert abs(float(values.mean())) < 0.01 and float(values.std()) == pytest.approx(1, abs=0.01)
+    assert float((values**4).mean()) == pytest.approx(3, abs=0.1)
+    assert float((values.abs() > 3).float().mean()) == pytest.approx(0.0027, abs=3e-4)
+
+
+def test_noise_is_the_same_everywhere():
+    """SplitMix64 of key 0, its first value, by its authors' code: 0xE220A8397B1DCDAF."""
+    radius = math.sqrt(-2 * math.log((0xE220A8 + 1) / 2**24))
+    angle = 0x1DCDAF / 2**24 * 2 * math.pi
+    found = sensor_noise(torch.tensor([0]), 1)[0, :, 0, 0, 0]
+    torch.testing.assert_close(found, torch.tensor([radius, radius]) * torch.tensor(
+        [math.cos(angle), math.sin(angle)]))  # fmt: skip

@@ -24,7 +24,7 @@ STAGES = PIPELINE["stages"]
 CANNOT_CHANGE_AN_OUTPUT = (
     "__init__.py",
     "cli",
-    "config",  # the values are dependencies themselves
+    "config.py",  # the values are dependencies themselves
     "data/__init__.py",
     "data/processes.py",
     "data/progress.py",

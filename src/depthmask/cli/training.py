@@ -16,16 +16,19 @@ def profile(
     name: Annotated[str | None, typer.Argument(help="A profile of params.yaml.")] = None,
 ) -> None:
     """Put a profile in force in params.yaml, or list them; `dvc repro` then runs it."""
-    from depthmask.cli.profiles import choose_profile, profile_names
+    from depthmask.config import read_profiles, with_profile
+    from depthmask.data.scenes.files import replaced_file
     from depthmask.stages import PARAMS
 
     if name is None:
-        current, names = profile_names(PARAMS)
-        for known in names:
+        current, profiles = read_profiles(PARAMS)
+        for known in profiles:
             typer.echo(f"{'*' if known == current else ' '} {known}")
         return
-    chosen = choose_profile(PARAMS, name)
-    typer.echo(f"profile {chosen.profile}: {', '.join(chosen.compare)}; run it with `dvc repro`")
+    text, params = with_profile(PARAMS, name)
+    with replaced_file(PARAMS.resolve()) as temporary:  # a link stays one
+        temporary.write_bytes(text.encode())
+    typer.echo(f"profile {name}: {', '.join(params.compare)}; run it with `dvc repro`")
 
 
 @app.command("lr-find")
@@ -43,10 +46,10 @@ def lr_find(
 ) -> None:
     """Test a range of learning rates on an experiment: a plot, its figures as CSV, a suggestion."""
     from depthmask import visualization as report
-    from depthmask.config import named_experiment, read_params
+    from depthmask.config import named_experiment
     from depthmask.data.scenes.files import replaced_file
     from depthmask.models.hardware import choose_hardware
-    from depthmask.stages import AUGMENTED, PARAMS, PREPARED, REPORTS
+    from depthmask.stages import AUGMENTED, PARAMS, PREPARED, REPORTS, read_params
     from depthmask.training.assembly import assemble_data, build_module
     from depthmask.training.lr_finder import find_rate
 

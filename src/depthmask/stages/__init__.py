@@ -4,6 +4,9 @@ import shutil
 from collections.abc import Collection
 from pathlib import Path
 
+from depthmask import config
+from depthmask.errors import InputError
+
 PARAMS = Path("params.yaml")
 PREPARED = Path("data/prepared")
 AUGMENTED = Path("data/augmented")
@@ -16,6 +19,40 @@ CHECKPOINTS = Path(".checkpoints")
 FINDINGS = Path("reports/photos.csv")
 SOURCES = Path("data/source")
 TEACHER_CACHE = Path(".teacher_cache")
+
+
+def read_params(path: Path = PARAMS) -> config.Params:
+    """Read `params.yaml`, and look up the names in it before hours are spent on the first stages.
+
+    Raises:
+        InputError: a value is wrong, or no network, loss term or condition has such a name.
+    """
+    # not above: the command line, which needs the paths, does not wait for torch
+    from depthmask.evaluation.robustness.conditions import check_strengths
+    from depthmask.models import MODELS
+    from depthmask.models.losses import SceneLoss
+
+    params = config.read_params(path)
+    try:
+        for name, experiment in params.experiments.items():
+            where = f"experiments.{name}"
+            if experiment.model not in MODELS:
+                raise InputError(
+                    f"unknown model {experiment.model!r}; use one of {', '.join(MODELS)}"
+                )
+            SceneLoss(experiment.mask, experiment.depth)
+            if MODELS[experiment.model].has_depth and not experiment.depth:
+                raise InputError(f"{experiment.model} needs a loss term under `depth`")
+            if experiment.depth and not MODELS[experiment.model].has_depth:
+                raise InputError(f"{experiment.model} has no depth head: remove `depth`")
+        where = "compare"
+        if not any(MODELS[params.experiments[name].model].has_depth for name in params.compare):
+            raise InputError("needs a network with depth: the best such is exported")
+        where = "evaluate.robustness.conditions"
+        check_strengths(params.evaluate.robustness.conditions)
+    except InputError as error:
+        raise InputError(f"{path}: {where}: {error}") from None
+    return params
 
 
 def prune_checkpoints(experiment: str, keep: Collection[str] = ()) -> None:

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from depthmask import visualization as report
-from depthmask.config import AugmentParams, CompositorParams, PlacementParams, read_params
+from depthmask.config import AugmentParams, CompositorParams, PlacementParams
 from depthmask.data.composition.augmentation import make_variants
 from depthmask.data.composition.compositor import Compositor
 from depthmask.data.scenes.files import content_hash, read_array, read_summary, replaced_folder
@@ -18,7 +18,7 @@ from depthmask.data.scenes.placement import TRAIN_STREAM, Placer
 from depthmask.data.scenes.scene import Scene
 from depthmask.data.sources.modest.sets import COLOURS, some_training_scenes
 from depthmask.errors import exit_on_error
-from depthmask.stages import AUGMENTED, PARAMS, PREPARED
+from depthmask.stages import AUGMENTED, PARAMS, PREPARED, read_params
 from depthmask.tracking.provenance import code_hash
 
 _STATISTICS_SCENES = 256

@@ -17,7 +17,6 @@ from depthmask.config import (
     CompositorParams,
     EvaluateParams,
     PlacementParams,
-    read_params,
 )
 from depthmask.data.composition.eval_sets import SceneSets, open_sets
 from depthmask.data.scenes.files import read_json, read_summary, read_table, replaced_file
@@ -33,7 +32,7 @@ from depthmask.evaluation.robustness import condition_examples, measure_robustne
 from depthmask.evaluation.self_test import self_test
 from depthmask.models.hardware import choose_hardware
 from depthmask.models.store import StoredModel, load_model, seed_folder, trained_seeds
-from depthmask.stages import EXPERIMENTS, PARAMS, PREPARED, REPORTS, prune_checkpoints
+from depthmask.stages import EXPERIMENTS, PARAMS, PREPARED, REPORTS, prune_checkpoints, read_params
 from depthmask.tracking.notes import comparison_note, run_view
 from depthmask.visualization.gallery import draw_panels, draw_plots
 from depthmask.visualization.page import write_report

@@ -12,7 +12,6 @@ from depthmask.config import (
     ExportParams,
     Gate,
     PlacementParams,
-    read_params,
 )
 from depthmask.data.composition.eval_sets import SceneSets, open_sets
 from depthmask.data.scenes.files import read_json, replaced_folder
@@ -31,6 +30,7 @@ from depthmask.stages import (
     PREPARED,
     RECORD,
     REPORTS,
+    read_params,
 )
 from depthmask.tracking.promotion import Judgement, judge, register, write_record
 from depthmask.tracking.provenance import git_commit

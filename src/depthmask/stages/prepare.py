@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from depthmask import visualization as report
-from depthmask.config import PlacementParams, PrepareParams, SplitSizes, read_params
+from depthmask.config import PlacementParams, PrepareParams, SplitSizes
 from depthmask.data.scenes.files import content_hash, replaced_folder
 from depthmask.data.scenes.leakage_check import check_prepared
 from depthmask.data.scenes.library import EmptyFrames, InSceneFrames, Library
@@ -18,7 +18,7 @@ from depthmask.data.sources.modest.preparing import prepare_modest
 from depthmask.data.sources.modest.sets import some_training_scenes
 from depthmask.data.sources.photos import ingest_photos
 from depthmask.errors import exit_on_error
-from depthmask.stages import FINDINGS, PARAMS, PREPARED, SOURCES, TEACHER_CACHE
+from depthmask.stages import FINDINGS, PARAMS, PREPARED, SOURCES, TEACHER_CACHE, read_params
 
 _IN_SCENE_STREAM = 100
 

@@ -11,7 +11,7 @@ import pandas as pd
 import torch
 
 from depthmask import tracking
-from depthmask.config import Experiment, Params, TrainParams, named_experiment, read_params
+from depthmask.config import Experiment, Params, TrainParams, named_experiment
 from depthmask.data.composition.eval_sets import open_sets
 from depthmask.data.scenes.files import read_summary, read_text, replaced_folder
 from depthmask.errors import exit_on_error
@@ -24,6 +24,7 @@ from depthmask.stages import (
     PARAMS,
     PREPARED,
     prune_checkpoints,
+    read_params,
 )
 from depthmask.tracking.provenance import git_commit, run_key, training_code_hash
 from depthmask.training.assembly import assemble_data, build_module

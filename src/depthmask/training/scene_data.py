@@ -83,5 +83,5 @@ class SceneData(SizedData):
             recipes = self.placer.draw(TRAIN_STREAM, self.trainer.current_epoch, batch)
         else:
             recipes = Recipes(*(column[batch] for column in self.val))
-        with torch.no_grad(), torch.autocast(self.compositor.noise.device.type, enabled=False):
+        with torch.no_grad(), torch.autocast(self.compositor.device.type, enabled=False):
             return self.compositor(recipes, self.size)

@@ -1,7 +1,6 @@
 """One shot of each sample: what its numbers make of the light, the lens, the sensor.
 
-All in NumPy, a few numbers per sample; the compositor takes them to the device. What varies from
-shot to shot follows the recipe of BackgroundMattingV2 (Lin et al. 2021, section 4), but every
+What varies follows the recipe of BackgroundMattingV2 (Lin et al. 2021, section 4), but every
 strength is drawn per sample, not per batch.
 """
 
@@ -14,7 +13,6 @@ from depthmask.data.composition import geometry
 from depthmask.data.scenes.library import Library
 from depthmask.data.scenes.placement import Recipes
 
-NOISE_SIDE = 1024
 NUM_LEVELS = 3
 
 _FOOTPRINT_M = (0.3, 0.12)
@@ -22,38 +20,23 @@ _FOOTPRINT_M = (0.3, 0.12)
 
 
 class Shots(NamedTuple):
-    """N samples; the maps are `affine_grid` thetas [N, 2, 3] from the frame.
+    """N samples; the maps are `affine_grid` thetas [N, 2, 3] from the frame."""
 
-    Attributes:
-        frame: to the plate, for bg_fg.
-        clean: to the plate, for bg: the camera may have moved.
-        person: to the cutout's canvas.
-        shadow: to the canvas, where the person's shadow falls.
-        contact: [N, 4], the foot in the frame (u, v) and the footprint's radii, in -1..1.
-        foot_m, slope, foot_row: [N], the foot's depth, its change per canvas row upwards, and
-            the foot's canvas row, in rows of the canvas as it is at this size.
-        cast, footprint: [N], strengths of the cast shadow and of the dark spot, 0..1.
-        person_gain, plate_gain: [N, 3], factors on the colours.
-        sigma: [N, 2], the sensor noise's standard deviation in bg and in bg_fg.
-        noise_at: int64 [N, 6, 2], corners in the noise bank, one per channel of both images.
-        level: int64 [N], the pyramid level whose pixels are nearest the frame's in size.
-    """
-
-    frame: np.ndarray
-    clean: np.ndarray
-    person: np.ndarray
-    shadow: np.ndarray
-    contact: np.ndarray
-    foot_m: np.ndarray
-    slope: np.ndarray
-    foot_row: np.ndarray
-    cast: np.ndarray
-    footprint: np.ndarray
-    person_gain: np.ndarray
-    plate_gain: np.ndarray
-    sigma: np.ndarray
-    noise_at: np.ndarray
-    level: np.ndarray
+    frame: np.ndarray  # to the plate, for bg_fg
+    clean: np.ndarray  # to the plate, for bg: the camera may have moved
+    person: np.ndarray  # to the cutout's canvas
+    shadow: np.ndarray  # to the canvas, where the person's shadow falls
+    contact: np.ndarray  # [N, 4], the foot (u, v) and the footprint's radii, in -1..1
+    foot_m: np.ndarray  # [N], the foot's depth
+    slope: np.ndarray  # [N], its change per canvas row upwards, at this size
+    foot_row: np.ndarray  # [N], the foot's canvas row, at this size
+    cast: np.ndarray  # [N], strength of the cast shadow, 0..1
+    footprint: np.ndarray  # [N], strength of the dark spot under the feet, 0..1
+    person_gain: np.ndarray  # [N, 3], factors on the colours
+    plate_gain: np.ndarray  # [N, 3]
+    sigma: np.ndarray  # [N, 2], the sensor noise's standard deviation in bg and in bg_fg
+    noise_key: np.ndarray  # int64 [N], what the noise follows from
+    level: np.ndarray  # int64 [N], the pyramid level whose pixels are nearest the frame's
 
 
 def plan_shots(
@@ -64,12 +47,7 @@ def plan_shots(
     size: int,
     canvas: tuple[int, int],
 ) -> Shots:
-    """Work out the shots of N recipes.
-
-    Args:
-        size: the frame's side, px.
-        canvas: (width, height) of the cutouts' canvas as it is at this size, px.
-    """
+    """Work out the shots of N recipes at `size` px, where a canvas has (width, height) px."""
     p, num = params, len(recipes.plate)
     numbers = iter(recipes.uniforms.T)
 
@@ -109,9 +87,7 @@ def plan_shots(
     plate_gain = gains(p.plate_light.gain, p.plate_light.tint, happens(p.plate_light.p))
     noisy = happens(p.noise.p) * p.noise.sigma
     sigma = np.stack([next(numbers), next(numbers)], 1) * noisy[:, None]
-    # one number names six places in the noise bank, spread by the golden ratio
-    spread = next(numbers)[:, None] + np.arange(1, 13) * 0.6180339887498949
-    noise_at = ((spread % 1) * (NOISE_SIDE - size + 1)).astype(np.int64).reshape(-1, 6, 2)
+    noise_key = (next(numbers) * 2.0**53).astype(np.int64) ^ (p.seed << 31)
 
     to_frame = geometry.inverse(frame)
     foot = geometry.apply(to_frame, stance.foot_px)
@@ -135,6 +111,6 @@ def plan_shots(
         person_gain=person_gain,
         plate_gain=plate_gain,
         sigma=sigma,
-        noise_at=noise_at,
+        noise_key=noise_key,
         level=np.clip(np.floor(np.log2(minified) + 0.5), 0, NUM_LEVELS - 1).astype(np.int64),
     )

@@ -11,9 +11,11 @@ from collections.abc import Iterator
 
 import cv2
 import numpy as np
+import torch
 
-from depthmask.data.composition.compositor import _TOLERANCE_M, Compositor
-from depthmask.data.composition.shot import NUM_LEVELS, Shots, plan_shots
+from depthmask.data.composition.compositor import TOLERANCE_M, Compositor
+from depthmask.data.composition.noise import sensor_noise
+from depthmask.data.composition.shot import Shots, plan_shots
 from depthmask.data.scenes.placement import Recipes
 from depthmask.data.scenes.scene import Scene
 
@@ -33,15 +35,11 @@ class Painter:
     """
 
     def __init__(self, compositor: Compositor, size: int) -> None:
-        compositor._prepare_size(size)
         self.compositor, self.size = compositor, size
-        self._images, self._aux = compositor.images.numpy(), compositor.aux.numpy()
-        self._noise = compositor.noise.numpy()
-        self._originals = compositor.original.numpy()
-        self._colours, self._shapes = (
-            [compositor.get_buffer(f"{name}_{level}").numpy() for level in range(NUM_LEVELS)]
-            for name in ("colour", "shape")
-        )
+        sources = compositor.sources(size)
+        self._images, self._aux = sources.images.numpy(), sources.aux.numpy()
+        self._colours = [colours.numpy() for colours in sources.colours]
+        self._shapes = [shapes.numpy() for shapes in sources.shapes]
         self._extents = [[_extent(alpha > 0) for alpha in shapes[:, 1]] for shapes in self._shapes]
 
     def paint(self, recipes: Recipes) -> Iterator[Scene[np.ndarray]]:
@@ -63,8 +61,8 @@ class Painter:
             person=_pixel_maps(shots.person, size, canvases[shots.level]),
             shadow=_pixel_maps(shots.shadow, max(1, size // 2), canvases[-1]),
         )
-        plate_rows = compositor._plate_rows(recipes).numpy()
-        cutout_rows = compositor._cutout_rows(recipes).numpy()
+        plate_rows = compositor.plate_rows[recipes.plate_variant, recipes.plate]
+        cutout_rows = compositor.cutout_rows[recipes.cutout_variant, recipes.cutout]
         for number, nobody in enumerate(recipes.nobody):
             shot = Shots(*(column[number] for column in shots))
             frame, clean = shot.frame, shot.clean
@@ -79,19 +77,26 @@ class Painter:
                 shade = self._shade(shot, recipes.cutout[number])
                 light = 1 - shade * _warped(floor, frame, _NEAREST)
                 bg_fg = [cv2.multiply(plane, light, dtype=cv2.CV_32F) for plane in bg_fg]
-                self._paste_person(shot, cutout_rows[number], bg_fg, mask, depth)
+                row = cutout_rows[number]
+                self._paste_person(shot, row, recipes.cutout[number], bg_fg, mask, depth)
+            noise = sensor_noise(torch.tensor([shot.noise_key]), size)[0].numpy()
             yield Scene(
-                self._expose(bg, shot.plate_gain, shot.noise_at[:3], shot.sigma[0]),
-                self._expose(bg_fg, np.ones(3), shot.noise_at[3:], shot.sigma[1]),
+                self._expose(bg, shot.plate_gain, noise[0], shot.sigma[0]),
+                self._expose(bg_fg, np.ones(3), noise[1], shot.sigma[1]),
                 mask,
                 depth,
             )
 
     def _paste_person(
-        self, shot: Shots, row: int, frame: Planes, mask: np.ndarray, depth: np.ndarray
+        self,
+        shot: Shots,
+        row: int,
+        original: int,
+        frame: Planes,
+        mask: np.ndarray,
+        depth: np.ndarray,
     ) -> None:
         """Paste a cutout into float32 planes, an empty mask and the plate's depth."""
-        original = self._originals[row]
         colours, (relief, alpha) = (
             self._colours[shot.level][row],
             self._shapes[shot.level][original],
@@ -117,7 +122,7 @@ class Painter:
         person_m = (shot.foot_m + shot.slope * (shot.foot_row - canvas_row)).astype(np.float32)
         person_m += relief / np.maximum(alpha, 1e-3)
         behind_m = depth[box]
-        visible = (person_m < behind_m + _TOLERANCE_M).astype(np.float32)
+        visible = (person_m < behind_m + TOLERANCE_M).astype(np.float32)
         share = alpha * visible
         for plane, colour, gain in zip(
             frame, colours[::-1], 255 * shot.person_gain[::-1], strict=True
@@ -143,20 +148,19 @@ class Painter:
         return np.minimum(shade, 0.95, out=shade)
 
     def _expose(
-        self, planes: Planes, gain: np.ndarray, noise_at: np.ndarray, sigma: float
+        self, planes: Planes, gain: np.ndarray, noise: np.ndarray, sigma: float
     ) -> np.ndarray:
         """The planes in their light and with the sensor's noise, uint8 size x size x 3, BGR.
 
         Args:
-            gain, noise_at: of red, green and blue.
+            gain, noise: of red, green and blue.
         """
         if sigma == 0 and (gain == 1).all():
             planes = [cv2.convertScaleAbs(plane) for plane in planes]
             return cv2.merge(planes)
         exposed = []
-        for plane, factor, (row, column) in zip(planes, gain[::-1], noise_at[::-1], strict=True):
-            noise = self._noise[row : row + self.size, column : column + self.size]
-            exposed.append(cv2.addWeighted(plane, factor, noise, 255 * sigma, 0, dtype=cv2.CV_8U))
+        for plane, factor, grain in zip(planes, gain[::-1], noise[::-1], strict=True):
+            exposed.append(cv2.addWeighted(plane, factor, grain, 255 * sigma, 0, dtype=cv2.CV_8U))
         return cv2.merge(exposed)
 
 

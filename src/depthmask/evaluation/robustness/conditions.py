@@ -5,7 +5,7 @@ is true of the frame stays true. Pictures stay what a camera delivers: 8 bits, 0
 """
 
 import io
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple, Self
 
 import numpy as np
@@ -15,6 +15,7 @@ from PIL import Image
 from torch import Tensor
 
 from depthmask.data.scenes.scene import Scene
+from depthmask.errors import InputError
 from depthmask.evaluation.robustness.people import dressed_like_the_wall, with_shadow
 
 
@@ -60,10 +61,13 @@ class Condition(NamedTuple):
 
     Attributes:
         change: scene, strength and draws to a scene whose pictures may leave 0 to 1.
+        least, most: what a strength may be.
         neutral: the strength that changes nothing.
     """
 
     change: Callable[[Scene[Tensor], float, Draws], Scene[Tensor]]
+    least: float
+    most: float
     neutral: float = 0.0
 
 
@@ -144,15 +148,27 @@ def camouflaged(scene: Scene[Tensor], share: float, draws: Draws) -> Scene[Tenso
 
 
 CONDITIONS: dict[str, Condition] = {
-    "shift": Condition(shifted),
-    "rotation": Condition(rotated),
-    "exposure": Condition(exposed),
-    "temperature": Condition(warmed),
-    "noise": Condition(noisy),
-    "jpeg": Condition(compressed, neutral=100.0),  # 100 stands for no JPEG at all
-    "shadow": Condition(shadowed, neutral=1.0),
-    "camouflage": Condition(camouflaged),
+    "shift": Condition(shifted, 0, 64),
+    "rotation": Condition(rotated, 0, 180),
+    "exposure": Condition(exposed, -4, 4),
+    "temperature": Condition(warmed, -4, 4),
+    "noise": Condition(noisy, 0, 1),
+    "jpeg": Condition(compressed, 1, 100, neutral=100.0),  # 100 stands for no JPEG at all
+    "shadow": Condition(shadowed, 0, 10, neutral=1.0),
+    "camouflage": Condition(camouflaged, 0, 1),
 }
+
+
+def check_strengths(strengths: Mapping[str, Sequence[float]]) -> None:
+    """Raise InputError for a condition that there is not, or a strength out of its range."""
+    for name, values in strengths.items():
+        if name not in CONDITIONS:
+            raise InputError(f"unknown condition {name!r}; use one of {', '.join(CONDITIONS)}")
+        least, most = CONDITIONS[name].least, CONDITIONS[name].most
+        if not all(least <= value <= most for value in values):
+            raise InputError(f"{name} lies between {least:g} and {most:g}, not {list(values)}")
+        if len(set(values)) < len(values):
+            raise InputError(f"the strengths of {name} must differ, not {list(values)}")
 
 
 def _seen_through(theta: Tensor, image: Tensor) -> Tensor:

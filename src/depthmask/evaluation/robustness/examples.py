@@ -3,8 +3,7 @@
 import numpy as np
 from torch import Tensor
 
-from depthmask.config import CompositorParams
-from depthmask.config.results import Robustness
+from depthmask.config import CompositorParams, Robustness
 from depthmask.data.composition.eval_sets import SceneSets
 from depthmask.evaluation.robustness.frames import Frames, cases
 from depthmask.evaluation.robustness.measuring import Predict, answers, ranges_of

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from depthmask.config.results import Robustness
+from depthmask.config import Robustness
 from depthmask.data.composition.eval_sets import SceneSets
 from depthmask.data.scenes.scene import Scene
 from depthmask.evaluation.robustness.conditions import CONDITIONS, Draws, as_taken, harder

@@ -7,8 +7,7 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from depthmask.config import CompositorParams
-from depthmask.config.results import Robustness
+from depthmask.config import CompositorParams, Robustness
 from depthmask.data.composition.eval_sets import SceneSets
 from depthmask.data.scenes.person import largest_region
 from depthmask.data.scenes.scene import Scene

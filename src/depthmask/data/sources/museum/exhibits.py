@@ -1,249 +1,256 @@
-"""What a museum shows and furnishes itself with: sculptures, vases, cases, benches, plants.
+"""What stands on a room's floor: sculptures on plinths, cases, benches, plants, columns, rugs.
 
-Each function returns parts that stand on z = 0 around the origin, facing -y (into the room).
+Each piece is made on z = 0 around the origin, facing -y.
 """
+
+from collections.abc import Sequence
 
 import numpy as np
 
-from depthmask.data.sources.museum.materials import Material, hsv, plain, textured, wood
-from depthmask.data.sources.museum.sculptures import abstract_sculpture, bust, ceramic, stone, vase
-from depthmask.data.sources.museum.shapes import Part, box, lathe, moved, rotation, tube
+from depthmask.data.sources.museum.appearance import stone_head
+from depthmask.data.sources.museum.interiors import WOODS, Wall
+from depthmask.data.sources.museum.people import draw_person
+from depthmask.data.sources.museum.shapes import (
+    Material,
+    Part,
+    box,
+    ellipsoid,
+    lathe,
+    loft,
+    moved,
+    rotation,
+    tube,
+)
+from depthmask.data.sources.museum.textures import carpet, choose, hsv, marble, noise, shaded, wood
+
+_MARBLES = (
+    ((0.88, 0.86, 0.82), (0.7, 0.69, 0.68)),
+    ((0.62, 0.6, 0.57), (0.45, 0.44, 0.43)),
+    ((0.76, 0.64, 0.48), (0.6, 0.47, 0.33)),
+)
 
 
-def furniture_wood(rng: np.random.Generator) -> Material:
-    """Oak, walnut, ebony, white or black lacquer."""
-    colors = (
-        (0.6, 0.42, 0.25),
-        (0.38, 0.23, 0.13),
-        (0.16, 0.11, 0.09),
-        (0.75, 0.6, 0.42),
-        (0.85, 0.84, 0.81),
-        (0.1, 0.1, 0.1),
+def _stone(rng: np.random.Generator) -> Material:
+    """Marble, bronze or dark basalt."""
+    if rng.random() < 0.65:
+        return marble(rng, *choose(rng, _MARBLES))
+    return Material(choose(rng, ((0.36, 0.24, 0.14), (0.17, 0.19, 0.19))), roughness=0.28)
+
+
+def _timber(rng: np.random.Generator) -> Material:
+    return wood(rng, choose(rng, (*WOODS, (0.85, 0.84, 0.81), (0.1, 0.1, 0.1))))
+
+
+def _vase(rng: np.random.Generator, height: float) -> list[Part]:
+    """A glazed vessel, plain or mottled."""
+    r = height * rng.uniform(0.22, 0.36)
+    neck, lip, belly = r * rng.uniform(0.25, 0.6), r * rng.uniform(0.4, 0.85), rng.uniform(0.4, 0.7)
+    profile = np.array(
+        [(0.5 * r, 0), (0.8 * r, 0.6 * belly), (r, belly), (neck, 0.88), (lip, 1), (0, 1)]
     )
-    return textured(wood(rng, colors[rng.integers(len(colors))]), (0.5, 1.0), 0.25)
+    glaze = hsv(rng.random(), rng.uniform(0.15, 0.8), rng.uniform(0.3, 0.9))
+    mottle = 1 + rng.choice([0, 0.5]) * noise(rng, (48, 48), 4)
+    material = Material(shaded(glaze, mottle), 0.5, roughness=0.12)
+    return [lathe([tuple(point) for point in profile * [1, height]], material)]
 
 
-def plinth(rng: np.random.Generator, width: float, height: float) -> list[Part]:
-    """A pedestal: a plain block, a moulded one or a drum."""
-    material = (
-        stone(rng)
-        if rng.random() < 0.35
-        else plain(
-            rng.choice([0.9, 0.85, 0.6, 0.3, 0.12])
-            * np.array([1, rng.uniform(0.94, 1), rng.uniform(0.88, 1)])
-        )
-    )
-    kind = rng.integers(3)
+def _bust(rng: np.random.Generator, height: float) -> list[Part]:
+    """A head and shoulders on a socle."""
+    material = _stone(rng)
+    z = np.array([0, 0.04, 0.1, 0.14, 0.2, 0.3, 0.4, 0.46, 0.52, 0.6])
+    widths = np.array([0.19, 0.17, 0.1, 0.16, 0.3, 0.37, 0.36, 0.25, 0.11, 0.1]) * height
+    depths = np.array([0.19, 0.17, 0.1, 0.12, 0.18, 0.2, 0.17, 0.13, 0.1, 0.1]) * height
+    centers = np.outer(z, [0, 0, height])
+    parts = [loft(centers, (1, 0, 0), (0, 1, 0), widths, depths, material, squareness=0.2)]
+    turn = rotation("z", float(rng.normal(180, 15)))
+    return parts + moved(stone_head(rng, material), (0, 0, 0.55 * height), turn, 0.44 * height)
+
+
+def _abstract(rng: np.random.Generator, height: float) -> list[Part]:
+    """Balls, a twisted pile or a flame of stone or of coloured metal."""
+    material, kind = _stone(rng), rng.integers(3)
+    if rng.random() < 0.4:
+        material = Material(hsv(rng.random(), rng.random(), rng.uniform(0.4, 0.9)), roughness=0.2)
     if kind == 0:
-        return [box((0, 0, height / 2), (width, width, height), material)]
+        r = 0.3 * height
+        ball = ellipsoid((0, 0, r), (r, r, r), material)
+        return [ball, ball.moved((0.1 * r, 0, 1.7 * r), scale=0.65)]
     if kind == 1:
+        block = box((0, 0, height / 6), np.array([0.4, 0.4, 0.33]) * height, material)
         return [
-            box((0, 0, 0.05), (1.15 * width, 1.15 * width, 0.1), material),
-            box((0, 0, height / 2), (0.92 * width, 0.92 * width, height - 0.02), material),
-            box((0, 0, height - 0.03), (1.08 * width, 1.08 * width, 0.06), material),
+            block.moved((0, 0, k * height / 3), rotation("z", 27 * k), 1 - 0.12 * k)
+            for k in range(3)
         ]
-    r = width / 2
-    return [
-        lathe(
-            [
-                (0.01, 0),
-                (1.12 * r, 0),
-                (1.12 * r, 0.06),
-                (r, 0.1),
-                (r, height - 0.06),
-                (1.1 * r, height - 0.04),
-                (1.1 * r, height),
-                (0.01, height),
-            ],
-            material,
-        )
-    ]
+    z = np.linspace(0, 1, 12)
+    centers = np.stack([0.12 * np.sin(5 * z), 0.08 * np.cos(4 * z), z], 1) * height
+    radii = (0.12 + 0.14 * np.sin(np.pi * z) ** 1.5) * height * np.where(z > 0.98, 0.1, 1)
+    return [loft(centers, (1, 0, 0), (0, 1, 0), radii, 0.6 * radii, material)]
 
 
-def pedestal(rng: np.random.Generator) -> tuple[list[Part], float]:
-    """Something on a plinth; the parts and the footprint's radius."""
+def _pedestal(rng: np.random.Generator) -> tuple[list[Part], tuple[float, float]]:
+    """Something on a plinth or a drum; parts and footprint."""
     width, height = rng.uniform(0.32, 0.6), rng.uniform(0.55, 1.15)
-    parts = plinth(rng, width, height)
-    kind = rng.integers(5)
-    tall = rng.uniform(0.45, 0.75)
-    if kind <= 1:
-        shown = bust(rng, tall)
-    elif kind == 2:
-        shown = vase(rng, rng.uniform(0.35, 0.8))
-    else:
-        shown = abstract_sculpture(rng, rng.uniform(0.4, 0.8))
+    material = Material(rng.choice([0.9, 0.85, 0.6, 0.3, 0.12]) * rng.uniform(0.94, 1, 3))
+    if rng.random() < 0.35:
+        material = _stone(rng)
+    parts = [box((0, 0, height / 2), (width, width, height), material)]
+    r = width / 2
+    if rng.random() < 0.3:
+        parts = [lathe([(1.12 * r, 0), (r, 0.1), (r, height), (0.01, height)], material)]
+    elif rng.random() < 0.5:
+        for z in (0.05, height - 0.03):
+            parts.append(box((0, 0, z), (1.15 * width, 1.15 * width, 0.1), material))
+    make = choose(rng, (_bust, _bust, _vase, _abstract, _abstract))
     turn = rotation("z", float(rng.normal(0, 20)))
-    return parts + moved(shown, (0, 0, height), turn), 0.75 * width
+    return parts + moved(make(rng, rng.uniform(0.4, 0.75)), (0, 0, height), turn), (width, width)
 
 
-def glass_case(rng: np.random.Generator) -> tuple[list[Part], tuple[float, float]]:
-    """A tall or table-high case: a cabinet, metal edges, shelves; footprint in metres.
+def _case(rng: np.random.Generator) -> tuple[list[Part], tuple[float, float]]:
+    """A show-case: a cabinet, edges of metal, things within; parts and footprint.
 
-    The panes themselves are left out: they would be all but invisible, and depth goes through.
+    The panes are left out: they would be all but invisible, and depth goes through.
     """
     width, deep = rng.uniform(0.6, 1.5), rng.uniform(0.45, 0.7)
-    base, top = (rng.uniform(0.7, 0.95), rng.uniform(1.2, 1.45))
-    if rng.random() < 0.45:
-        base, top = rng.uniform(0.25, 0.5), rng.uniform(1.8, 2.1)
-    cabinet = furniture_wood(rng)
-    metal = plain((0.2, 0.2, 0.21) if rng.random() < 0.5 else (0.75, 0.62, 0.35), 0.25)
-    cloth = plain(hsv(rng.random(), rng.uniform(0, 0.5), rng.uniform(0.2, 0.9)))
+    base, top = choose(rng, ((0.85, 1.35), (0.4, 1.95)))
+    metal = Material(choose(rng, ((0.2, 0.2, 0.21), (0.75, 0.62, 0.35))), roughness=0.25)
     parts = [
-        box((0, 0, base / 2), (width, deep, base), cabinet),
-        box((0, 0, base + 0.01), (width - 0.04, deep - 0.04, 0.02), cloth),
+        box((0, 0, base / 2), (width, deep, base), _timber(rng)),
         box((0, 0, top), (width, deep, 0.03), metal),
     ]
     for x in (-0.5, 0.5):
         for y in (-0.5, 0.5):
-            parts.append(
-                box(
-                    (x * (width - 0.02), y * (deep - 0.02), (base + top) / 2),
-                    (0.022, 0.022, top - base),
-                    metal,
-                )
-            )
-    levels = [base + 0.02] if top - base < 0.9 else [base + 0.02, (base + top) / 2]
-    if len(levels) > 1:
-        parts.append(box((0, 0, levels[1] - 0.01), (width - 0.03, deep - 0.03, 0.02), metal))
-    for level in levels:
-        number = int(rng.integers(1, max(2, int(width / 0.3)) + 1))
-        room = (top - base) / len(levels) - 0.08
-        for k in range(number):
-            height = min(room, rng.uniform(0.18, 0.45))
-            make = (vase, vase, abstract_sculpture, bust)[rng.integers(4)]
-            x = (k + 0.5) / number * width - width / 2
-            parts += moved(make(rng, height), (x, rng.uniform(-0.05, 0.05), level))
+            center = (x * (width - 0.02), y * (deep - 0.02), (base + top) / 2)
+            parts.append(box(center, (0.022, 0.022, top - base), metal))
+    number = int(rng.integers(1, max(2, int(width / 0.3)) + 1))
+    for x in (np.arange(number) + 0.5) / number * width - width / 2:
+        make = choose(rng, (_vase, _vase, _abstract, _bust))
+        parts += moved(make(rng, rng.uniform(0.2, top - base - 0.06)), (x, 0, base))
     return parts, (width, deep)
 
 
-def bench(rng: np.random.Generator) -> tuple[list[Part], tuple[float, float]]:
-    """An upholstered or wooden bench; footprint in metres."""
+def _bench(rng: np.random.Generator) -> tuple[list[Part], tuple[float, float]]:
+    """An upholstered or slatted bench; parts and footprint."""
     length, deep, height = rng.uniform(1.1, 2.0), rng.uniform(0.4, 0.65), rng.uniform(0.4, 0.48)
-    timber = furniture_wood(rng)
-    parts = []
+    timber, parts = _timber(rng), []
     if rng.random() < 0.6:
-        pad = plain(
-            hsv(
-                rng.choice([0.0, 0.02, 0.35, 0.6, 0.08]),
-                rng.uniform(0.1, 0.7),
-                rng.uniform(0.12, 0.6),
-            ),
-            0.35,
-        )
-        seats = int(rng.integers(1, 4))
-        for k in range(seats):
-            x = (k + 0.5) / seats * length - length / 2
-            parts.append(box((x, 0, height - 0.05), (length / seats - 0.012, deep, 0.11), pad))
-        parts.append(box((0, 0, height - 0.13), (length - 0.06, deep - 0.06, 0.05), timber))
+        pad = Material(hsv(rng.random(), rng.uniform(0.1, 0.7), rng.uniform(0.12, 0.6)))
+        parts.append(box((0, 0, height - 0.05), (length, deep, 0.11), pad))
     else:
-        for k in range(4):
-            y = (k + 0.5) / 4 * deep - deep / 2
+        for y in (np.arange(4) + 0.5) / 4 * deep - deep / 2:
             parts.append(box((0, y, height - 0.02), (length, deep / 4 - 0.015, 0.045), timber))
+    thick = rng.choice([0.05, deep - 0.06])
     for x in (-0.42, 0.42):
-        if rng.random() < 0.5:
-            parts.append(
-                box((x * length, 0, height / 2 - 0.05), (0.07, deep - 0.06, height - 0.1), timber)
-            )
-        else:
-            for y in (-0.4, 0.4):
-                parts.append(
-                    box(
-                        (x * length, y * deep, height / 2 - 0.05),
-                        (0.05, 0.05, height - 0.1),
-                        timber,
-                    )
-                )
+        for y in (-0.4, 0.4) if thick == 0.05 else (0,):
+            center = (x * length, y * deep, height / 2 - 0.05)
+            parts.append(box(center, (0.06, thick, height - 0.1), timber))
     return parts, (length, deep)
 
 
-def column(rng: np.random.Generator, height: float, material: Material) -> tuple[list[Part], float]:
-    """A column with base and capital, or a square pillar; the footprint's radius."""
-    r = rng.uniform(0.16, 0.27)
-    if rng.random() < 0.25:
-        parts = [box((0, 0, height / 2), (1.7 * r, 1.7 * r, height), material)]
-        for z in (0.15, height - 0.1):
-            parts.append(box((0, 0, z), (2.1 * r, 2.1 * r, 0.2 + 0.1 * (z < 1)), material))
-        return parts, 1.2 * r
-    shaft = lathe(
-        [
-            (1.3 * r, 0.12),
-            (1.32 * r, 0.2),
-            (1.08 * r, 0.26),
-            (r, 0.34),
-            (0.98 * r, height / 2),
-            (0.86 * r, height - 0.4),
-            (0.95 * r, height - 0.36),
-            (0.92 * r, height - 0.3),
-            (1.2 * r, height - 0.16),
-        ],
-        material,
-        segments=22,
-    )
-    return [
-        shaft,
-        box((0, 0, 0.06), (2.8 * r, 2.8 * r, 0.12), material),
-        box((0, 0, height - 0.08), (2.7 * r, 2.7 * r, 0.16), material),
-    ], 1.5 * r
+def _plant(rng: np.random.Generator) -> tuple[list[Part], tuple[float, float]]:
+    """A palm in a pot; parts and footprint."""
+    r, height = rng.uniform(0.18, 0.28), rng.uniform(0.7, 1.3)
+    pot = Material(hsv(rng.random(), rng.uniform(0, 0.6), rng.uniform(0.2, 0.9)), roughness=0.2)
+    parts = [lathe([(0.75 * r, 0), (r, 1.7 * r), (0.85 * r, 1.6 * r), (0.01, 1.6 * r)], pot)]
+    leaf = Material(hsv(rng.uniform(0.24, 0.38), rng.uniform(0.45, 0.8), rng.uniform(0.25, 0.5)))
+    t = np.array([0.0, 0.3, 0.55, 0.75, 0.9, 1.0])[:, None]
+    for k in range(int(rng.integers(11, 20))):
+        angle, lean = 2 * np.pi * 0.382 * k, rng.uniform(0.15, 0.6)
+        out, up = np.array([np.cos(angle), np.sin(angle), 0]), np.array([0, 0, 1])
+        rise = height * rng.uniform(0.6, 1) * (t - 0.38 * lean * t**3)
+        spine = out * lean * t**1.6 + up * (1.5 * r + rise)
+        width = [0.008, 0.01, 0.045, 0.06, 0.035, 0.004]
+        side = np.cross(out, up)
+        parts.append(tube(spine, width, leaf, segments=6, flatness=0.2, side=side))
+    return parts, (2.6 * r, 2.6 * r)
 
 
-def plant(rng: np.random.Generator) -> tuple[list[Part], float]:
-    """A palm or a rubber plant in a pot; the footprint's radius."""
-    r = rng.uniform(0.18, 0.28)
-    pot = lathe(
-        [
-            (0.01, 0),
-            (0.75 * r, 0),
-            (r, 1.7 * r),
-            (1.06 * r, 1.8 * r),
-            (0.9 * r, 1.8 * r),
-            (0.85 * r, 1.6 * r),
-            (0.01, 1.55 * r),
-        ],
-        ceramic(rng),
-    )
-    green = hsv(rng.uniform(0.24, 0.38), rng.uniform(0.45, 0.8), rng.uniform(0.25, 0.5))
-    leaf = plain(green)
-    parts = [pot]
-    stems, height = int(rng.integers(11, 20)), rng.uniform(0.7, 1.3)
-    for k in range(stems):
-        angle, lean = 2 * np.pi * (k * 0.382 + 0.02 * rng.random()), rng.uniform(0.15, 0.6)
-        out = np.array([np.cos(angle), np.sin(angle), 0])
-        top = height * rng.uniform(0.6, 1)
-        start = np.array([0, 0, 1.5 * r])
-        t = np.array([0.0, 0.3, 0.55, 0.75, 0.9, 1.0])[:, None]
-        spine = start + out * lean * t**1.6 + np.array([0, 0, 1]) * top * (t - 0.38 * lean * t**3)
-        width = np.array([0.008, 0.01, 0.045, 0.06, 0.035, 0.004])
-        across = np.cross(out, [0, 0, 1])
-        parts.append(tube(spine, width, leaf, segments=6, flatness=0.2, side=across))
-    return parts, 1.3 * r
+def _statue(rng: np.random.Generator) -> tuple[list[Part], tuple[float, float]]:
+    """A person of stone on a base; parts and footprint."""
+    material, base = _stone(rng), rng.uniform(0.15, 0.6)
+    person = draw_person(int(rng.integers(2**31)))
+    figure = [Part(p.vertices, p.faces, p.uv, material, p.smooth) for p in person.parts]
+    plinth = box((0, 0, base / 2), (0.85, 0.85, base), material)
+    return [plinth, *moved(figure, (0, 0, base))], (0.9, 0.9)
 
 
-def stanchions(rng: np.random.Generator, length: float) -> list[Part]:
-    """Posts along x with a rope that sags between them."""
-    metal = plain((0.78, 0.64, 0.34) if rng.random() < 0.6 else (0.7, 0.7, 0.72), 0.2)
-    rope = plain(hsv(rng.choice([0.99, 0.6, 0.35, 0.0]), 0.75, rng.uniform(0.25, 0.5)))
-    number = max(2, int(round(length / 1.3)) + 1)
-    xs = np.linspace(-length / 2, length / 2, number)
-    parts = []
-    for x in xs:
-        post = lathe(
-            [
-                (0.15, 0),
-                (0.15, 0.02),
-                (0.03, 0.05),
-                (0.022, 0.1),
-                (0.022, 0.88),
-                (0.04, 0.9),
-                (0.045, 0.94),
-                (0.03, 0.97),
-                (0.002, 0.975),
-            ],
-            metal,
-            segments=10,
+def _column(height: float, r: float, material: Material) -> list[Part]:
+    """A column with base and capital."""
+    profile = [(1.3 * r, 0.12), (r, 0.34), (0.86 * r, height - 0.36), (1.2 * r, height - 0.16)]
+    slabs = [box((0, 0, z), (2.8 * r, 2.8 * r, 0.16), material) for z in (0.08, height - 0.08)]
+    return [lathe(profile, material), *slabs]
+
+
+_MAKERS = (_pedestal, _case, _bench, _plant, _statue)
+
+
+class Furniture:
+    """Puts things where nothing else stands and the camera is not.
+
+    `footprints` lists x, y, half width and half depth of each.
+    """
+
+    def __init__(
+        self, rng: np.random.Generator, width: float, depth: float, camera: np.ndarray
+    ) -> None:
+        self.rng, self.size = rng, np.array([width, depth])
+        self.footprints: list[tuple[float, float, float, float]] = []
+        self.reserved: list[tuple[float, float, float]] = [(camera[0], camera[1], 1.5)]
+
+    def keep_free(self, point: np.ndarray) -> None:
+        """Reserve the floor around a point."""
+        self.reserved.append((point[0], point[1], 1.1))
+
+    def _claim(self, place: np.ndarray, half: np.ndarray, gap: float) -> bool:
+        free = bool((np.abs(place) + half < self.size / 2).all())
+        for x, y, radius in self.reserved:
+            free &= np.hypot(*np.maximum(np.abs(place - [x, y]) - half, 0)) > radius
+        for x, y, *other in self.footprints:
+            free &= bool((np.abs(place - [x, y]) > half + other + gap).any())
+        if free:
+            self.footprints.append((*place, *half))
+        return free
+
+    def fill(self, walls: Sequence[Wall], height: float) -> list[Part]:
+        """Draw the furniture; plants, some cases and some benches stand at walls."""
+        rng = self.rng
+        parts = self._columns(height) if min(self.size) > 6 and rng.random() < 0.4 else []
+        parts += self._rug() if rng.random() < 0.25 else []
+        number = int(rng.integers(4, 7) + np.prod(self.size) / 16)
+        for kind in rng.choice(len(_MAKERS), size=number, p=[0.35, 0.23, 0.22, 0.1, 0.1]):
+            made, extent = _MAKERS[kind](rng)
+            at_wall = rng.random() < (0, 0.4, 0.2, 1, 0)[kind]
+            half, quarter = 0.5 * np.array(extent), int(rng.integers(2))
+            for _ in range(12):
+                place, turn = rng.uniform(-0.46, 0.46, 2) * self.size, rotation("z", 90 * quarter)
+                if at_wall:
+                    quarter = int(rng.integers(4))
+                    wall = walls[quarter]
+                    along = rng.uniform(0.2, 0.8) * wall.length
+                    place, turn = wall.point(along, -half[1] - 0.1, 0)[:2], wall.turn
+                turned_half = half[::-1] if quarter % 2 else half
+                if self._claim(place, turned_half, 0.15 if at_wall else 0.5):
+                    parts += moved(made, (*place, 0), turn)
+                    break
+        return parts
+
+    def _columns(self, height: float) -> list[Part]:
+        rng, material, parts = self.rng, _stone(self.rng), []
+        inset, radius, number = (
+            rng.uniform(0.9, 1.6),
+            rng.uniform(0.16, 0.27),
+            int(self.size[1] / 3.2),
         )
-        parts.append(post.moved((x, 0, 0)))
-    for a, b in zip(xs, xs[1:], strict=False):
-        t = np.linspace(0, 1, 9)
-        points = np.stack([a + t * (b - a), 0 * t, 0.87 - 0.22 * 4 * t * (1 - t)], 1)
-        parts.append(tube(points, [0.018] * 9, rope, segments=6))
-    return parts
+        for x in (inset - self.size[0] / 2, self.size[0] / 2 - inset):
+            for y in ((np.arange(number) + 0.5) / number - 0.5) * self.size[1]:
+                if self._claim(np.array([x, y]), np.full(2, 1.5 * radius), 0.2):
+                    parts += moved(_column(height, radius, material), (x, y, 0))
+        return parts
+
+    def _rug(self) -> list[Part]:
+        rng, size = self.rng, self.rng.uniform(0.35, 0.6, 2) * self.size
+        border = carpet(rng, hsv(rng.random(), 0.5, 0.3))
+        field = carpet(rng, hsv(rng.random(), 0.6, rng.uniform(0.25, 0.5)))
+        return [
+            box((0, 0, 0.006), (*size, 0.012), border),
+            box((0, 0, 0.008), (*(size - 0.35), 0.012), field),
+        ]

@@ -2,8 +2,8 @@
 
 import multiprocessing
 import signal
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -24,24 +24,36 @@ class Job:
 def run_jobs(jobs: Sequence[Job], *, description: str, num_workers: int | None = None) -> list:
     """Run the jobs in fresh processes and return their results in order.
 
-    The results do not depend on `num_workers` (default: one a core this process may use). Ctrl-C
-    or an error in a job ends the workers before it is raised here.
+    Jobs of one function and first argument (a room's seed) run one after another in one process,
+    so that what the function caches serves them all. The results do not depend on `num_workers`
+    (default: one a core). Ctrl-C or an error in a job ends the workers before it is raised here.
     """
     if not jobs:
         return []
+    groups: dict[Any, list[int]] = {}
+    for number, job in enumerate(jobs):
+        groups.setdefault((job.function, *job.args[:1]), []).append(number)
     pool = ProcessPoolExecutor(
-        min(num_workers or num_cores(), len(jobs)),
+        min(num_workers or num_cores(), len(groups)),
         mp_context=multiprocessing.get_context("spawn"),
         initializer=_start_worker,
     )
+    results: list[Any] = [None] * len(jobs)
     try:
         with progress(len(jobs), description) as advance:
             with _interrupts_held():  # the workers start here, and inherit it
-                futures = [pool.submit(_run, job) for job in jobs]
-            for done in _as_they_end(futures):
-                done.result()
-                advance(1)
-        return [future.result() for future in futures]
+                pending = {
+                    pool.submit(_run, [jobs[number] for number in numbers]): numbers
+                    for numbers in groups.values()
+                }
+            while pending:
+                # a timeout keeps the main thread open to Ctrl-C
+                for done in wait(pending, timeout=1.0, return_when=FIRST_COMPLETED).done:
+                    numbers = pending.pop(done)
+                    for number, result in zip(numbers, done.result(), strict=True):
+                        results[number] = result
+                    advance(len(numbers))
+        return results
     except BaseException:
         workers = list((pool._processes or {}).values())
         pool.shutdown(wait=False, cancel_futures=True)
@@ -65,23 +77,15 @@ def _interrupts_held() -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-def _as_they_end(futures: Iterable[Future]) -> Iterator[Future]:
-    pending = set(futures)
-    while pending:
-        # a timeout keeps the main thread open to Ctrl-C
-        done, pending = wait(pending, timeout=1.0, return_when=FIRST_COMPLETED)
-        yield from done
-
-
 def _start_worker() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent ends the workers
     end_with_parent()
     import drjit
 
-    from depthmask.data.sources.museum import loading  # noqa: F401  chooses the variant
+    from depthmask.data.sources.museum import optics  # noqa: F401  chooses the variant
 
     drjit.set_thread_count(1)
 
 
-def _run(job: Job) -> Any:
-    return job.function(*job.args, **job.kwargs)
+def _run(jobs: list[Job]) -> list[Any]:
+    return [job.function(*job.args, **job.kwargs) for job in jobs]

@@ -1,15 +1,28 @@
-"""A camera on a loaded scene: light and geometry per pixel."""
+"""Mitsuba: from parts and lamps to a scene, and from a scene to light and depth per pixel.
 
+Everything runs in the `scalar_rgb` variant: no GPU, no compiler, the same bytes for any number of
+threads.
+"""
+
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import cv2
 import mitsuba as mi
 import numpy as np
 
-from depthmask.data.sources.museum.loading import World, matrix
+from depthmask.data.sources.museum.shapes import Part, Vector
+
+mi.set_variant("scalar_rgb")
+mi.set_log_level(mi.LogLevel.Error)
 
 OVERSAMPLING = 5
 """Masks are counted on a grid of 5 x 5 points in a pixel, its middle among them."""
+
+_NEAR_M = 0.05
+_DENOISING_RADIUS = 4
+_DENOISING_STRENGTH = 0.7
 
 
 @dataclass(frozen=True)
@@ -17,74 +30,174 @@ class View:
     """A camera in world coordinates, without roll.
 
     Attributes:
-        origin: [3]; right, down, forward: [3], unit vectors.
+        origin: [3].
+        axes: [3, 3]; its rows, unit vectors, point right, down and forward.
         focal: focal length over the image's height.
     """
 
     origin: np.ndarray
-    right: np.ndarray
-    down: np.ndarray
-    forward: np.ndarray
+    axes: np.ndarray
     focal: float
 
     @classmethod
-    def aimed(cls, origin, yaw_degrees: float, pitch_down_degrees: float, focal: float) -> "View":
-        """Yaw 0 looks along y, positive yaw turns to the left (counter-clockwise from above)."""
-        yaw, pitch = np.radians(yaw_degrees), np.radians(pitch_down_degrees)
+    def aimed(cls, origin: Vector, yaw: float, pitch_down: float, focal: float) -> "View":
+        """Degrees; yaw 0 looks along y, positive yaw turns to the left (seen from above)."""
+        yaw, pitch = np.radians(yaw), np.radians(pitch_down)
         level = np.array([-np.sin(yaw), np.cos(yaw), 0.0])
         forward = np.cos(pitch) * level + np.sin(pitch) * np.array([0.0, 0.0, -1.0])
         right = np.array([np.cos(yaw), np.sin(yaw), 0.0])
-        return cls(np.asarray(origin, float), right, np.cross(forward, right), forward, focal)
+        return cls(
+            np.asarray(origin, float), np.stack([right, np.cross(forward, right), forward]), focal
+        )
+
+    @property
+    def up(self) -> np.ndarray:
+        """The world's up in camera coordinates, [3]."""
+        return self.axes[:, 2]
 
     def to_camera(self, points: np.ndarray) -> np.ndarray:
         """World points [..., 3] in camera coordinates (x right, y down, z forward)."""
-        return (points - self.origin) @ np.stack([self.right, self.down, self.forward]).T
+        return (points - self.origin) @ self.axes.T
 
     def to_world(self, points: np.ndarray) -> np.ndarray:
         """Camera points [..., 3] in world coordinates."""
-        return points @ np.stack([self.right, self.down, self.forward]) + self.origin
+        return points @ self.axes + self.origin
 
 
-def _sensor(view: View, size: tuple[int, int], sampler: dict, crop=None) -> Any:
-    """`size` is (height, width); `crop` (top, left, height, width)."""
-    film = {
-        "type": "hdrfilm",
-        "height": size[0],
-        "width": size[1],
-        "pixel_format": "rgb",
-        "component_format": "float32",
-        "rfilter": {"type": "box"},
+def _bitmap(texture: np.ndarray, wrap_mode: str = "repeat") -> dict[str, Any]:
+    # row 0 of a texture is its top, and v = 0 is the bottom of a surface
+    flipped = mi.Bitmap(np.ascontiguousarray(texture[::-1], dtype=np.float32))
+    return {"type": "bitmap", "bitmap": flipped, "raw": True, "wrap_mode": wrap_mode}
+
+
+def _bsdf(part: Part) -> Any:
+    """Matt or coated, its sRGB colour (IEC 61966-2-1) made linear."""
+    color, roughness = part.material.color, part.material.roughness
+    color = np.where(color <= 0.04045, color / 12.92, ((color + 0.055) / 1.055) ** 2.4)
+    texture = {"type": "rgb", "value": color.tolist()} if color.ndim == 1 else _bitmap(color)
+    coat = {"type": "diffuse", "reflectance": texture}
+    if roughness is not None:
+        coat = {"type": "principled", "base_color": texture, "roughness": float(roughness) ** 0.5}
+    return mi.load_dict({"type": "twosided", "side": coat})
+
+
+def meshes(parts: Sequence[Part], name: str) -> dict[str, Any]:
+    """The content of a scene: one mesh for all parts of a material and a way of shading."""
+    groups: dict[tuple[int, bool], list[Part]] = {}
+    for part in parts:
+        groups.setdefault((id(part.material), part.smooth), []).append(part)
+    content = {}
+    for number, group in enumerate(groups.values()):
+        properties = mi.Properties()
+        properties["bsdf"] = _bsdf(group[0])
+        first = np.cumsum([0] + [len(part.vertices) for part in group])
+        faces = np.concatenate([p.faces + f for p, f in zip(group, first, strict=False)])
+        mesh = mi.Mesh(
+            f"{name}_{number}",
+            first[-1],
+            len(faces),
+            props=properties,
+            has_vertex_normals=group[0].smooth,
+            has_vertex_texcoords=True,
+        )
+        vertices = np.concatenate([part.vertices for part in group])
+        uv = np.concatenate([part.uv for part in group]) / group[0].material.tile_m
+        values = mi.traverse(mesh)
+        values["vertex_positions"] = vertices.astype(np.float32).ravel()
+        values["faces"] = faces.astype(np.uint32).ravel()
+        values["vertex_texcoords"] = uv.astype(np.float32).ravel()
+        values.update()  # computes the normals
+        content[f"{name}_{number}"] = mesh
+    return content
+
+
+def _matrix(*columns: Vector) -> Any:
+    matrix = np.eye(4)
+    matrix[:3] = np.stack(columns, 1)
+    return mi.ScalarTransform4f(matrix)
+
+
+def _area_light(shape: dict[str, Any], area: float, color: np.ndarray) -> dict[str, Any]:
+    """A shape that shines, sampled the more often the more light it gives."""
+    radiance = {"type": "rgb", "value": color.tolist()} if color.ndim == 1 else _bitmap(color)
+    weight = 0.5 + float(area * color.mean())
+    emitter = {"type": "area", "radiance": radiance, "sampling_weight": weight}
+    black = {"type": "diffuse", "reflectance": {"type": "rgb", "value": [0.1, 0.1, 0.1]}}
+    return shape | {"bsdf": black, "emitter": emitter}
+
+
+def panel(center: Vector, along: Vector, up: Vector, color: np.ndarray) -> dict[str, Any]:
+    """A rectangle with half sides `along` and `up` that shines to the side of along x up.
+
+    Args:
+        color: linear radiance [3], or a texture of it [h, w, 3].
+    """
+    normal = np.cross(along, up)
+    area = 4 * float(np.linalg.norm(normal))
+    place = _matrix(along, up, normal / np.linalg.norm(normal), center)
+    return _area_light({"type": "rectangle", "to_world": place}, area, color)
+
+
+def globe(center: Vector, radius: float, color: np.ndarray) -> dict[str, Any]:
+    """A luminous sphere of linear radiance `color`."""
+    shape = {"type": "sphere", "center": list(center), "radius": radius}
+    return _area_light(shape, 4 * np.pi * radius**2, color)
+
+
+def spot(source: np.ndarray, target: np.ndarray, color: np.ndarray) -> dict[str, Any]:
+    """A spotlight of linear intensity `color`."""
+    return {
+        "type": "spot",
+        "intensity": {"type": "rgb", "value": color.tolist()},
+        "cutoff_angle": 32,
+        "beam_width": 12,
+        "sampling_weight": 0.2 + 0.1 * float(color.mean()),
+        "to_world": mi.ScalarTransform4f().look_at(source.tolist(), target.tolist(), [0, 1, 0.1]),
     }
-    if crop is not None:
-        film |= {
-            "crop_offset_y": crop[0],
-            "crop_offset_x": crop[1],
-            "crop_height": crop[2],
-            "crop_width": crop[3],
-        }
+
+
+def sky(radiance: np.ndarray, weight: float) -> dict[str, Any]:
+    """Light [h, w, 3] from all around, its first row from above, and how often to sample it."""
+    return {
+        "type": "envmap",
+        "bitmap": mi.Bitmap(radiance.astype(np.float32)),
+        "to_world": mi.ScalarTransform4f().rotate([1, 0, 0], 90),
+        "sampling_weight": weight,
+    }
+
+
+def load_scene(content: dict[str, Any], lamps: Sequence[dict[str, Any]] = ()) -> Any:
+    """A Mitsuba scene of meshes and lamps."""
+    named = {f"lamp_{number}": lamp for number, lamp in enumerate(lamps)}
+    return mi.load_dict({"type": "scene", **content, **named}, parallel=False, optimize=False)
+
+
+def _sensor(view: View, shape: tuple[int, int], sampler: dict, crop: dict[str, int]) -> Any:
+    film = {"type": "hdrfilm", "height": shape[0], "width": shape[1], "rfilter": {"type": "box"}}
+    film |= {"pixel_format": "rgb", "component_format": "float32"}
+    right, down, forward = view.axes
     return mi.load_dict(
         {
             "type": "perspective",
             "fov_axis": "y",
             "fov": float(np.degrees(2 * np.arctan(0.5 / view.focal))),
-            "near_clip": 0.05,
+            "near_clip": _NEAR_M,
             "far_clip": 100.0,
             # Mitsuba's local x points to the left of the picture
-            "to_world": matrix([-view.right, -view.down, view.forward, view.origin]),
-            "film": film,
+            "to_world": _matrix(-right, -down, forward, view.origin),
+            "film": film | crop,
             "sampler": sampler,
         }
     )
 
 
 def radiance(
-    world: World,
+    scene: Any,
     view: View,
-    size: tuple[int, int],
+    shape: tuple[int, int],
     *,
     samples_per_px: int,
     seed: int,
-    max_depth: int = 3,
     lamps_visible: bool = True,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Linear light, float32 [h, w, 3], twice, from half the samples each.
@@ -92,43 +205,89 @@ def radiance(
     Hidden lamps leave black where nothing else is.
     """
     integrator = mi.load_dict(
-        {"type": "path", "max_depth": max_depth, "rr_depth": 16, "hide_emitters": not lamps_visible}
+        {"type": "path", "max_depth": 3, "rr_depth": 16, "hide_emitters": not lamps_visible}
     )
-    count = _whole_strata(samples_per_px / 2)
-    sensor = _sensor(view, size, {"type": "multijitter", "sample_count": count})
-    halves = [
-        np.array(
-            mi.render(world.scene, sensor=sensor, integrator=integrator, spp=count, seed=number)
-        )[..., :3]
-        for number in np.random.SeedSequence(seed).generate_state(2).tolist()
-    ]
-    return halves[0], halves[1]
+    # multijitter divides a pixel into k * k or k * (k + 1) strata
+    k = max(1, int((samples_per_px / 2) ** 0.5))
+    count = k * (k + 1) if k * (k + 1) <= samples_per_px / 2 else k * k
+    sensor = _sensor(view, shape, {"type": "multijitter", "sample_count": count}, {})
+    seeds = np.random.SeedSequence(seed).generate_state(2).tolist()
+    first, second = (
+        mi.render(scene, sensor=sensor, integrator=integrator, spp=count, seed=seed)
+        for seed in seeds
+    )
+    return np.array(first)[..., :3], np.array(second)[..., :3]
 
 
-def _whole_strata(count: float) -> int:
-    """The largest k * k or k * (k + 1) up to `count` (at least 1): what multijitter divides."""
-    k = max(1, int(count**0.5))
-    return k * (k + 1) if k * (k + 1) <= count else k * k
-
-
-def surfaces(
-    world: World, view: View, size: tuple[int, int], *, crop=None, oversampling: int = 1
-) -> tuple[np.ndarray, np.ndarray]:
-    """What each pixel's sub-samples hit: planar depth (0: nothing) and the shape's id (0: none).
-
-    Sub-samples lie in the middles of the cells of an `oversampling` grid, so depth is unmixed.
-    Returns two arrays [h * oversampling, w * oversampling] (of the crop, given in pixels).
-    """
-    fine = (size[0] * oversampling, size[1] * oversampling)
+def depth_map(
+    scene: Any, view: View, shape: tuple[int, int], crop: tuple[slice, slice] | None = None
+) -> np.ndarray:
+    """Planar depth through the pixels' middles, float32 [h, w] (of the crop); inf: nothing."""
+    window = {}
     if crop is not None:
-        crop = tuple(value * oversampling for value in crop)
+        rows, columns = crop
+        window = {"crop_offset_y": rows.start, "crop_height": rows.stop - rows.start}
+        window |= {"crop_offset_x": columns.start, "crop_width": columns.stop - columns.start}
     sampler = {"type": "stratified", "sample_count": 1, "jitter": False}
-    integrator = mi.load_dict({"type": "aov", "aovs": "point:position,shape:shape_index"})
-    channels = np.array(
-        mi.render(
-            world.scene, sensor=_sensor(view, fine, sampler, crop), integrator=integrator, spp=1
+    integrator = mi.load_dict({"type": "aov", "aovs": "point:position,distance:depth"})
+    sensor = _sensor(view, shape, sampler, window)
+    channels = np.array(mi.render(scene, sensor=sensor, integrator=integrator, spp=1), np.float64)
+    planar = (channels[..., :3] - view.origin) @ view.axes[2]
+    return np.where(channels[..., 3] > 0, planar, np.inf).astype(np.float32)
+
+
+def sub_depths(
+    scenes: Sequence[Any], view: View, shape: tuple[int, int], vertices: np.ndarray
+) -> list[np.ndarray]:
+    """Depth maps of scenes at 5 x 5 points a pixel, around what has these vertices.
+
+    Returns:
+        float32 [h, w, 25] each, the pixel's middle at 12; inf: nothing, or far from the vertices.
+    """
+    k = OVERSAMPLING
+    points = view.to_camera(vertices)
+    points = points[points[:, 2] > _NEAR_M]
+    middle = 0.5 * np.array(shape)
+    pixels = middle + shape[0] * view.focal * points[:, 1::-1] / points[:, 2:]
+    low = np.clip(pixels.min(0, initial=np.inf) - 1, 0, shape).astype(int)
+    high = np.clip(pixels.max(0, initial=-np.inf) + 2, 0, shape).astype(int)
+    maps = np.full((len(scenes), shape[0] * k, shape[1] * k), np.inf, np.float32)
+    if (high > low).all():
+        rows, columns = (
+            slice(a * k, b * k) for a, b in zip(low.tolist(), high.tolist(), strict=True)
         )
-    )
-    points, shape = channels[..., :3].astype(np.float64), channels[..., 3].round().astype(int)
-    depth = np.where(shape > 0, (points - view.origin) @ view.forward, 0).astype(np.float32)
-    return depth, shape
+        for scene, map_ in zip(scenes, maps, strict=True):
+            fine = (shape[0] * k, shape[1] * k)
+            map_[rows, columns] = depth_map(scene, view, fine, (rows, columns))
+    blocks = maps.reshape(len(scenes), shape[0], k, shape[1], k).swapaxes(2, 3)
+    return list(blocks.reshape(len(scenes), *shape, k * k))
+
+
+def denoise(first: np.ndarray, second: np.ndarray) -> np.ndarray:
+    """The mean of two halves [h, w, 3] of exposed linear light, with less noise.
+
+    Rousselle, Knaus and Zwicker 2012, "Adaptive rendering with non-local means filtering": the
+    halves' difference measures the noise, and each half is averaged with weights found in the
+    other, so that noise does not choose its own neighbours.
+    """
+    radius, (height, width) = _DENOISING_RADIUS, first.shape[:2]
+    halves = np.maximum(np.stack([first, second]), 0).astype(np.float64)
+    # distances are judged as the eye does, values averaged as light adds
+    seen = np.minimum(halves, 1.5) ** (1 / 2.2)
+    noise = 0.5 * (seen[0] - seen[1]) ** 2
+    variance = cv2.blur(noise, (5, 5), borderType=cv2.BORDER_REPLICATE).mean(-1) + 2e-6
+    pads = [(radius, radius), (radius, radius)]
+    wide, wide_seen = (np.pad(a, [(0, 0), *pads, (0, 0)], mode="reflect") for a in (halves, seen))
+    wide_variance = np.pad(variance, pads, mode="reflect")
+    total, weights = np.zeros_like(halves), np.zeros((2, height, width, 1))
+    for dy, dx in np.ndindex(2 * radius + 1, 2 * radius + 1):
+        window = (slice(dy, dy + height), slice(dx, dx + width))
+        there = wide_variance[window]
+        scale = 1e-8 + _DENOISING_STRENGTH**2 * (variance + there)
+        distance = ((seen - wide_seen[:, *window]) ** 2).mean(-1)
+        distance = (distance - variance - np.minimum(variance, there)) / scale
+        near = [cv2.blur(d, (3, 3), borderType=cv2.BORDER_REPLICATE) for d in distance[::-1]]
+        weight = np.exp(-np.maximum(near, 0))[..., None]
+        total += weight * wide[:, *window]
+        weights += weight
+    return (total / weights).mean(0).astype(np.float32)

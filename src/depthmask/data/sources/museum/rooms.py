@@ -1,20 +1,31 @@
-"""A room of the museum: what it is made of, what stands in it, where the camera is."""
+"""A room of the museum: its light, its camera, and where a person has room to be seen."""
 
 from dataclasses import dataclass
+from typing import Any
 
+import mitsuba as mi
 import numpy as np
 
-from depthmask.data.sources.museum import interiors
-from depthmask.data.sources.museum.furniture import Furniture
-from depthmask.data.sources.museum.lighting import light_room
-from depthmask.data.sources.museum.loading import Lamp
-from depthmask.data.sources.museum.materials import plain, textured, wood
-from depthmask.data.sources.museum.optics import View
-from depthmask.data.sources.museum.shapes import Part, box, quad
+from depthmask.data.sources.museum.exhibits import Furniture
+from depthmask.data.sources.museum.interiors import TEMPERATURES, Wall, draw_shell, make_walls
+from depthmask.data.sources.museum.optics import View, globe, panel, spot
+from depthmask.data.sources.museum.shapes import Material, Part, box, tube
+from depthmask.data.sources.museum.textures import choose, grid, mix, noise
 
-_STREAM = 1
+_STREAM, _STAND_STREAM = 1, 3
 _NEAREST_M = 0.75
 """No wall is seen nearer than this; furniture keeps clear of the camera as well."""
+
+NUM_STANDS = 64
+ADULT_M = 1.7
+HEIGHT_RANGE = (0.25, 0.9)
+"""Shares of the frame's height that an adult takes up."""
+
+_CLEAR_M = 0.32
+_NEAREST_STAND_M = 1.4
+_LEAST_VISIBLE, _HIDDEN = 0.45, 0.87
+_MOST_CANDIDATES = 900
+_BODY = np.array([(x, y) for y in (0.06, 0.3, 0.6, 0.9, 1.2, 1.45, 1.65) for x in (-0.16, 0, 0.16)])
 
 
 @dataclass(frozen=True)
@@ -24,17 +35,16 @@ class Room:
     Attributes:
         parts, lamps: what is rendered.
         view: the camera.
-        width, depth, height: metres; the floor is centred on the origin.
+        width, depth: metres; the floor is centred on the origin.
         footprints: [n, 4], x, y, half width and half depth of what stands on the floor.
         key: how bright a picture of it is meant to be.
     """
 
     parts: list[Part]
-    lamps: list[Lamp]
+    lamps: list[dict[str, Any]]
     view: View
     width: float
     depth: float
-    height: float
     footprints: np.ndarray
     key: float
 
@@ -42,46 +52,39 @@ class Room:
 def draw_room(seed: int, attempt: int = 0) -> Room:
     """The room of a seed; another attempt is another room."""
     rng = np.random.default_rng([_STREAM, seed, attempt])
-    width, depth = rng.uniform(4.6, 12.0), rng.uniform(4.6, 12.0)
-    height = float(np.clip(rng.uniform(2.8, 3.6) + 0.12 * (min(width, depth) - 4.6), 2.8, 5.2))
+    width, depth = rng.uniform(4.6, 12.0, 2).tolist()
+    height = float(rng.uniform(2.8, 3.6) + 0.12 * (min(width, depth) - 4.6))
     view, nearest_wall = _draw_view(rng, width, depth, height)
-    walls = interiors.walls_of(width, depth, height)
-    parts = [
-        quad(
-            (-width / 2, -depth / 2, 0), (width, 0, 0), (0, depth, 0), interiors.floor_material(rng)
-        )
-    ]
-    lamps: list[Lamp] = []
-    door_wall = int((nearest_wall + rng.integers(1, 4)) % 4) if rng.random() < 0.75 else None
-    light_parts, lamps = light_room(
-        rng, walls, width, depth, height, away_from=(nearest_wall, door_wall)
-    )
-    parts += light_parts + _ceiling(rng, width, depth, height)
-    parts += _walls(rng, walls, door_wall, lamps)
-    placed = Furniture(rng, width, depth, view.origin)
-    if door_wall is not None:
-        hole = walls[door_wall].taken[0]
-        placed.keep_free(walls[door_wall].point((hole[0] + hole[1]) / 2, -0.5, 0))
-    parts += placed.fill(walls, height)
-    footprints = np.array(placed.footprints).reshape(-1, 4)
+    walls = make_walls(width, depth, height)
+    others = rng.permutation([n for n in range(4) if n != nearest_wall])
+    furniture = Furniture(rng, width, depth, view.origin)
+    if rng.random() < 0.75:
+        furniture.keep_free(walls[others[0]].cut_door(rng))
+    parts, lamps = _ceiling_lights(rng, width, depth, height)
+    if rng.random() < 0.45:
+        lamps += _spots(rng, walls, 0.4 * min(width, depth))
+    if rng.random() < 0.35:
+        frames, windows = _windows(rng, walls[others[1]])
+        parts, lamps = parts + frames, lamps + windows
+    shell, behind_doors = draw_shell(rng, walls)
+    parts += shell + furniture.fill(walls, height)
     key = float(rng.uniform(0.17, 0.3))
-    return Room(parts, lamps, view, width, depth, height, footprints, key)
+    footprints = np.array(furniture.footprints).reshape(-1, 4)
+    return Room(parts, lamps + behind_doors, view, width, depth, footprints, key)
 
 
-def _draw_view(rng, width: float, depth: float, height: float) -> tuple[View, int]:
+def _draw_view(
+    rng: np.random.Generator, width: float, depth: float, height: float
+) -> tuple[View, int]:
     """A camera by a wall that looks across the room, and the wall's number."""
     for _ in range(60):
-        wall = int(rng.integers(4))
-        along, off = rng.uniform(-0.42, 0.42), rng.uniform(0.3, 0.8)
-        place = {
-            0: (along * width, depth / 2 - off),
-            1: (off - width / 2, along * depth),
-            2: (along * width, off - depth / 2),
-            3: (width / 2 - off, along * depth),
-        }[wall]
+        wall, off = int(rng.integers(4)), rng.uniform(0.3, 0.8)
+        place = rng.uniform(-0.42, 0.42, 2) * [width, depth]
+        place[1 - wall % 2] = (depth / 2 - off, off - width / 2, off - depth / 2, width / 2 - off)[
+            wall
+        ]
         camera_height = min(rng.uniform(1.3, 2.7), height - 0.35)
-        toward = np.array([rng.uniform(-0.25, 0.25) * width, rng.uniform(-0.25, 0.25) * depth])
-        ahead = toward - place
+        ahead = rng.uniform(-0.25, 0.25, 2) * [width, depth] - place
         reach = float(np.clip(np.hypot(*ahead), 2.6, 5.5))
         yaw = np.degrees(np.arctan2(-ahead[0], ahead[1])) + rng.normal(0, 5)
         aim = rng.uniform(0.75, 1.35)
@@ -98,86 +101,145 @@ def _nearest(view: View, width: float, depth: float, height: float) -> float:
     """The least planar depth of the bare room in view, metres."""
     edge = np.linspace(-0.5, 0.5, 9) / view.focal
     x, y = (a.ravel() for a in np.meshgrid(edge, edge))
-    rays = np.stack([x, y, np.ones_like(x)], 1) @ np.stack([view.right, view.down, view.forward])
+    rays = np.stack([x, y, np.ones_like(x)], 1) @ view.axes
     low = np.array([-width / 2, -depth / 2, 0]) - view.origin
-    high = np.array([width / 2, depth / 2, height]) - view.origin
     with np.errstate(divide="ignore"):
-        hits = np.maximum(low / rays, high / rays)
+        hits = np.maximum(low / rays, (low + [width, depth, height]) / rays)
     return float(hits.min())
 
 
-def _ceiling(rng, width: float, depth: float, height: float) -> list[Part]:
-    kind = rng.random()
-    color = rng.uniform(0.75, 0.92) * np.array([1, 0.99, 0.96])
-    if kind < 0.12:
-        color = np.ones(3) * rng.uniform(0.06, 0.25)
-    parts = [quad((-width / 2, depth / 2, height), (width, 0, 0), (0, -depth, 0), plain(color))]
-    if 0.12 < kind < 0.42:  # beams
-        timber = (
-            textured(wood(rng, (0.42, 0.28, 0.17)), (0.4, 1.0))
-            if rng.random() < 0.5
-            else plain(color * 0.95)
-        )
-        number = int(width / rng.uniform(1.0, 1.6))
-        for k in range(number):
-            x = (k + 0.5) / number * width - width / 2
-            parts.append(box((x, 0, height - 0.07), (0.16, depth, 0.14), timber))
-    elif 0.42 < kind < 0.62:  # coffers
-        pale = plain(color)
-        for k in range(1, int(width / 1.3)):
-            x = k / int(width / 1.3) * width - width / 2
-            parts.append(box((x, 0, height - 0.05), (0.2, depth, 0.1), pale))
-        for k in range(1, int(depth / 1.3)):
-            y = k / int(depth / 1.3) * depth - depth / 2
-            parts.append(box((0, y, height - 0.05), (width, 0.2, 0.1), pale))
-    return parts
-
-
-def _walls(rng, walls, door_wall: int | None, lamps: list[Lamp]) -> list[Part]:
-    color = interiors.wall_color(rng)
-    upper = interiors.wall_material(rng, color)
-    lower, dado, fields = None, 0.0, False
-    if rng.random() < 0.4:
-        dado = float(rng.uniform(0.75, 1.1))
-        if rng.random() < 0.5:
-            shade = ((0.42, 0.27, 0.16), (0.25, 0.16, 0.11), (0.6, 0.45, 0.3))[rng.integers(3)]
-            lower = textured(wood(rng, shade), (0.8, 1.0), 0.3)
-        else:
-            lower = plain(np.clip(color * rng.choice([0.5, 0.7, 1.25]), 0.05, 0.93))
-        fields = rng.random() < 0.7
-    pale = plain((0.88, 0.87, 0.84)) if rng.random() < 0.6 else plain(color * 0.5)
-    accent = upper
-    accent_wall = -1
-    if rng.random() < 0.3:
-        accent, accent_wall = (
-            interiors.wall_material(rng, interiors.wall_color(rng)),
-            int(rng.integers(4)),
-        )
-    cornice = float(rng.choice([0.0, 0.1, 0.22]))
-    density, rows = rng.uniform(0.5, 1.0), 1 + int(rng.random() < 0.3)
+def _ceiling_lights(
+    rng: np.random.Generator, width: float, depth: float, height: float
+) -> tuple[list[Part], list[Any]]:
+    """Luminous panels, two bands, pendant globes, or a skylight behind a lattice."""
+    tone, size = choose(rng, TEMPERATURES), np.array([width, depth])
+    kind = rng.choice(["panels", "bands", "globes", "skylight"], p=[0.4, 0.2, 0.2, 0.2])
+    longer = np.array([1, 0] if width > depth else [0, 1])
+    frame = Material((0.85, 0.85, 0.84) if rng.random() < 0.8 else (0.2, 0.2, 0.2))
     parts: list[Part] = []
-    for number, wall in enumerate(walls):
-        hole = None
-        if number == door_wall:
-            span = rng.uniform(1.1, 2.2)
-            left = rng.uniform(0.5, max(0.51, wall.length - span - 0.5))
-            hole = (left, left + span, min(rng.uniform(2.1, 2.8), wall.height - 0.4))
-            wall.taken.insert(0, (left - 0.25, left + span + 0.25))
-        face = accent if number == accent_wall else upper
-        inside = interiors.wall_surface(wall, face, lower, dado, hole)
-        inside += interiors.trim(
-            wall,
-            pale if lower is None or rng.random() < 0.5 else lower,
-            hole,
-            dado=dado or None,
-            cornice=cornice,
-        )
-        if fields:
-            inside += interiors.panelling(wall, lower, dado, hole)
-        parts += wall.place(inside)
-        if hole is not None:
-            behind, glow = interiors.doorway(rng, wall, hole, pale)
-            parts += behind
-            lamps += glow
-        parts += interiors.hang_pictures(rng, wall, density=density, rows=rows)
-    return parts
+    lamps = []
+    if kind == "globes":
+        number, radius, drop = rng.integers(1, 4), rng.uniform(0.14, 0.26), rng.uniform(0.7, 1.1)
+        for k in range(number):
+            x, y = ((k + 0.5) / number - 0.5) * size * longer
+            cord = [(x, y, height), (x, y, height - drop)]
+            parts.append(tube(cord, [0.012, 0.012], frame, segments=5))
+            lamps.append(globe((x, y, height - drop), radius, tone * 9))
+        return parts, lamps
+    if kind == "skylight":
+        half = rng.uniform(0.2, 0.36, 2) * size
+        places, tone = [(0.0, 0.0)], np.array([0.25, 0.25, 0.25]) * rng.choice([0.85, 1.1])
+        for t in (-1, -0.5, 0, 0.5, 1):
+            for axis in (0, 1):
+                center, bar = np.eye(2)[axis] * t * half, 2 * half + 0.06
+                bar[axis] = 0.06
+                parts.append(box((*center, height - 0.17), (*bar, 0.1), frame))
+    elif kind == "bands":
+        half = np.where(longer, 0.4 * size, 0.08)
+        places = [side * size * (1 - longer) for side in (-0.27, 0.27)]
+        tone = tone * 1.5
+    else:
+        half, count = rng.uniform([0.3, 0.3], [0.6, 0.9]), 1 + longer
+        count = np.maximum(count, int(rng.integers(1, 3)))
+        places = [((np.array(cell) + 0.5) / count - 0.5) * size for cell in np.ndindex(*count)]
+    for x, y in places:
+        center = np.array([x, y, height - 0.12])
+        if kind != "skylight":
+            parts.append(box(center + [0, 0, 0.06], (*(2 * half + 0.1), 0.1), frame))
+        lamps.append(panel(center, (half[0], 0, 0), (0, -half[1], 0), tone * 6))
+    return parts, lamps
+
+
+def _spots(rng: np.random.Generator, walls: list[Wall], farthest: float) -> list[Any]:
+    """Spotlights at points of the walls."""
+    tone, lamps = choose(rng, TEMPERATURES[:4]), []
+    for _ in range(int(rng.integers(2, 5))):
+        wall = choose(rng, walls)
+        along, out = rng.uniform(0.15, 0.85) * wall.length, min(rng.uniform(1.2, 2.0), farthest)
+        source, target = wall.point(along, -out, wall.height - 0.28), wall.point(along, 0, 1.5)
+        strength = rng.uniform(1.2, 3.0) * np.sum((target - source) ** 2)
+        lamps.append(spot(source, target, tone * strength))
+    return lamps
+
+
+def _windows(rng: np.random.Generator, wall: Wall) -> tuple[list[Part], list[Any]]:
+    """One or two windows on a bright outside, with mullions and a sill."""
+    width, height, sill = rng.uniform(0.9, 1.6), rng.uniform(1.2, 1.9), rng.uniform(0.7, 1.1)
+    frame = Material((0.88, 0.87, 0.85) if rng.random() < 0.7 else (0.25, 0.16, 0.1))
+    _, v = grid(32)
+    trees = np.clip((v - 0.65 + 0.25 * noise(rng, (32, 32), 4)) * 9, 0, 1)
+    sky = mix([0.55, 0.75, 1.1], [0.95, 1.0, 1.05], v)
+    outside = sky * (1 - trees[..., None]) + trees[..., None] * [0.1, 0.16, 0.07]
+    parts, lamps, number = [], [], 1 + int(wall.length > 6)
+    z = min(sill + height / 2, wall.height - height / 2 - 0.3)
+    for x in (np.arange(number) + 0.5) / number * wall.length:
+        if not wall.take(x - width / 2 - 0.2, x + width / 2 + 0.2):
+            continue
+        for t in (-0.5, 0, 0.5):
+            parts.append(box((x + t * width, -0.03, z), (0.07, 0.07, height + 0.07), frame))
+            parts.append(box((x, -0.03, z + t * height), (width, 0.07, 0.07), frame))
+        parts.append(box((x, -0.1, z - height / 2 - 0.05), (width + 0.3, 0.2, 0.05), frame))
+        along, up = wall.turn @ [width / 2, 0, 0], (0, 0, height / 2)
+        lamps.append(panel(wall.point(x, -0.012, z), along, up, outside * 3.5))
+    return wall.place(parts), lamps
+
+
+def candidates(room: Room, seed: int, count: int = 4000) -> np.ndarray:
+    """Floor points [n, 3] (camera) that are free and in view, were there no furniture in front.
+
+    The adult's height in the frame is drawn uniformly, then the place across.
+    """
+    rng = np.random.default_rng([_STAND_STREAM, seed])
+    view, up = room.view, room.view.up
+    z = view.focal * ADULT_M / rng.uniform(*HEIGHT_RANGE, count)
+    x = (rng.uniform(0.06, 0.94, count) - 0.5) * z / view.focal
+    feet = np.stack([x, (-view.origin[2] - up[2] * z) / up[1], z], -1)
+    heads = feet + ADULT_M * up
+    foot_v, head_v = (view.focal * p[:, 1] / np.maximum(p[:, 2], 0.1) + 0.5 for p in (feet, heads))
+    good = (z > _NEAREST_STAND_M) & (heads[:, 2] > 0.8) & (head_v > 0.015) & (foot_v < 1.03)
+    good &= (foot_v - head_v > HEIGHT_RANGE[0]) & (foot_v - head_v < HEIGHT_RANGE[1])
+    floor = view.to_world(feet)[:, :2]
+    good &= (np.abs(floor) < np.array([room.width, room.depth]) / 2 - _CLEAR_M - 0.1).all(1)
+    for footprint in room.footprints:
+        gaps = np.maximum(np.abs(floor - footprint[:2]) - footprint[2:], 0)
+        good &= np.hypot(*gaps.T) > _CLEAR_M
+    return feet[good].astype(np.float32)
+
+
+def visible_share(scene: Any, view: View, foot: np.ndarray) -> float:
+    """Share of 21 points of a standing adult that nothing in the room hides."""
+    sideways, heights = _BODY.T
+    points = foot + np.outer(heights, view.up) + np.outer(sideways, [1, 0, 0])
+    origin = mi.ScalarPoint3f(view.origin.tolist())
+    hidden = 0
+    for direction in (view.to_world(points) - view.origin).tolist():
+        ray = mi.Ray3f(origin, mi.ScalarVector3f(direction))
+        ray.maxt = 0.995
+        hidden += scene.ray_test(ray)
+    return 1 - hidden / len(_BODY)
+
+
+def draw_stands(scene: Any, room: Room, seed: int) -> np.ndarray:
+    """Up to NUM_STANDS places, float32 [n, 3], camera coordinates, near and far ones alike.
+
+    A uniform draw over the floor would favour the distance; these are picked so that the adult's
+    height in the frame spreads evenly over HEIGHT_RANGE, as far as the room and camera allow.
+    """
+    view = room.view
+    feet = candidates(room, seed)[:_MOST_CANDIDATES]
+    seen = np.array([visible_share(scene, view, foot.astype(np.float64)) for foot in feet])
+    feet, seen = feet[seen >= _LEAST_VISIBLE], seen[seen >= _LEAST_VISIBLE]
+    heads = feet + ADULT_M * view.up
+    shares = view.focal * (feet[:, 1] / feet[:, 2] - heads[:, 1] / heads[:, 2])
+    free, hidden = np.ones(len(feet), bool), seen < _HIDDEN
+    picked: list[int] = []
+    # leaning to the large, who are fewer: rooms and frames end
+    spread = np.linspace(0, 1, min(NUM_STANDS, len(feet))) ** 0.65
+    for number, target in enumerate(HEIGHT_RANGE[0] + spread * np.ptp(HEIGHT_RANGE)):
+        # every fourth stands behind something, where there are such places
+        wanted = free & hidden if number % 4 == 0 and (free & hidden).any() else free
+        nearest = int(np.argmin(np.where(wanted, np.abs(shares - target), np.inf)))
+        free[nearest] = False
+        picked.append(nearest)
+    order = np.random.default_rng([_STAND_STREAM, seed, 1]).permutation(len(picked))
+    return feet[np.array(picked, int)[order]]

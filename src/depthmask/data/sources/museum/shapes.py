@@ -1,6 +1,6 @@
-"""Triangle meshes from NumPy: boxes, lofts, tubes and the like, with texture coordinates in metres.
+"""Materials and triangle meshes from NumPy, with texture coordinates in metres.
 
-World coordinates: x and y along the floor, z up, metres.
+World coordinates: x and y along the floor, z up, metres. Colours: sRGB in 0..1.
 """
 
 from collections.abc import Sequence
@@ -8,38 +8,52 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from depthmask.data.sources.museum.materials import Material
+Vector = Sequence[float] | np.ndarray
+
+_SQUARE = np.array([(-1, -1), (1, -1), (1, 1), (-1, 1)])
+
+
+class Material:
+    """What a surface is made of.
+
+    Attributes:
+        color: [3], or a texture [h, w, 3] that repeats (its first row is the top).
+        tile_m: side (or width and height) that the texture covers, metres.
+        roughness: of a glossy coat in 0..1; None is matt.
+    """
+
+    def __init__(
+        self,
+        color: Vector,
+        tile_m: float | tuple[float, float] = 1.0,
+        roughness: float | None = None,
+    ) -> None:
+        self.color = np.clip(np.asarray(color, float), 0.02, 0.95)
+        self.tile_m = tile_m
+        self.roughness = roughness
 
 
 @dataclass(frozen=True, eq=False)
 class Part:
-    """A mesh of one material.
-
-    Attributes:
-        vertices: float64 [n, 3], metres.
-        faces: int64 [m, 3], wound counter-clockwise seen from outside.
-        uv: float64 [n, 2], metres along the surface (divided by the material's tile later).
-        material: what it is made of.
-        normals: float64 [n, 3] for a smooth surface; None shades each face flat.
-    """
+    """A mesh of one material: vertices [n, 3] and uv [n, 2] in metres, faces [m, 3]."""
 
     vertices: np.ndarray
     faces: np.ndarray
     uv: np.ndarray
     material: Material
-    normals: np.ndarray | None = None
+    smooth: bool = False
 
-    def moved(self, offset: Sequence[float] = (0, 0, 0), turn: np.ndarray | None = None) -> "Part":
-        """The part turned by a 3 x 3 rotation, then shifted."""
-        if turn is None:
-            turn = np.eye(3)
-        normals = None if self.normals is None else self.normals @ turn.T
-        return replace(self, vertices=self.vertices @ turn.T + np.asarray(offset), normals=normals)
+    def moved(self, offset: Vector, turn: np.ndarray | None = None, scale: float = 1.0) -> "Part":
+        """The part scaled, turned by a 3 x 3 rotation, then shifted."""
+        turn = np.eye(3) if turn is None else turn
+        return replace(self, vertices=scale * self.vertices @ turn.T + np.asarray(offset))
 
 
-def moved(parts: Sequence[Part], offset: Sequence[float], turn: np.ndarray | None = None):
-    """All parts turned, then shifted."""
-    return [part.moved(offset, turn) for part in parts]
+def moved(
+    parts: Sequence[Part], offset: Vector, turn: np.ndarray | None = None, scale: float = 1.0
+) -> list[Part]:
+    """All parts scaled, turned, then shifted."""
+    return [part.moved(offset, turn, scale) for part in parts]
 
 
 def rotation(axis: str, degrees: float) -> np.ndarray:
@@ -55,59 +69,37 @@ def rotation(axis: str, degrees: float) -> np.ndarray:
 
 
 def quad(
-    corner: Sequence[float],
-    along: Sequence[float],
-    up: Sequence[float],
-    material: Material,
-    *,
-    unit_uv: bool = False,
+    corner: Vector, along: Vector, up: Vector, material: Material, *, unit_uv: bool = False
 ) -> Part:
-    """A rectangle from `corner`; its front is the side of along x up.
-
-    With `unit_uv` the texture covers it once; the texture's top row is at the end of `up`.
-    """
+    """A rectangle from `corner`; with `unit_uv` the texture covers it once, upright along `up`."""
     corner, along, up = (np.asarray(v, float) for v in (corner, along, up))
-    vertices = np.array([corner, corner + along, corner + along + up, corner + up])
-    width, height = (1.0, 1.0) if unit_uv else (np.linalg.norm(along), np.linalg.norm(up))
-    uv = np.array([[0, 0], [width, 0], [width, height], [0, height]])
-    return Part(vertices, np.array([[0, 1, 2], [0, 2, 3]]), uv, material)
+    extent = np.ones(2) if unit_uv else np.array([np.linalg.norm(along), np.linalg.norm(up)])
+    share = (_SQUARE + 1) / 2
+    vertices = corner + share[:, :1] * along + share[:, 1:] * up
+    return Part(vertices, np.array([[0, 1, 2], [0, 2, 3]]), share * extent, material)
 
 
-def box(
-    center: Sequence[float],
-    size: Sequence[float],
-    material: Material,
-    turn: np.ndarray | None = None,
-) -> Part:
+def box(center: Vector, size: Vector, material: Material, turn: np.ndarray | None = None) -> Part:
     """A box of the given full size; `turn` rotates it about its centre."""
-    vertices, uv = [], []
+    vertices, uv = np.zeros((6, 4, 3)), np.zeros((6, 4, 2))
     half = 0.5 * np.asarray(size, float)
-    for axis in range(3):
-        for side in (-1, 1):
-            along, up = np.eye(3)[(axis + 1) % 3], np.eye(3)[(axis + 2) % 3]
-            if axis == 0:
-                along, up = along * side, up
-            elif axis == 1:
-                along, up = np.eye(3)[0] * -side, np.eye(3)[2]
-            else:
-                along, up = np.eye(3)[0] * side, np.eye(3)[1]
-            normal = np.cross(along, up)
-            corners = [(-1, -1), (1, -1), (1, 1), (-1, 1)]
-            vertices += [(normal + a * along + b * up) * half for a, b in corners]
-            extent = (abs(along @ half), abs(up @ half))
-            uv += [((a + 1) * extent[0], (b + 1) * extent[1]) for a, b in corners]
+    for axis, others in enumerate(([1, 2], [0, 2], [0, 1])):
+        for side in (0, 1):
+            vertices[2 * axis + side, :, others] = _SQUARE.T
+            vertices[2 * axis + side, :, axis] = 2 * side - 1
+            uv[2 * axis + side] = (_SQUARE + 1) * half[others]
     first = np.arange(6)[:, None] * 4
     faces = np.concatenate([first + [0, 1, 2], first + [0, 2, 3]])
-    part = Part(np.array(vertices), faces, np.array(uv), material)
+    part = Part(vertices.reshape(-1, 3) * half, faces, uv.reshape(-1, 2), material)
     return part.moved(center, turn)
 
 
 def loft(
-    centers: np.ndarray,
-    axis_u: np.ndarray,
-    axis_v: np.ndarray,
-    radii_u: np.ndarray,
-    radii_v: np.ndarray,
+    centers: Vector,
+    axis_u: Vector,
+    axis_v: Vector,
+    radii_u: Vector,
+    radii_v: Vector,
     material: Material,
     *,
     segments: int = 14,
@@ -121,87 +113,47 @@ def loft(
         squareness: 0 is an ellipse, 1 almost a rectangle.
         unit_uv: u and v run over 0..1 around (from axis_u) and along, instead of metres.
     """
-    centers = np.asarray(centers, float)
+    centers = np.asarray(centers, float)[:, None]
     count = len(centers)
-    axis_u = np.broadcast_to(np.asarray(axis_u, float), (count, 3))[:, None]
-    axis_v = np.broadcast_to(np.asarray(axis_v, float), (count, 3))[:, None]
+    axis_u, axis_v = (
+        np.broadcast_to(np.asarray(a, float), (count, 3))[:, None] for a in (axis_u, axis_v)
+    )
     radii_u, radii_v = (np.asarray(r, float)[:, None, None] for r in (radii_u, radii_v))
-    angles = np.linspace(0, 2 * np.pi, segments + 1)[None, :, None]
-    cos, sin = np.cos(angles), np.sin(angles)
-    power = 1 - 0.6 * squareness
-    cos, sin = np.sign(cos) * np.abs(cos) ** power, np.sign(sin) * np.abs(sin) ** power
-    points = centers[:, None] + radii_u * cos * axis_u + radii_v * sin * axis_v
-
-    around = np.roll(points[:, :-1], -1, 1) - np.roll(points[:, :-1], 1, 1)
-    around = np.concatenate([around, around[:, :1]], 1)
-    along = np.gradient(points, axis=0)
-    normals = np.cross(around, along)
-    length = np.linalg.norm(normals, axis=-1, keepdims=True)
-    tip = np.repeat((points - points.mean((0, 1))), 1, 0)
-    normals = np.where(length > 1e-12, normals / np.maximum(length, 1e-12), tip)
-    outward = points - centers[:, None]
-    flip = np.sum(normals * outward) < 0
-    if flip:
-        normals = -normals
-    normals /= np.maximum(np.linalg.norm(normals, axis=-1, keepdims=True), 1e-12)
-
-    ring = np.arange(count - 1)[:, None] * (segments + 1)
-    first = (ring + np.arange(segments)[None]).ravel()
-    a, b, c, d = first, first + 1, first + segments + 2, first + segments + 1
-    faces = np.concatenate([np.stack([a, b, c], 1), np.stack([a, c, d], 1)])
-    if flip:
-        faces = faces[:, ::-1]
-    if unit_uv:
-        u = np.broadcast_to(np.linspace(0, 1, segments + 1)[None], points.shape[:2])
-        v = np.broadcast_to(np.linspace(0, 1, count)[:, None], points.shape[:2])
-    else:
-        girth = 2 * np.pi * float(np.max(0.5 * (radii_u + radii_v)))
-        u = np.broadcast_to(np.linspace(0, girth, segments + 1)[None], points.shape[:2])
-        steps = np.linalg.norm(np.diff(points.mean(1), axis=0), axis=-1)
-        v = np.broadcast_to(np.concatenate([[0], np.cumsum(steps)])[:, None], points.shape[:2])
-    uv = np.stack([u, v], -1).reshape(-1, 2)
-    return Part(points.reshape(-1, 3), faces, uv, material, normals.reshape(-1, 3))
+    turn = np.linspace(0, 1, segments + 1)
+    circle = np.stack([np.cos(2 * np.pi * turn), np.sin(2 * np.pi * turn)])[..., None]
+    cos, sin = np.sign(circle) * np.abs(circle) ** (1 - 0.6 * squareness)
+    points = centers + radii_u * cos * axis_u + radii_v * sin * axis_v
+    first = (np.arange(count - 1)[:, None] * (segments + 1) + np.arange(segments)).ravel()
+    across = first + segments + 2
+    faces = np.concatenate(
+        [np.stack([first, first + 1, across], 1), np.stack([first, across, across - 1], 1)]
+    )
+    girth, length = 1.0, np.linspace(0, 1, count)
+    if not unit_uv:
+        girth = np.pi * float(np.max(radii_u + radii_v))
+        steps = np.linalg.norm(np.diff(centers[:, 0], axis=0), axis=-1)
+        length = np.concatenate([[0], np.cumsum(steps)])
+    uv = np.stack(np.meshgrid(turn * girth, length), -1).reshape(-1, 2)
+    return Part(points.reshape(-1, 3), faces, uv, material, smooth=True)
 
 
 def lathe(
-    profile: Sequence[tuple[float, float]],
-    material: Material,
-    *,
-    segments: int = 18,
-    center: Sequence[float] = (0, 0, 0),
+    profile: Sequence[tuple[float, float]], material: Material, *, segments: int = 18
 ) -> Part:
     """A surface of revolution about the vertical; `profile` lists (radius, height)."""
     radii, heights = np.asarray(profile, float).T
-    centers = np.stack([np.zeros_like(heights), np.zeros_like(heights), heights], 1)
-    return loft(
-        centers + np.asarray(center, float),
-        (1, 0, 0),
-        (0, 1, 0),
-        radii,
-        radii,
-        material,
-        segments=segments,
-    )
-
-
-def turned(profile: Sequence[tuple[float, float]], steps: int = 5) -> list[tuple[float, float]]:
-    """A profile rounded by linear interpolation and smoothing, for vases and the like."""
-    points = np.asarray(profile, float)
-    t = np.linspace(0, len(points) - 1, (len(points) - 1) * steps + 1)
-    fine = np.stack([np.interp(t, np.arange(len(points)), points[:, k]) for k in (0, 1)], 1)
-    for _ in range(steps):
-        fine[1:-1] = 0.25 * fine[:-2] + 0.5 * fine[1:-1] + 0.25 * fine[2:]
-    return [tuple(p) for p in fine]
+    centers = np.outer(heights, [0, 0, 1])
+    return loft(centers, (1, 0, 0), (0, 1, 0), radii, radii, material, segments=segments)
 
 
 def tube(
-    points: np.ndarray,
-    radii: Sequence[float],
+    points: Sequence[Vector] | np.ndarray,
+    radii: Vector,
     material: Material,
     *,
     segments: int = 12,
     flatness: float = 1.0,
-    side: Sequence[float] | None = None,
+    side: Vector | None = None,
 ) -> Part:
     """A limb, rope or pole along a polyline, with round ends.
 
@@ -219,7 +171,7 @@ def tube(
     end = points[-1] + np.outer(np.sin(cap[::-1]) * radii[-1], tangents[-1])
     centers = np.concatenate([start, points, end])
     widths = np.concatenate([np.cos(cap) * radii[0], radii, np.cos(cap[::-1]) * radii[-1]])
-    tangents = np.concatenate([tangents[:1].repeat(3, 0), tangents, tangents[-1:].repeat(3, 0)])
+    tangents = np.pad(tangents, [(3, 3), (0, 0)], mode="edge")
     across = hint - tangents * (tangents @ hint)[:, None]
     across /= np.maximum(np.linalg.norm(across, axis=1, keepdims=True), 1e-9)
     other = np.cross(tangents, across)
@@ -227,25 +179,10 @@ def tube(
 
 
 def ellipsoid(
-    center: Sequence[float],
-    radii: Sequence[float],
-    material: Material,
-    turn: np.ndarray | None = None,
-    *,
-    rings: int = 9,
-    segments: int = 14,
+    center: Vector, radii: Vector, material: Material, turn: np.ndarray | None = None
 ) -> Part:
     """An ellipsoid; its poles lie on its own z axis."""
-    latitude = np.linspace(-0.497 * np.pi, 0.497 * np.pi, rings)
-    centers = np.stack([np.zeros(rings), np.zeros(rings), np.sin(latitude) * radii[2]], 1)
-    ring = np.cos(latitude)
-    part = loft(
-        centers,
-        (1, 0, 0),
-        (0, 1, 0),
-        ring * radii[0],
-        ring * radii[1],
-        material,
-        segments=segments,
-    )
+    latitude = np.linspace(-0.497 * np.pi, 0.497 * np.pi, 9)
+    centers, ring = np.outer(np.sin(latitude) * radii[2], [0, 0, 1]), np.cos(latitude)
+    part = loft(centers, (1, 0, 0), (0, 1, 0), ring * radii[0], ring * radii[1], material)
     return part.moved(center, turn)

@@ -1,0 +1,435 @@
+"""`params.yaml` as frozen classes, one a section; unknown keys and wrong types are refused.
+
+The names of networks, loss terms and conditions are checked by `depthmask.stages.read_params`.
+"""
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, PositiveInt, ValidationError, model_validator
+from ruamel.yaml import YAML, SequenceNode, YAMLError
+from ruamel.yaml.error import MarkedYAMLError
+
+from depthmask.errors import InputError
+
+Probability = Annotated[float, Field(ge=0, le=1)]
+Share = Annotated[float, Field(gt=0, lt=1)]
+Seed = Annotated[int, Field(ge=0, lt=2**32)]
+Count = Annotated[int, Field(ge=0)]
+NonNegative = Annotated[float, Field(ge=0)]
+Positive = Annotated[float, Field(gt=0)]
+Side = Annotated[int, Field(ge=32, le=4096, multiple_of=8)]
+FromList = Field(strict=False)  # YAML has lists, and frozen classes hold tuples
+FromFilledList = Field(strict=False, min_length=1)
+Size = Annotated[tuple[PositiveInt, PositiveInt], FromList]  # height, width
+
+
+class Section(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
+
+
+class SplitSizes(Section):
+    """How many sources; of a folder's, which has its own number, how they are shared out."""
+
+    train: PositiveInt
+    val: PositiveInt
+    test: PositiveInt
+
+    def shares(self) -> dict[str, float]:
+        """Of train, val and test, 0 to 1."""
+        total = self.train + self.val + self.test
+        return {name: count / total for name, count in self.model_dump().items()}
+
+
+class Splits(Section):
+    plates: SplitSizes
+    cutouts: SplitSizes
+
+
+class NumScenes(Section):
+    """How many scenes each set has; `nobody` are frames of empty test rooms, for robustness."""
+
+    val: PositiveInt
+    seen_seen: PositiveInt
+    seen_unseen: PositiveInt
+    unseen_seen: PositiveInt
+    unseen_unseen: PositiveInt
+    in_scene: PositiveInt
+    nobody: PositiveInt
+
+
+class MuseumParams(Section):
+    samples_per_px: PositiveInt
+    cutout_samples_per_px: PositiveInt
+
+
+class PhotosParams(Section):
+    teacher: str | None  # an ONNX file with Depth Anything V2's contract
+    teacher_size: Annotated[int, Field(ge=28, le=4200, multiple_of=14)]  # px
+    teacher_batch: PositiveInt
+    fov_degrees: Annotated[float, Field(ge=10, le=150)]  # across a picture's shorter side
+    camera_height_m: Positive  # of a camera whose height the depth does not tell
+    person_height_m: Annotated[tuple[Positive, Positive], FromList]  # shortest and tallest
+
+    @model_validator(mode="after")
+    def _check(self) -> "PhotosParams":
+        if self.person_height_m[0] > self.person_height_m[1]:
+            raise ValueError("person_height_m must be the shortest, then the tallest")
+        return self
+
+
+class ModestParams(Section):
+    decoded: Count
+
+
+class PrepareParams(Section):
+    seed: Seed
+    source: Literal["museum", "photos", "modest"]
+    size: Side
+    splits: Splits
+    num_scenes: NumScenes
+    museum: MuseumParams
+    photos: PhotosParams
+    modest: ModestParams
+
+
+class PlacementParams(Section):
+    seed: Seed
+    mirrored: Probability
+    occluded: Probability
+
+
+class Crop(Section):
+    p: Probability
+    min_scale: Annotated[float, Field(gt=0.2, le=1)]
+    max_aspect: Annotated[float, Field(ge=1, le=2)]
+
+
+class PersonLight(Section):
+    gain: Probability
+    tint: Probability
+
+
+class Shadow(Section):
+    p: Probability
+    strength: Probability
+
+
+class Noise(Section):
+    p: Probability
+    sigma: Probability
+
+
+class PlateLight(Section):
+    p: Probability
+    gain: Probability
+    tint: Probability
+
+
+class PlateMotion(Section):
+    p: Probability
+    shift: Probability
+    degrees: NonNegative
+
+
+class CompositorParams(Section):
+    seed: Seed
+    flipped: Probability
+    crop: Crop
+    person_light: PersonLight
+    shadow: Shadow
+    noise: Noise
+    plate_light: PlateLight
+    plate_motion: PlateMotion
+
+
+class HueSaturationValue(Section):
+    hue: NonNegative
+    saturation: NonNegative
+    value: NonNegative
+
+
+class RandomBrightnessContrast(Section):
+    brightness: Probability
+    contrast: Probability
+
+
+class AugmentParams(Section):
+    seed: Seed
+    num_variants: Annotated[int, Field(ge=0, le=1000)]
+    p: Probability
+    hue_saturation_value: HueSaturationValue
+    random_brightness_contrast: RandomBrightnessContrast
+
+
+class SizeSchedule(Section):
+    size: Side
+    epochs: PositiveInt
+
+
+class Optimizer(Section):
+    name: Literal["sgd", "adamw"]
+    lr: Positive
+    momentum: Annotated[float, Field(ge=0, lt=1)]
+    weight_decay: NonNegative
+
+
+class Scheduler(Section):
+    name: Literal["constant", "cosine", "onecycle", "step", "plateau"]
+    warmup: Probability
+    step_epochs: PositiveInt
+    factor: Share
+    patience: Count
+
+
+class TrainParams(Section):
+    seed: Seed
+    device: Literal["auto", "cpu", "cuda", "mps"]
+    precision: Literal["auto", "float32", "bfloat16"]
+    num_threads: Annotated[int, Field(ge=0, le=1024)]
+    batch_size: Annotated[int, Field(ge=2)]
+    scenes_per_epoch: PositiveInt
+    nobody: Probability
+    schedule: Annotated[tuple[SizeSchedule, ...], FromFilledList]
+    optimizer: Optimizer
+    scheduler: Scheduler
+    average: Annotated[float, Field(ge=0, lt=1)]
+    mask_prior: Share
+    depth_range_m: Annotated[tuple[Positive, Positive], FromList]
+
+    @model_validator(mode="after")
+    def _check(self) -> "TrainParams":
+        if self.depth_range_m[0] >= self.depth_range_m[1]:
+            raise ValueError("depth_range_m must rise from near to far")
+        if self.scenes_per_epoch < self.batch_size:
+            raise ValueError("scenes_per_epoch must be at least batch_size")
+        epochs = sum(step.epochs for step in self.schedule)
+        num_steps = epochs * (self.scenes_per_epoch // self.batch_size)
+        rising = self.scheduler.warmup * num_steps
+        if self.scheduler.name == "onecycle" and not 2 <= rising <= num_steps - 2:
+            raise ValueError(
+                f"onecycle would rise for {rising:.0f} of {num_steps} steps: change"
+                " scheduler.warmup, so that it rises and falls for two at least"
+            )
+        return self
+
+
+class Experiment(Section):
+    """A network, the weighted loss terms of its heads, and how it is trained."""
+
+    model: str
+    mask: Annotated[dict[str, Positive], Field(min_length=1)]
+    depth: dict[str, Positive] = {}
+    augmented: bool = True  # whether it sees the colour variants
+    seeds: Annotated[tuple[Seed, ...], FromList] = ()  # none: `train.seed` alone
+
+    @model_validator(mode="after")
+    def _check(self) -> "Experiment":
+        if len(set(self.seeds)) < len(self.seeds):
+            raise ValueError(f"seeds must differ, not {list(self.seeds)}")
+        return self
+
+
+class Bootstrap(Section):
+    """Intervals of the figures: scenes are drawn with replacement, `samples` times."""
+
+    samples: Annotated[int, Field(ge=100, le=100_000)]
+    level: Share
+    seed: Seed
+
+    @model_validator(mode="after")
+    def _check(self) -> "Bootstrap":
+        if self.samples * (1 - self.level) / 2 < 2:
+            raise ValueError(
+                f"{self.samples} samples are too few for a level of {self.level:g}: it takes"
+                f" {round(4 / (1 - self.level))}"
+            )
+        return self
+
+
+class Robustness(Section):
+    """Strengths, by condition, of what makes the headline set's frames harder."""
+
+    num_scenes: PositiveInt
+    seed: Seed
+    conditions: dict[str, Annotated[tuple[float, ...], FromFilledList]]
+
+
+class EvaluateParams(Section):
+    num_panels: PositiveInt
+    bootstrap: Bootstrap
+    robustness: Robustness
+
+
+class Gate(Section):
+    """What the best must reach on the headline set to become the champion; null asks nothing."""
+
+    mask_iou: Probability | None  # at least
+    depth_delta1: Probability | None  # at least
+    depth_abs_rel: NonNegative | None  # at most
+    leak_gap: Annotated[float, Field(ge=-1, le=1)] | None  # at most, of mask IoU
+    latency_ms: Positive | None  # at most, of one pair at the training size
+
+
+class ExportParams(Section):
+    opset: Annotated[int, Field(ge=18)]
+    tolerance: Positive
+    sizes: Annotated[tuple[Size, ...], Field(min_length=3, strict=False)]
+    gate: Gate
+
+
+BASELINES = ("difference_threshold", "constant_depth", "plate_depth")
+"""Names that evaluate gives to what needs no training."""
+
+SECTIONS = ("prepare", "placement", "compositor", "augment", "train", "evaluate", "export")
+
+
+class Params(Section):
+    profile: str
+    compare: Annotated[tuple[str, ...], FromFilledList]
+    prepare: PrepareParams
+    placement: PlacementParams
+    compositor: CompositorParams
+    augment: AugmentParams
+    train: TrainParams
+    evaluate: EvaluateParams
+    export: ExportParams
+    experiments: dict[Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,63}$")], Experiment]
+
+    @model_validator(mode="after")
+    def _check(self) -> "Params":
+        for name in self.compare:
+            if name not in self.experiments:
+                raise ValueError(
+                    f"`compare` names {name!r}, which `experiments` does not define;"
+                    f" it defines {', '.join(self.experiments)}"
+                )
+            if name in BASELINES:
+                raise ValueError(f"{name} is a baseline's name: call the experiment otherwise")
+        if len(set(self.compare)) != len(self.compare):
+            raise ValueError("`compare` names an experiment twice")
+        sizes = [step.size for step in self.train.schedule]
+        if sizes[-1] != self.prepare.size or max(sizes) > self.prepare.size:
+            raise ValueError(
+                f"train.schedule must end at prepare.size, {self.prepare.size} px, and not exceed"
+                f" it; its sizes are {', '.join(map(str, sizes))}"
+            )
+        return self
+
+
+def read_params(path: Path = Path("params.yaml"), text: str | None = None) -> Params:
+    """Read `params.yaml`, or a text in its place, with its profile's overrides merged in.
+
+    Raises:
+        InputError: naming the parameter and what is wrong with it.
+    """
+    content = _parse_yaml(_read_text(path) if text is None else text, path)
+    profiles, profile = _profiles(content, path), content.get("profile")
+    if profile not in list(profiles):
+        raise InputError(f"{path}: profile {profile!r} is not one of {', '.join(profiles)}")
+    overrides = profiles[profile]
+    if set(overrides) - {"compare"} != set(SECTIONS):
+        raise InputError(
+            f"{path}: profiles.{profile} must name exactly {', '.join(SECTIONS)}, {{}} for none,"
+            " and may name compare"
+        )
+    if isinstance(overrides["prepare"], dict) and "source" in overrides["prepare"]:
+        raise InputError(
+            f"{path}: profiles.{profile}.prepare.source is not possible: DVC follows prepare.source"
+        )
+    # DVC reads the `compare` above, which `depthmask profile` sets to the profile's
+    overrides = {name: overrides[name] for name in SECTIONS}
+    try:
+        return Params.model_validate(_merged(content, overrides))
+    except ValidationError as error:
+        raise InputError(f"{path} (profile {profile}): {_first_fault(error)}") from None
+
+
+def named_experiment(params: Params, name: str) -> Experiment:
+    """An experiment by its name; raises InputError if params.yaml defines no such."""
+    if name not in params.experiments:
+        known = ", ".join(params.experiments)
+        raise InputError(f"params.yaml defines no experiment {name!r}; it defines {known}")
+    return params.experiments[name]
+
+
+def read_profiles(path: Path) -> tuple[str, dict[str, dict[str, Any]]]:
+    """The profile in force, and all that `params.yaml` defines; raises InputError without any."""
+    content = _parse_yaml(_read_text(path), path)
+    return str(content.get("profile")), _profiles(content, path)
+
+
+def with_profile(path: Path, name: str) -> tuple[str, Params]:
+    """The text of `params.yaml` with `profile`, and `compare` where it has one, set to a profile's.
+
+    Every other byte stays. Raises InputError without such a profile, or if the result is not valid.
+    """
+    _, profiles = read_profiles(path)
+    if name not in profiles:
+        raise InputError(f"{path} has no profile {name!r}; it has {', '.join(profiles)}")
+    values = {"profile": name}
+    if (compare := profiles[name].get("compare")) is not None:
+        values["compare"] = f"[{', '.join(map(str, compare))}]"
+    text = _read_text(path)
+    # from the last to the first, so that the places of those before stay right
+    for key, value in reversed(YAML(pure=True).compose(text).value):
+        if key.value in values:
+            is_block = isinstance(value, SequenceNode) and not value.flow_style
+            end = (value.value[-1] if is_block else value).end_mark.index
+            new = f"{key.value}: {values.pop(key.value)}"
+            text = text[: key.start_mark.index] + new + text[end:]
+    if values:
+        raise InputError(f"{path} has no `{next(iter(values))}`: add it")
+    return text, read_params(path, text)
+
+
+def _read_text(path: Path) -> str:
+    """With its line ends as they are."""
+    try:
+        return path.read_bytes().decode("utf-8")
+    except FileNotFoundError:
+        raise InputError(f"{path} is missing: run this in the project's folder") from None
+    except UnicodeDecodeError as error:
+        raise InputError(f"{path} is not valid YAML: {error}") from None
+
+
+def _parse_yaml(text: str, path: Path) -> dict[str, Any]:
+    """The top level's mapping; YAML 1.2, as DVC reads it, and no key twice."""
+    try:
+        content = YAML(typ="safe", pure=True).load(text)
+    except MarkedYAMLError as error:
+        line = error.problem_mark.line + 1
+        raise InputError(f"{path} is not valid YAML: {error.problem}, line {line}") from None
+    except (YAMLError, ValueError, RecursionError) as error:
+        raise InputError(f"{path} is not valid YAML: {' '.join(str(error).split())}") from None
+    if not isinstance(content, dict):
+        raise InputError(f"{path} must hold `section: …` lines, not {type(content).__name__}")
+    return content
+
+
+def _profiles(content: dict[str, Any], path: Path) -> dict[str, dict[str, Any]]:
+    """Take the profiles out of a file's content."""
+    profiles = content.pop("profiles", None)
+    if not isinstance(profiles, dict) or not all(
+        isinstance(name, str) and isinstance(values, dict) for name, values in profiles.items()
+    ):
+        raise InputError(f"{path} has no `profiles` of names and sections: restore it from git")
+    return profiles
+
+
+def _merged(base: Any, override: Any) -> Any:
+    if isinstance(base, dict) and isinstance(override, dict):
+        return base | {key: _merged(base.get(key), value) for key, value in override.items()}
+    return override
+
+
+def _first_fault(error: ValidationError) -> str:
+    first = error.errors()[0]
+    where = ".".join(str(part) for part in first["loc"] if part != "[key]")
+    what = {
+        "extra_forbidden": "is no parameter: remove it or mend its spelling",
+        "missing": "is missing: add it",
+        "value_error": first["msg"].removeprefix("Value error, "),
+    }.get(first["type"], f"{first['msg'].lower()}, not {first['input']!r}")
+    more = f" (and {error.error_count() - 1} more)" if error.error_count() > 1 else ""
+    return f"{where + ': ' if where else ''}{what}{more}"

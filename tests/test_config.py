@@ -1,0 +1,217 @@
+"""params.yaml: what it says is checked, and choosing a profile edits two values of it."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+import yaml
+from dvc.utils.serialize import load_yaml
+from typer.testing import CliRunner
+
+from depthmask.cli.training import app
+from depthmask.config import SECTIONS, read_params, read_profiles, with_profile
+from depthmask.errors import InputError
+from depthmask.stages import read_params as read_checked_params
+
+SHIPPED = Path(__file__).parents[1] / "params.yaml"
+PROFILES = list(read_profiles(SHIPPED)[1])
+
+
+@pytest.fixture
+def path(tmp_path) -> Path:
+    return Path(shutil.copy(SHIPPED, tmp_path / "params.yaml"))
+
+
+@pytest.fixture
+def content() -> dict:
+    return yaml.safe_load(SHIPPED.read_text())
+
+
+def refusal(path: Path, content: dict, read=read_params) -> str:
+    path.write_text(yaml.safe_dump(content))
+    with pytest.raises(InputError) as caught:
+        read(path)
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+def test_a_profile_overrides_single_values(path, content):
+    content["profiles"]["laptop"]["train"] = {"optimizer": {"lr": 0.5}}
+    path.write_text(yaml.safe_dump(content))
+    optimizer = read_params(path).train.optimizer
+    assert optimizer.lr == 0.5
+    assert optimizer.weight_decay == content["train"]["optimizer"]["weight_decay"]
+
+
+@pytest.mark.parametrize(
+    ("place", "value", "words"),
+    [
+        ("train.learning_rate", 0.1, ["train.learning_rate: is no parameter"]),
+        ("train.batch_size", "many", ["train.batch_size", "'many'"]),
+        ("train.seed", -1, ["train.seed"]),
+        ("train.seed", 2**32, ["train.seed"]),
+        ("train.num_threads", 10**9, ["train.num_threads"]),
+        ("train.mask_prior", float("inf"), ["train.mask_prior"]),
+        ("augment.num_variants", 10**9, ["augment.num_variants"]),
+        ("train.schedule", [{"size": 64, "epochs": 1}], ["prepare.size"]),
+        ("train.depth_range_m", [3.0, 3.0], ["rise from near to far"]),
+        ("train.scheduler", {"name": "onecycle", "warmup": 0.0, "step_epochs": 1, "factor": 0.1,
+                             "patience": 0}, ["onecycle would rise for 0"]),
+        ("prepare.photos.person_height_m", [2.0, 1.0], ["the shortest, then the tallest"]),
+        ("compare", ["bce_rmse", "nothing"], ["'nothing'"]),
+        ("compare", ["bce_rmse", "bce_rmse"], ["twice"]),
+        ("experiments.bce_rmse.seeds", [1, 1], ["seeds must differ"]),
+        ("profile", "desktop", ["'desktop'", "laptop"]),
+        ("profile", ["laptop"], ["['laptop']"]),
+        ("profiles.laptop", {"train": {}}, SECTIONS),
+        ("profiles.laptop.prepare", {"source": "photos"}, ["profiles.laptop.prepare.source"]),
+    ],
+)  # fmt: skip
+def test_what_is_wrong_is_named(path, content, place, value, words):
+    *sections, key = place.split(".")
+    section = content
+    for name in sections:
+        section = section[name]
+    section[key] = value
+    message = refusal(path, content)
+    assert all(word in message for word in words), message
+
+
+@pytest.mark.parametrize(
+    ("name", "changes", "words"),
+    [
+        ("bce_rmse", {"mask": {"focal": 1}}, ["experiments.bce_rmse: ", "'focal'", "dice"]),
+        ("ssim_rmse", {"model": "unet"}, ["experiments.ssim_rmse: ", "'unet'", "masknet3"]),
+        ("masknet3_bce", {"depth": {"rmse": 1}}, ["experiments.masknet3_bce", "no depth head"]),
+        ("bce_rmse", {"depth": {}}, ["experiments.bce_rmse", "needs a loss term under `depth`"]),
+    ],
+)
+def test_an_experiment_that_cannot_be_trained_is_named_by_every_stage(
+    path, content, name, changes, words
+):
+    content["experiments"][name] |= changes
+    message = refusal(path, content, read_checked_params)
+    assert all(word in message for word in words), message
+
+
+def test_something_must_be_exported_and_conditions_must_exist(path, content):
+    assert read_checked_params(SHIPPED) == read_params(SHIPPED)
+    for conditions, words in (
+        ({"fog": [1.0]}, "unknown condition 'fog'"),
+        ({"jpeg": [0.0]}, "jpeg lies between 1 and 100"),
+        ({"jpeg": [30.0, 30.0]}, "must differ"),
+    ):
+        content["evaluate"]["robustness"]["conditions"] = conditions
+        assert words in refusal(path, content, read_checked_params)
+    del content["evaluate"]["robustness"]["conditions"]["jpeg"]
+    content["compare"] = ["masknet3_bce"]
+    assert "compare: needs a network with depth" in refusal(path, content, read_checked_params)
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("a: [1,", "not valid YAML"),
+        ("- 1", "section"),
+        ("a: !!float abc", "not valid YAML"),
+        ("a: &a [*a, *a]", "no `profiles`"),
+        ("train:\n  lr: 1\n  lr: 2\n", 'found duplicate key "lr".*line 3'),
+        ("prepare: {}\nprepare: {}\n", 'found duplicate key "prepare".*line 2'),
+    ],
+)
+def test_what_is_no_yaml_is_one_line(path, text, words):
+    path.write_text(text)
+    with pytest.raises(InputError, match=words) as caught:
+        read_params(path)
+    assert "\n" not in str(caught.value)
+    path.unlink()
+    with pytest.raises(InputError, match="missing"):
+        read_params(path)
+
+
+@pytest.mark.parametrize("scalar", ["1e-3", "010", "0o10", "off", "null", "1_000", ".inf", "12:30"])
+def test_scalars_are_read_as_dvc_reads_them(path, scalar):
+    path.write_text(f"profile: {scalar}\nprofiles: {{a: {{b: {scalar}}}}}\n")
+    assert read_profiles(path)[1]["a"]["b"] == load_yaml(str(path))["profile"]
+
+
+def put_in_force(path: Path, name: str) -> None:
+    path.write_bytes(with_profile(path, name)[0].encode())
+
+
+@pytest.mark.parametrize("name", PROFILES)
+def test_a_profile_changes_two_values_and_the_way_back_restores_every_byte(path, name):
+    text, params = with_profile(path, name)
+    path.write_text(text)
+    assert read_params(path) == params and params.profile == name
+    assert list(params.compare) == read_profiles(path)[1][name]["compare"]
+    before = SHIPPED.read_text().splitlines()
+    changed = {new.split(":")[0] for old, new in zip(before, text.splitlines(), strict=True)
+               if old != new}  # fmt: skip
+    assert changed <= {"profile", "compare"}
+    put_in_force(path, "laptop")
+    assert path.read_bytes() == SHIPPED.read_bytes()
+
+
+def test_a_block_of_names_is_replaced_and_comments_and_line_ends_stay(path):
+    text = path.read_text()
+    start = text.index("compare: [")
+    end = text.index("\n", start)
+    block = "compare:\n  - bce_rmse # x\n  - masknet3_bce\n# what follows"
+    path.write_bytes((text[:start] + block + text[end:]).replace("\n", "\r\n").encode())
+    before = path.read_bytes()
+    put_in_force(path, "tiny")
+    after = path.read_bytes()
+    assert b"# what follows\r\n" in after and after.count(b"\r\n") == after.count(b"\n")
+    assert after.count(b"\n") == before.count(b"\n") - 2
+    assert read_params(path).compare == ("bce_rmse", "masknet3_bce")
+
+
+@pytest.mark.parametrize("profiles", ["[1]", "{tiny: hello}", "{7: {}}", "nothing"])
+def test_profiles_that_are_none_are_refused(path, profiles):
+    text = path.read_text()
+    path.write_text(text[: text.index("profiles:")] + f"profiles: {profiles}\n")
+    for read in (read_params, read_profiles):
+        with pytest.raises(InputError, match="no `profiles` of names and sections"):
+            read(path)
+
+
+def test_what_cannot_be_chosen(path):
+    with pytest.raises(InputError, match=r"no profile 'moon'; it has laptop, tiny, gpu, seed"):
+        with_profile(path, "moon")
+    path.write_text(path.read_text().replace("batch_size: 4,", "batch_size: 1,"))
+    with pytest.raises(InputError, match=r"params\.yaml \(profile tiny\): train\.batch_size"):
+        with_profile(path, "tiny")
+    path.write_text(SHIPPED.read_text().replace("\ncompare:", "\n# compare:"))
+    with pytest.raises(InputError, match="has no `compare`"):
+        with_profile(path, "tiny")
+
+
+def test_the_seed_profile_is_the_original_number_by_number(path):
+    _, params = with_profile(path, "seed")
+    train, plates = params.train, params.prepare.splits.plates
+    optimizer, scheduler = train.optimizer, train.scheduler
+    assert (optimizer.name, optimizer.lr, optimizer.momentum) == ("sgd", 0.1, 0.9)
+    assert optimizer.weight_decay == 1e-8
+    assert (scheduler.name, scheduler.factor, scheduler.patience) == ("plateau", 0.1, 2)
+    assert [(step.size, step.epochs) for step in train.schedule] == [(64, 4), (128, 4), (224, 4)]
+    assert plates.train + plates.val + plates.test == 100
+    assert params.prepare.splits.cutouts == plates
+    assert train.scenes_per_epoch == round(0.7 * 100 * 100 * 40)
+    assert -(-train.scenes_per_epoch // train.batch_size) == 2188  # the original's steps an epoch
+    models = [params.experiments[name].model for name in params.compare]
+    assert models.count("depthmasknet8") == 7 and models.count("masknet3") == 4
+    for name in params.compare:
+        plain = params.experiments[name].model_copy(update={"augmented": False})
+        assert params.experiments[f"{name}_plain"] == plain
+
+
+def test_the_verb_edits_the_file_behind_a_link(path, tmp_path, monkeypatch):
+    link = tmp_path / "elsewhere" / "params.yaml"
+    link.parent.mkdir()
+    link.symlink_to(path)
+    monkeypatch.chdir(link.parent)
+    runner = CliRunner()
+    assert "profile tiny: bce_rmse, masknet3_bce" in runner.invoke(app, ["profile", "tiny"]).output
+    assert link.is_symlink() and read_params(path).profile == "tiny"
+    assert "* tiny" in runner.invoke(app, ["profile"]).output

@@ -28,7 +28,7 @@ def measure(params: Params, size: int, num_steps: int, hardware: Hardware) -> tu
     """Median seconds of composing a batch, and of the step that trains on it."""
     library, train, device = Library.read(PREPARED), params.train, hardware.device
     compositor = read_compositor(library, params.compositor, AUGMENTED).to(device)
-    placer = Placer.of_splits(
+    placer = Placer(
         library,
         read_array(PREPARED / "visible_shares.npy"),
         params.placement,

@@ -85,7 +85,7 @@ def make_library(num_train: int = 4, num_val: int = 2, num_test: int = 2) -> Lib
 def make_placer(library: Library, **settings: float) -> Placer:
     """A placer of the training split, which hides up to 0.6 of a person."""
     params = TINY.placement.model_copy(update={"occluded": 0.6})
-    return Placer.of_splits(library, visible_shares(library), params, **settings)
+    return Placer(library, visible_shares(library), params, **settings)
 
 
 def make_frames(library: Library, count: int) -> InSceneFrames:

@@ -103,12 +103,9 @@ def training(data: Path, params: CompositorParams, seed: int, nobody: float) -> 
         cutout_variants=read_array(augmented / "cutouts_rgb.npy"),
     )
     placer = Placer(
+        library,
         read_array(prepared / "visible_shares.npy"),
-        plates=library.plates_of("train"),
-        cutouts=library.cutouts_of("train"),
-        seed=seed,
-        occluded=TINY.placement.occluded,
-        mirrored=TINY.placement.mirrored,
+        TINY.placement.model_copy(update={"seed": seed}),
         nobody=nobody,
         num_variants=compositor.num_variants,
     )

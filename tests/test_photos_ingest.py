@@ -75,15 +75,7 @@ def test_the_same_folder_gives_the_same_library(folder):
 
 def test_people_are_composed_where_the_floor_is(folder):
     library = ingest(folder).library
-    visible = visible_shares(library)
-    placer = Placer(
-        visible,
-        plates=library.plates_of("train"),
-        cutouts=library.cutouts_of("train"),
-        seed=0,
-        occluded=0.5,
-        mirrored=0.5,
-    )
+    placer = Placer(library, visible_shares(library), TINY.placement)
     recipes = placer.draw(0, 0, range(64))
     scene = Compositor(library, TINY.compositor)(recipes, 48)
     shares = scene.mask.mean((1, 2, 3))

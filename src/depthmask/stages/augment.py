@@ -86,7 +86,7 @@ def training_scenes(
     library: Library, visible: np.ndarray, placement: PlacementParams, compositor: Compositor
 ) -> Iterator[Scene[torch.Tensor]]:
     """Batches of training scenes with somebody in each."""
-    placer = Placer.of_splits(library, visible, placement, num_variants=compositor.num_variants)
+    placer = Placer(library, visible, placement, num_variants=compositor.num_variants)
     for start in range(0, _STATISTICS_SCENES, 32):
         yield compositor(placer.draw(TRAIN_STREAM, 0, range(start, start + 32)), library.size)
 

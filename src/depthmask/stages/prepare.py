@@ -208,7 +208,7 @@ def render_in_scene(
     frame_seeds = np.random.SeedSequence([params.seed, 2]).generate_state(count).tolist()
     plate_seeds = _seeds(params.seed, 0, params.splits.plates)
     cutout_seeds = _seeds(params.seed, 1, params.splits.cutouts)
-    placer = Placer.of_splits(library, visible, placement, plates=("test",), cutouts=("test",))
+    placer = Placer(library, visible, placement, plates=("test",), cutouts=("test",))
     usable = dict(zip(placer.plates, placer.stands, strict=True))
     numbers = uniforms(placement.seed, _IN_SCENE_STREAM, 0, range(count), 1)[:, 0]
     stands = [
@@ -261,7 +261,7 @@ def place(
     """Draw the placements of the composed sets: a row per scene, the plate named first."""
     tables = []
     for stream, (name, (plate, cutout)) in enumerate(SET_SPLITS.items(), start=TRAIN_STREAM + 1):
-        placer = Placer.of_splits(library, visible, placement, plates=(plate,), cutouts=(cutout,))
+        placer = Placer(library, visible, placement, plates=(plate,), cutouts=(cutout,))
         count = getattr(params.num_scenes, name)
         recipes = placer.draw(stream, 0, range(count))
         columns = {

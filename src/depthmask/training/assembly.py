@@ -57,7 +57,7 @@ def assemble_data(
     composer = read_compositor(library, compositor, augmented if variants else None)
     # other seeds of a training see other draws; its validation stays the same
     draws = placement.model_copy(update={"seed": placement.seed + (params.seed << 32)})
-    placer = Placer.of_splits(
+    placer = Placer(
         library,
         read_array(prepared / "visible_shares.npy", shape=library.stands.shape[:2]),
         draws,

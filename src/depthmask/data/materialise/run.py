@@ -162,7 +162,7 @@ def _check(
 def _training_draw(
     library: Library, prepared: Path, placement: PlacementParams, nobody: float, num_variants: int
 ) -> Draw:
-    placer = Placer.of_splits(
+    placer = Placer(
         library,
         read_array(prepared / "visible_shares.npy"),
         placement,

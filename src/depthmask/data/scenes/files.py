@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import DTypeLike
 
 from depthmask.errors import InputError
 
@@ -29,14 +30,9 @@ def content_hash(folder: Path) -> str:
 
 
 def read_array(
-    path: Path, dtype: type[np.generic] | None = None, shape: Sequence[int | None] | None = None
+    path: Path, dtype: DTypeLike | None = None, shape: Sequence[int | None] | None = None
 ) -> np.ndarray:
-    """Memory-map an array that a stage wrote.
-
-    Args:
-        path: of the .npy file.
-        dtype: what it must hold.
-        shape: what it must have; None stands for any length.
+    """Memory-map an array that a stage wrote; in its shape None stands for any length.
 
     Raises:
         InputError: if it is missing, cut short or something else.
@@ -70,9 +66,9 @@ def read_table(path: Path, columns: Sequence[str] = ()) -> pd.DataFrame:
         raise _missing(path) from None
     except (ValueError, OSError) as error:  # pandas and pyarrow derive theirs from these
         raise _damaged(path, error) from None
-    lacking = [column for column in columns if column not in table]
-    if lacking:
-        raise _damaged(path, f"it lacks the column {lacking[0]}")
+    for column in columns:
+        if column not in table:
+            raise _damaged(path, f"it lacks the column {column}")
     if len(table) == 0:
         raise _damaged(path, "it has no rows")
     return table
@@ -88,9 +84,11 @@ def read_json(path: Path, keys: Sequence[str] = ()) -> dict[str, Any]:
         content = json.loads(read_text(path))
     except json.JSONDecodeError as error:
         raise _damaged(path, error) from None
-    lacking = list(keys) if not isinstance(content, dict) else [k for k in keys if k not in content]
-    if lacking or not isinstance(content, dict):
-        raise _damaged(path, f"it lacks {lacking[0]}" if lacking else "it is no object")
+    if not isinstance(content, dict):
+        raise _damaged(path, "it is no object")
+    for key in keys:
+        if key not in content:
+            raise _damaged(path, f"it lacks {key}")
     return content
 
 
@@ -112,6 +110,8 @@ def read_text(path: Path) -> str:
 
 
 def _missing(path: Path) -> InputError:
+    if path.is_symlink():
+        return InputError(f"{path} is a link to a cache that is away: run `dvc pull`")
     return InputError(f"{path} is missing: run `dvc repro` (or `dvc pull`) first")
 
 
@@ -122,7 +122,10 @@ def _damaged(path: Path, reason: object) -> InputError:
 
 @contextmanager
 def replaced_file(path: Path) -> Iterator[Path]:
-    """Yield a temporary path beside `path`; it takes the place of `path` if the block succeeds."""
+    """Yield a new path beside `path`; what is written there takes its place if the block succeeds.
+
+    Each writer has a name of its own: of two at a time the last wins.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".partial", dir=path.parent)
     os.close(handle)
@@ -159,6 +162,6 @@ def _is_alive(pid: str) -> bool:
         os.kill(int(pid), 0)
     except (ValueError, ProcessLookupError):
         return False
-    except PermissionError:
+    except PermissionError:  # it is another user's
         return True
     return True

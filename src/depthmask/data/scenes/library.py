@@ -17,18 +17,15 @@ import pandas as pd
 from depthmask.data.scenes.files import read_array, read_table
 from depthmask.data.scenes.scene import Camera, Cutout, Plate
 
-PLATE_COLUMNS = ("name", "split", "focal", "up_x", "up_y", "up_z", "height_m")
-CUTOUT_COLUMNS = ("name", "split", "metres_per_px", "foot_u", "foot_v", "height_m")
+PLATE_COLUMNS = ["name", "split", "focal", "up_x", "up_y", "up_z", "height_m"]
+CUTOUT_COLUMNS = ["name", "split", "metres_per_px", "foot_u", "foot_v", "height_m"]
 
 
 @dataclass(frozen=True)
 class Library:
-    """Plates and cutouts, each row of a table beside its arrays (shapes: see the module).
+    """Plates and cutouts, each row of a table beside its arrays: those of the module's docstring.
 
-    Attributes:
-        plates, cutouts: the tables; column `split` says train, val or test.
-        images, depths, stands: of the plates.
-        rgba, relief: of the cutouts.
+    Column `split` of the tables says train, val or test.
     """
 
     plates: pd.DataFrame
@@ -66,32 +63,19 @@ class Library:
     ) -> "Library":
         """Pack sources, each with its split, into tables and arrays."""
         plate_rows = [
-            {
-                "name": plate.name,
-                "split": split,
-                "focal": plate.camera.focal,
-                **dict(zip(("up_x", "up_y", "up_z"), plate.camera.up, strict=True)),
-                "height_m": plate.camera.height_m,
-            }
+            (plate.name, split, plate.camera.focal, *plate.camera.up, plate.camera.height_m)
             for plate, split in zip(plates, plate_splits, strict=True)
         ]
         cutout_rows = [
-            {
-                "name": cutout.name,
-                "split": split,
-                "metres_per_px": cutout.metres_per_px,
-                "foot_u": cutout.foot[0],
-                "foot_v": cutout.foot[1],
-                "height_m": cutout.height_m,
-            }
+            (cutout.name, split, cutout.metres_per_px, *cutout.foot, cutout.height_m)
             for cutout, split in zip(cutouts, cutout_splits, strict=True)
         ]
         return cls(
-            plates=pd.DataFrame(plate_rows),
+            plates=pd.DataFrame(plate_rows, columns=PLATE_COLUMNS),
             images=np.stack([plate.image for plate in plates]),
             depths=np.stack([plate.depth for plate in plates]).astype(np.float32),
             stands=np.stack([plate.stands for plate in plates]).astype(np.float32),
-            cutouts=pd.DataFrame(cutout_rows),
+            cutouts=pd.DataFrame(cutout_rows, columns=CUTOUT_COLUMNS),
             rgba=np.stack([cutout.rgba for cutout in cutouts]),
             relief=np.stack([cutout.relief for cutout in cutouts]).astype(np.float32),
         )
@@ -99,23 +83,16 @@ class Library:
     def write(self, folder: Path) -> None:
         """Write the files named in the module's docstring into an existing folder."""
         self.plates.to_parquet(folder / "plates.parquet")
+        np.save(folder / "plates_image.npy", self.images)
+        np.save(folder / "plates_depth.npy", self.depths)
+        np.save(folder / "plates_stands.npy", self.stands)
         self.cutouts.to_parquet(folder / "cutouts.parquet")
-        for name, array in (
-            ("plates_image", self.images),
-            ("plates_depth", self.depths),
-            ("plates_stands", self.stands),
-            ("cutouts_rgba", self.rgba),
-            ("cutouts_relief", self.relief),
-        ):
-            np.save(folder / f"{name}.npy", array)
+        np.save(folder / "cutouts_rgba.npy", self.rgba)
+        np.save(folder / "cutouts_relief.npy", self.relief)
 
     @classmethod
     def read(cls, folder: Path) -> "Library":
-        """Open a written library; the arrays are memory-mapped.
-
-        Raises:
-            InputError: if a file is missing, damaged, or does not fit the others.
-        """
+        """Open a written library, its arrays memory-mapped; raises InputError as `read_array`."""
         plates = read_table(folder / "plates.parquet", PLATE_COLUMNS)
         cutouts = read_table(folder / "cutouts.parquet", CUTOUT_COLUMNS)
         num, people = len(plates), len(cutouts)
@@ -135,19 +112,12 @@ class Library:
 
 @dataclass(frozen=True)
 class InSceneFrames:
-    """People rendered inside rooms: the hardest test set, never trained on.
+    """People rendered inside rooms: the hardest test set, never trained on."""
 
-    Attributes:
-        table: columns plate and cutout (indices into the library) and distance_m.
-        bg_fg: uint8, N x S x S x 3.
-        mask: uint8, N x S x S, 255 where a pixel is all person.
-        depth: float32, N x S x S, metres.
-    """
-
-    table: pd.DataFrame
-    bg_fg: np.ndarray
-    mask: np.ndarray
-    depth: np.ndarray
+    table: pd.DataFrame  # columns plate and cutout, indices into the library, and distance_m
+    bg_fg: np.ndarray  # uint8, N x S x S x 3
+    mask: np.ndarray  # uint8, N x S x S, 255 where a pixel is all person
+    depth: np.ndarray  # float32, N x S x S, metres
 
     def write(self, folder: Path) -> None:
         self.table.to_parquet(folder / "in_scene.parquet")
@@ -157,34 +127,21 @@ class InSceneFrames:
 
     @classmethod
     def read(cls, folder: Path) -> "InSceneFrames":
-        """Open written frames.
-
-        Raises:
-            InputError: if a file is missing, damaged, or does not fit the others.
-        """
+        """Open written frames; raises InputError as `read_array`."""
         table = read_table(folder / "in_scene.parquet", ("plate", "cutout", "distance_m"))
-        num = len(table)
-        bg_fg = read_array(folder / "in_scene_bg_fg.npy", np.uint8, (num, None, None, 3))
-        plane = bg_fg.shape[:3]
-        return cls(
-            table=table,
-            bg_fg=bg_fg,
-            mask=read_array(folder / "in_scene_mask.npy", np.uint8, plane),
-            depth=read_array(folder / "in_scene_depth.npy", np.float32, plane),
-        )
+        shape = (len(table), None, None, 3)
+        bg_fg = read_array(folder / "in_scene_bg_fg.npy", np.uint8, shape)
+        mask = read_array(folder / "in_scene_mask.npy", np.uint8, bg_fg.shape[:3])
+        depth = read_array(folder / "in_scene_depth.npy", np.float32, bg_fg.shape[:3])
+        return cls(table, bg_fg, mask, depth)
 
 
 @dataclass(frozen=True)
 class EmptyFrames:
-    """Rooms rendered once more with nobody in them: whoever is found there is not there.
+    """Rooms rendered once more with nobody in them: whoever is found there is not there."""
 
-    Attributes:
-        table: column plate (index into the library).
-        bg_fg: uint8, N x S x S x 3; the light is the plate's, the noise is not.
-    """
-
-    table: pd.DataFrame
-    bg_fg: np.ndarray
+    table: pd.DataFrame  # column plate, index into the library
+    bg_fg: np.ndarray  # uint8, N x S x S x 3; the light is the plate's, the noise is not
 
     def write(self, folder: Path) -> None:
         self.table.to_parquet(folder / "nobody.parquet")
@@ -192,11 +149,7 @@ class EmptyFrames:
 
     @classmethod
     def read(cls, folder: Path) -> "EmptyFrames":
-        """Open written frames.
-
-        Raises:
-            InputError: if a file is missing, damaged, or does not fit the other.
-        """
+        """Open written frames; raises InputError as `read_array`."""
         table = read_table(folder / "nobody.parquet", ("plate",))
         shape = (len(table), None, None, 3)
         return cls(table, read_array(folder / "nobody_bg_fg.npy", np.uint8, shape))

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
+import pandas as pd
 
 from depthmask.config import PlacementParams
 from depthmask.data.scenes.library import Library
@@ -27,25 +28,16 @@ _PERSON_M = (0.5, 1.7)
 
 
 class Recipes(NamedTuple):
-    """What a batch is made of, before a pixel is touched.
+    """What a batch of N scenes is made of, before a pixel is touched."""
 
-    Attributes:
-        plate, cutout: int64 [N], indices into the library.
-        plate_variant, cutout_variant: int64 [N]; 0 is the original.
-        stand: int64 [N], index into the plate's stands.
-        mirrored: bool [N].
-        nobody: bool [N]; the frame is the plate again.
-        uniforms: float64 [N, NUM_UNIFORMS] in [0, 1), for the compositor.
-    """
-
-    plate: np.ndarray
-    cutout: np.ndarray
-    plate_variant: np.ndarray
-    cutout_variant: np.ndarray
-    stand: np.ndarray
-    mirrored: np.ndarray
-    nobody: np.ndarray
-    uniforms: np.ndarray
+    plate: np.ndarray  # int64 [N], index into the library
+    cutout: np.ndarray  # int64 [N]
+    plate_variant: np.ndarray  # int64 [N]; 0 is the original
+    cutout_variant: np.ndarray  # int64 [N]
+    stand: np.ndarray  # int64 [N], index into the plate's stands
+    mirrored: np.ndarray  # bool [N]
+    nobody: np.ndarray  # bool [N]; the frame is the plate again
+    uniforms: np.ndarray  # float64 [N, NUM_UNIFORMS] in [0, 1), for the compositor
 
 
 def uniforms(seed: int, stream: int, epoch: int, indices: Sequence[int], count: int) -> np.ndarray:
@@ -71,13 +63,10 @@ def next_alike(keys: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     Returns:
         The rows whose key another row has too, and their partners; int64 [M] each.
     """
-    values, groups = np.unique(keys, return_inverse=True)
-    partners = np.arange(len(keys))
-    for group in range(len(values)):
-        members = np.flatnonzero(groups == group)
-        partners[members] = np.roll(members, -1)
-    rows = np.flatnonzero(partners != np.arange(len(keys)))
-    return rows, partners[rows]
+    rows = pd.Series(np.arange(len(keys)))
+    partners = rows.groupby(keys).transform(lambda group: np.roll(group, -1))
+    paired = partners != rows
+    return rows[paired].to_numpy(), partners[paired].to_numpy()
 
 
 def visible_shares(library: Library) -> np.ndarray:
@@ -106,14 +95,10 @@ def visible_shares(library: Library) -> np.ndarray:
 
 
 class Placer:
-    """Draws recipes from given plates and cutouts.
+    """Draws recipes from the plates and the cutouts of the named splits.
 
     Args:
         visible: from `visible_shares`.
-        plates, cutouts: indices to draw from.
-        seed: of every draw.
-        occluded: a stand where more than this share of a person is hidden is not used.
-        mirrored: probability of a mirrored cutout.
         nobody: probability of a frame without a person.
         num_variants: photometric variants beside the original.
 
@@ -123,29 +108,6 @@ class Placer:
 
     def __init__(
         self,
-        visible: np.ndarray,
-        *,
-        plates: np.ndarray,
-        cutouts: np.ndarray,
-        seed: int,
-        occluded: float,
-        mirrored: float,
-        nobody: float = 0.0,
-        num_variants: int = 0,
-    ) -> None:
-        self.plates, self.cutouts, self.seed = np.asarray(plates), np.asarray(cutouts), seed
-        self.mirrored, self.nobody, self.num_variants = mirrored, nobody, num_variants
-        self.stands = [np.flatnonzero(visible[plate] >= 1 - occluded) for plate in self.plates]
-        for plate, stands in zip(self.plates, self.stands, strict=True):
-            if len(stands) == 0:
-                raise InputError(
-                    f"plate {plate} has no place where {1 - occluded:.0%} of a person is seen:"
-                    " raise placement.occluded or change the plate"
-                )
-
-    @classmethod
-    def of_splits(
-        cls,
         library: Library,
         visible: np.ndarray,
         params: PlacementParams,
@@ -154,22 +116,21 @@ class Placer:
         cutouts: Sequence[str] = ("train",),
         nobody: float = 0.0,
         num_variants: int = 0,
-    ) -> "Placer":
-        """A placer of the named splits' plates and cutouts; see the class for the rest."""
-        return cls(
-            visible,
-            plates=library.plates_of(*plates),
-            cutouts=library.cutouts_of(*cutouts),
-            seed=params.seed,
-            occluded=params.occluded,
-            mirrored=params.mirrored,
-            nobody=nobody,
-            num_variants=num_variants,
-        )
+    ) -> None:
+        self.plates, self.cutouts = library.plates_of(*plates), library.cutouts_of(*cutouts)
+        self.params, self.nobody, self.num_variants = params, nobody, num_variants
+        seen = 1 - params.occluded
+        self.stands = [np.flatnonzero(visible[plate] >= seen) for plate in self.plates]
+        for plate, stands in zip(self.plates, self.stands, strict=True):
+            if len(stands) == 0:
+                raise InputError(
+                    f"plate {plate} has no place where {seen:.0%} of a person is seen:"
+                    " raise placement.occluded or change the plate"
+                )
 
     def draw(self, stream: int, epoch: int, indices: Sequence[int]) -> Recipes:
         """Draw the recipes of samples `indices` of an epoch of a stream."""
-        numbers = uniforms(self.seed, stream, epoch, indices, _NUM_CHOICES + NUM_UNIFORMS)
+        numbers = uniforms(self.params.seed, stream, epoch, indices, _NUM_CHOICES + NUM_UNIFORMS)
         pick = (numbers[:, 0] * len(self.plates)).astype(np.int64)
         stand = [
             self.stands[p][int(u * len(self.stands[p]))]
@@ -181,7 +142,7 @@ class Placer:
             plate_variant=(numbers[:, 3] * (self.num_variants + 1)).astype(np.int64),
             cutout_variant=(numbers[:, 4] * (self.num_variants + 1)).astype(np.int64),
             stand=np.array(stand, np.int64),
-            mirrored=numbers[:, 5] < self.mirrored,
+            mirrored=numbers[:, 5] < self.params.mirrored,
             nobody=numbers[:, 6] < self.nobody,
             uniforms=numbers[:, _NUM_CHOICES:],
         )

@@ -62,61 +62,25 @@ class Camera:
 
 @dataclass(frozen=True)
 class Plate:
-    """A room with nobody in it.
-
-    Attributes:
-        name: unique within the source, for example `room-0007`.
-        image: uint8, S x S x 3, RGB.
-        depth: float32, S x S, metres.
-        camera: where it was seen from.
-        stands: float32, K x 3: points of the floor, in camera coordinates, where a person has
-            room to stand; the feet may be hidden behind something nearer.
-    """
+    """A room with nobody in it, by a name unique within the source, such as `room-0007`."""
 
     name: str
-    image: np.ndarray
-    depth: np.ndarray
+    image: np.ndarray  # uint8, S x S x 3, RGB
+    depth: np.ndarray  # float32, S x S, metres
     camera: Camera
-    stands: np.ndarray
+    stands: np.ndarray  # float32, K x 3, points of the floor where a person has room to stand
 
 
 @dataclass(frozen=True)
 class Cutout:
-    """A person without a room, seen level from the front of the canvas.
-
-    Attributes:
-        name: unique within the source, for example `person-0007`.
-        rgba: uint8, h x w x 4, RGB and straight (not premultiplied) alpha.
-        relief: float32, h x w, metres: depth minus the depth of the foot point (negative is
-            nearer); 0 where alpha is 0.
-        metres_per_px: the canvas's scale.
-        foot: (u, v) pixel of the canvas that stands on the floor.
-        height_m: the person's height, hair and hat included.
-    """
+    """A person without a room, seen level from the front of the canvas; a name as a plate's."""
 
     name: str
-    rgba: np.ndarray
-    relief: np.ndarray
+    rgba: np.ndarray  # uint8, h x w x 4, RGB and straight (not premultiplied) alpha
+    relief: np.ndarray  # float32, h x w, metres: depth less that of the foot; 0 where alpha is 0
     metres_per_px: float
-    foot: tuple[float, float]
-    height_m: float
-
-
-@dataclass(frozen=True)
-class Placement:
-    """Who stands where: a cutout on a plate.
-
-    Attributes:
-        plate: index of the plate.
-        cutout: index of the cutout.
-        stand: index into the plate's `stands`.
-        mirrored: whether the cutout is flipped left to right.
-    """
-
-    plate: int
-    cutout: int
-    stand: int
-    mirrored: bool
+    foot: tuple[float, float]  # (u, v) pixel that stands on the floor
+    height_m: float  # hair and hat included
 
 
 class Scene(NamedTuple, Generic[Array]):

@@ -1,0 +1,123 @@
+"""What stages hand each other: bad files are named, and no reader meets half a one."""
+
+import os
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from depthmask.data.scenes.files import (
+    content_hash,
+    read_array,
+    read_json,
+    read_table,
+    read_text,
+    replaced_file,
+    replaced_folder,
+)
+from depthmask.errors import InputError
+
+READERS = [read_array, read_table, read_json, read_text]
+
+
+@pytest.mark.parametrize("read", READERS)
+def test_a_missing_file_and_a_dead_link_are_named(read, tmp_path):
+    path = tmp_path / "gone.npy"
+    with pytest.raises(InputError, match=r"gone\.npy is missing: run `dvc repro`"):
+        read(path)
+    path.symlink_to(tmp_path / "cache")
+    with pytest.raises(InputError, match=r"gone\.npy is a link .*: run `dvc pull`"):
+        read(path)
+
+
+@pytest.mark.parametrize("content", [b"", b"\xff\xfe", b"{", b"\x93NUMPY\x01\x00"])
+@pytest.mark.parametrize("read", READERS[:3])
+def test_a_damaged_file_is_named(read, content, tmp_path):
+    (tmp_path / "file").write_bytes(content)
+    with pytest.raises(InputError, match=r"file is damaged \(.+\): run `dvc repro --force`"):
+        read(tmp_path / "file")
+
+
+def test_an_array_of_another_kind_is_refused(tmp_path):
+    path = tmp_path / "a.npy"
+    np.save(path, np.zeros((2, 3), np.float64))
+    assert read_array(path, np.float64, (None, 3)).shape == (2, 3)
+    with pytest.raises(InputError, match="it holds float64, not float32"):
+        read_array(path, np.float32)
+    with pytest.raises(InputError, match="it is 2 x 3, not any x 4"):
+        read_array(path, shape=(None, 4))
+    with pytest.raises(InputError, match="it is 2 x 3, not 2"):
+        read_array(path, shape=(2,))
+
+
+def test_a_table_needs_its_columns_and_a_row(tmp_path):
+    for path in (tmp_path / "t.parquet", tmp_path / "t.csv"):
+        for table in (pd.DataFrame({"a": []}), pd.DataFrame({"a": [1]})):
+            table.to_csv(path, index=False) if path.suffix == ".csv" else table.to_parquet(path)
+            if len(table) == 0:
+                with pytest.raises(InputError, match="it has no rows"):
+                    read_table(path, ["a"])
+        assert read_table(path, ["a"])["a"].tolist() == [1]
+        with pytest.raises(InputError, match="it lacks the column b"):
+            read_table(path, ["a", "b"])
+
+
+@pytest.mark.parametrize(("text", "words"), [("{}", "lacks unit"), ("[]", "it is no object")])
+def test_json_is_an_object_with_its_keys(text, words, tmp_path):
+    (tmp_path / "s.json").write_text(text)
+    with pytest.raises(InputError, match=words):
+        read_json(tmp_path / "s.json", ["unit"])
+
+
+def test_content_hash_follows_the_content(tmp_path):
+    np.save(tmp_path / "a.npy", np.zeros(3))
+    before = content_hash(tmp_path)
+    (tmp_path / "note.txt").write_text("no data")
+    assert content_hash(tmp_path) == before
+    np.save(tmp_path / "a.npy", np.ones(3))
+    assert content_hash(tmp_path) != before
+
+
+def test_writers_at_a_time_leave_one_whole_file(tmp_path):
+    path = tmp_path / "deep" / "file.txt"
+
+    def write(number: int) -> None:
+        with replaced_file(path) as temporary:
+            temporary.write_text(f"{number}" * 5000)
+
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(write, [number % 10 for number in range(400)]))
+    text = path.read_text()
+    assert len(text) == 5000 and len(set(text)) == 1
+    assert list(path.parent.iterdir()) == [path]
+
+
+def test_a_failed_write_leaves_what_was_there(tmp_path):
+    path, out = tmp_path / "file.txt", tmp_path / "out"
+    for text in ("old", "half"):
+        try:
+            with replaced_file(path) as file, replaced_folder(out) as folder:
+                file.write_text(text)
+                (folder / text).touch()
+                assert text == "old"
+        except AssertionError:
+            pass
+    assert path.read_text() == "old" and [item.name for item in out.iterdir()] == ["old"]
+    with replaced_folder(out) as folder:
+        (folder / "new").touch()
+    assert [item.name for item in out.iterdir()] == ["new"]
+    assert sorted(item.name for item in tmp_path.iterdir()) == ["file.txt", "out"]
+
+
+def test_what_a_killed_process_left_goes_and_a_living_one_s_stays(tmp_path):
+    child = subprocess.Popen([sys.executable, "-c", ""])
+    child.wait()
+    dead, alive = (tmp_path / f".out.{pid}.x.partial" for pid in (child.pid, os.getpid()))
+    dead.mkdir()
+    alive.mkdir()
+    with replaced_folder(tmp_path / "out"):
+        pass
+    assert not dead.exists() and alive.exists()

@@ -32,7 +32,7 @@ from depthmask.stages import (
     REPORTS,
     read_params,
 )
-from depthmask.tracking.promotion import Judgement, judge, register, write_record
+from depthmask.tracking.gate import Judgement, judge, register, write_record
 from depthmask.tracking.provenance import git_commit
 from depthmask.visualization.page import write_report
 
@@ -103,27 +103,12 @@ def publish(gate: Gate) -> Judgement:
     for line in latency_table(latencies):
         print(line)
     judgement = judge(path, predictor.metadata, METRICS, gate, latencies[0].median_ms)
-    seeds = read_json(METRICS, ("seeds",))["seeds"][judgement.experiment]
     judgement = register(
-        judgement,
-        path,
-        predictor.metadata,
-        EXPERIMENTS / judgement.experiment,
-        metrics=flat_metrics(seeds[predictor.metadata["seed"]]),
-        data_source=str(PREPARED),
+        judgement, path, predictor.metadata, experiments=EXPERIMENTS, reports=REPORTS
     )
     write_record(RECORD, judgement)
     print(f"export: {write_report(Path())} tells the whole story")
     return judgement
-
-
-def flat_metrics(sets: dict[str, dict[str, float]]) -> dict[str, float]:
-    """An experiment's figures under the names that MLflow shows, `test/SET/METRIC`."""
-    return {
-        f"test/{set_name}/{metric}": value
-        for set_name, values in sets.items()
-        for metric, value in values.items()
-    }
 
 
 def held_out_scenes(sets: SceneSets) -> list[Scene[np.ndarray]]:

@@ -10,7 +10,6 @@ from typing import Any
 import pandas as pd
 import torch
 
-from depthmask import tracking
 from depthmask.config import Experiment, Params, TrainParams, named_experiment
 from depthmask.data.composition.eval_sets import open_sets
 from depthmask.data.scenes.files import read_summary, read_text, replaced_folder
@@ -26,9 +25,11 @@ from depthmask.stages import (
     prune_checkpoints,
     read_params,
 )
-from depthmask.tracking.provenance import git_commit, run_key, training_code_hash
+from depthmask.tracking.notes import run_tags
+from depthmask.tracking.provenance import run_key, training_code_hash
+from depthmask.tracking.run import start_run
 from depthmask.training.assembly import assemble_data, build_module
-from depthmask.training.fitting import LAST, fit, run_test
+from depthmask.training.fitting import fit, run_test
 
 
 def train(
@@ -108,20 +109,26 @@ def train_seed(
     )
     module = build_module(experiment, train, prepared=prepared, augmented=augmented)
     folder = checkpoints / f"{name}-{key}"
-    run = tracking.start_run(
-        experiment=name,
+    card: dict[str, Any] = {
+        "experiment": name,
+        "seed": train.seed,
+        "key": key,
+        "model": experiment.model,
+        "losses": {"mask": experiment.mask, "depth": experiment.depth},
+        "size": train.schedule[-1].size,
+        "unit": summary["unit"],
+        "data_hash": summary["data_hash"],
+        "source": summary["source"],
+        "depth_range_m": list(module.depth_range_m),
+        "depth_alignment": summary.get("depth_alignment"),
+        "num_parameters": sum(weight.numel() for weight in module.model.parameters()),
+    }
+    run = start_run(
         key=key,
         params=settings | {"hardware": str(hardware)},
-        tags={
-            "git_commit": git_commit(),
-            "model": experiment.model,
-            "seed": str(train.seed),
-            "augmented": digest,
-            "depth_unit": summary["unit"],
-        },
+        tags=run_tags(card),
         data_digest=summary["data_hash"],
         data_source=str(prepared),
-        resumed=(folder / LAST).exists(),
     )
     with run:
         rows = fit(
@@ -137,19 +144,7 @@ def train_seed(
     sets = open_sets(prepared, params.compositor, params.placement.seed, hardware.device)
     test = run_test(module, list(sets.scenes(sets.headline)), device=hardware.device)
     val = {key: value for key, value in rows[-1].items() if key.startswith("val/")}
-    card: dict[str, Any] = {
-        "experiment": name,
-        "seed": train.seed,
-        "key": key,
-        "model": experiment.model,
-        "losses": {"mask": experiment.mask, "depth": experiment.depth},
-        "size": train.schedule[-1].size,
-        "unit": summary["unit"],
-        "data_hash": summary["data_hash"],
-        "source": summary["source"],
-        "depth_range_m": list(module.depth_range_m),
-        "depth_alignment": summary.get("depth_alignment"),
-        "num_parameters": sum(weight.numel() for weight in module.model.parameters()),
+    card |= {
         "val": {column.removeprefix("val/"): value for column, value in val.items()},
         "test": {"set": sets.headline, "device": hardware.device, "figures": test},
     }

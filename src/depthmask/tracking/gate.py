@@ -96,7 +96,9 @@ class Judgement:
         registered, kept = self.registered, "there is no champion yet"
         if registered and registered.champion:
             trained = registered.champion_experiment
-            kept = f"the champion stays version {registered.champion}" + f" ({trained})" * bool(trained)
+            kept = f"the champion stays version {registered.champion}" + f" ({trained})" * bool(
+                trained
+            )
         if misses := self.misses:
             if registered is None:
                 last = "MLflow was not told; its champion stays what it was"

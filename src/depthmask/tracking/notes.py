@@ -29,7 +29,9 @@ def run_metrics(metrics: Mapping[str, Any], name: str, seed: str) -> dict[str, f
 
 def losses_words(terms: Mapping[str, float] | None) -> str:
     """A head's loss, such as `bce + 2·dice`; `none` for a head that is not there."""
-    words = [term if weight == 1 else f"{weight:g}·{term}" for term, weight in (terms or {}).items()]
+    words = [
+        term if weight == 1 else f"{weight:g}·{term}" for term, weight in (terms or {}).items()
+    ]
     return " + ".join(words) or "none"
 
 
@@ -128,7 +130,9 @@ def comparison_note(metrics: Mapping[str, Any]) -> str:
 def _shown(metrics: Mapping[str, Any]) -> list[str]:
     """The metrics of the comparison that the best has."""
     known = metrics["headline"]
-    return [name for name, metric in METRICS.items() if metric.is_key and known.get(name) is not None]
+    return [
+        name for name, metric in METRICS.items() if metric.is_key and known.get(name) is not None
+    ]
 
 
 def _leak(metrics: Mapping[str, Any], name: str) -> Mapping[str, float]:

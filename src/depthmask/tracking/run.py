@@ -17,7 +17,7 @@ from depthmask.tracking.provenance import git_commit
 from depthmask.tracking.store import EXPERIMENT, Store, attempt, find_root, run_lock, say
 
 if TYPE_CHECKING:
-    from lightning.pytorch.loggers import MLFlowLogger
+    pass
 
 MAX_DIGEST_LENGTH = 36
 
@@ -29,9 +29,7 @@ class OpenRun:
         steps: the epochs whose metrics it holds already.
     """
 
-    def __init__(
-        self, store: Store, key: str, *, name: str, tags: Mapping[str, str], lock: FileLock
-    ) -> None:
+    def __init__(self, store: Store, key: str, tags: Mapping[str, str], lock: FileLock) -> None:
         from lightning.pytorch.loggers import MLFlowLogger
 
         store.end_killed_runs()
@@ -40,12 +38,11 @@ class OpenRun:
             "depthmask.key": key,
             "depthmask.host": platform.node(),
             "depthmask.lock": str(Path(lock.lock_file).resolve()),
-            **{name: str(value) for name, value in tags.items()},
+            **tags,
         }
         self.store, self.known = store, found.data if found else None
         self.logger: MLFlowLogger = MLFlowLogger(
             EXPERIMENT,
-            run_name=None if found else name,
             tracking_uri=store.uri,
             tags=_source_tags() | own,
             run_id=found.info.run_id if found else None,
@@ -120,7 +117,6 @@ class Run:
 
 def start_run(
     *,
-    experiment: str,
     key: str,
     params: Mapping[str, Any],
     tags: Mapping[str, str],
@@ -130,18 +126,17 @@ def start_run(
     """Begin to record a training, or go on with the run of the same key; never raises.
 
     Args:
-        experiment: the run's name.
         key: a hash of parameters, data and code: runs of one key give the same figures.
         params: may be nested.
-        tags: what is known of the run when it begins.
+        tags: what is known of the run when it begins, see `notes.run_tags`.
         data_digest, data_source: of the prepared data, the run's lineage.
     """
-    root = find_root()
+    root, name = find_root(), tags["mlflow.runName"]
     lock = run_lock(root, key)
     try:
         lock.acquire()
     except Timeout:
-        say(f"another process records {experiment} under the same key; this one records nothing.")
+        say(f"another process records {name} under the same key; this one records nothing.")
         return Run(root, None, None)
 
     def begin(store: Store) -> OpenRun | None:
@@ -149,9 +144,9 @@ def start_run(
         if before and before.info.status == "RUNNING" and not _is_ours(before.data.tags, lock):
             store.end_killed_runs()
             if store.client.get_run(before.info.run_id).info.status == "RUNNING":
-                say(f"{experiment} of the same key runs elsewhere; this one records nothing.")
+                say(f"{name} of the same key runs elsewhere; this one records nothing.")
                 return None
-        opened = OpenRun(store, key, name=experiment, tags=tags, lock=lock)
+        opened = OpenRun(store, key, tags, lock)
         opened.describe(params, data_digest, data_source)
         return opened
 

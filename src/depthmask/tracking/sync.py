@@ -7,6 +7,7 @@ parameters, curves and figures.
 
 import hashlib
 import json
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -26,7 +27,6 @@ SYNCED = "depthmask.synced"
 class Trained(NamedTuple):
     """What the outputs hold of one trained network."""
 
-    name: str
     card: dict[str, Any]
     settings: dict[str, Any]
     curves: pd.DataFrame
@@ -67,7 +67,7 @@ def sync(experiments: Path, reports: Path, *, data_source: str = "data/prepared"
 
     def bring(store: Store) -> list[str]:
         names = [
-            each.name
+            each.tags["mlflow.runName"]
             for each in trained
             if _bring(store, each, is_trial=is_trial, data_source=data_source)
         ]
@@ -89,7 +89,6 @@ def _read(folder: Path, metrics: Mapping[str, Any], reports: Path) -> Trained:
         if str(drawn) == seed and (reports / "panels" / f"{name}.png").exists():
             panel = reports / "panels" / f"{name}.png"
     return Trained(
-        tags["mlflow.runName"],
         card,
         read_json(folder / "settings.json"),
         read_table(folder / "curves.csv", ("epoch",)),
@@ -117,7 +116,7 @@ def _bring(store: Store, trained: Trained, *, is_trial: bool, data_source: str) 
     lock = run_lock(store.root, key)
     try:
         with lock:
-            run = OpenRun(store, key, name=trained.name, tags=tags, lock=lock)
+            run = OpenRun(store, key, tags, lock)
             run.describe(trained.settings, trained.card.get("data_hash", ""), data_source)
             _log(store, run, trained, dict(found.data.metrics) if found else {})
             run.set_tags({SYNCED: digest})
@@ -129,8 +128,6 @@ def _bring(store: Store, trained: Trained, *, is_trial: bool, data_source: str) 
 
 def _log(store: Store, run: OpenRun, trained: Trained, known: Mapping[str, float]) -> None:
     """Log curves, figures and the panel, as far as the run lacks them; in one batch or few."""
-    import time
-
     from mlflow.entities import Metric
 
     now = int(time.time() * 1000)

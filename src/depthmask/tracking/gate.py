@@ -95,9 +95,9 @@ class Judgement:
         """What became of it: one line if it passed, else a line a miss and one on the champion."""
         registered, kept = self.registered, "there is no champion yet"
         if registered and registered.champion:
-            trained = registered.champion_experiment
-            kept = f"the champion stays version {registered.champion}" + f" ({trained})" * bool(
-                trained
+            kept = (
+                f"the champion stays version {registered.champion}"
+                f" ({registered.champion_experiment})"
             )
         if misses := self.misses:
             if registered is None:

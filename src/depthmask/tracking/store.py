@@ -88,7 +88,7 @@ def copied_checkout(folder: Path) -> Path | None:
 
 
 def find_root() -> Path:
-    """The checkout where `mlflow.db` lies; that of a copy made by DVC is the one it was made from."""
+    """The checkout where `mlflow.db` lies; for a copy made by DVC, that which it is a copy of."""
     folder = copied_checkout(Path.cwd()) or Path.cwd()
     return next((path for path in (folder, *folder.parents) if (path / ".git").exists()), folder)
 

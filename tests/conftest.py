@@ -16,7 +16,6 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 DIFFERENCE_SIZE = 48
 METADATA = {
     "experiment": "difference",
-    "git_commit": "0123abcd",
     "data_hash": "feed",
     "depth_unit": "metre",
 }

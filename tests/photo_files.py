@@ -8,14 +8,15 @@ from onnx import TensorProto, helper
 from PIL import Image
 
 from depthmask.config import PhotosParams
-from depthmask.data.sources.photos import PhotosSource, ingest_photos
+from depthmask.data.sources.photos import Photos, ingest_photos
 
 WEIGHTS = {kind: {"train": 4, "val": 1, "test": 1} for kind in ("plates", "cutouts")}
 FOV_DEGREES = 60.0
+FLOAT = TensorProto.FLOAT
 FOCAL = 0.5 / np.tan(np.radians(30))
 
 
-def params(folder: Path, **changes) -> PhotosParams:
+def params(**changes) -> PhotosParams:
     settings = {
         "teacher": None,
         "teacher_size": 56,
@@ -27,10 +28,10 @@ def params(folder: Path, **changes) -> PhotosParams:
     return PhotosParams.model_validate(settings | changes)
 
 
-def ingest(folder: Path, *, size: int = 48, seed: int = 0, **changes) -> PhotosSource:
+def ingest(folder: Path, *, size: int = 48, seed: int = 0, **changes) -> Photos:
     return ingest_photos(
         folder,
-        params(folder, **changes),
+        params(**changes),
         seed=seed,
         size=size,
         splits=WEIGHTS,
@@ -117,47 +118,41 @@ def write_teacher(
     answer=("batch_size", "height", "width"),
     scale: float = 1.0,
     shift: float = 0.0,
-    kind: int = TensorProto.FLOAT,
-    second_input: bool = False,
-    outputs: int = 1,
 ) -> Path:
     """A teacher with the names of Depth Anything V2's ONNX files: scale * red (0..1) + shift."""
     constants = {
         "std": np.float32(0.229 * scale),
         "mean": np.float32(0.485 * scale + shift),
-        "red": np.array(0),
+        "red": np.array([0] if len(answer) == 4 else 0),
     }
     nodes = [
-        helper.make_node("Cast", ["pixel_values"], ["float"], to=TensorProto.FLOAT),
-        helper.make_node("Gather", ["float", "red"], ["normalised"], axis=1),
+        helper.make_node("Gather", ["pixel_values", "red"], ["normalised"], axis=1),
         helper.make_node("Mul", ["normalised", "std"], ["scaled"]),
-        helper.make_node("Add", ["scaled", "mean"], ["depth_nhw"]),
+        helper.make_node("Add", ["scaled", "mean"], ["predicted_depth"]),
     ]
-    if len(answer) == 4:
-        constants["axis"] = np.array([1])
-        nodes.append(helper.make_node("Unsqueeze", ["depth_nhw", "axis"], ["predicted_depth"]))
-    elif len(answer) == 2:
-        constants["axis"] = np.array([1])
-        nodes.append(
-            helper.make_node("ReduceMax", ["depth_nhw", "axis"], ["predicted_depth"], keepdims=0)
-        )
-    else:
-        nodes.append(helper.make_node("Identity", ["depth_nhw"], ["predicted_depth"]))
-    nodes += [
-        helper.make_node("Identity", ["predicted_depth"], [f"more_{n}"]) for n in range(1, outputs)
-    ]
-    inputs = [helper.make_tensor_value_info("pixel_values", kind, shape)]
-    if second_input:
-        inputs.append(helper.make_tensor_value_info("focal", TensorProto.FLOAT, [1]))
-    names = ["predicted_depth", *(f"more_{number}" for number in range(1, outputs))]
+    return write_onnx(path, nodes, [(shape, FLOAT)], [answer], constants)
+
+
+def write_onnx(path: Path, nodes, inputs, answers, constants=()) -> Path:
+    """Inputs are shapes with types; the first is called pixel_values, the others more_1 and on."""
+    names = ["pixel_values", *(f"more_{number}" for number in range(1, len(inputs)))]
+    outputs = ["predicted_depth", *(f"other_{number}" for number in range(1, len(answers)))]
     graph = helper.make_graph(
         nodes,
         "teacher",
-        inputs,
-        [helper.make_tensor_value_info(name, TensorProto.FLOAT, answer) for name in names],
-        [onnx.numpy_helper.from_array(np.array(v), name) for name, v in constants.items()],
+        [
+            helper.make_tensor_value_info(name, kind, shape)
+            for name, (shape, kind) in zip(names, inputs, strict=True)
+        ],
+        [
+            helper.make_tensor_value_info(name, FLOAT, shape)
+            for name, shape in zip(outputs, answers, strict=True)
+        ],
+        [
+            onnx.numpy_helper.from_array(np.array(value), name)
+            for name, value in dict(constants).items()
+        ],
     )
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9)
-    onnx.checker.check_model(model)
-    onnx.save(model, path)
+    opset = helper.make_opsetid("", 18)
+    onnx.save(helper.make_model(graph, opset_imports=[opset], ir_version=9), path)
     return path

@@ -1,13 +1,12 @@
 """Sources with known geometry: a level camera, a floor, a back wall, flat people."""
 
-import tempfile
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pandas as pd
 
-from depthmask.config import Params, read_params
+from depthmask.config import with_profile
 from depthmask.data.composition.compositor import Compositor
 from depthmask.data.scenes.library import EmptyFrames, InSceneFrames, Library
 from depthmask.data.scenes.placement import NUM_UNIFORMS, Placer, Recipes, visible_shares
@@ -21,16 +20,9 @@ FOCAL = 0.8
 SIZE = 64
 
 
-def tiny_params() -> Params:
-    """The shipped parameters with the profile `tiny`."""
-    text = (Path(__file__).parents[1] / "params.yaml").read_text()
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "params.yaml"
-        path.write_text(text.replace("profile: laptop", "profile: tiny", 1))
-        return read_params(path)
-
-
-TINY = tiny_params()
+_PARAMS = Path(__file__).parents[1] / "params.yaml"
+_, TINY = with_profile(_PARAMS, "tiny")
+"""The shipped parameters with the profile `tiny`."""
 
 
 def make_plate(number: int, size: int = SIZE, num_stands: int = 8) -> Plate:
@@ -74,12 +66,9 @@ def make_cutout(number: int, size: int = SIZE) -> Cutout:
 
 def make_library(num_train: int = 4, num_val: int = 2, num_test: int = 2) -> Library:
     splits = ["train"] * num_train + ["val"] * num_val + ["test"] * num_test
-    return Library.pack(
-        [make_plate(number) for number in range(len(splits))],
-        splits,
-        [make_cutout(number) for number in range(len(splits))],
-        splits,
-    )
+    numbers = range(len(splits))
+    plates, cutouts = map(make_plate, numbers), map(make_cutout, numbers)
+    return Library.pack(list(plates), splits, list(cutouts), splits)
 
 
 def make_placer(library: Library, **settings: float) -> Placer:
@@ -93,18 +82,12 @@ def make_frames(library: Library, count: int) -> InSceneFrames:
     compositor = Compositor(library, TINY.compositor)
     rooms, people = library.plates_of("test"), library.cutouts_of("test")
     plate, cutout = rooms[np.arange(count) % len(rooms)], people[np.arange(count) % len(people)]
-    recipes = Recipes(
-        plate=plate,
-        cutout=cutout,
-        plate_variant=np.zeros(count, int),
-        cutout_variant=np.zeros(count, int),
-        stand=np.arange(count) % library.stands.shape[1],
-        mirrored=np.zeros(count, bool),
-        nobody=np.zeros(count, bool),
-        uniforms=np.full((count, NUM_UNIFORMS), 0.99),  # above most probabilities: nothing varies
-    )
+    stand = np.arange(count) % library.stands.shape[1]
+    original, no = np.zeros(count, int), np.zeros(count, bool)
+    still = np.full((count, NUM_UNIFORMS), 0.99)  # above most probabilities: nothing varies
+    recipes = Recipes(plate, cutout, original, original, stand, no, no, still)
     scene = compositor(recipes, library.size)
-    distance = library.stands[plate, recipes.stand, 2]
+    distance = library.stands[plate, stand, 2]
     return InSceneFrames(
         table=pd.DataFrame({"plate": plate, "cutout": cutout, "distance_m": distance}),
         bg_fg=(scene.bg_fg * 255).round().byte().permute(0, 2, 3, 1).numpy(),

@@ -11,10 +11,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-import depthmask.inference.prediction
-import depthmask.inference.predictor
+import depthmask
 from depthmask import cli
 from depthmask.config import read_params
+from depthmask.data.scenes import onnx_session
+from depthmask.inference import prediction
+from depthmask.inference.predictor import Predictor
 from report_files import write_run
 
 
@@ -110,17 +112,29 @@ def test_depth_without_a_unit_says_so_everywhere(
     assert summary["relative_depth"] == pytest.approx(4.0, abs=0.05)
 
 
-def test_several_frames_and_a_folder(depthmask_cli, photos):
+@pytest.mark.parametrize(
+    "scenes",
+    [
+        ["--scene", "frame.png", "--scene", "more"],
+        ["--scene", "frame.png", "more/a.JPG", "more/b.png"],  # what a shell makes of *.png
+    ],
+)
+def test_several_frames_and_a_folder(depthmask_cli, photos, scenes, monkeypatch):
     Path("more").mkdir()
     for name in ("b.png", "a.JPG", "notes.txt"):
         shutil.copy("frame.png", Path("more") / name)
-    code, out, _ = depthmask_cli(
-        "predict", "--bg", "plate.png", "--scene", "frame.png", "--scene", "more", "--out", "x/y"
+    read, predicted = [], []
+    real_read, real_predict = prediction.read_rgb, Predictor.predict
+    monkeypatch.setattr(prediction, "read_rgb", lambda path: read.append(path) or real_read(path))
+    monkeypatch.setattr(
+        Predictor, "predict", lambda *images: predicted.append(1) or real_predict(*images)
     )
+    code, out, _ = depthmask_cli("predict", "--bg", "plate.png", *scenes, "--out", "x/y")
     assert code == 0
     assert len(listing(photos / "x/y")) == 12
     assert out.index("frame.png:") < out.index("a.JPG:") < out.index("b.png:")
     assert "Wrote 12 files" in out
+    assert (len(read), len(predicted)) == (4, 3), "each picture is read and predicted once"
 
 
 def test_other_files_in_the_folder_stay(depthmask_cli, photos):
@@ -167,7 +181,7 @@ def broken_inputs(folder: Path) -> None:
         ({"--scene": "twins"}, "would both become frame_mask.png: rename one"),
         ({"--scene": "upright.png"}, "upright.png is 96x144 px and the plate plate.png 144x96:"),
         ({"--model": "gone.onnx"}, "gone.onnx is missing: make it with `make repro`"),
-        ({"--model": "bad.onnx"}, "bad.onnx is no ONNX model that onnxruntime can load"),
+        ({"--model": "bad.onnx"}, "bad.onnx is cut short or no ONNX model"),
         ({"--out": "text.png"}, "text.png is a file: name a folder with --out"),
         ({"--out": "text.png/deeper"}, "text.png is a file: name a folder with --out"),
     ],
@@ -195,35 +209,34 @@ def test_a_later_bad_frame_takes_the_earlier_ones_with_it(depthmask_cli, photos)
     assert listing(photos) == before
 
 
-def test_interrupted_while_writing(depthmask_cli, photos, monkeypatch):
-    def interrupt(*_):
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr(depthmask.inference.prediction, "draw_overlay", interrupt)
-    before = listing(photos)
-    code, _, err = depthmask_cli("predict", "--bg", "plate.png", "--scene", "frame.png")
-    assert code != 0
-    assert listing(photos) == before
-
-
-def test_a_full_disk_is_one_line(depthmask_cli, photos, monkeypatch):
+@pytest.mark.parametrize(
+    ("error", "code", "message"),
+    [
+        (KeyboardInterrupt(), 130, ""),
+        (
+            OSError(28, "No space left on device"),
+            2,
+            "depthmask: cannot write to predictions (No space left on device):"
+            " make room or name another --out\n",
+        ),
+    ],
+)
+def test_an_end_while_writing_leaves_nothing(
+    depthmask_cli, photos, monkeypatch, error, code, message
+):
     def fail(*_):
-        raise OSError(28, "No space left on device")
+        raise error
 
-    monkeypatch.setattr(depthmask.inference.prediction, "encode_mask", fail)
+    monkeypatch.setattr(prediction, "draw_overlay", fail)
     before = listing(photos)
-    code, _, err = depthmask_cli("predict", "--bg", "plate.png", "--scene", "frame.png")
-    assert code == 2
-    assert err == (
-        "depthmask: cannot write to predictions (No space left on device):"
-        " make room or name another --out\n"
-    )
+    stopped, _, err = depthmask_cli("predict", "--bg", "plate.png", "--scene", "frame.png")
+    assert (stopped, err) == (code, message)
     assert listing(photos) == before
 
 
 @pytest.mark.parametrize("verb", ["predict --bg plate.png --scene frame.png", "bench"])
 def test_cuda_without_cuda(depthmask_cli, photos, monkeypatch, verb):
-    monkeypatch.setattr(depthmask.data.scenes.onnx_session, "cuda_in_build", lambda: False)
+    monkeypatch.setattr(onnx_session, "cuda_in_build", lambda: False)
     code, out, err = depthmask_cli(*verb.split(), "--device", "cuda")
     assert (code, out) == (2, "")
     assert err.startswith("depthmask: device cuda needs onnxruntime-gpu")
@@ -276,7 +289,7 @@ def test_doctor(depthmask_cli, photos):
     code, out, err = depthmask_cli("doctor")
     assert (code, err) == (0, "")
     assert "CPU (tried, not only listed)" in out or "CUDA" in out
-    assert "models/best/model.onnx: experiment difference, 48 px, commit 0123abcd" in out
+    assert "models/best/model.onnx: experiment difference, 48 px; runs on" in out
 
 
 def test_doctor_finds_a_bad_model(depthmask_cli, photos):
@@ -328,7 +341,7 @@ def test_predict_imports_no_torch(photos, environment):
     code = (
         "import sys; from depthmask.cli import app;"
         "app('predict --bg plate.png --scene frame.png'.split(), standalone_mode=False);"
-        "print(sorted({'torch', 'lightning', 'mlflow', 'dvc', 'onnx', 'cv2'}"
+        "print(sorted({'torch', 'lightning', 'mlflow', 'dvc', 'onnx', 'pandas'}"
         " & set(sys.modules)))"
     )
     assert run_python(code, photos, environment).splitlines()[-1] == "[]"
@@ -390,10 +403,11 @@ def test_gate_judges_a_model_that_no_export_has_judged(depthmask_cli, judged):
 
 
 def test_gate_reads_what_export_recorded_as_long_as_it_holds(depthmask_cli, judged):
+    from depthmask.tracking.promotion import judge, write_record
+
     from depthmask.inference.predictor import Predictor
     from depthmask.stages import BEST, METRICS, RECORD
     from depthmask.tracking import Registered
-    from depthmask.tracking.promotion import judge, write_record
 
     set_threshold(judged, "mask_iou", 0.7)
     model = BEST / "model.onnx"

@@ -25,10 +25,15 @@ with exit_on_error(), replaced_folder(pathlib.Path("out")) as folder:
 @pytest.mark.parametrize(
     ("error", "code", "line"),
     [
-        (InputError("mend this"), 2, "depthmask: mend this\n"),
-        (TrainingDiverged("lower that"), 1, "depthmask: lower that\n"),
-        (MetricRefused("it lies"), 1, "depthmask: it lies\n"),
-        (KeyboardInterrupt(), 130, "depthmask: interrupted\n"),
+        (InputError("mend this"), 2, "mend this"),
+        (TrainingDiverged("lower that"), 1, "lower that"),
+        (MetricRefused("it lies"), 1, "it lies"),
+        (KeyboardInterrupt(), 130, "interrupted"),
+        (MemoryError(), 2, "out of memory: lower the size or the count asked for"),
+        (FileNotFoundError(2, "No such file", "a/b"), 2, "a/b: No such file: mend the path or its"),
+        (PermissionError(13, "Denied", "a"), 2, "a: Denied: mend the path or its rights"),
+        (IsADirectoryError(21, "Is a directory", "a"), 2, "a: Is a directory: mend the path"),
+        (OSError(28, "No space left on device"), 2, "the disk: No space left on device: make room"),
     ],
 )
 def test_one_line_and_an_exit_code(error, code, line, capsys):
@@ -36,8 +41,52 @@ def test_one_line_and_an_exit_code(error, code, line, capsys):
     with pytest.raises(SystemExit) as stopped, exit_on_error():
         raise error
     assert stopped.value.code == code
-    assert capsys.readouterr() == ("", line)
+    out, err = capsys.readouterr()
+    assert out == "" and err.startswith(f"depthmask: {line}") and err.count("\n") == 1
     assert signal.getsignal(signal.SIGTERM) == before
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        ConnectionResetError(104, "Connection reset by peer"),
+        BrokenPipeError(32, "Broken pipe"),
+        ChildProcessError(10, "No child processes"),
+        EOFError("Ran out of input"),
+        UnicodeDecodeError("utf-8", b"x", 0, 1, "invalid"),
+        OSError("cannot write mode F as PNG"),
+        KeyError("lr"),
+    ],
+)
+def test_a_fault_of_ours_keeps_its_traceback_and_says_where_to_report_it(error, capsys):
+    with pytest.raises(type(error)) as kept, exit_on_error():
+        raise error
+    assert kept.value is error
+    assert "please report this with the traceback" in error.__notes__[0]
+    assert capsys.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize("count", [1, 100_000], ids=["at the end", "on the way"])
+def test_it_ends_quietly_where_nobody_reads_on(environment, count):
+    code = (
+        f"from depthmask.errors import exit_on_error\nwith exit_on_error(): print('x\\n' * {count})"
+    )
+    reader, writer = os.pipe()
+    os.close(reader)
+    buffered = environment | {"PYTHONUNBUFFERED": ""}
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=buffered, stdout=writer, stderr=subprocess.PIPE
+    )
+    os.close(writer)
+    assert (done.returncode, done.stderr) == (141 if count > 1 else 0, b"")
+
+
+def test_a_broken_pipe_that_typer_makes_an_exit_of_is_no_secret():
+    with pytest.raises(BrokenPipeError), exit_on_error():
+        try:
+            raise BrokenPipeError(32, "of a worker")
+        except BrokenPipeError:
+            sys.exit(1)
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="sends a signal")
@@ -92,11 +141,3 @@ def test_ctrl_c_stays_ctrl_c_where_a_library_makes_an_exit_of_it(capsys):
             sys.exit(1)  # as Lightning does
     assert stop.value.code == 130
     assert capsys.readouterr().err == "depthmask: interrupted\n"
-
-
-def test_a_path_that_fails_is_named(tmp_path, capsys):
-    with pytest.raises(SystemExit) as stop, exit_on_error():
-        (tmp_path / "none" / "file").read_text()
-    assert stop.value.code == 2
-    message = capsys.readouterr().err
-    assert str(tmp_path) in message and message.count("\n") == 1

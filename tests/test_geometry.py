@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -5,23 +7,17 @@ import torch.nn.functional as F
 
 from depthmask.data.composition import geometry
 from depthmask.data.composition.geometry import apply
-from depthmask.data.scenes.library import Library
 from depthmask.data.scenes.placement import NUM_UNIFORMS, Recipes
 from synthetic import make_library
 
 
-def random_maps(count=5):
-    random = np.random.default_rng(0)
-    return random.normal(size=(count, 2, 3)) + np.array([[2, 0, 5], [0, 2, -3]])
-
-
 def test_inverse_and_compose():
-    maps, points = random_maps(), np.random.default_rng(1).normal(size=(5, 2))
+    random = np.random.default_rng(0)
+    maps, other = random.normal(size=(2, 5, 2, 3)) + np.array([[2, 0, 5], [0, 2, -3]])
+    points = random.normal(size=(5, 2))
     np.testing.assert_allclose(apply(geometry.inverse(maps), apply(maps, points)), points)
-    other = random_maps()[::-1]
-    np.testing.assert_allclose(
-        apply(geometry.compose(other, maps), points), apply(other, apply(maps, points))
-    )
+    composed = geometry.compose(other, maps)
+    np.testing.assert_allclose(apply(composed, points), apply(other, apply(maps, points)))
 
 
 def test_theta_samples_the_pixel_that_the_map_names():
@@ -34,53 +30,33 @@ def test_theta_samples_the_pixel_that_the_map_names():
 
 
 def test_lens_shows_the_part_asked_for():
-    lens = geometry.lens(
-        np.array([[0.5, 0.25]]), np.array([[0.5, 0.75]]), np.zeros(1), np.zeros((1, 2)), 100
-    )
+    scale, centre = np.array([[0.5, 0.25]]), np.array([[0.5, 0.75]])
+    lens = geometry.lens(scale, centre, np.zeros(1), np.zeros((1, 2)), 100)
     np.testing.assert_allclose(apply(lens, np.array([[50.0, 50.0]])), [[50, 75]])
     np.testing.assert_allclose(apply(lens, np.array([[0.0, 100.0]])), [[25, 87.5]])
 
 
-def recipes(library, stand):
-    one = np.zeros(1, np.int64)
-    return Recipes(
-        one, one, one, one, one + stand, one.astype(bool), one.astype(bool),
-        np.zeros((1, NUM_UNIFORMS)),
-    )  # fmt: skip
-
-
 @pytest.mark.parametrize("pitch", [0.0, 0.35])
-def test_a_stance_puts_foot_and_head_where_the_camera_sees_them(pitch):
-    library = make_library()
-    up = (0.0, -np.cos(pitch), -np.sin(pitch))  # looking down: the head is nearer than the foot
-    plates = library.plates.assign(up_x=up[0], up_y=up[1], up_z=up[2])
-    fields = {name: getattr(library, name) for name in Library.__dataclass_fields__}
-    tilted = Library(**fields | {"plates": plates})
-    stance = geometry.stances(tilted, recipes(tilted, 4), 64, np.zeros((1, 2)))
-    cutout = tilted.cutouts.iloc[0]
-    foot = np.asarray(tilted.stands[0, 4], float)
-    head = foot + cutout.height_m * np.array(up)
+def test_foot_head_and_shadow_are_where_the_camera_sees_them(pitch):
+    library, one = make_library(), np.zeros(1, np.int64)
+    up = np.array([0.0, -np.cos(pitch), -np.sin(pitch)])  # looking down: the head is nearer
+    tilted = replace(library, plates=library.plates.assign(up_x=up[0], up_y=up[1], up_z=up[2]))
+    recipes = Recipes(one, one, one, one, one + 4, one > 0, one > 0, np.zeros((1, NUM_UNIFORMS)))
+    stance = geometry.stances(tilted, recipes, 64, np.array([[0.5, 0.25]]))
+    cutout, camera = tilted.cutouts.iloc[0], tilted.camera(0)
+    rows = cutout.height_m / cutout.metres_per_px
     canvas_foot = np.array([[cutout.foot_u, cutout.foot_v]])
-    canvas_head = canvas_foot - [[0, cutout.height_m / cutout.metres_per_px]]
-    camera = tilted.camera(0)
+    canvas_head = canvas_foot - [[0, rows]]
+    foot = np.asarray(tilted.stands[0, 4], float)
+    head = foot + cutout.height_m * up
     np.testing.assert_allclose(apply(stance.to_plate, canvas_foot)[0], camera.project(foot, 64))
     np.testing.assert_allclose(apply(stance.to_plate, canvas_head)[0], camera.project(head, 64))
-    rows = cutout.height_m / cutout.metres_per_px
     assert stance.foot_m[0] + rows * stance.depth_per_row[0] == pytest.approx(head[2])
-
-
-def test_a_shadow_starts_at_the_foot_and_runs_over_the_floor():
-    library = make_library()
-    stance = geometry.stances(library, recipes(library, 2), 64, np.array([[0.5, 0.25]]))
-    cutout, camera = library.cutouts.iloc[0], library.camera(0)
-    foot = np.asarray(library.stands[0, 2], float)
-    canvas_foot = np.array([[cutout.foot_u, cutout.foot_v]])
-    canvas_head = canvas_foot - [[0, cutout.height_m / cutout.metres_per_px]]
-    tip = foot + cutout.height_m * np.array([0.5, 0.0, 0.25])
-    np.testing.assert_allclose(
-        apply(stance.shadow_to_plate, canvas_foot)[0], camera.project(foot, 64)
-    )
-    # the tip lies on the floor; a far one is kept two pixels from the foot's row
-    expected, base = camera.project(tip, 64), camera.project(foot, 64)
-    expected[1] = min(expected[1], base[1] - 2)
-    np.testing.assert_allclose(apply(stance.shadow_to_plate, canvas_head)[0], expected)
+    # the shadow starts at the foot; its tip lies on the floor, to the right and away
+    away = np.array([0.0, -np.sin(pitch), np.cos(pitch)])
+    tip = foot + cutout.height_m * (0.5 * np.array([1.0, 0.0, 0.0]) + 0.25 * away)
+    start, end = (apply(stance.shadow_to_plate, p)[0] for p in (canvas_foot, canvas_head))
+    np.testing.assert_allclose(start, camera.project(foot, 64))
+    expected = camera.project(tip, 64)
+    expected[1] = min(expected[1], start[1] - 2)  # one seen edge on keeps two pixels
+    np.testing.assert_allclose(end, expected)

@@ -1,3 +1,4 @@
+import cv2
 import numpy as np
 import pytest
 from PIL import Image
@@ -26,6 +27,22 @@ def test_16_bits_become_8(tmp_path, end):
     assert found.shape == (1, 6, 3)
 
 
+@pytest.mark.parametrize("name", ["a.png", "a.tif", "grey.png", "grey.tif", "rgba.png"])
+def test_12_bits_in_16_are_refused(tmp_path, name):
+    """They would be read as nearly black."""
+    grey = np.linspace(0, 4095, 48).astype(np.uint16).reshape(4, 12)
+    image = (
+        grey if "grey" in name else np.dstack([grey] * 3 + [grey * 0 + 65535] * ("rgba" in name))
+    )
+    for scale in (1, 16):
+        cv2.imwrite(str(tmp_path / name), image.clip(0, 4095) * scale)
+        if scale == 16:
+            assert read_rgb(tmp_path / name).max() == 255
+        else:
+            with pytest.raises(InputError, match=f"{name} has 16 bits and uses 12"):
+                read_rgb(tmp_path / name)
+
+
 def test_grey_palette_and_transparency(tmp_path):
     grey = np.array([[0, 200]], dtype=np.uint8)
     assert read_rgb(save(tmp_path / "grey.png", grey))[0].tolist() == [[0] * 3, [200] * 3]
@@ -52,6 +69,9 @@ def test_obeys_the_cameras_orientation(tmp_path):
 def test_refuses(tmp_path):
     with pytest.raises(InputError, match=r"gone.png is missing"):
         read_rgb(tmp_path / "gone.png")
+    (tmp_path / "link.png").symlink_to(tmp_path / "gone.png")
+    with pytest.raises(InputError, match="link.png is a link to .*: run `dvc checkout`, or `dvc p"):
+        read_rgb(tmp_path / "link.png")
     with pytest.raises(InputError, match="is a folder"):
         read_rgb(tmp_path)
     whole = save(

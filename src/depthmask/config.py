@@ -398,8 +398,9 @@ def _parse_yaml(text: str, path: Path) -> dict[str, Any]:
     try:
         content = YAML(typ="safe", pure=True).load(text)
     except MarkedYAMLError as error:
-        line = error.problem_mark.line + 1
-        raise InputError(f"{path} is not valid YAML: {error.problem}, line {line}") from None
+        # of a key twice it would quote both values, which may be whole sections
+        what, line = error.problem.partition(" with value")[0], error.problem_mark.line + 1
+        raise InputError(f"{path} is not valid YAML: {what}, line {line}") from None
     except (YAMLError, ValueError, RecursionError) as error:
         raise InputError(f"{path} is not valid YAML: {' '.join(str(error).split())}") from None
     if not isinstance(content, dict):

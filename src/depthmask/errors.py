@@ -1,7 +1,9 @@
-"""What the user can mend: one line, the remedy in it, exit code 2."""
+"""What the user can mend: one line with the remedy, exit code 2. A fault of ours: a traceback."""
 
+import errno
 import io
 import os
+import select
 import signal
 import sys
 import threading
@@ -9,6 +11,12 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import NoReturn
+
+_NO_SPACE = (errno.ENOSPC, errno.EDQUOT)
+_REPORT = (
+    "depthmask: this is no fault of yours: please report this with the traceback in the"
+    " project's issue tracker"
+)
 
 
 class InputError(ValueError):
@@ -27,9 +35,9 @@ class MetricRefused(RuntimeError):
 def exit_on_error() -> Iterator[None]:
     """Turn an error meant for the user into one line on stderr and an exit code.
 
-    Raises:
-        SystemExit: 2 after an `InputError`, or where a path, a file or memory fails; 1 after a
-            `TrainingDiverged` or a `MetricRefused`, 130 after Ctrl-C, 143 after SIGTERM.
+    2 after an `InputError` or an error about a path, space or memory; 1 after `TrainingDiverged`
+    or `MetricRefused`, 130 after Ctrl-C, 141 where nobody reads stdout, 143 after SIGTERM. Any
+    other error keeps its traceback and a note where to report it.
     """
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # a terminal that knows no δ is no reason to fail
@@ -37,40 +45,48 @@ def exit_on_error() -> Iterator[None]:
     try:
         with _sigterm_unwinds():
             yield
-    except InputError as error:
-        print(f"depthmask: {error}", file=sys.stderr)
-        raise SystemExit(2) from None
-    except (TrainingDiverged, MetricRefused) as error:
-        print(f"depthmask: {error}", file=sys.stderr)
-        raise SystemExit(1) from None
-    except OSError as error:
-        where = f"{error.filename}: " if error.filename else ""
-        print(
-            f"depthmask: {where}{error.strerror or error}: mend the path or its rights",
-            file=sys.stderr,
-        )
-        raise SystemExit(2) from None
-    except (EOFError, UnicodeDecodeError) as error:
-        print(
-            f"depthmask: a file is damaged ({error}): run `dvc repro --force` again",
-            file=sys.stderr,
-        )
-        raise SystemExit(2) from None
-    except MemoryError:
-        print("depthmask: out of memory: lower the size or the count asked for", file=sys.stderr)
-        raise SystemExit(2) from None
-    except KeyboardInterrupt:
-        _say_interrupted()
     except SystemExit as stop:
-        # Lightning turns Ctrl-C into an exit of its own
-        if isinstance(stop.__context__, KeyboardInterrupt):
-            _say_interrupted()
-        raise
+        # Lightning makes an exit of Ctrl-C, Typer of a broken pipe
+        if not isinstance(stop.__context__, KeyboardInterrupt | BrokenPipeError):
+            raise
+        _end(stop.__context__)
+    except BaseException as error:
+        _end(error)
+    _nobody_reads_stdout()
 
 
-def _say_interrupted() -> NoReturn:
-    print("depthmask: interrupted", file=sys.stderr)
-    raise SystemExit(130) from None
+def _end(error: BaseException) -> NoReturn:
+    if isinstance(error, BrokenPipeError) and _nobody_reads_stdout():
+        raise SystemExit(141) from None
+    code, line = 2, str(error)
+    if isinstance(error, TrainingDiverged | MetricRefused):
+        code = 1
+    elif isinstance(error, KeyboardInterrupt):
+        code, line = 130, "interrupted"
+    elif isinstance(error, MemoryError):
+        line = "out of memory: lower the size or the count asked for"
+    elif isinstance(error, OSError) and error.errno in _NO_SPACE:
+        line = f"{error.filename or 'the disk'}: {error.strerror}: make room"
+    elif isinstance(error, OSError) and error.filename is not None:
+        line = f"{error.filename}: {error.strerror}: mend the path or its rights"
+    elif not isinstance(error, InputError):
+        error.add_note(_REPORT)
+        raise error
+    print(f"depthmask: {line}", file=sys.stderr)
+    raise SystemExit(code) from None
+
+
+def _nobody_reads_stdout() -> bool:
+    """Whether its reader has gone, as `| head` does; what is left to write is then dropped."""
+    stdout = sys.__stdout__  # Typer may have wrapped `sys.stdout`
+    if stdout is None or not hasattr(select, "poll"):  # Windows has none
+        return False
+    poll = select.poll()
+    poll.register(stdout, 0)  # errors alone
+    if not poll.poll(0):
+        return False
+    os.dup2(os.open(os.devnull, os.O_WRONLY), stdout.fileno())
+    return True
 
 
 @contextmanager
@@ -79,9 +95,6 @@ def _sigterm_unwinds() -> Iterator[None]:
 
     Left to itself Python dies on the spot, and Lightning leaves with exit code 0.
     """
-    if threading.current_thread() is not threading.main_thread():
-        yield  # only the main thread may set a handler
-        return
 
     def leave(number: int, _: object) -> NoReturn:
         raise SystemExit(128 + number)
@@ -92,7 +105,7 @@ def _sigterm_unwinds() -> Iterator[None]:
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, before or signal.SIG_DFL)
+        signal.signal(signal.SIGTERM, before)
 
 
 def _end_with_parent(parent: int) -> None:

@@ -8,10 +8,7 @@ import depthmask
 from depthmask.cli import data, predicting, training
 from depthmask.errors import exit_on_error
 
-__all__ = ["app", "main"]
-
 app = typer.Typer(
-    help="A person's mask and the scene's depth from a clean plate and a frame.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,

@@ -97,11 +97,11 @@ def init_photos(
     folder: Annotated[Path, typer.Argument(help="A new or empty folder.", metavar="DIR")],
 ) -> None:
     """Make a folder for your own photographs, with a guide that says what to put where."""
-    from depthmask.data.sources.photos import layout
+    from depthmask.data.sources.photos import folder as photos
 
-    made = layout.init_photos(folder)
+    made = photos.init_photos(folder)
     for path in made:
         typer.echo(f"made {path}")
     if not made:
         typer.echo(f"{folder} is prepared already")
-    typer.echo(f"Read {folder / layout.GUIDE}, put your pictures in, set prepare.source to photos")
+    typer.echo(f"Read {folder / photos.GUIDE}, put your pictures in, set prepare.source to photos")

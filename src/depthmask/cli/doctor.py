@@ -7,9 +7,8 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from depthmask.errors import InputError
 
@@ -18,17 +17,12 @@ _IDENTITY = bytes.fromhex(
     "08083a370a100a017812017922084964656e746974791201675a0f0a0178120a0a08080112040a020801"
     "620f0a0179120a0a08080112040a02080142040a001011"
 )
-_RUNTIMES = ("onnxruntime", "onnxruntime-gpu")
 
 
-@dataclass(frozen=True)
-class Finding:
-    """One line of the report.
+class Finding(NamedTuple):
+    """One line of the report: what was looked at, and what was found, with the remedy.
 
-    Attributes:
-        subject: what was looked at.
-        text: what was found, with the remedy unless it is well.
-        level: `problem` keeps depthmask from predicting, `warning` may surprise.
+    A `problem` keeps depthmask from predicting, a `warning` may surprise.
     """
 
     subject: str
@@ -37,15 +31,11 @@ class Finding:
 
 
 def examine(model: Path) -> Iterator[Finding]:
-    """Look at everything; each finding is made when it is asked for, some take a second.
-
-    Args:
-        model: the exported model that `predict` would take.
-    """
+    """Look at everything, the model that `predict` would take too; some findings take a second."""
     yield Finding("python", f"{platform.python_version()} at {sys.executable}")
     yield Finding("system", f"{platform.system()} {platform.machine()}")
     yield _nvidia()
-    yield _torch()
+    yield Finding("torch", _torch())
     yield from _runtime()
     for package, purpose in (
         ("dvc", "the pipeline"),
@@ -53,7 +43,7 @@ def examine(model: Path) -> Iterator[Finding]:
         ("lightning", "training"),
         ("mitsuba", "rendering the museum"),
     ):
-        yield _package(package, purpose)
+        yield Finding(package, _version(package) or f"not installed; needed for {purpose}")
     yield _model(model)
 
 
@@ -70,9 +60,8 @@ def usable_providers(run: Callable[[str], list[str]] | None = None) -> list[str]
     def providers_of_session(provider: str) -> list[str]:
         options = onnxruntime.SessionOptions()
         options.log_severity_level = 4
-        return onnxruntime.InferenceSession(
-            _IDENTITY, options, providers=[provider]
-        ).get_providers()
+        session = onnxruntime.InferenceSession(_IDENTITY, options, providers=[provider])
+        return session.get_providers()
 
     load_cuda_libraries()
     onnxruntime.set_default_logger_severity(4)
@@ -106,54 +95,44 @@ def _nvidia() -> Finding:
     return Finding("nvidia driver", "; ".join(done.stdout.strip().splitlines()))
 
 
-def _torch() -> Finding:
+def _torch() -> str:
     if importlib.util.find_spec("torch") is None:
-        return Finding("torch", "not installed; `predict` does not need it, training does")
+        return "not installed; `predict` does not need it, training does"
     import torch
 
     if torch.cuda.is_available():
-        return Finding("torch", f"{torch.__version__}, CUDA: {torch.cuda.get_device_name(0)}")
+        return f"{torch.__version__}, CUDA: {torch.cuda.get_device_name(0)}"
     if torch.backends.mps.is_available():
-        return Finding("torch", f"{torch.__version__}, Apple's MPS")
-    return Finding("torch", f"{torch.__version__}, CPU with {torch.get_num_threads()} threads")
+        return f"{torch.__version__}, Apple's MPS"
+    return f"{torch.__version__}, CPU with {torch.get_num_threads()} threads"
 
 
 def _runtime() -> Iterator[Finding]:
-    installed = {name: _version(name) for name in _RUNTIMES if _version(name)}
+    installed = [
+        f"{name} {version}"
+        for name in ("onnxruntime", "onnxruntime-gpu")
+        if (version := _version(name))
+    ]
+    text = ", ".join(installed)
     if not installed:
         yield Finding("onnxruntime", "not installed: install the extra `cpu` or `gpu`", "problem")
         return
-    text = ", ".join(f"{name} {version}" for name, version in installed.items())
     if len(installed) > 1:
-        yield Finding(
-            "onnxruntime",
-            f"{text}: they overwrite each other; uninstall both, then install one extra,"
-            " `cpu` or `gpu`",
-            "warning",
+        text += (
+            ": they overwrite each other; uninstall both, then install one extra, `cpu` or `gpu`"
         )
-    else:
-        yield Finding("onnxruntime", text)
+    yield Finding("onnxruntime", text, "ok" if len(installed) == 1 else "warning")
     try:
         providers = usable_providers()
     except ImportError as error:
         yield Finding("providers", f"onnxruntime does not import ({error}): reinstall", "problem")
         return
-    text = ", ".join(name.removesuffix("ExecutionProvider") for name in providers)
-    if "onnxruntime-gpu" in installed and "CUDAExecutionProvider" not in providers:
-        yield Finding(
-            "providers",
-            f"{text}; CUDA does not load: onnxruntime-gpu needs the driver, CUDA 13 and cuDNN 9",
-            "warning",
-        )
+    names = ", ".join(name.removesuffix("ExecutionProvider") for name in providers)
+    if "onnxruntime-gpu" in text and "CUDAExecutionProvider" not in providers:
+        wanted = "CUDA does not load: onnxruntime-gpu needs the driver, CUDA 13 and cuDNN 9"
+        yield Finding("providers", f"{names}; {wanted}", "warning")
     else:
-        yield Finding("providers", f"{text} (tried, not only listed)")
-
-
-def _package(name: str, purpose: str) -> Finding:
-    version = _version(name)
-    if version is None:
-        return Finding(name, f"not installed; needed for {purpose}")
-    return Finding(name, version)
+        yield Finding("providers", f"{names} (tried, not only listed)")
 
 
 def _model(path: Path) -> Finding:
@@ -165,9 +144,5 @@ def _model(path: Path) -> Finding:
         predictor = Predictor(path)
     except (InputError, ImportError) as error:
         return Finding("model", str(error), "problem")
-    data = predictor.metadata
-    return Finding(
-        "model",
-        f"{path}: experiment {data['experiment']}, {data['training_size']} px,"
-        f" commit {data['git_commit'][:12]}; runs on {predictor.device}",
-    )
+    about = f"experiment {predictor.metadata['experiment']}, {predictor.training_size} px"
+    return Finding("model", f"{path}: {about}; runs on {predictor.device}")

@@ -1,15 +1,29 @@
 """Verbs of whoever uses a model: predict, bench, doctor."""
 
 import re
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from depthmask.cli.options import MODEL, Device, DeviceOption, ModelOption, ThreadsOption
 from depthmask.errors import InputError
 
+MODEL = Path("models/best/model.onnx")
 SIZES = ("128x128", "480x640", "1080x1920")
+
+
+class Device(StrEnum):
+    auto = "auto"
+    cpu = "cpu"
+    cuda = "cuda"
+
+
+ModelOption = Annotated[Path, typer.Option("--model", help="An ONNX file that depthmask made.")]
+DeviceOption = Annotated[Device, typer.Option("--device", help="auto takes CUDA where it works.")]
+ThreadsOption = Annotated[
+    int | None, typer.Option("--threads", min=1, help="Of the CPU; by default one a core.")
+]
 
 app = typer.Typer()
 
@@ -21,6 +35,10 @@ def predict(
         list[Path],
         typer.Option("--scene", help="A frame, or a folder of frames; may be given again."),
     ],
+    more: Annotated[
+        list[Path] | None,
+        typer.Argument(metavar="[FRAME]...", help="More frames: --scene *.png gives them all."),
+    ] = None,
     out: Annotated[Path, typer.Option("--out", help="The folder to write to.")] = Path(
         "predictions"
     ),
@@ -29,26 +47,21 @@ def predict(
     threads: ThreadsOption = None,
 ) -> None:
     """Find the person in frames: writes STEM_mask.png, _depth.png (mm), _overlay.png, STEM.json."""
-    from depthmask.inference.prediction import describe, list_scenes, predict_files
+    from depthmask.inference.prediction import list_scenes, predict_files
     from depthmask.inference.predictor import Predictor
 
-    scenes = list_scenes(scene)
+    scenes = list_scenes([*scene, *(more or ())])
     predictor = Predictor(model, device=device.value, num_threads=threads)
     frames = predict_files(predictor, bg, scenes, out)
-    for line in describe(frames):
-        typer.echo(line)
+    for frame in frames:
+        typer.echo(frame.describe())
     for frame in frames:
         if frame.warning:
             typer.echo(f"{frame.scene.name}: warning: {frame.warning}", err=True)
     num_files = sum(len(frame.files) for frame in frames)
-    typer.echo(
-        f"Wrote {num_files} files to {out} ({predictor.device}); look at {_overlays(frames)}"
-    )
-
-
-def _overlays(frames: list) -> str:
-    first = frames[0].files[2]
-    return str(first) if len(frames) == 1 else f"{first.with_name('*_overlay.png')}"
+    overlay = frames[0].files[2]
+    look_at = overlay if len(frames) == 1 else overlay.with_name("*_overlay.png")
+    typer.echo(f"Wrote {num_files} files to {out} ({predictor.device}); look at {look_at}")
 
 
 @app.command()
@@ -68,8 +81,7 @@ def bench(
 ) -> None:
     """Measure latency and images per second on this machine."""
     from depthmask.export.benchmark import (
-        latency_report,
-        latency_table,
+        LATENCY_HEADER,
         measure_latency,
         processor_name,
         write_latency,
@@ -81,19 +93,14 @@ def bench(
     latencies = measure_latency(predictor, sizes, num_runs=runs, batch=batch)
     where = processor_name() if predictor.device == "cpu" else "CUDA"
     typer.echo(f"{model} on {where}, network at {predictor.training_size} px, {runs} warm runs")
-    for line in latency_table(latencies):
-        typer.echo(line)
+    typer.echo("\n".join([LATENCY_HEADER, *map(str, latencies)]))
     if json_path is not None:
-        write_latency(json_path, latency_report(predictor, latencies))
+        write_latency(json_path, predictor, latencies)
         typer.echo(f"Wrote {json_path}")
 
 
 def parse_size(text: str) -> tuple[int, int]:
-    """HEIGHTxWIDTH as (height, width), px.
-
-    Raises:
-        InputError: it is not of that form.
-    """
+    """HEIGHTxWIDTH as (height, width), px; raises InputError if it is not of that form."""
     match = re.fullmatch(r"([1-9][0-9]{0,4})x([1-9][0-9]{0,4})", text)
     if match is None:
         raise InputError(f"--size {text} is no size: write HEIGHTxWIDTH, such as 480x640")

@@ -121,8 +121,10 @@ def gate(
     else:
         from depthmask.tracking.gate import judge, read_record
 
-        judgement = read_record(RECORD, model, METRICS, thresholds)
-        if judgement is None:  # DVC restored the model, or something changed: export did not say
+        recorded = read_record(RECORD, model, METRICS, thresholds)
+        if recorded is not None:
+            judgement = recorded
+        else:  # DVC restored the model, or something changed: export did not say
             from depthmask.export.benchmark import measure_latency
             from depthmask.inference.predictor import Predictor
 

@@ -1,7 +1,8 @@
 """The picture that a person looks at: who was found, and how far away."""
 
+import cv2
 import numpy as np
-from PIL import Image, ImageDraw, ImageFilter, ImageFont
+from PIL import Image, ImageDraw, ImageFont
 
 from depthmask.data.scenes.person import THRESHOLD, Person
 
@@ -22,55 +23,40 @@ def draw_overlay(
         mask: float, H x W, 0 to 1.
         person: what `find_person` found in it.
         unit: of the person's depth, `metre` or `relative`.
-
-    Returns:
-        RGB, W x H.
     """
     alpha = mask[..., np.newaxis].clip(0, 1)
     colour = frame.astype(np.float32)
     grey = colour.mean(axis=2, keepdims=True)
     room = _BACKGROUND_LIGHT * (grey + _BACKGROUND_COLOUR * (colour - grey))
     tinted = (1 - _TINT) * colour + _TINT * np.array(ACCENT, dtype=np.float32)
-    image = Image.fromarray(np.rint(alpha * tinted + (1 - alpha) * room).astype(np.uint8))
-    width_px = max(1, round(min(image.size) / 240))
-    image.paste(ACCENT, mask=_outline(mask > THRESHOLD, width_px))
+    pixels = np.rint(alpha * tinted + (1 - alpha) * room).astype(np.uint8)
+    # The outline lies just outside the region, so that it hides nothing of the person.
+    inside = (mask > THRESHOLD).astype(np.uint8)
+    width_px = max(1, round(min(inside.shape) / 240))
+    grown = cv2.dilate(inside, np.ones((3, 3), np.uint8), iterations=width_px)
+    pixels[grown > inside] = ACCENT
+    image = Image.fromarray(pixels)
     _draw_label(image, person, unit)
     return image
 
 
-def _outline(inside: np.ndarray, width_px: int) -> Image.Image:
-    """A band just outside the region, so that it hides nothing of the person."""
-    shape = Image.fromarray(inside.astype(np.uint8) * 255)
-    grown = shape
-    for _ in range(width_px):
-        grown = grown.filter(ImageFilter.MaxFilter(3))
-    band = np.asarray(grown) > np.asarray(shape)
-    return Image.fromarray(band.astype(np.uint8) * 255)
-
-
 def _draw_label(image: Image.Image, person: Person | None, unit: str) -> None:
-    if person is None:
-        text = "nobody"
-    else:
+    text, fill, ink = "nobody", INK, ACCENT
+    if person is not None:
         text = f"{person.depth:.2f} m" if unit == "metre" else f"relative {person.depth:.2f}"
+        fill, ink = ACCENT, INK
     font_px = max(10, round(min(image.size) / 18))
     font = ImageFont.load_default(size=font_px)
     draw = ImageDraw.Draw(image)
     pad = max(2, font_px // 3)
     left, top, right, bottom = draw.textbbox((0, 0), text, font=font)
     width, height = right - left + 2 * pad, bottom - top + 2 * pad
-    if person is None:
-        x, y = pad, pad
-    else:
+    x = y = float(pad)
+    if person is not None:
         box_x, box_y, box_width, _ = person.box
-        x = round(box_x + (box_width - width) / 2)
-        y = round(box_y - height - pad)
+        x, y = round(box_x + (box_width - width) / 2), round(box_y - height - pad)
     # Within the frame, also for a head at its edge.
     x = min(max(x, 0), max(image.width - width, 0))
     y = min(max(y, 0), max(image.height - height, 0))
-    draw.rounded_rectangle(
-        (x, y, x + width, y + height), radius=height / 3, fill=INK if person is None else ACCENT
-    )
-    draw.text(
-        (x + pad - left, y + pad - top), text, font=font, fill=ACCENT if person is None else INK
-    )
+    draw.rounded_rectangle((x, y, x + width, y + height), radius=height / 3, fill=fill)
+    draw.text((x + pad - left, y + pad - top), text, font=font, fill=ink)

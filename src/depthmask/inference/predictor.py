@@ -16,23 +16,18 @@ FORMAT = "1"
 
 INPUTS = ("bg", "bg_fg")
 OUTPUTS = ("mask", "depth")
-METADATA = (
-    "depthmask_format",
-    "experiment",
-    "git_commit",
-    "data_hash",
-    "training_size",
-    "depth_unit",
-)
+METADATA = ("depthmask_format", "experiment", "data_hash", "training_size", "depth_unit")
 """What every exported file says about itself."""
+
+_EXPORT_AGAIN = "export it again with `dvc repro export`, or name another with --model"
+_NOT_OURS = "it is not a model that `dvc repro export` made: name another with --model"
 
 
 class Result(NamedTuple):
     """What the model says about a frame, or about N frames with a leading axis.
 
-    Attributes:
-        mask: float32, H x W, 0 to 1: the share of person in each pixel.
-        depth: float32, H x W, along the optical axis, in the model's `depth_unit`.
+    mask: float32, H x W, 0 to 1: the share of person in each pixel.
+    depth: float32, H x W, along the optical axis, in the model's `depth_unit`.
     """
 
     mask: np.ndarray
@@ -59,23 +54,22 @@ class Predictor:
         """Load a model that depthmask exported.
 
         Args:
-            path: of the ONNX file.
-            device: `auto` takes CUDA where it works and the CPU elsewhere.
-            num_threads: of the CPU; None leaves it to onnxruntime (one a core).
+            device: `auto` takes CUDA where it works, `cuda` insists on it.
+            num_threads: of the CPU; onnxruntime takes one a core by default.
 
         Raises:
-            InputError: the file is missing or not ours, or CUDA is asked for and does not work.
+            InputError: the file is missing or no such model, or the device cannot be used.
         """
-        if device not in get_args(Device):
-            raise InputError(f"device {device!r} is unknown; use auto, cpu or cuda")
-        if num_threads is not None and num_threads < 1:
-            raise InputError(f"num_threads is {num_threads}; give 1 or more, or leave it out")
         self.path = Path(path)
+        if device not in get_args(Device):
+            raise InputError(f"device {device!r} is unknown; use {', '.join(get_args(Device))}")
+        if num_threads is not None and num_threads < 1:
+            raise InputError(f"num_threads is {num_threads}; give at least 1")
         if not self.path.is_file():
             raise InputError(
-                f"the model {self.path} is missing: make it with `make repro`, or name another"
+                f"{self.path} is missing: make it with `make repro`, or name another with --model"
             )
-        self._session = open_session(self.path, device, num_threads, unreadable=_UNREADABLE_MODEL)
+        self._session = open_session(self.path, device, num_threads, unreadable=_EXPORT_AGAIN)
         self.metadata = _checked_metadata(self.path, self._session)
         self.providers: list[str] = self._session.get_providers()
         self.device = "cuda" if self.providers[0] == CUDA else "cpu"
@@ -110,11 +104,7 @@ class Predictor:
         return Result(mask[0], depth[0])
 
     def predict_batch(self, bg: np.ndarray, bg_fg: np.ndarray) -> Result:
-        """The same for N frames: uint8 N x H x W x 3 in, float32 N x H x W out.
-
-        Raises:
-            InputError: as for `predict`.
-        """
+        """The same for N frames: uint8 N x H x W x 3 in, float32 N x H x W out."""
         for name, images in zip(INPUTS, (bg, bg_fg), strict=True):
             if images.dtype != np.uint8 or images.ndim != 4 or images.shape[3] != 3:
                 raise InputError(f"{name} is {_describe(images)}; it must be uint8 H x W x 3, RGB")
@@ -129,16 +119,8 @@ class Predictor:
         return Result(*self._session.run(list(OUTPUTS), feed))
 
 
-_UNREADABLE_MODEL = "export it again with `dvc repro export`, or name another with --model"
-
-
 def _checked_metadata(path: Path, session: onnxruntime.InferenceSession) -> dict[str, str]:
-    """The file's metadata, if its inputs and outputs are those of the contract.
-
-    Raises:
-        InputError: they are not.
-    """
-    remedy = "it is not a model that `dvc repro export` made: name another with --model"
+    """The file's metadata, once its inputs, outputs and metadata are those of the contract."""
     for kind, expected, ports, dtype, rank in (
         ("inputs", INPUTS, session.get_inputs(), "tensor(uint8)", 4),
         ("outputs", OUTPUTS, session.get_outputs(), "tensor(float)", 3),
@@ -148,21 +130,20 @@ def _checked_metadata(path: Path, session: onnxruntime.InferenceSession) -> dict
             listed = ", ".join(
                 f"{name} {type_} of rank {num}" for name, (type_, num) in found.items()
             )
-            raise InputError(f"{path} has the {kind} {listed}; {remedy}")
-    metadata = session.get_modelmeta().custom_metadata_map
-    missing = [key for key in METADATA if key not in metadata]
-    if missing:
-        raise InputError(f"{path} lacks the metadata {', '.join(missing)}; {remedy}")
+            raise InputError(f"{path} has the {kind} {listed}; {_NOT_OURS}")
+    metadata: dict[str, str] = dict(session.get_modelmeta().custom_metadata_map)
+    if missing := [key for key in METADATA if key not in metadata]:
+        raise InputError(f"{path} lacks the metadata {', '.join(missing)}; {_NOT_OURS}")
     if not re.fullmatch("[1-9][0-9]{0,4}", metadata["training_size"]):
-        raise InputError(f"{path} has the training_size {metadata['training_size']!r}; {remedy}")
+        raise InputError(f"{path} has the training_size {metadata['training_size']!r}; {_NOT_OURS}")
     if metadata["depth_unit"] not in UNITS:
-        raise InputError(f"{path} has the depth_unit {metadata['depth_unit']!r}; {remedy}")
+        raise InputError(f"{path} has the depth_unit {metadata['depth_unit']!r}; {_NOT_OURS}")
     if metadata["depthmask_format"] != FORMAT:
         raise InputError(
             f"{path} has format {metadata['depthmask_format']}, this depthmask reads {FORMAT}:"
             " export it again with `dvc repro export`"
         )
-    return dict(metadata)
+    return metadata
 
 
 def _describe(array: np.ndarray) -> str:

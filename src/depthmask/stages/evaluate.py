@@ -19,7 +19,7 @@ from depthmask.config import (
 )
 from depthmask.data.composition.eval_sets import SceneSets, open_sets
 from depthmask.data.scenes.files import read_json, read_summary, read_table, replaced_file
-from depthmask.data.scenes.leakage_check import check_prepared
+from depthmask.data.sources import check_leakage
 from depthmask.errors import InputError, exit_on_error
 from depthmask.evaluation.agreement import refuse_disagreement
 from depthmask.evaluation.baselines import best_constant, best_threshold, difference
@@ -56,7 +56,7 @@ def evaluate(
     Returns:
         What `metrics.json` holds.
     """
-    check_prepared(prepared)
+    check_leakage(prepared)
     device = choose_hardware("auto", "float32").device
     for name in names:
         _check_seeds(experiments / name)

@@ -4,22 +4,16 @@ import json
 import sys
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
-import numpy as np
-
-from depthmask.config import (
-    CompositorParams,
-    ExportParams,
-    Gate,
-    PlacementParams,
-)
-from depthmask.data.composition.eval_sets import SceneSets, open_sets
+from depthmask.config import CompositorParams, ExportParams, Gate, PlacementParams
+from depthmask.data.composition.eval_sets import open_sets
 from depthmask.data.scenes.files import read_json, replaced_folder
-from depthmask.data.scenes.scene import Scene
 from depthmask.errors import exit_on_error
-from depthmask.export.benchmark import latency_report, latency_table, measure_latency, write_latency
-from depthmask.export.onnx_export import ParityError, check_parity, export_onnx
-from depthmask.export.parity import exported_figures, refuse_other_figures
+from depthmask.export.benchmark import LATENCY_HEADER, measure_latency, write_latency
+from depthmask.export.model_card import model_card
+from depthmask.export.onnx_export import export_onnx
+from depthmask.export.parity import ParityError, check_figures, check_parity, held_out_scenes
 from depthmask.inference.predictor import Predictor
 from depthmask.models.store import StoredModel, load_model, seed_folder
 from depthmask.stages import (
@@ -33,10 +27,7 @@ from depthmask.stages import (
     read_params,
 )
 from depthmask.tracking.gate import Judgement, judge, register, write_record
-from depthmask.tracking.provenance import git_commit
 from depthmask.visualization.page import write_report
-
-_NUM_SCENES = 4
 
 
 def export(
@@ -45,45 +36,48 @@ def export(
     placement: PlacementParams,
     compositor_params: CompositorParams,
     *,
-    figures: Mapping[str, float],
+    metrics: Mapping[str, Any],
     prepared: Path,
     output: Path,
 ) -> None:
-    """Export a model to `output`/model.onnx and a record of its parity; refuse if they differ.
+    """Export a model to `output`: model.onnx, parity.json and model_card.md.
 
     Args:
         placement, compositor_params: of the held-out scenes that they are compared on.
-        figures: the network's on the headline set, as evaluate found them.
+        metrics: `metrics.json`; its figures of this network must be those of the file.
+
+    Raises:
+        ParityError: the file differs from the network; `output` stays what it was.
     """
     sets = open_sets(prepared, compositor_params, placement.seed, "cpu")
-    scenes = held_out_scenes(sets)
     card = stored.card
+    name, seed, unit = card["experiment"], str(card["seed"]), card["unit"]
     metadata = {
-        "experiment": card["experiment"],
-        "seed": str(card["seed"]),
+        "experiment": name,
+        "seed": seed,
         "run_key": card["key"],
-        "git_commit": git_commit(),
         "data_hash": card["data_hash"],
-        "depth_unit": card["unit"],
+        "depth_unit": unit,
     }
+    expected = metrics["seeds"][name][seed][metrics["headline"]["set"]]
     with replaced_folder(output) as folder:
         path = folder / "model.onnx"
-        deployable = export_onnx(
+        wrapper = export_onnx(
             stored.model, path, input_size=card["size"], metadata=metadata, opset=params.opset
         )
-        parity = check_parity(path, deployable, scenes, params.sizes, tolerance=params.tolerance)
-        found = exported_figures(path, sets)
-        apart = refuse_other_figures(found, figures, params.tolerance)
-        parity["figures"] = {"set": sets.headline, "largest_difference": apart, **found}
+        scenes = held_out_scenes(sets)
+        parity = check_parity(path, wrapper, scenes, params.sizes, tolerance=params.tolerance)
+        parity["figures"] = check_figures(path, sets, expected, params.tolerance)
         (folder / "parity.json").write_text(json.dumps(parity, indent=2) + "\n")
-    largest = {
-        name: max(row[name] for row in parity["differences"].values()) for name in ("mask", "depth")
-    }
-    metres = " m" if card["unit"] == "metre" else ""
+        text = model_card(card, metrics, parity, params.opset)
+        (folder / "model_card.md").write_text(text, encoding="utf-8")
+    mask, depth = (
+        max(row[output] for row in parity["differences"].values()) for output in ("mask", "depth")
+    )
     print(
-        f"export: {card['experiment']} to {output}/model.onnx; torch and onnxruntime differ by"
-        f" {largest['mask']:.1e} (mask) and {largest['depth']:.1e}{metres} (depth) at most,"
-        f" their figures on {sets.headline} by {apart:.1e}"
+        f"export: {name} to {output}/model.onnx; torch and onnxruntime differ by {mask:.1e} (mask)"
+        f" and {depth:.1e}{' m' if unit == 'metre' else ''} (depth) at most, their figures on"
+        f" {sets.headline} by {parity['figures']['largest_difference']:.1e}"
     )
 
 
@@ -99,9 +93,8 @@ def publish(gate: Gate) -> Judgement:
     predictor = Predictor(path)
     side = predictor.training_size
     latencies = measure_latency(predictor, [(side, side), (480, 640)])
-    write_latency(REPORTS / "latency.json", latency_report(predictor, latencies))
-    for line in latency_table(latencies):
-        print(line)
+    write_latency(REPORTS / "latency.json", predictor, latencies)
+    print(LATENCY_HEADER, *latencies, sep="\n")
     judgement = judge(path, predictor.metadata, METRICS, gate, latencies[0].median_ms)
     judgement = register(
         judgement, path, predictor.metadata, experiments=EXPERIMENTS, reports=REPORTS
@@ -111,30 +104,17 @@ def publish(gate: Gate) -> Judgement:
     return judgement
 
 
-def held_out_scenes(sets: SceneSets) -> list[Scene[np.ndarray]]:
-    """A few scenes of the hardest test set, spread over its first batch."""
-    scene = next(sets.scenes(sets.headline))
-    rows = np.unique(np.linspace(0, len(scene.mask) - 1, _NUM_SCENES).round().astype(int))
-    images = [
-        (field[rows] * 255).round().byte().permute(0, 2, 3, 1).cpu().numpy()
-        for field in (scene.bg, scene.bg_fg)
-    ]
-    planes = [field[rows, 0].cpu().numpy() for field in (scene.mask, scene.depth)]
-    return [Scene(*fields) for fields in zip(*images, *planes, strict=True)]
-
-
 def main() -> None:
     params = read_params(PARAMS)
     metrics = read_json(METRICS, ("best", "best_seed", "headline", "seeds"))
-    best, seed = metrics["best"], metrics["best_seed"]
-    stored = load_model(seed_folder(EXPERIMENTS / best, seed))
+    stored = load_model(seed_folder(EXPERIMENTS / metrics["best"], metrics["best_seed"]))
     try:
         export(
             stored,
             params.export,
             params.placement,
             params.compositor,
-            figures=metrics["seeds"][best][str(seed)][metrics["headline"]["set"]],
+            metrics=metrics,
             prepared=PREPARED,
             output=BEST,
         )

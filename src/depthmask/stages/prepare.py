@@ -9,11 +9,10 @@ import pandas as pd
 from depthmask import visualization as report
 from depthmask.config import PlacementParams, PrepareParams, SplitSizes
 from depthmask.data.scenes.files import content_hash, replaced_folder
-from depthmask.data.scenes.leakage_check import check_prepared
 from depthmask.data.scenes.library import EmptyFrames, InSceneFrames, Library
 from depthmask.data.scenes.placement import TRAIN_STREAM, Placer, uniforms, visible_shares
 from depthmask.data.scenes.scene import SET_SPLITS, SPLITS, Scene
-from depthmask.data.sources import museum
+from depthmask.data.sources import check_leakage, museum
 from depthmask.data.sources.modest.preparing import prepare_modest
 from depthmask.data.sources.modest.sets import some_training_scenes
 from depthmask.data.sources.photos import ingest_photos
@@ -58,7 +57,7 @@ def prepare(output: Path, params: PrepareParams, placement: PlacementParams) -> 
                 seed=params.seed,
                 decode=params.modest.decoded,
             )
-            check_prepared(temporary)
+            check_leakage(temporary)
             draw_samples(temporary)
 
 
@@ -106,7 +105,7 @@ def write_prepared(
             "data_hash": content_hash(folder),
         }
         (folder / "summary.json").write_text(json.dumps(summary, indent=2) + "\n")
-        check_prepared(folder)
+        check_leakage(folder)
         draw_sources(folder / "contact_sheet.png", library, frames, unit)
 
 

@@ -18,14 +18,10 @@ from depthmask.config import AugmentParams  # noqa: E402
 
 
 def build_transform(params: AugmentParams, seed: int) -> A.Compose:
-    """The colour transform of one image; its seed is the image's own.
-
-    Raises:
-        UserWarning: if Albumentations does not know an argument, which it only warns of.
-    """
+    """The colour transform of one image; its seed is the image's own."""
     hsv, contrast = params.hue_saturation_value, params.random_brightness_contrast
     with warnings.catch_warnings():
-        warnings.simplefilter("error", UserWarning)
+        warnings.simplefilter("error", UserWarning)  # of an unknown argument it would only warn
         transforms: list[Any] = [
             A.HueSaturationValue(
                 hue_shift_limit=hsv.hue,
@@ -41,15 +37,9 @@ def build_transform(params: AugmentParams, seed: int) -> A.Compose:
 
 
 def make_variants(images: np.ndarray, params: AugmentParams, stream: int) -> np.ndarray:
-    """Draw `num_variants` colour variants of every image.
+    """Draw `num_variants` colour variants of every image: uint8 [N, H, W, 3] to [V, N, H, W, 3].
 
-    Args:
-        images: uint8 [N, H, W, 3], RGB.
-        params: strengths, count and seed.
-        stream: keeps plates' and cutouts' random numbers apart.
-
-    Returns:
-        uint8 [num_variants, N, H, W, 3]; variant v of image n depends on (seed, stream, v, n) only.
+    Variant v of image n depends on (seed, stream, v, n) only; plates and cutouts have streams.
     """
     variants = np.empty((params.num_variants, *images.shape), np.uint8)
     for variant in range(params.num_variants):

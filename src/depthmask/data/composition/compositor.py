@@ -1,6 +1,5 @@
 """Plates, cutouts and placements -> batches of scenes, on the device that trains."""
 
-import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -21,19 +20,12 @@ TOLERANCE_M = 0.25
 
 
 class Sources(NamedTuple):
-    """Plates and cutouts as they are at one size, variants after the originals, on the device.
+    """Plates and cutouts as they are at one size, on the device; a level a list's item."""
 
-    Attributes:
-        images: uint8 [P, 3, S, S].
-        aux: float32 [P', 2, S, S], depth in metres, and 1 where the plate shows floor.
-        colours: float32 [C, 3, h, w], premultiplied, one a level of the pyramid, finest first.
-        shapes: float32 [C', 2, h, w], premultiplied relief in metres, and alpha; likewise.
-    """
-
-    images: Tensor
-    aux: Tensor
-    colours: list[Tensor]
-    shapes: list[Tensor]
+    images: Tensor  # uint8 [P, 3, S, S], the originals first
+    aux: Tensor  # float32 [P', 2, S, S], depth in metres, and 1 where the plate shows floor
+    colours: list[Tensor]  # float32 [C, 3, h, w], premultiplied, the originals first
+    shapes: list[Tensor]  # float32 [C', 2, h, w], premultiplied relief in metres, and alpha
 
 
 class Compositor(nn.Module):
@@ -56,15 +48,12 @@ class Compositor(nn.Module):
     ) -> None:
         super().__init__()
         self.library, self.params = library, params
-        self.num_variants = 0 if plate_variants is None else len(plate_variants)
-        self.plate_rows = _variant_rows(
-            len(library.plates), library.plates_of("train"), self.num_variants
+        rgb = library.rgba[..., :3]
+        self._images, self.plate_rows = _stack(
+            library.images, plate_variants, library.plates_of("train")
         )
-        self.cutout_rows = _variant_rows(
-            len(library.cutouts), library.cutouts_of("train"), self.num_variants
-        )
-        self._images = _stack(library.images, plate_variants)
-        self._rgb = _stack(library.rgba[..., :3], cutout_variants)
+        self._rgb, self.cutout_rows = _stack(rgb, cutout_variants, library.cutouts_of("train"))
+        self.num_variants = len(self.plate_rows) - 1
         self.register_buffer("_place", torch.empty(0), persistent=False)
         self._prepared: tuple[int, torch.device, Sources] | None = None
 
@@ -82,12 +71,16 @@ class Compositor(nn.Module):
         library, device = self.library, self.device
         if size > library.size:
             raise ValueError(f"size {size} exceeds the library's {library.size}")
-        depth = torch.from_numpy(np.array(library.depths))[:, None]
-        floor = torch.from_numpy(_floor(library))[:, None]
-        aux = F.interpolate(torch.cat([depth, floor], 1), size=(size, size), mode="nearest-exact")
+        # in parts, since the float copies of a large library are big
+        images = [
+            _resize(part.float(), [size, size]).round_().byte() for part in self._images.split(64)
+        ]
+        aux = torch.from_numpy(np.stack([library.depths, _floor(library)], 1))
+        aux = F.interpolate(aux, size=(size, size), mode="nearest-exact")
         alpha = torch.from_numpy(np.array(library.rgba[..., 3])).float()[:, None] / 255
         relief = torch.from_numpy(np.array(library.relief))[:, None] * alpha
-        original = torch.from_numpy(self._original_cutouts())
+        original = np.empty(len(self._rgb), np.int64)
+        original[self.cutout_rows] = np.arange(len(alpha))
         # a person never has more pixels than needed
         side = [max(16, round(edge * (size / library.size))) for edge in self._rgb.shape[-2:]]
         colours, shapes = [], []
@@ -96,17 +89,14 @@ class Compositor(nn.Module):
             # premultiplied, so that colour and relief stop where the person does
             parts = [
                 _resize(part.float() / 255 * alpha[rows], edges)
-                for part, rows in zip(self._rgb.split(64), original.split(64), strict=True)
+                for part, rows in zip(
+                    self._rgb.split(64), torch.from_numpy(original).split(64), strict=True
+                )
             ]
             colours.append(torch.cat(parts).to(device))
             shape = torch.cat([_resize(relief, edges), _resize(alpha, edges)], 1)
             shapes.append(shape.to(device))
-        return Sources(_shrink(self._images, size).to(device), aux.to(device), colours, shapes)
-
-    def _original_cutouts(self) -> np.ndarray:
-        """The cutout of each row of colours, int64."""
-        variants = np.tile(self.library.cutouts_of("train"), self.num_variants)
-        return np.concatenate([np.arange(len(self.library.cutouts)), variants])
+        return Sources(torch.cat(images).to(device), aux.to(device), colours, shapes)
 
     def forward(self, recipes: Recipes, size: int) -> Scene[Tensor]:
         """Compose the recipes at `size` px.
@@ -198,39 +188,30 @@ class Compositor(nn.Module):
         return self._tensor(values.reshape(len(values), -1, 1, 1))
 
 
-def _variant_rows(num: int, train: np.ndarray, num_variants: int) -> np.ndarray:
-    """Where each variant of each source is stacked, int64 [V + 1, num]; variant 0 is itself."""
-    rows = np.tile(np.arange(num), (num_variants + 1, 1))
-    rows[1:, train] = num + np.arange(num_variants * len(train)).reshape(num_variants, len(train))
-    return rows
+def _stack(
+    originals: np.ndarray, variants: np.ndarray | None, train: np.ndarray
+) -> tuple[Tensor, np.ndarray]:
+    """The originals, then the variants of the train split's, uint8 N x 3 x H x W.
 
-
-def _stack(originals: np.ndarray, variants: np.ndarray | None) -> Tensor:
-    """The originals, then the variants, uint8 N x 3 x H x W."""
+    Returns beside it where each variant of each source is: int64 [V + 1, P]; variant 0 is itself.
+    """
     parts = [np.asarray(part) for part in (originals, *(() if variants is None else variants))]
-    return torch.from_numpy(np.concatenate(parts)).permute(0, 3, 1, 2)
+    rows = np.tile(np.arange(len(originals)), (len(parts), 1))
+    rows[1:, train] = len(originals) + np.arange(rows[1:, train].size).reshape(-1, len(train))
+    return torch.from_numpy(np.concatenate(parts)).permute(0, 3, 1, 2), rows
 
 
 def _floor(library: Library) -> np.ndarray:
     """1 where a plate shows floor (within 5 cm of height 0), float32 [P, S, S]."""
-    size, floors = library.size, []
-    centres = (np.arange(size) + 0.5) / size - 0.5
-    for plate in range(len(library.plates)):
+    floor = np.empty(library.depths.shape, np.float32)
+    centres = (np.arange(library.size) + 0.5) / library.size - 0.5
+    for plate in range(len(floor)):
         camera = library.camera(plate)
         x, y, z = camera.up
         rays = (x * centres[None, :] + y * centres[:, None]) / camera.focal + z
-        height = camera.height_m + library.depths[plate] * rays
-        floors.append(np.abs(height) < 0.05)
-    return np.stack(floors).astype(np.float32)
+        floor[plate] = np.abs(camera.height_m + library.depths[plate] * rays) < 0.05
+    return floor
 
 
 def _resize(images: Tensor, size: list[int]) -> Tensor:
     return F.interpolate(images, size=size, mode="bilinear", antialias=True)
-
-
-def _shrink(images: Tensor, size: int) -> Tensor:
-    """uint8 N x 3 x size x size; in parts, since the float copies of a large library are big."""
-    if math.prod(images.shape[-2:]) == size * size:
-        return images.contiguous()
-    parts = [_resize(part.float(), [size, size]).round_().byte() for part in images.split(64)]
-    return torch.cat(parts)

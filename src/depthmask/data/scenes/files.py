@@ -32,10 +32,9 @@ def content_hash(folder: Path) -> str:
 def read_array(
     path: Path, dtype: DTypeLike | None = None, shape: Sequence[int | None] | None = None
 ) -> np.ndarray:
-    """Memory-map an array that a stage wrote; in its shape None stands for any length.
+    """Memory-map an array; raises InputError if it is missing, damaged or of another shape.
 
-    Raises:
-        InputError: if it is missing, cut short or something else.
+    In a shape None stands for any length.
     """
     try:
         array = np.load(path, mmap_mode="r")
@@ -55,11 +54,7 @@ def read_array(
 
 
 def read_table(path: Path, columns: Sequence[str] = ()) -> pd.DataFrame:
-    """Read a Parquet or CSV table that a stage wrote.
-
-    Raises:
-        InputError: if it is missing, damaged, empty or lacks a column.
-    """
+    """Read a Parquet or CSV table; raises InputError if it is missing, damaged or empty."""
     try:
         table = pd.read_csv(path) if path.suffix == ".csv" else pd.read_parquet(path)
     except FileNotFoundError:
@@ -75,11 +70,7 @@ def read_table(path: Path, columns: Sequence[str] = ()) -> pd.DataFrame:
 
 
 def read_json(path: Path, keys: Sequence[str] = ()) -> dict[str, Any]:
-    """Read a JSON object that a stage wrote.
-
-    Raises:
-        InputError: if it is missing, damaged or lacks a key.
-    """
+    """Read a JSON object; raises InputError if it is missing, damaged or lacks a key."""
     try:
         content = json.loads(read_text(path))
     except json.JSONDecodeError as error:
@@ -100,7 +91,7 @@ def read_summary(prepared: Path) -> dict[str, Any]:
 
 
 def read_text(path: Path) -> str:
-    """Read a text file that a stage wrote; raises InputError if it is missing or no text."""
+    """Read a text file; raises InputError if it is missing or no text."""
     try:
         return path.read_text(encoding="utf-8")
     except FileNotFoundError:
@@ -145,16 +136,17 @@ def replaced_folder(path: Path) -> Iterator[Path]:
     for left in path.parent.glob(f".{path.name}.*.partial"):
         if not _is_alive(left.name.removeprefix(f".{path.name}.").partition(".")[0]):
             shutil.rmtree(left, ignore_errors=True)  # of a process that was killed
-    prefix = f".{path.name}.{os.getpid()}."
-    temporary = Path(tempfile.mkdtemp(prefix=prefix, suffix=".partial", dir=path.parent))
-    temporary.chmod(0o755)
-    try:
-        yield temporary
+    with tempfile.TemporaryDirectory(
+        prefix=f".{path.name}.{os.getpid()}.",
+        suffix=".partial",
+        dir=path.parent,
+        ignore_cleanup_errors=True,  # it is in its place by then
+    ) as temporary:
+        Path(temporary).chmod(0o755)
+        yield Path(temporary)
         if path.exists():
             shutil.rmtree(path)
-        temporary.replace(path)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
+        Path(temporary).replace(path)
 
 
 def _is_alive(pid: str) -> bool:
@@ -162,6 +154,6 @@ def _is_alive(pid: str) -> bool:
         os.kill(int(pid), 0)
     except (ValueError, ProcessLookupError):
         return False
-    except PermissionError:  # it is another user's
-        return True
+    except PermissionError:
+        pass  # it is another user's
     return True

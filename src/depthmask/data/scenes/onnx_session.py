@@ -2,8 +2,9 @@
 
 import contextlib
 import io
+import re
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import onnxruntime
 
@@ -34,8 +35,7 @@ def open_session(
 ) -> onnxruntime.InferenceSession:
     """Open any ONNX file where `device` says; `auto` takes CUDA where it works.
 
-    Args:
-        unreadable: what to do about a file that onnxruntime cannot load.
+    `unreadable` says what to do about a file that is damaged or no ONNX model.
 
     Raises:
         InputError: it cannot load the file, or CUDA is asked for and does not work.
@@ -66,7 +66,7 @@ def open_session(
 
 
 def _session(
-    path: Path, providers: list, num_threads: int | None, unreadable: str
+    path: Path, providers: list[Any], num_threads: int | None, unreadable: str
 ) -> onnxruntime.InferenceSession:
     options = onnxruntime.SessionOptions()
     options.log_severity_level = _SILENT
@@ -78,6 +78,18 @@ def _session(
         # Anything else than a file that it cannot read is no fault of the user's.
         if type(error).__name__ not in _UNREADABLE:
             raise
-        raise InputError(
-            f"{path} is no ONNX model that onnxruntime can load: {unreadable}"
-        ) from None
+        raise InputError(_why_unreadable(path, str(error), unreadable)) from None
+
+
+def _why_unreadable(path: Path, error: str, unreadable: str) -> str:
+    with path.open("rb") as file:
+        if file.read(40).startswith(b"version https://git-lfs"):
+            return f"{path} is a Git LFS pointer, not the model: run `git lfs pull`"
+    if newer := re.search(r"IR version: \d+|Opset \d+ is under development", error):
+        asked = newer[0].removesuffix(" is under development")
+        return (
+            f"{path} is newer than onnxruntime {onnxruntime.__version__} reads ({asked}):"
+            " upgrade onnxruntime"
+        )
+    said = " ".join(error.rpartition("failed:")[2].split())
+    return f"{path} is cut short or no ONNX model ({said}): {unreadable}"

@@ -1,8 +1,7 @@
 """Who stands where: counter-based random numbers, and where a person would be seen.
 
-Every sample is a function of (seed, stream, epoch, index) alone: Philox takes them as its key and
-counter (Salmon et al. 2011, "Parallel random numbers: as easy as 1, 2, 3"), so batch size, the
-number of workers and the device change nothing.
+Every sample is a function of (seed, stream, epoch, index) alone, key and counter of Philox (Salmon
+et al. 2011): batch size, the number of workers and the device change nothing.
 """
 
 from collections.abc import Sequence
@@ -58,11 +57,7 @@ def shot_uniforms(seed: int, stream: int, epoch: int, indices: Sequence[int]) ->
 
 
 def next_alike(keys: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Pair each row with the next that has its key, the last with the first.
-
-    Returns:
-        The rows whose key another row has too, and their partners; int64 [M] each.
-    """
+    """The M rows whose key another has too, and their partners: the next, or the first, of it."""
     rows = pd.Series(np.arange(len(keys)))
     partners = rows.groupby(keys).transform(lambda group: np.roll(group, -1))
     paired = partners != rows
@@ -97,13 +92,8 @@ def visible_shares(library: Library) -> np.ndarray:
 class Placer:
     """Draws recipes from the plates and the cutouts of the named splits.
 
-    Args:
-        visible: from `visible_shares`.
-        nobody: probability of a frame without a person.
-        num_variants: photometric variants beside the original.
-
-    Raises:
-        InputError: if a plate has no stand that may be used.
+    `visible` is of `visible_shares`, `nobody` the probability of a frame without a person; raises
+    InputError if a plate has no stand that may be used.
     """
 
     def __init__(

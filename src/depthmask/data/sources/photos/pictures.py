@@ -1,15 +1,13 @@
 """From picture files to plates and cutouts of the sizes that training needs, and their checks."""
 
-import hashlib
-from collections.abc import Iterator
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 from PIL import Image
 
-from depthmask.data.scenes.duplicates import Look, look_at
 from depthmask.data.scenes.images import read_rgb, read_rgba
+from depthmask.data.scenes.scene import Cutout
+from depthmask.data.sources.photos.folder import Findings
 from depthmask.errors import InputError
 
 CANVAS_M = 2.2
@@ -24,54 +22,16 @@ _VISIBLY_ENLARGED = 1.2
 _LONGEST_CONTACT = 0.2
 
 
-class PlatePicture(NamedTuple):
-    """A plate's picture, cropped and resized.
-
-    Attributes:
-        image: uint8, S x S x 3.
-        shape: (height, width) of the upright file.
-        digest: SHA-256 of the file, hexadecimal.
-        look: what tells it from other pictures.
-    """
-
-    image: np.ndarray
-    shape: tuple[int, int]
-    digest: str
-    look: Look
-
-
-class CutoutPicture(NamedTuple):
-    """A person on a canvas as the museum's.
-
-    Attributes:
-        rgba: uint8, h x w x 4.
-        metres_per_px: the canvas's scale.
-        foot: (u, v), the middle of the soles.
-        look: what tells it from other pictures.
-        warnings: (code, text) about the file.
-    """
-
-    rgba: np.ndarray
-    metres_per_px: float
-    foot: tuple[float, float]
-    look: Look
-    warnings: tuple[tuple[str, str], ...]
-
-
 def centre_square(image: np.ndarray) -> np.ndarray:
-    """The largest square in the middle of H x W (x C).
-
-    Cropped and not letterboxed: black bars would be a third of what a network learns from wide
-    pictures, and the middle of a picture is where its camera's optical axis is.
-    """
+    """The largest square in the middle of H x W (x C), where the camera's optical axis is."""
     height, width = image.shape[:2]
     side = min(height, width)
     top, left = (height - side) // 2, (width - side) // 2
-    return image[top : top + side, left : left + side]
+    return np.ascontiguousarray(image[top : top + side, left : left + side])
 
 
-def read_plate(path: Path, size: int) -> PlatePicture:
-    """Read a plate of any size and aspect as a square of `size` px.
+def read_plate(path: Path, size: int) -> tuple[np.ndarray, tuple[int, int]]:
+    """Read a plate of any size and aspect as uint8 size x size x 3; (height, width) of the file.
 
     Raises:
         InputError: it cannot be read, or its shorter side is below `size`.
@@ -83,19 +43,14 @@ def read_plate(path: Path, size: int) -> PlatePicture:
             f"{path} is too small: {width}x{height} px, and prepare.size needs {size} px on the"
             " shorter side: take a larger picture or lower it"
         )
-    square = resized(centre_square(image), size)
-    digest = hashlib.sha256(path.read_bytes()).hexdigest()
-    return PlatePicture(square, (height, width), digest, look_at(square))
+    square = Image.fromarray(centre_square(image))
+    return np.array(square.resize((size, size), Image.Resampling.LANCZOS)), (height, width)
 
 
-def resized(image: np.ndarray, size: int) -> np.ndarray:
-    """uint8 S x S x 3, antialiased."""
-    picture = Image.fromarray(np.ascontiguousarray(image))
-    return np.array(picture.resize((size, size), Image.Resampling.LANCZOS))
-
-
-def read_cutout(path: Path, size: int, height_m: float) -> CutoutPicture:
+def read_cutout(path: Path, size: int, height_m: float, findings: Findings) -> Cutout:
     """Read a person with alpha onto a canvas `size` px high and 3/4 of that wide.
+
+    A photograph is flat: the relief is 0. Warnings go to the findings.
 
     Args:
         height_m: of the person, which sets the scale.
@@ -111,30 +66,27 @@ def read_cutout(path: Path, size: int, height_m: float) -> CutoutPicture:
         raise InputError(
             f"{path} is opaque all over: its background is still there, cut the person out"
         )
-    warnings = list(_cut_off(alpha))
+    _warn(path, rgba, findings)
     rows, columns = (np.flatnonzero((alpha >= _SEEN).any(axis)) for axis in (1, 0))
     person = rgba[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+    file_height, file_width = person.shape[:2]
     canvas_height, canvas_width = size, size * 3 // 4
     metres_per_px = max(
         CANVAS_M / size,  # the museum's; a very tall or wide person makes it coarser
         height_m / (canvas_height - FOOT_MARGIN_M / CANVAS_M * size - 1),
-        height_m * person.shape[1] / person.shape[0] / (canvas_width - 2),
+        height_m * file_width / file_height / (canvas_width - 2),
     )
     height = max(2, round(height_m / metres_per_px))
     # rounding up a wide person's height would carry the width over the canvas
-    width = min(canvas_width, max(1, round(height * person.shape[1] / person.shape[0])))
-    if height > _MOST_ENLARGED * person.shape[0]:
+    width = min(canvas_width, max(1, round(height * file_width / file_height)))
+    if height > _MOST_ENLARGED * file_height:
         raise InputError(
-            f"{path} is too small: the person is {person.shape[0]} px high and the canvas needs"
+            f"{path} is too small: the person is {file_height} px high and the canvas needs"
             f" {height} px: take a larger picture or lower prepare.size"
         )
-    if height > _VISIBLY_ENLARGED * person.shape[0]:
-        warnings.append(
-            (
-                "enlarged",
-                f"is enlarged from {person.shape[0]} to {height} px: a larger one is better",
-            )
-        )
+    if height > _VISIBLY_ENLARGED * file_height:
+        text = f"is enlarged from {file_height} to {height} px: a larger one is better"
+        findings.add("warning", "enlarged", path, text)
     # Pillow resizes RGBA premultiplied: what is transparent lends the edge no colour
     small = Image.fromarray(person).resize((width, height), Image.Resampling.LANCZOS)
     canvas = np.zeros((canvas_height, canvas_width, 4), np.uint8)
@@ -142,36 +94,38 @@ def read_cutout(path: Path, size: int, height_m: float) -> CutoutPicture:
     left = (canvas_width - width) // 2
     canvas[bottom - height : bottom, left : left + width] = np.asarray(small)
     canvas[canvas[..., 3] == 0] = 0
-    return CutoutPicture(
-        canvas, height_m / height, _foot(canvas[..., 3]), look_at(canvas), tuple(warnings)
-    )
+    relief = np.zeros(canvas.shape[:2], np.float32)
+    foot = _foot(canvas[..., 3])
+    return Cutout(path.stem, canvas, relief, height_m / height, foot, height_m)
 
 
 def _foot(alpha: np.ndarray) -> tuple[float, float]:
-    """(u, v): the lower edge of the lowest opaque row, and the middle of the soles over it.
-
-    One row alone would be the toe of one shoe.
-    """
+    """(u, v): the lower edge of the lowest opaque row, and the middle of the soles over it."""
     rows = np.flatnonzero((alpha >= _OPAQUE).any(1))
     soles = alpha[rows[-1] - int(_FEET * (rows[-1] - rows[0])) : rows[-1] + 1] >= _OPAQUE
     columns = np.flatnonzero(soles.any(0))
     return float(columns[0] + columns[-1] + 1) / 2, float(rows[-1] + 1)
 
 
-def _cut_off(alpha: np.ndarray) -> Iterator[tuple[str, str]]:
-    """Warn of edges of the file that cut through the person: a trimmed file only touches them."""
+def _warn(path: Path, rgba: np.ndarray, findings: Findings) -> None:
+    """Warn of premultiplied colours, and of edges of the file that cut through the person."""
+    alpha = rgba[..., 3]
+    soft = (alpha > 0) & (alpha < _OPAQUE)
+    brightest = rgba[soft, :3].max(-1)
+    # straight colours know nothing of alpha; black ones tell nothing
+    if soft.sum() > 50 and brightest.max() > 32 and (brightest <= alpha[soft] + 1.0).mean() > 0.99:
+        text = "seems to have premultiplied alpha, which darkens the edges: save it straight"
+        findings.add("warning", "premultiplied", path, text)
     opaque = alpha >= _OPAQUE
-    extent = {True: opaque.any(0).sum(), False: opaque.any(1).sum()}
     for edge, line, across in (
-        ("upper", opaque[0], True),
-        ("lower", opaque[-1], True),
-        ("left", opaque[:, 0], False),
-        ("right", opaque[:, -1], False),
+        ("upper", opaque[0], opaque.any(0)),
+        ("lower", opaque[-1], opaque.any(0)),
+        ("left", opaque[:, 0], opaque.any(1)),
+        ("right", opaque[:, -1], opaque.any(1)),
     ):
-        share = line.sum() / extent[across]
+        share = line.sum() / across.sum()
         if share > _LONGEST_CONTACT:
-            yield (
-                "cut-off",
-                f"touches the picture's {edge} edge with {share:.0%} of the person's"
-                f" {'width' if across else 'height'}: is a part cut off?",
+            text = (
+                f"touches the picture's {edge} edge with {share:.0%} of the person: is it cut off?"
             )
+            findings.add("warning", "cut-off", path, text)

@@ -1,0 +1,99 @@
+"""What a reader must know of an exported model, as Markdown beside the ONNX file."""
+
+from collections.abc import Mapping
+from typing import Any
+
+_DATA = {
+    "museum": "rendered museum rooms and people, composed and varied at random",
+    "photos": "photographs of rooms and cut-out people of one's own, composed at random",
+    "modest": "the MODEST Museum data set: composites with relative depth of a teacher network",
+}
+_LIMITS = {
+    "museum": "Trained on rendered pictures alone: measure it on photographs before relying on it.",
+    "photos": "Rooms and people unlike those of its photographs were not measured.",
+    "modest": "Its truth is a teacher's depth, so its figures say how well it agrees with that.",
+}
+
+
+def model_card(
+    card: Mapping[str, Any], metrics: Mapping[str, Any], parity: Mapping[str, Any], opset: int
+) -> str:
+    """The card's text; equal inputs give equal bytes, so it names no time, host or commit.
+
+    Args:
+        card: `model.json` of the trained network.
+        metrics: `reports/metrics.json`.
+        parity: what `check_parity` found, with `figures`.
+    """
+    name, source, unit = card["experiment"], card["source"], card["unit"]
+    figures, level = parity["figures"], metrics.get("level", 0.95)
+    test_set = figures["set"]
+    depth = (
+        "metres along the optical axis" if unit == "metre" else "relative: it grows with distance"
+    )
+    losses = ", ".join(
+        f"{part} {' + '.join(f'{weight:g} {term}' for term, weight in terms.items())}"
+        for part, terms in card["losses"].items()
+        if terms
+    )
+    largest = {
+        output: max(row[output] for row in parity["differences"].values())
+        for output in ("mask", "depth")
+    }
+    return f"""# DepthMaskNet: {name}
+
+Finds a person and the scene's depth from two pictures of one camera that does not move: the plate
+(the room with nobody in it) and the frame.
+
+- File: `model.onnx`, ONNX opset {opset}, {card["num_parameters"]:,} parameters, self-contained
+- In: `bg` (the plate) and `bg_fg` (the frame), uint8, N x H x W x 3, RGB, any one size
+- Out: `mask`, float32, N x H x W, 0 to 1; `depth`, float32, N x H x W, {depth}
+- Network: {card["model"]} at {card["size"]} x {card["size"]} px; resizing is part of the file
+- Trained with: {losses}; seed {card["seed"]}, run {card["key"]}
+- Licence: MIT
+
+## Data
+
+{source}: {_DATA[source]} (hash {card["data_hash"]}). No room and no person is in two of training,
+validation and test. Of {len(metrics["ranking"])} experiments it has the {metrics["rule"]}.
+
+## Figures
+
+On `{test_set}`, the hardest test set; {level:.0%} intervals, over rooms and people.
+
+{_figures(metrics, name, test_set)}
+
+The figures of the file and of the trained network differ by {figures["largest_difference"]:.1e}
+at most, their masks by {largest["mask"]:.1e} and their depths by {largest["depth"]:.1e}.
+
+## Limits
+
+- {_LIMITS[source]}
+- Plate and frame must come from the same place under the same light; `depthmask predict` warns
+  where the room, the light or the camera has changed.
+- Detail finer than {card["size"]} px a side is lost: thin and far people may be missed.
+- Of several people the mask holds all, the reported distance is the largest region's.
+- Its safety was not measured: do not rely on it where an error may hurt somebody.
+
+## Use
+
+```
+depthmask predict --bg plate.png --scene frame.png --out found
+```
+
+```python
+from depthmask import Predictor
+
+mask, depth = Predictor("models/best/model.onnx").predict(bg, bg_fg)  # uint8 H x W x 3, RGB
+```
+"""
+
+
+def _figures(metrics: Mapping[str, Any], name: str, test_set: str) -> str:
+    rows = ["| metric | mean | interval |", "| --- | ---: | ---: |"]
+    intervals = metrics["intervals"][name][test_set]
+    for metric, value in metrics["experiments"][name][test_set].items():
+        low, high = intervals.get(metric, (None, None))
+        between = "" if low is None or high is None else f"{low:.3f} to {high:.3f}"
+        rows.append(f"| {metric} | {'' if value is None else f'{value:.3f}'} | {between} |")
+    return "\n".join(rows)

@@ -1,0 +1,272 @@
+"""The wrapper, the ONNX file, the proof that it equals the network, the model card."""
+
+import math
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+import torch
+import torch.nn.functional as F
+
+import depthmask
+from conftest import DIFFERENCE_SIZE, METADATA, difference_model
+from depthmask.data.scenes.scene import Scene
+from depthmask.export.model_card import model_card
+from depthmask.export.onnx_export import export_onnx, to_float16
+from depthmask.export.parity import ParityError, check_parity, largest_difference
+from depthmask.export.wrapper import ExportWrapper, resampling_matrix
+from depthmask.inference.predictor import Predictor
+from depthmask.models import build_model
+
+SIZE = 48
+SIZES = [(48, 48), (37, 91), (161, 130)]  # the square trained at; odd and oblong; larger
+
+EXPORT = """
+import sys, pathlib, torch
+from depthmask.models import build_model
+from depthmask.export.onnx_export import export_onnx
+torch.manual_seed(0)
+export_onnx(build_model("depthmasknet8"), pathlib.Path(sys.argv[1]), input_size=48,
+            metadata={"experiment": "difference", "data_hash": "feed", "depth_unit": "metre"})
+"""
+
+
+def test_resampling_matrix_by_hand():
+    # Halving: a triangle two pixels to each side of the edge between the pixels it joins,
+    # weights 3/4, 3/4, 1/4; normalised by 7/4 at the border.
+    expected = torch.tensor([[3, 3, 1, 0], [0, 1, 3, 3]]) / 7
+    torch.testing.assert_close(resampling_matrix(4, 2), expected)
+    # Doubling: three quarters of the nearer, one of the farther; the border is repeated.
+    expected = torch.tensor([[4, 0], [3, 1], [1, 3], [0, 4]]) / 4
+    torch.testing.assert_close(resampling_matrix(2, 4), expected)
+    assert torch.equal(resampling_matrix(7, 7), torch.eye(7))
+
+
+@pytest.mark.parametrize(("num_in", "num_out"), [(7, 3), (3, 7), (101, 48), (48, 1080), (1, 5)])
+def test_resampling_matrix_is_interpolate(num_in, num_out):
+    # Five wide: interpolate itself mistakes an image one pixel wide for channels_last.
+    image = torch.rand(1, 1, num_in, 5, generator=torch.Generator().manual_seed(0))
+    expected = F.interpolate(image, size=(num_out, 5), mode="bilinear", antialias=True)
+    found = resampling_matrix(num_in, num_out) @ image
+    torch.testing.assert_close(found, expected, atol=1e-5, rtol=0)
+
+
+def test_wrapper_by_hand():
+    bg = torch.zeros(1, 40, 56, 3, dtype=torch.uint8)
+    bg_fg = torch.full((1, 40, 56, 3), 51, dtype=torch.uint8)  # 0.2 of full scale
+    mask, depth = ExportWrapper(difference_model(), 32)(bg, bg_fg)
+    # 80 * 0.2 - 8 = 8; code sigmoid(4 * 0.2 - 2) of 1 to 16 m.
+    torch.testing.assert_close(mask, torch.full((1, 40, 56), 8.0).sigmoid())
+    code = 1 / (1 + torch.exp(torch.tensor(1.2)))
+    torch.testing.assert_close(depth, (16**code).expand(1, 40, 56), atol=1e-4, rtol=0)
+
+
+def test_wraps_a_copy():
+    model = build_model("depthmasknet8").train()
+    wrapper = ExportWrapper(model, 48)
+    assert model.training and not wrapper.training
+    next(wrapper.parameters()).data.fill_(7)
+    assert not (next(model.parameters()) == 7).all()
+
+
+@pytest.fixture(scope="module")
+def scenes() -> list[Scene]:
+    rng = np.random.default_rng(1)
+    bg, bg_fg = rng.integers(0, 256, (2, 3, 64, 64, 3), dtype=np.uint8)
+    return [Scene(room, frame, None, None) for room, frame in zip(bg, bg_fg, strict=True)]
+
+
+@pytest.fixture(scope="module")
+def network(tmp_path_factory) -> tuple[Path, ExportWrapper]:
+    torch.manual_seed(0)
+    path = tmp_path_factory.mktemp("network") / "model.onnx"
+    model = build_model("depthmasknet8")
+    return path, export_onnx(model, path, input_size=SIZE, metadata=METADATA)
+
+
+def test_agrees_with_torch_at_every_size(network, scenes):
+    report = check_parity(*network, scenes, SIZES)
+    assert set(report["differences"]) == {"48x48", "37x91", "161x130"}
+    for differences in report["differences"].values():
+        assert differences["mask"] <= 1e-3 and differences["depth"] <= 1e-3
+    assert report["num_scenes"] == 3
+
+
+def test_file_is_one_and_the_same_from_any_checkout(network, tmp_path):
+    path, _ = network
+    assert [item.name for item in path.parent.iterdir()] == ["model.onnx"]
+    source = Path(depthmask.__file__).parent
+    other = tmp_path / "somewhere else" / "depthmask"
+    shutil.copytree(source, other, ignore=shutil.ignore_patterns("__pycache__"))
+    environment = {**os.environ, "PYTHONPATH": str(other.parent)}
+    target = tmp_path / "model.onnx"
+    subprocess.run([sys.executable, "-c", EXPORT, target], check=True, env=environment)
+    assert target.read_bytes() == path.read_bytes()
+
+
+def test_names_axes_opset_and_metadata(network):
+    proto = onnx.load(network[0])
+    metadata = {prop.key: prop.value for prop in proto.metadata_props}
+    assert metadata == {"depthmask_format": "1", "training_size": "48", **METADATA}
+    shapes = {
+        port.name: [dim.dim_param or dim.dim_value for dim in port.type.tensor_type.shape.dim]
+        for port in (*proto.graph.input, *proto.graph.output)
+    }
+    plane = ["n", "h", "w"]
+    assert shapes == {"bg": [*plane, 3], "bg_fg": [*plane, 3], "mask": plane, "depth": plane}
+    assert not any(node.metadata_props or node.doc_string for node in proto.graph.node)
+    content = network[0].read_bytes()
+    for trace in (str(Path(torch.__file__).parent), str(Path(depthmask.__file__).parent), 'File "'):
+        assert trace.encode() not in content
+    assert [(item.domain, item.version) for item in proto.opset_import] == [("", 18)]
+    for node in proto.graph.node:
+        antialias = [item.i for item in node.attribute if item.name == "antialias"]
+        assert antialias in ([], [0]), "the CUDA provider has had this one wrong"
+
+
+def test_refuses_what_it_cannot_export_before_anything_is_written(tmp_path):
+    path, metadata = tmp_path / "m.onnx", {"experiment": "x"}
+    with pytest.raises(ValueError, match="metadata lacks data_hash, depth_unit"):
+        export_onnx(difference_model(), path, input_size=32, metadata=metadata)
+    with pytest.raises(ValueError, match="MaskNet3 has no depth head"):
+        export_onnx(build_model("masknet3"), path, input_size=32, metadata=METADATA)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    "change", [{"bg": "bg_fg"}, {"bg_fg": "bg"}, {"bg": "bg_fg", "bg_fg": "bg"}]
+)
+def test_a_miswired_file_is_refused(network, scenes, tmp_path, change):
+    path, wrapper = network
+    proto = onnx.load(path)
+    for node in proto.graph.node:
+        for index, name in enumerate(node.input):
+            node.input[index] = change.get(name, name)
+    onnx.save(proto, tmp_path / "wrong.onnx")
+    with pytest.raises(ParityError, match=r"wrong.onnx: mask at 48x48 px differs from torch by"):
+        check_parity(tmp_path / "wrong.onnx", wrapper, scenes, SIZES)
+
+
+class Blind(torch.nn.Module):
+    """A network that a slip in its code has made blind to one of its inputs."""
+
+    has_depth = True
+
+    def __init__(self, blind_to: str) -> None:
+        super().__init__()
+        self.inner = difference_model()
+        self.blind_to = blind_to
+        self.register_buffer("depth_range_m", torch.tensor((1.0, 16.0)))
+
+    def forward(self, bg, bg_fg):
+        if self.blind_to == "order":
+            return self.inner((bg - bg_fg).abs(), torch.zeros_like(bg))
+        if self.blind_to == "bg":
+            return self.inner(torch.zeros_like(bg), bg_fg)
+        return self.inner(bg, torch.zeros_like(bg_fg))
+
+
+@pytest.mark.parametrize(
+    ("blind_to", "change"),
+    [
+        ("order", "swapping the inputs"),
+        ("bg_fg", "giving the plate for the frame"),
+        ("bg", "giving the frame for the plate"),
+    ],
+)
+def test_an_input_without_effect_is_refused(tmp_path, blind_to, change):
+    path = tmp_path / "blind.onnx"
+    bg = np.full((48, 48, 3), 20, dtype=np.uint8)
+    bg_fg = bg.copy()
+    bg_fg[10:30, 20:30] = 31
+    wrapper = export_onnx(Blind(blind_to), path, input_size=SIZE, metadata=METADATA)
+    with pytest.raises(ParityError, match=f"{change} at 48x48 px changes the answer by only 0"):
+        check_parity(path, wrapper, [Scene(bg, bg_fg, None, None)], SIZES)
+
+
+@pytest.mark.parametrize(
+    ("far_m", "message"),
+    [(16.16, "depth at 48x48 px"), (math.nan, "depth at 48x48 px differs from torch by nan")],
+)
+def test_a_wrong_depth_is_refused_in_metres(difference_onnx, scenes, far_m, message):
+    wrapper = ExportWrapper(difference_model(), DIFFERENCE_SIZE)
+    wrapper.model.depth_range_m[1] = far_m
+    with pytest.raises(ParityError, match=message):
+        check_parity(difference_onnx, wrapper, scenes, SIZES)
+
+
+def test_parity_on_nothing_is_no_proof(difference_onnx):
+    wrapper = ExportWrapper(difference_model(), DIFFERENCE_SIZE)
+    with pytest.raises(ValueError, match="at least one"):
+        check_parity(difference_onnx, wrapper, [], SIZES)
+
+
+def test_figures_may_differ_by_the_tolerance():
+    assert largest_difference({"iou": 0.5, "silog": 20.01}, {"iou": 0.5, "silog": 20.0}, 1e-3)
+    with pytest.raises(ParityError, match="iou is 0.502 .* 0.5 "):
+        largest_difference({"iou": 0.502}, {"iou": 0.5}, 1e-3)
+    with pytest.raises(ParityError, match="iou is nan"):
+        largest_difference({}, {"iou": 0.5}, 1e-3)
+    assert largest_difference({"iou": -math.inf}, {"iou": None}, 1e-3) == 0
+
+
+def test_float16_is_half_as_large_and_nearly_the_same(network, scenes, tmp_path):
+    path, _ = network
+    small = tmp_path / "small.onnx"
+    to_float16(path, small)
+    assert small.stat().st_size < 0.51 * path.stat().st_size
+    assert small.stat().st_size < 16 * 2**20
+    exact, rounded = Predictor(path, "cpu"), Predictor(small, "cpu")
+    assert rounded.metadata == {**exact.metadata, "weights": "float16"}
+    pair = scenes[0].bg, scenes[0].bg_fg
+    for true, found in zip(exact.predict(*pair), rounded.predict(*pair), strict=True):
+        assert found.dtype == np.float32
+        np.testing.assert_allclose(found, true, atol=0.05)
+        assert not np.array_equal(found, true)
+
+
+def test_float16_refuses_a_weight_that_does_not_fit(difference_onnx, tmp_path):
+    proto = onnx.load(difference_onnx)
+    huge = np.full(4, 1e6, dtype=np.float32)
+    proto.graph.initializer.append(onnx.numpy_helper.from_array(huge, "huge"))
+    onnx.save(proto, tmp_path / "huge.onnx")
+    with pytest.raises(ValueError, match="huge does not fit float16"):
+        to_float16(tmp_path / "huge.onnx", tmp_path / "small.onnx")
+    assert not (tmp_path / "small.onnx").exists()
+
+
+def test_model_card_has_figures_with_intervals_data_limits_and_licence():
+    card = {"experiment": "bce_ssim", "seed": 0, "key": "0a1b", "model": "depthmasknet8",
+            "losses": {"mask": {"bce": 1.0}, "depth": {"ssim": 2.0, "l1": 0.1}}, "size": 96,
+            "unit": "metre", "data_hash": "feed", "source": "museum",
+            "num_parameters": 7083874}  # fmt: skip
+    metrics = {
+        "ranking": ["bce_ssim", "bce_rmse"],
+        "rule": "highest mean of mask IoU and depth δ1 on the validation set",
+        "level": 0.95,
+        "experiments": {"bce_ssim": {"in_scene": {"mask_iou": 0.8123, "depth_rmse": None}}},
+        "intervals": {"bce_ssim": {"in_scene": {"mask_iou": [0.7501, 0.8602]}}},
+    }
+    parity = {
+        "differences": {"96x96": {"mask": 1e-6, "depth": 2e-5}},
+        "figures": {"set": "in_scene", "largest_difference": 3e-7},
+    }
+    text = model_card(card, metrics, parity, 18)
+    for part in (
+        "# DepthMaskNet: bce_ssim",
+        "mask 1 bce, depth 2 ssim + 0.1 l1",
+        "| mask_iou | 0.812 | 0.750 to 0.860 |",
+        "| depth_rmse |  |  |",
+        "rendered museum rooms and people",
+        "metres along the optical axis",
+        "Licence: MIT",
+        "measure it on photographs",
+        'Predictor("models/best/model.onnx")',
+    ):
+        assert part in text
+    assert text == model_card(card, metrics, parity, 18)

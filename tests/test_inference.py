@@ -1,0 +1,241 @@
+"""The Predictor on arrays, the files of a prediction, and the warning about a wrong plate."""
+
+import shutil
+import subprocess
+import sys
+
+import numpy as np
+import onnx
+import onnxruntime
+import pytest
+from onnx import TensorProto, helper
+
+from depthmask import Predictor
+from depthmask.data.scenes import onnx_session
+from depthmask.errors import InputError
+from depthmask.inference.plate_check import plate_warning
+from depthmask.inference.prediction import list_scenes
+from synthetic import make_plate
+
+
+def test_answer_by_hand(difference_onnx, room_and_visitor):
+    bg, bg_fg = room_and_visitor
+    predictor = Predictor(difference_onnx, device="cpu")
+    mask, depth = predictor.predict(bg, bg_fg)
+    assert mask.shape == depth.shape == (96, 144)
+    assert mask.dtype == depth.dtype == np.float32
+    # Far from edges: 80 * |383 / 765 - 0.2| - 8 = 16.05, and 80 * 0 - 8.
+    assert mask[54, 72] == pytest.approx(1, abs=1e-6)
+    assert mask[54, 10] == pytest.approx(1 / (1 + np.exp(8)), rel=1e-3)
+    # sigmoid(4 * 0.50065 - 2) and sigmoid(4 * 0.2 - 2) of 1 to 16 m.
+    assert depth[54, 72] == pytest.approx(4.007, abs=2e-3)
+    assert depth[54, 10] == pytest.approx(16 ** (1 / (1 + np.exp(1.2))), abs=1e-3)
+    assert np.abs(depth - predictor.predict(bg_fg, bg).depth).max() > 1, "the inputs are told apart"
+    mirrored = predictor.predict(bg[:, ::-1], bg_fg[:, ::-1]).mask  # a view
+    np.testing.assert_allclose(mirrored[:, ::-1], mask, atol=1e-4)
+
+
+@pytest.mark.parametrize("size", [(1, 1), (31, 200), (480, 640)])
+def test_any_size(difference_onnx, size):
+    image = np.zeros((*size, 3), dtype=np.uint8)
+    mask, depth = Predictor(difference_onnx, device="cpu").predict(image, image)
+    assert mask.shape == depth.shape == size
+    assert plate_warning(image, image, mask) == ""
+
+
+def test_batch_equals_one_by_one(difference_onnx):
+    rng = np.random.default_rng(0)
+    bg, bg_fg = rng.integers(0, 256, (2, 3, 40, 50, 3), dtype=np.uint8)
+    predictor = Predictor(difference_onnx, device="cpu", num_threads=1)
+    batch = predictor.predict_batch(bg, bg_fg)
+    for index in range(3):
+        single = predictor.predict(bg[index], bg_fg[index])
+        np.testing.assert_allclose(batch.mask[index], single.mask, atol=1e-5)
+        np.testing.assert_allclose(batch.depth[index], single.depth, atol=1e-4)
+
+
+def test_says_what_it_is(difference_onnx):
+    predictor = Predictor(str(difference_onnx))
+    assert (predictor.training_size, predictor.depth_unit) == (48, "metre")
+    assert predictor.metadata["experiment"] == "difference"
+    assert predictor.device in ("cpu", "cuda")
+
+
+GOOD = np.zeros((8, 9, 3), dtype=np.uint8)
+
+
+@pytest.mark.parametrize(
+    ("bg", "bg_fg", "message"),
+    [
+        (GOOD, np.zeros((9, 8, 3), np.uint8), "the plate is 9x8 px and the frame 8x9 px"),
+        (GOOD, GOOD / 255, "bg_fg is float64 1 x 8 x 9 x 3; it must be uint8"),
+        (GOOD[..., 0], GOOD, "bg is uint8 8 x 9; it must be uint8 H x W x 3"),
+        (GOOD, np.zeros((8, 9, 4), np.uint8), "bg_fg is uint8 1 x 8 x 9 x 4"),
+        (GOOD[:0], GOOD[:0], "no pixels"),
+    ],
+)
+def test_refuses_images(difference_onnx, bg, bg_fg, message):
+    with pytest.raises(InputError, match=message):
+        Predictor(difference_onnx, device="cpu").predict(bg, bg_fg)
+
+
+def identity(opset: int = 18, ir_version: int = 10) -> bytes:
+    ports = [helper.make_tensor_value_info(x, TensorProto.FLOAT, [1, 3, 8, 8]) for x in ("x", "y")]
+    node = helper.make_node("Identity", ["x"], ["y"])
+    graph = helper.make_graph([node], "g", ports[:1], ports[1:])
+    opsets = [helper.make_opsetid("", opset)]
+    proto = helper.make_model(graph, opset_imports=opsets, ir_version=ir_version)
+    return proto.SerializeToString()
+
+
+POINTER = b"version https://git-lfs.github.com/spec/v1\noid sha256:0123\nsize 28334210\n"
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"", r"cut short or no ONNX model \(No graph was found in the protobuf"),
+        (b"not a model", r"cut short or no ONNX model \(Protobuf parsing failed.\): export it"),
+        (identity()[:-30], r"cut short or no ONNX model .* export it again with `dvc repro export"),
+        (
+            identity(opset=99),
+            r"newer than onnxruntime \d.* reads \(Opset 99\): upgrade onnxruntime",
+        ),
+        (identity(ir_version=99), r"reads \(IR version: 99\): upgrade onnxruntime"),
+        (POINTER, "is a Git LFS pointer, not the model: run `git lfs pull`"),
+        (identity(), r"has the inputs x tensor\(float\) of rank 4; it is not a model that"),
+    ],
+    ids=["empty", "text", "cut", "opset", "ir", "lfs", "foreign"],
+)
+def test_a_file_that_does_not_load_says_why_and_what_to_do(tmp_path, content, message):
+    (tmp_path / "bad.onnx").write_bytes(content)
+    with pytest.raises(InputError, match=f"bad.onnx .*{message}") as refused:
+        Predictor(tmp_path / "bad.onnx", device="cpu")
+    assert "\n" not in str(refused.value)
+
+
+def test_a_missing_file_says_how_to_make_it(tmp_path):
+    with pytest.raises(InputError, match=r"nothing.onnx is missing: make it with `make repro`"):
+        Predictor(tmp_path / "nothing.onnx")
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "message"),
+    [
+        ("data_hash", None, "lacks the metadata data_hash"),
+        ("depthmask_format", "2", "has format 2, this depthmask reads 1"),
+        ("training_size", "big", "has the training_size 'big'"),
+        ("depth_unit", "mile", "has the depth_unit 'mile'"),
+    ],
+)
+def test_refuses_other_metadata(difference_onnx, tmp_path, key, value, message):
+    proto = onnx.load(difference_onnx)
+    properties = {item.key: item.value for item in proto.metadata_props} | {key: value}
+    helper.set_model_props(proto, {k: v for k, v in properties.items() if v is not None})
+    onnx.save(proto, tmp_path / "other.onnx")
+    with pytest.raises(InputError, match=message):
+        Predictor(tmp_path / "other.onnx", device="cpu")
+
+
+def test_refuses_arguments(difference_onnx):
+    with pytest.raises(InputError, match="device 'tpu' is unknown; use auto, cpu, cuda"):
+        Predictor(difference_onnx, device="tpu")
+    with pytest.raises(InputError, match="num_threads is 0"):
+        Predictor(difference_onnx, num_threads=0)
+
+
+def test_cuda_that_is_listed_but_does_not_work(difference_onnx, monkeypatch, capsys):
+    """onnxruntime-gpu on a machine without CUDA: listed, asked for, and silently left out."""
+    real, asked = onnxruntime.InferenceSession, []
+
+    def session(path, options, providers):
+        asked.append([p if isinstance(p, str) else p[0] for p in providers])
+        return real(path, options, providers=["CPUExecutionProvider"])
+
+    monkeypatch.setattr(onnx_session, "cuda_in_build", lambda: True)
+    monkeypatch.setattr(onnxruntime, "preload_dlls", lambda: print("noise"), raising=False)
+    monkeypatch.setattr(onnxruntime, "InferenceSession", session)
+    with pytest.raises(InputError, match="device cuda does not work here: check the driver"):
+        Predictor(difference_onnx, device="cuda")
+    assert Predictor(difference_onnx, device="auto").device == "cpu"
+    assert asked == [["CUDAExecutionProvider", "CPUExecutionProvider"]] * 2
+    assert capsys.readouterr() == ("", "")
+    Predictor(difference_onnx, device="cpu")
+    assert asked[-1] == ["CPUExecutionProvider"]
+
+
+def test_imports_neither_torch_nor_anything_heavy(difference_onnx, tmp_path, environment):
+    shutil.copy(difference_onnx, tmp_path / "model.onnx")
+    code = (
+        "import sys, numpy; from depthmask import Predictor;"
+        "x = numpy.zeros((9, 9, 3), numpy.uint8); Predictor('model.onnx').predict(x, x);"
+        "heavy = {'torch', 'lightning', 'mlflow', 'dvc', 'pydantic', 'cv2', 'onnx', 'pandas'};"
+        "print(sorted(heavy & set(sys.modules)))"
+    )
+    command = [sys.executable, "-c", code]
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True)
+    assert (done.stdout.strip(), done.stderr) == ("[]", "")
+
+
+NOBODY = np.zeros((96, 96))
+
+
+def rooms() -> list[np.ndarray]:
+    return [make_plate(number, 112).image for number in range(8)]
+
+
+def visited(room: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """A room's frame, with noise and somebody, and the mask."""
+    noise = np.random.default_rng(0).normal(0, 3, room.shape)
+    frame = np.clip(room + noise, 0, 255).round().astype(np.uint8)
+    mask = np.zeros(room.shape[:2])
+    mask[30:90, 40:60] = 1
+    frame[mask > 0] = (200, 60, 40)
+    return frame, mask
+
+
+@pytest.mark.parametrize("room", rooms())
+def test_the_right_plate_raises_no_warning(room):
+    frame, mask = visited(room)
+    assert plate_warning(room, frame, mask) == ""
+    assert plate_warning(room, frame, 0 * mask) == "", "nobody found"
+    brighter = np.clip(frame * 1.1, 0, 255).astype(np.uint8)
+    assert plate_warning(room, brighter, mask) == ""
+
+
+@pytest.mark.parametrize("index", range(8))
+def test_another_room_a_mirrored_one_and_a_moved_camera_are_told(index):
+    room = rooms()[index]
+    frame, mask = visited(room)
+    assert plate_warning(rooms()[index - 1], frame, mask)
+    assert plate_warning(np.ascontiguousarray(room[:, ::-1]), frame, mask)
+    for shift in (3, 5):  # 2.7 and 4.5 %
+        moved = plate_warning(room[:, :-shift].copy(), frame[:, shift:].copy(), mask[:, shift:])
+        assert "the camera has moved by about" in moved
+
+
+def test_an_implausibly_large_mask_is_told():
+    room = rooms()[0]
+    for share, warns in ((0.35, False), (0.45, True), (1, True)):
+        mask = np.zeros(room.shape[:2])
+        mask[:, : round(share * 112)] = 1
+        assert ("is this the plate of the same room?" in plate_warning(room, room, mask)) == warns
+
+
+@pytest.mark.parametrize(("difference", "warns"), [(0, False), (38, False), (39, True)])
+def test_other_light_is_told_above_15_percent(difference, warns):
+    bare = np.full((96, 96, 3), 100, dtype=np.uint8)  # 0.15 * 255 = 38.25
+    for pair in ((bare, bare + np.uint8(difference)), (bare + np.uint8(difference), bare)):
+        assert bool(plate_warning(*pair, NOBODY)) == warns
+    noise = np.random.default_rng(0).normal(0, 8, (2, 96, 96, 3))
+    bg, bg_fg = np.clip(bare + noise, 0, 255).astype(np.uint8)
+    assert plate_warning(bg, bg_fg, NOBODY) == "", "noise on bare walls is no other room"
+
+
+def test_list_scenes_sorts_a_folder_and_keeps_the_order_given(tmp_path):
+    for name in ("b.png", "a.JPEG", "c.txt"):
+        (tmp_path / name).touch()
+    first = tmp_path.parent / "z.png"
+    assert list_scenes([first, tmp_path]) == [first, tmp_path / "a.JPEG", tmp_path / "b.png"]
+    with pytest.raises(InputError, match="would both become a_mask.png"):
+        list_scenes([tmp_path / "a.png", tmp_path / "other" / "a.jpg"])

@@ -1,0 +1,153 @@
+"""The folder of photographs: made, listed, and what is wrong in it."""
+
+import os
+import sys
+
+import numpy as np
+import pandas as pd
+import pytest
+import yaml
+
+from depthmask import cli
+from depthmask.config import PhotosParams
+from depthmask.data.sources.photos.folder import Findings, init_photos, list_photos
+from depthmask.errors import InputError
+from photo_files import room_depth, save, texture, write_photos
+
+
+@pytest.fixture
+def folder(tmp_path):
+    write_photos(tmp_path / "photos")
+    return tmp_path / "photos"
+
+
+def listed(folder) -> Findings:
+    findings = Findings(folder, folder.parent / "findings.csv")
+    list_photos(folder, findings)
+    return findings
+
+
+def names(folder) -> list[str]:
+    return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*"))
+
+
+def test_the_folder_is_made_and_explained(tmp_path):
+    folder = tmp_path / "data/mine"
+    made = init_photos(folder)
+    assert made == [folder, folder / "bg", folder / "fg", folder / "depth", folder / "README.md"]
+    guide = (folder / "README.md").read_text()
+    assert f"dvc add {folder.as_posix()}/bg" in guide and "FOLDER" not in guide
+    section = yaml.safe_load(guide[guide.index("    source: photos") : guide.index("The numbers")])
+    assert section["source"] == "photos"
+    assert PhotosParams.model_validate(section["photos"]).teacher_size == 518
+    write_photos(folder)
+    assert listed(folder).rows == []  # the guide is no picture
+
+
+def test_repeating_it_changes_nothing(tmp_path):
+    init_photos(tmp_path)
+    (tmp_path / "README.md").write_text("# Photographs for depthmask\nmy own notes")
+    assert init_photos(tmp_path) == []
+    assert "my own notes" in (tmp_path / "README.md").read_text()
+    (tmp_path / "README.md").unlink()
+    (tmp_path / "depth").rmdir()
+    assert init_photos(tmp_path) == [tmp_path / "depth", tmp_path / "README.md"]
+
+
+def test_the_command_line(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+
+    def run(name: str) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["depthmask", "init", "photos", name])
+        with pytest.raises(SystemExit) as stopped:
+            cli.main()
+        return stopped.value.code or 0, *capsys.readouterr()
+
+    code, out, err = run("mine")
+    assert (code, err) == (0, "")
+    assert out.splitlines()[0] == "made mine" and "Read mine/README.md" in out
+    code, out, err = run("mine")
+    assert code == 0 and "is prepared already" in out
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other/thesis.tex").write_text("")
+    for name in ("other", "other/thesis.tex"):
+        code, out, err = run(name)
+        assert (code, out) == (2, "") and err.count("\n") == 1
+    assert names(tmp_path / "other") == ["thesis.tex"]
+
+
+def test_what_is_not_read_is_said(folder):
+    (folder / "bg/notes.txt").write_text("which room is which")
+    (folder / "bg/.DS_Store").write_bytes(b"")
+    (folder / "bg/IMG_1.HEIC").write_bytes(b"")
+    (folder / "bg/more").mkdir()
+    save(folder / "fg/scan.jpg", texture(0, (64, 64)))
+    save(folder / "depth/other.png", np.full((64, 80), 2000, np.uint16))
+    assert sorted((row.level, row.code, row.file) for row in listed(folder).rows) == [
+        ("note", "no-picture", "bg"),
+        ("warning", "depth-without-plate", "depth/other.png"),
+        ("warning", "folder", "bg/more"),
+        ("warning", "format", "bg/IMG_1.HEIC"),
+        ("warning", "format", "fg/scan.jpg"),
+    ]
+
+
+def test_names_and_maps_that_cannot_be(folder):
+    save(folder / "bg/room-0.jpg", texture(9, (64, 80)))
+    np.save(folder / "depth/room-1.npy", room_depth((64, 80)))
+    (folder / "depth/room-3.png").unlink()
+    os.rename(folder / "fg/person-0.png", os.fsencode(folder) + b"/fg/\xff.png")
+    rows = {row.file: row for row in listed(folder).rows}
+    assert "has the same name as room-0.jpg" in rows["bg/room-0.png"].text
+    assert "has the same name as room-1.npy" in rows["depth/room-1.png"].text
+    assert "has no depth map while 4 others have" in rows["bg/room-3.png"].text
+    assert "is not UTF-8" in rows["fg/?.png"].text and len(rows) == 4
+
+
+def test_a_long_path_wraps_nothing_and_brackets_are_no_markup(tmp_path, capsys):
+    findings = Findings(tmp_path / ("long" * 30), tmp_path / ("path" * 30) / "findings.csv")
+    findings.add("error", "plate", findings.folder / "bg/[red] [b].heic", "cannot be read")
+    findings.add("warning", "format", findings.folder / "bg/b.heic", "is [ignored]")
+    with pytest.raises(InputError, match=r"has 1 error, the first: bg/\[red\] \[b\].heic cannot"):
+        findings.stop_on_errors()
+    shown = capsys.readouterr().err
+    assert f"{findings.folder}: 1 error, 1 warning\n" in shown and f"{findings.path}\n" in shown
+    assert "[red] [b]" in shown and "is [ignored]" in shown
+    assert pd.read_csv(findings.path).level.tolist() == ["error", "warning"]
+
+
+@pytest.mark.parametrize(
+    ("gone", "match"),
+    [(".", "is no folder: prepare it"), ("bg", "has no folder bg"), ("fg", "has no folder fg")],
+)
+def test_a_missing_folder_names_init(folder, gone, match):
+    (folder / gone).rename(folder.parent / "elsewhere")
+    with pytest.raises(InputError, match=f"{match}.*depthmask init photos"):
+        listed(folder)
+
+
+@pytest.mark.parametrize("empty", ["bg", "fg"])
+def test_an_empty_folder_is_refused(folder, empty):
+    for path in (folder / empty).iterdir():
+        path.unlink()
+    with pytest.raises(InputError, match=f"{empty} is empty: put"):
+        listed(folder)
+
+
+@pytest.mark.parametrize("name", ["bg", "fg", "depth"])
+def test_what_dvc_keeps_elsewhere_is_called_back(folder, name):
+    """Links of DVC's into a cache that is away, or a folder that was never checked out."""
+    paths = sorted((folder / name).iterdir())
+    for path in paths:
+        path.unlink()
+        path.symlink_to(folder.parent / "cache" / path.name)
+    if name == "depth":
+        links = [row.file for row in listed(folder).rows if row.code == "link"]
+        assert links == [f"depth/{path.name}" for path in paths]
+    else:
+        with pytest.raises(InputError, match=f"{name}/.* a link to .*: run `dvc checkout`, or `dv"):
+            listed(folder)
+    (folder / name).rename(folder.parent / "elsewhere")
+    (folder / f"{name}.dvc").write_text("outs: []")
+    with pytest.raises(InputError, match=f"{name} is away: run `dvc checkout`, or `dvc pull`"):
+        listed(folder)

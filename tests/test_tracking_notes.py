@@ -56,7 +56,7 @@ METRICS = {
         for name, gap in (("a", 0.0412345), ("b", -0.03), ("c", 0.0), ("d", 0.1))
     },
     "baselines": {"constant_depth": {"in_scene": {"depth_delta1": 0.3}}},
-    "bootstrap": {"samples": 2000, "level": 0.95, "seed": 0},
+    "level": 0.95,
 }
 CARD = {
     "model": "depthmasknet8",

@@ -403,11 +403,10 @@ def test_gate_judges_a_model_that_no_export_has_judged(depthmask_cli, judged):
 
 
 def test_gate_reads_what_export_recorded_as_long_as_it_holds(depthmask_cli, judged):
-    from depthmask.tracking.promotion import judge, write_record
-
     from depthmask.inference.predictor import Predictor
     from depthmask.stages import BEST, METRICS, RECORD
-    from depthmask.tracking import Registered
+    from depthmask.tracking.gate import judge, write_record
+    from depthmask.tracking.registry import Registered
 
     set_threshold(judged, "mask_iou", 0.7)
     model = BEST / "model.onnx"

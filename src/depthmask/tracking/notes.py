@@ -145,12 +145,13 @@ def _label(metrics: Mapping[str, Any], name: str) -> str:
 
 
 def _number(
-    value: float | None, bounds: Sequence[float] | None = None, spread: float | None = None
+    value: float | None, bounds: Sequence[float | None] | None = None, spread: float | None = None
 ) -> str:
     if value is None:
         return "–"
     deviation = "" if spread is None else f" ± {spread:.3f} over seeds"
-    between = "" if bounds is None else f" ({bounds[0]:.3f} to {bounds[1]:.3f})"
+    low, high = bounds or (None, None)
+    between = "" if low is None or high is None else f" ({low:.3f} to {high:.3f})"
     return f"{value:.3f}{between}{deviation}"
 
 

@@ -63,6 +63,8 @@ def test_an_experiment_may_be_ahead_and_another_seed_is_not_the_best():
     metrics["verdict"]["differences"]["b"]["score"] = lead
     assert notes.verdict_words(metrics, "b") == "0.030 (0.010 to 0.050) ahead of the best"
     assert notes.verdict_words(metrics, "a") == "best"
+    lead |= {"low": None, "high": None}
+    assert notes.verdict_words(metrics, "b") == "not told from the best: too few scenes"
     metrics |= {"best": "b", "best_seed": 4}
     assert notes.run_tags(card("b", 3), metrics)["best"] == "no"
     assert notes.run_tags(card("b", 4), metrics)["best"] == "yes"

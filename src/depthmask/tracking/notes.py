@@ -73,9 +73,11 @@ def verdict_words(metrics: Mapping[str, Any], name: str) -> str:
     if name == verdict["best"]:
         ties = verdict["ties"]
         return f"best, tied with {', '.join(ties)}" if ties else "best"
-    lead = verdict["differences"].get(name, {}).get("score")
-    if name not in metrics["ranking"] or lead is None or lead["difference"] is None:
+    if name not in metrics["ranking"]:
         return "not ranked: a mask alone"
+    lead = verdict["differences"][name]["score"]
+    if lead["low"] is None:
+        return "not told from the best: too few scenes"
     if name in verdict["ties"]:
         return f"tied ({-lead['high']:+.3f} to {-lead['low']:+.3f}) with the best"
     low, high = sorted(abs(lead[end]) for end in ("low", "high"))

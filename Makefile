@@ -64,6 +64,8 @@ repro: $(INSTALLED)
 
 lint: $(INSTALLED)
 	$(BIN)/ruff check .
+	$(BIN)/ruff format --check --quiet .
+	$(BIN)/mypy
 
 # pytest comes last: its closing line closes the output. A process a core: threads would contend.
 test: lint
@@ -73,5 +75,5 @@ ui: $(INSTALLED)
 	$(BIN)/python -m depthmask.tracking $(if $(PORT),--port $(PORT))
 
 clean:
-	rm -rf $(VENV) .pytest_cache .ruff_cache src/*.egg-info
+	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache src/*.egg-info
 	find src tests -name __pycache__ -type d -prune -exec rm -rf {} +

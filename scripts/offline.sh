@@ -39,7 +39,7 @@ out=$(realpath -m "${out:-$root/.offline/$profile/out}")
 missing=$("$python" - <<'PYTHON'
 from importlib.util import find_spec
 
-names = """numpy pandas pyarrow pydantic yaml PIL matplotlib filelock rich
+names = """numpy scipy pandas pyarrow pydantic yaml PIL cv2 matplotlib filelock rich
 torch torchmetrics lightning safetensors onnx onnxscript onnxruntime"""
 print(*(name for name in names.split() if find_spec(name) is None))
 PYTHON
@@ -73,7 +73,7 @@ fingerprint() {
       else cat params.yaml .done/train-* 2>/dev/null || true; fi; } | sha256sum | cut -c1-16
 }
 
-# evaluate removes the models that a call with other experiments does not compare
+# a model may have been removed by hand
 is_made() {
     case $1 in train-*) [ -d "models/experiments/${1#train-}" ] ;; esac
 }

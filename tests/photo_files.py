@@ -8,7 +8,8 @@ from onnx import TensorProto, helper
 from PIL import Image
 
 from depthmask.config import PhotosParams
-from depthmask.data.sources.photos import Photos, ingest_photos
+from depthmask.data.scenes.library import Library
+from depthmask.data.sources.photos import ingest_photos
 
 WEIGHTS = {kind: {"train": 4, "val": 1, "test": 1} for kind in ("plates", "cutouts")}
 FOV_DEGREES = 60.0
@@ -28,7 +29,7 @@ def params(**changes) -> PhotosParams:
     return PhotosParams.model_validate(settings | changes)
 
 
-def ingest(folder: Path, *, size: int = 48, seed: int = 0, **changes) -> Photos:
+def ingest(folder: Path, *, size: int = 48, seed: int = 0, **changes) -> tuple[Library, str]:
     return ingest_photos(
         folder,
         params(**changes),

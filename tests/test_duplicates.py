@@ -1,11 +1,8 @@
 """What is nearly the same is found, and only that."""
 
-import io
-
 import cv2
 import numpy as np
 import pytest
-from PIL import Image
 
 from depthmask.data.scenes.duplicates import MOST_DIFFERENT_BITS, NearPair, group, near_pairs
 from photo_files import person, texture
@@ -19,31 +16,20 @@ def cutout(number: int) -> np.ndarray:
     return person(number, height=96, margin=6)
 
 
-def recoloured(change):
-    """A change of the colours that leaves alpha alone."""
-
-    def changed(image: np.ndarray) -> np.ndarray:
-        return np.dstack([change(image[..., :3]), image[..., 3:]]).astype(np.uint8)
-
-    return changed
-
-
-def other_light(rgb: np.ndarray) -> np.ndarray:
+def darker(image: np.ndarray) -> np.ndarray:
     """A stop darker, warmer, and the blacks lifted."""
-    linear = (rgb / 255.0) ** 1.2 * np.array([0.6, 0.5, 0.42]) + 0.03
-    return np.rint(255 * linear.clip(0, 1))
+    rgb = (image[..., :3] / 255.0) ** 1.2 * np.array([0.6, 0.5, 0.42]) + 0.03
+    return np.dstack([np.rint(255 * rgb), image[..., 3:]]).astype(np.uint8)
 
 
-def jpeg(rgb: np.ndarray) -> np.ndarray:
-    file = io.BytesIO()
-    Image.fromarray(np.ascontiguousarray(rgb)).save(file, "JPEG", quality=30)
-    return np.asarray(Image.open(file))
+def jpeg(image: np.ndarray) -> np.ndarray:
+    _, content = cv2.imencode(".jpg", image[..., :3], [cv2.IMWRITE_JPEG_QUALITY, 30])
+    return np.dstack([cv2.imdecode(content, cv2.IMREAD_COLOR), image[..., 3:]])
 
 
 def cropped(image: np.ndarray) -> np.ndarray:
     """Without the 2 % at the left and at the top, as large as before."""
-    rest = np.ascontiguousarray(image[2:, 2:])
-    return cv2.resize(rest, image.shape[1::-1], interpolation=cv2.INTER_LINEAR)
+    return cv2.resize(np.ascontiguousarray(image[2:, 2:]), image.shape[1::-1])
 
 
 def smaller(image: np.ndarray) -> np.ndarray:
@@ -54,23 +40,18 @@ def mirrored(image: np.ndarray) -> np.ndarray:
     return np.ascontiguousarray(image[:, ::-1])
 
 
-COPIES = {
-    "light": recoloured(other_light),
-    "jpeg": recoloured(jpeg),
-    "crop": cropped,
-    "resize": smaller,
-    "mirror": mirrored,
-    "most": lambda image: smaller(recoloured(jpeg)(recoloured(other_light)(mirrored(image)))),
-}
-
-
 @pytest.mark.parametrize("kind", [plate, cutout])
-@pytest.mark.parametrize("name", COPIES)
-def test_a_copy_is_found(kind, name):
+@pytest.mark.parametrize(
+    "changes",
+    [[darker], [jpeg], [cropped], [smaller], [mirrored], [mirrored, darker, jpeg, smaller]],
+)
+def test_a_copy_is_found(kind, changes):
     for number in range(20):
-        (pair,) = near_pairs([kind(number), COPIES[name](kind(number))])
-        assert (pair.first, pair.second) == (0, 1)
-        assert pair.mirrored == (name in ("mirror", "most"))
+        copy = kind(number)
+        for change in changes:
+            copy = change(copy)
+        (pair,) = near_pairs([kind(number), copy])
+        assert (pair.first, pair.second, pair.mirrored) == (0, 1, mirrored in changes)
         assert pair.bits <= MOST_DIFFERENT_BITS
 
 
@@ -82,23 +63,17 @@ def test_strangers_are_told_apart(kind):
 def test_a_person_moved_on_the_canvas_is_the_same():
     canvas = np.zeros((140, 90, 4), np.uint8)
     canvas[30:126, 20:68] = cutout(0)
-    (pair,) = near_pairs([cutout(0), canvas])
-    assert pair.bits <= 2
+    assert len(near_pairs([cutout(0), canvas])) == 1
 
 
 def test_equal_pictures_are_equal_even_if_empty():
-    flat, lighter = np.full((40, 40, 3), 90, np.uint8), np.full((40, 40, 3), 120, np.uint8)
-    assert near_pairs([flat, lighter, flat]) == [NearPair(0, 2, 0, False)]
-    empty = np.zeros((40, 30, 4), np.uint8)
+    flat, empty = np.full((40, 40, 3), 90, np.uint8), np.zeros((40, 30, 4), np.uint8)
+    assert near_pairs([flat, flat + 30, flat]) == [NearPair(0, 2, 0, False)]
     assert near_pairs([empty, empty]) == [NearPair(0, 1, 0, False)]
 
 
-def test_pairs_on_one_side_are_passed_over():
-    images = [plate(number) for number in (0, 1, 0, 1, 0)]
-    found = near_pairs(images, ["train", "train", "train", "test", "val"])
-    assert [(pair.first, pair.second) for pair in found] == [(0, 4), (1, 3), (2, 4)]
-
-
-def test_groups_are_joined_by_their_neighbours():
+def test_sides_and_groups():
     images = [plate(1), plate(0), mirrored(plate(1)), plate(2), cropped(plate(1))]
     assert group(images).tolist() == [0, 1, 0, 3, 0]
+    found = near_pairs(images, ["train", "val", "train", "val", "test"])
+    assert [(pair.first, pair.second) for pair in found] == [(0, 4), (2, 4)]

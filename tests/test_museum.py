@@ -39,7 +39,7 @@ from depthmask.data.sources.museum.people import (
     MAX_RADIUS_M,
     draw_person,
 )
-from depthmask.data.sources.museum.rooms import ADULT_M, HEIGHT_RANGE, NUM_STANDS, draw_room
+from depthmask.data.sources.museum.rooms import ADULT_M, HEIGHT_RANGE, draw_room
 from depthmask.data.sources.museum.shapes import Material, box, ellipsoid, quad
 
 SIZE = 64
@@ -89,7 +89,7 @@ def test_light_falls_to_the_right_side_and_in_the_right_colour():
     view = View.aimed((0, -4, 1), 0.0, 0.0, 1.0)
     lamp = panel((3.0, 0.0, 1.0), (0.0, -0.5, 0.0), (0.0, 0.0, 0.5), np.array([8.0, 2.0, 1.0]))
     scene = load_scene(meshes([ellipsoid((0, 0, 1), (0.8, 0.8, 0.8), GREY)], "ball"), [lamp])
-    light = sum(radiance(scene, view, (32, 32), samples_per_px=32, seed=0, lamps_visible=False))
+    light = sum(radiance(scene, view, (32, 32), 32, 0, lamps_visible=False))
     assert light[:, 16:].sum() > 5 * light[:, :16].sum()
     assert light[..., 0].sum() > 3 * light[..., 1].sum() > 3 * light[..., 2].sum()
 
@@ -100,7 +100,7 @@ def test_texture_stands_upright():
     canvas = quad((-1, 0, 0), (2, 0, 0), (0, 0, 2), Material(top_red), unit_uv=True)
     scene = load_scene(meshes([canvas], "canvas"), [sky(np.ones((8, 16, 3)), 1.0)])
     view = View.aimed((0, -3, 1), 0.0, 0.0, 1.4)
-    light = radiance(scene, view, (16, 16), samples_per_px=4, seed=0)[0]
+    light = radiance(scene, view, (16, 16), 4, 0)[0]
     assert light[3, 8, 0] > light[3, 8, 2] and light[12, 8, 2] > light[12, 8, 0]
 
 
@@ -116,7 +116,7 @@ def test_plate_keeps_its_promises(plate):
 
 def test_stands_lie_on_the_floor_and_in_view(plate):
     camera, stands = plate.camera, plate.stands
-    assert stands.shape == (NUM_STANDS, 3) and stands.dtype == np.float32
+    assert stands.shape == (render.NUM_STANDS, 3) and stands.dtype == np.float32
     up = np.asarray(camera.up)
     np.testing.assert_allclose(stands @ up, -camera.height_m, atol=1e-4)
     feet, heads = camera.project(stands, 1), camera.project(stands + ADULT_M * up, 1)

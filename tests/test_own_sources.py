@@ -16,8 +16,9 @@ from depthmask import Predictor
 from depthmask.config import read_params
 from depthmask.data.composition.eval_sets import open_sets
 from depthmask.data.scenes.scene import COMPOSED_SETS
-from depthmask.evaluation.robustness import NEUTRAL, measure_robustness
-from depthmask.evaluation.robustness.people import can_stand_together
+from depthmask.evaluation.frame_edits import can_stand_together
+from depthmask.evaluation.robustness import CONDITIONS
+from depthmask.evaluation.robustness_table import collect_frames, measure_robustness
 from depthmask.inference.prediction import predict_files
 from depthmask.stages import augment, evaluate, export, prepare, train
 from modest_folder import write_modest
@@ -137,28 +138,27 @@ def test_a_prediction_says_its_unit(project, tmp_path):
 def test_what_robustness_asks_of_the_sets(project):
     kind, folder = project
     params = read_params(folder / "params.yaml")
-    prepared, seed = folder / "data/prepared", params.placement.seed
+    prepared = folder / "data/prepared"
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
-        sets = open_sets(prepared, params.compositor, seed, "cpu")
+        sets = open_sets(prepared, params.compositor, params.placement, "cpu")
         empty, pairs = list(sets.empty_scenes()), list(sets.pairs(sets.headline))
+        frames = collect_frames(sets, 2, trained=params.compositor, trained_nobody=0.04)
         table = measure_robustness(
-            {"nothing": lambda scene: (torch.zeros_like(scene.mask), scene.depth)},
-            sets,
+            {"nothing": lambda scene, _: (torch.zeros_like(scene.mask), scene.depth)},
+            frames,
             params.evaluate.robustness,
-            trained=params.compositor,
-            trained_nobody=0.04,
-            bounds=lambda values: (values.min(), values.max()),
+            level=0.95,
         )
     assert "nobody" not in json.loads((prepared / "summary.json").read_text())["num_scenes"]
     assert sum(len(scene.mask) for scene in empty) == (0 if kind == "files" else 2)
     assert all(scene.mask.max() == 0 for scene in empty)
-    assert sum(len(first.mask) for first, _ in pairs) == 2  # both stand in the one test room
-    for first, second in pairs:
+    assert sum(len(first.mask) for first, *_ in pairs) == 2  # both stand in the one test room
+    for first, second, _ in pairs:
         assert torch.equal(first.bg, second.bg) and not torch.equal(first.mask, second.mask)
     missing = {"nobody"} if kind == "files" else set()
-    if not any(can_stand_together(*pair).any() for pair in pairs):
+    if not any(can_stand_together(*pair[:2]).any() for pair in pairs):
         missing.add("two_people")
-    assert set(table.condition) == set(NEUTRAL) - missing
+    assert set(table.condition) == set(CONDITIONS) - missing
     assert table.person_distance_error.isna().all() == (kind != "metres")
     assert (table.mask_iou == (table.condition == "nobody")).all()

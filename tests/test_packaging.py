@@ -11,58 +11,43 @@ from importlib.metadata import PackageNotFoundError, packages_distributions, ver
 from pathlib import Path
 
 import pytest
+import yaml
 
 ROOT = Path(__file__).parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+
+
+def names(requirements: list[str]) -> set[str]:
+    return {normal(re.match(r"[\w.-]+", line)[0]) for line in requirements}
 
 
 def normal(name: str) -> str:
     return re.sub(r"[-_.]+", "-", name).lower()
 
 
-def requirement_name(requirement: str) -> str:
-    return normal(re.match(r"[\w.-]+", requirement)[0])
+DEPENDENCIES = names(PROJECT["project"]["dependencies"])
+EXTRAS = {extra: names(x) for extra, x in PROJECT["project"]["optional-dependencies"].items()}
+CONSTRAINTS = (ROOT / "constraints.txt").read_text(encoding="utf-8")
+PINS = {normal(name): pin for name, pin in re.findall(r"(?m)^([^#=\n]+)==(.+)$", CONSTRAINTS)}
 
 
-def pins() -> dict[str, str]:
-    lines = (ROOT / "constraints.txt").read_text(encoding="utf-8").splitlines()
-    lines = [line for line in lines if not line.startswith("#")]
-    assert all(re.fullmatch(r"[\w.-]+==[\w.]+", line) for line in lines), "no paths, no local tags"
-    return {normal(name): pin for name, pin in (line.split("==") for line in lines)}
-
-
-DEPENDENCIES = {requirement_name(line) for line in PROJECT["project"]["dependencies"]}
-EXTRAS = {
-    extra: {requirement_name(line) for line in lines}
-    for extra, lines in PROJECT["project"]["optional-dependencies"].items()
-}
-
-
-def test_every_direct_dependency_is_pinned() -> None:
-    build = {requirement_name(line) for line in PROJECT["build-system"]["requires"]}
-    assert DEPENDENCIES.union(build, *EXTRAS.values()) <= set(pins())
-    assert pins()["torch"] == "2.13.0"
-
-
-def test_environment_is_what_is_pinned() -> None:
-    different = {}
-    for name, pin in pins().items():
+def test_every_direct_dependency_is_pinned_and_installed_as_pinned():
+    assert re.fullmatch(r"(#.*\n|[\w.-]+==[\w.]+\n)*", CONSTRAINTS), "no paths, no local tags"
+    build = names(PROJECT["build-system"]["requires"])
+    assert DEPENDENCIES.union(build, *EXTRAS.values()) <= PINS.keys()
+    for name, pin in PINS.items():
         try:
-            installed = version(name).partition("+")[0]
+            assert version(name).partition("+")[0] == pin, name
         except PackageNotFoundError:
             continue
-        if installed != pin:
-            different[name] = (installed, pin)
-    assert different == {}
 
 
-def test_the_two_runtimes_are_extras_apart() -> None:
-    assert EXTRAS["cpu"] == {"onnxruntime"}
-    assert EXTRAS["gpu"] == {"onnxruntime-gpu"}
+def test_the_two_runtimes_are_extras_apart():
+    assert EXTRAS["cpu"] == {"onnxruntime"} and EXTRAS["gpu"] == {"onnxruntime-gpu"}
     assert not DEPENDENCIES & {"onnxruntime", "onnxruntime-gpu"}
 
 
-def test_every_import_is_declared() -> None:
+def test_every_import_is_declared():
     imported = set()
     for path in (ROOT / "src").rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
@@ -73,53 +58,51 @@ def test_every_import_is_declared() -> None:
     imported -= sys.stdlib_module_names | {"depthmask"}
     distributions = packages_distributions()
     declared = DEPENDENCIES | EXTRAS["cpu"] | EXTRAS["gpu"]
-    undeclared = {
-        module
-        for module in imported
-        if not declared & {normal(name) for name in distributions.get(module, [module])}
-    }
-    assert undeclared == set()
+    for module in imported:
+        assert declared & {normal(name) for name in distributions.get(module, [module])}, module
 
 
-def test_files_that_are_no_code_are_shipped_with_it() -> None:
+def test_files_that_are_no_code_are_shipped_with_it():
     data = PROJECT["tool"]["setuptools"]["package-data"]
-    patterns = {
-        (ROOT / "src").joinpath(*package.split(".")): globs for package, globs in data.items()
+    shipped = {
+        path
+        for package, globs in data.items()
+        for glob in globs
+        for path in (ROOT / "src").joinpath(*package.split(".")).glob(glob)
     }
-    files = [path for path in (ROOT / "src/depthmask").rglob("*.*") if path.is_file()]
-    others = [path for path in files if path.suffix not in (".py", ".pyc")]
-    assert {path.suffix for path in others} >= {".jinja", ".css", ".js"}
-    shipped = [p for p in others if any(p.match(glob) for glob in patterns.get(p.parent, ()))]
-    assert shipped == others
+    files = {path for path in (ROOT / "src/depthmask").rglob("*.*") if path.is_file()}
+    assert ROOT / "src/depthmask/py.typed" in shipped
+    assert shipped == {path for path in files if path.suffix not in (".py", ".pyc")}
 
 
-def test_no_file_names_a_package_registry() -> None:
+def test_no_file_names_a_package_registry():
     hosts = [".".join(parts) for parts in (
         ("pypi", "org"), ("files", "pythonhosted"), ("download", "pytorch"), ("npmjs", "org"),
         ("npmjs", "com"), ("conda", "anaconda"), ("proxy", "golang"),
     )]  # fmt: skip
-    folders = (".ci", ".dvc", ".github", "scripts", "src", "tests")
-    paths = [path for path in ROOT.iterdir() if path.is_file() and path.suffix != ".db"]
-    for folder in folders:
-        paths += [path for path in (ROOT / folder).rglob("*") if path.is_file()]
-    skipped = {"cache", "tmp", "__pycache__"}
-    paths = [path for path in paths if not skipped & set(path.relative_to(ROOT).parts)]
-    assert ROOT / "Makefile" in paths
-    naming = [
-        f"{path}: {host}"
-        for path in paths
-        for host in hosts
-        if host in path.read_text(encoding="utf-8", errors="ignore").lower()
-    ]
-    assert naming == []
+    listed = subprocess.run(
+        ["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True
+    ).stdout.splitlines()
+    assert "Makefile" in listed
+    for name in listed:
+        if (ROOT / name).is_file():
+            text = (ROOT / name).read_text(encoding="utf-8", errors="ignore").lower()
+            assert not [host for host in hosts if host in text], name
 
 
-def test_dvc_sends_nothing_home_and_ignores_what_no_stage_reads() -> None:
+def test_dvc_sends_nothing_home_and_ignores_what_no_stage_reads():
     config = configparser.ConfigParser()
     config.read_string(re.sub(r"^\s+", "", (ROOT / ".dvc/config").read_text(), flags=re.MULTILINE))
     assert config["core"]["analytics"] == config["core"]["check_update"] == "false"
     ignored = (ROOT / ".dvcignore").read_text().splitlines()
-    assert {".venv", ".tracking", ".checkpoints", "mlartifacts"} <= set(ignored)
+    assert {".venv", ".checkpoints", "mlartifacts"} <= set(ignored)
+
+
+def test_hooks_are_the_environment_s_own():
+    config = yaml.safe_load((ROOT / ".pre-commit-config.yaml").read_text())
+    assert [repo["repo"] for repo in config["repos"]] == ["local"], "no host is asked"
+    hooks = {hook["id"] for hook in config["repos"][0]["hooks"]}
+    assert hooks == {"ruff", "ruff-format", "end-of-file", "trailing-whitespace"}
 
 
 FAKE_PYTHON = """#!/bin/sh
@@ -131,21 +114,20 @@ case "$*" in
     *"pip install"*) exit "${FAKE_PIP:-0}" ;;
 esac
 """
+UNAME = '#!/bin/sh\n[ "$1" = -s ] && echo {} || echo {}\n'
 
 
 class Machine:
     """A copy of the project's installation, on a PATH whose uname, python and driver are ours."""
 
     def __init__(self, folder: Path) -> None:
-        self.root = folder / "a project"
+        self.root, self.bin, self.log = folder / "a project", folder / "bin", folder / "log"
         self.root.mkdir()
-        self.bin = folder / "bin"
         self.bin.mkdir()
-        self.log = folder / "log"
         for name in ("Makefile", "pyproject.toml", "constraints.txt"):
             (self.root / name).write_bytes((ROOT / name).read_bytes())
         self.put("python3", FAKE_PYTHON)
-        self.put("uname", '#!/bin/sh\n[ "$1" = -s ] && echo Linux || echo x86_64\n')
+        self.put("uname", UNAME.format("Linux", "x86_64"))
         self.put("nvidia-smi", "#!/bin/sh\nexit 9\n")
 
     def put(self, name: str, script: str) -> None:
@@ -156,13 +138,9 @@ class Machine:
         self.log.write_text("")
         path = f"{self.bin}{os.pathsep}{os.environ['PATH']}"
         inherited = {k: v for k, v in os.environ.items() if not k.startswith(("MAKE", "MFLAGS"))}
+        env = inherited | {"PATH": path, "FAKE_LOG": str(self.log)} | env
         return subprocess.run(
-            ["make", *arguments],
-            cwd=self.root,
-            env=inherited | {"PATH": path, "FAKE_LOG": str(self.log)} | env,
-            capture_output=True,
-            text=True,
-            stdin=subprocess.DEVNULL,
+            ["make", *arguments], cwd=self.root, env=env, capture_output=True, text=True
         )
 
     @property
@@ -187,32 +165,24 @@ DRIVER = Path("/proc/driver/nvidia/version").exists()
         (True, "Darwin arm64", "cpu"),
     ],
 )
-def test_runtime_follows_the_driver(
-    machine: Machine, driver: bool, system: str, runtime: str
-) -> None:
+def test_runtime_follows_the_driver(machine, driver, system, runtime):
     machine.put("nvidia-smi", f"#!/bin/sh\nexit {0 if driver else 9}\n")
-    kernel, cpu = system.split()
-    machine.put("uname", f'#!/bin/sh\n[ "$1" = -s ] && echo {kernel} || echo {cpu}\n')
+    machine.put("uname", UNAME.format(*system.split()))
     result = machine.make("environment")
     assert result.returncode == 0, result.stderr
     assert f"--constraint constraints.txt --editable .[{runtime},test]" in machine.log.read_text()
     assert machine.stamps == [f".installed-{runtime}"]
 
 
-def test_installs_again_only_when_something_changed(machine: Machine) -> None:
-    assert machine.make("environment", "RUNTIME=cpu").returncode == 0
-    machine.make("environment", "RUNTIME=cpu")
-    assert "pip install" not in machine.log.read_text()
-    stamp = machine.root / ".venv/.installed-cpu"
-    os.utime(stamp, (0, 0))
-    machine.make("environment", "RUNTIME=cpu")
-    assert "pip install" in machine.log.read_text()
-    assert "-m venv" not in machine.log.read_text()
-
-
-def test_changing_the_runtime_removes_the_other(machine: Machine) -> None:
+def test_installs_again_only_when_something_changed(machine):
     machine.make("environment", "RUNTIME=cpu")
     assert "uninstall" not in machine.log.read_text()
+    machine.make("environment", "RUNTIME=cpu")
+    assert "pip install" not in machine.log.read_text()
+    os.utime(machine.root / ".venv/.installed-cpu", (0, 0))
+    machine.make("environment", "RUNTIME=cpu")
+    log = machine.log.read_text()
+    assert "pip install" in log and "-m venv" not in log
     machine.make("environment", "RUNTIME=gpu")
     log = machine.log.read_text()
     removal = "uninstall --quiet --yes onnxruntime onnxruntime-gpu"
@@ -220,24 +190,26 @@ def test_changing_the_runtime_removes_the_other(machine: Machine) -> None:
     assert machine.stamps == [".installed-gpu"]
 
 
-def test_an_unfinished_installation_is_made_anew(machine: Machine) -> None:
+def test_an_unfinished_installation_is_made_anew(machine):
     assert machine.make("environment", "RUNTIME=cpu", FAKE_PIP="1").returncode != 0
     assert machine.stamps == [".installing"]
-    half = machine.root / ".venv/half"
-    half.touch()
+    (machine.root / ".venv/half").touch()
     assert machine.make("environment", "RUNTIME=cpu").returncode == 0
     assert machine.stamps == [".installed-cpu"]
-    assert not half.exists()
+    assert not (machine.root / ".venv/half").exists()
 
 
-def test_an_old_python_is_named_and_nothing_is_written(machine: Machine) -> None:
+def test_an_old_python_is_named_and_nothing_is_written(machine):
     result = machine.make("environment", "PYTHON=python3", FAKE_TOO_OLD="1")
     assert result.returncode == 2
     assert "depthmask needs Python 3.11 to 3.14" in result.stderr
     assert not (machine.root / ".venv").exists()
 
 
-def test_pytest_closes_make_test(machine: Machine) -> None:
+def test_make_test_checks_style_and_types_and_pytest_closes_it(machine):
     lines = machine.make("-n", "test", "RUNTIME=cpu").stdout.strip().splitlines()
-    assert "-m pytest" in lines[-1] and any("ruff check" in line for line in lines)
+    assert "-m pytest" in lines[-1]
+    assert [line.split()[0] for line in lines[-4:-1]] == [
+        f".venv/bin/{tool}" for tool in ("ruff", "ruff", "mypy")
+    ]
     assert "make repro" in machine.make().stdout

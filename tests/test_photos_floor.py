@@ -98,7 +98,7 @@ def test_the_nominal_horizon_lies_above_the_floor():
     """A camera that looks down 35 degrees: level, the far floor would lie behind the horizon."""
     depth = room_depth((SIZE, SIZE), pitch_degrees=35.0, wall_m=50.0)
     nominal, camera, _, warnings = ground((1 / depth).astype(np.float32), "relative")
-    assert pitch_degrees(camera) > 5 and "clamped" not in warnings
+    assert pitch_degrees(camera) > 5 and warnings == []
     assert np.percentile(nominal, 99.5) == pytest.approx(20, abs=0.5)
     assert nominal.max() < 25 and (np.diff(nominal[:, 40]) < 0).all()
 
@@ -160,6 +160,6 @@ def test_stands_have_room_around_them():
 def test_no_place_gives_no_stand():
     depth = np.full((SIZE, SIZE), 0.3, np.float32)  # so near that nobody fits into the frame
     camera = floors.metric_camera(found(room_depth((SIZE, SIZE))), FOCAL)
-    everywhere, rng = np.ones((SIZE, SIZE), bool), np.random.default_rng(0)
-    for floor in (everywhere, ~everywhere):
-        assert draw_stands(depth, floor, camera, 1.7, rng).shape == (0, 3)
+    everywhere = np.ones((SIZE, SIZE), bool)
+    stands = draw_stands(depth, everywhere, camera, 1.7, np.random.default_rng(0))
+    assert stands.shape == (0, 3)

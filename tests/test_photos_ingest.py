@@ -9,6 +9,7 @@ import torch
 from PIL import Image
 
 from depthmask.data.composition.compositor import Compositor
+from depthmask.data.scenes.leakage_check import Sources, refuse_leaks
 from depthmask.data.scenes.library import Library
 from depthmask.data.scenes.placement import Placer, visible_shares
 from depthmask.data.sources.photos import assign_splits
@@ -66,7 +67,7 @@ def test_photographs_become_a_library(folder, tmp_path):
 
 
 def test_the_same_folder_gives_the_same_library(folder):
-    first, again, other = (ingest(folder, seed=seed).library for seed in (0, 0, 1))
+    first, again, other = (ingest(folder, seed=seed)[0] for seed in (0, 0, 1))
     for name in ("images", "depths", "stands", "rgba"):
         np.testing.assert_array_equal(getattr(first, name), getattr(again, name))
     pd.testing.assert_frame_equal(first.plates, again.plates)
@@ -75,7 +76,7 @@ def test_the_same_folder_gives_the_same_library(folder):
 
 
 def test_people_are_composed_where_the_floor_is(folder):
-    library = ingest(folder).library
+    library = ingest(folder)[0]
     placer = Placer(library, visible_shares(library), TINY.placement)
     recipes = placer.draw(0, 0, range(64))
     scene = Compositor(library, TINY.compositor)(recipes, 48)
@@ -87,10 +88,10 @@ def test_people_are_composed_where_the_floor_is(folder):
 
 
 def test_the_heights_of_people_are_drawn_by_name(folder):
-    heights = ingest(folder, person_height_m=[1.5, 1.9]).library.cutouts.height_m
+    heights = ingest(folder, person_height_m=[1.5, 1.9])[0].cutouts.height_m
     assert heights.between(1.5, 1.9).all() and heights.nunique() == 4
     (folder / "fg/person-0.png").unlink()
-    fewer = ingest(folder, person_height_m=[1.5, 1.9]).library.cutouts.height_m
+    fewer = ingest(folder, person_height_m=[1.5, 1.9])[0].cutouts.height_m
     assert fewer.tolist() == heights.tolist()[1:]
     with pytest.raises(ValueError, match="the shortest, then the tallest"):
         params(person_height_m=[1.9, 1.5])
@@ -120,11 +121,11 @@ def test_a_teacher_s_depth_is_asked_for_once(tmp_path, monkeypatch):
     np.testing.assert_allclose(first.depths[0, :24, 24], 6.0, rtol=0.08)  # the wall
     assert "no-floor" not in findings(folder).code.tolist()
     monkeypatch.setattr(Teacher, "_run", None)
-    np.testing.assert_array_equal(first.depths, ingest(folder, teacher=teacher).library.depths)
+    np.testing.assert_array_equal(first.depths, ingest(folder, teacher=teacher)[0].depths)
 
 
 def test_depth_maps_go_before_a_teacher(folder, tmp_path):
-    assert ingest(folder, teacher=str(tmp_path / "not-even-there.onnx")).unit == "metre"
+    assert ingest(folder, teacher=str(tmp_path / "not-even-there.onnx"))[1] == "metre"
     assert findings(folder).code.tolist() == ["teacher"]
 
 
@@ -167,10 +168,11 @@ def test_near_duplicates_share_a_split_and_are_reported(tmp_path):
         shutil.copy(folder / "depth/room-0.png", folder / f"depth/{name}.png")
     shutil.copy(folder / "fg/person-3.png", folder / "fg/twin.png")
     for seed in range(5):
-        library = ingest(folder, seed=seed).library
+        library = ingest(folder, seed=seed)[0]
         plates, cutouts = (t.set_index("name").split for t in (library.plates, library.cutouts))
         assert len({plates["again"], plates["mirrored"], plates["room-0"]}) == 1
         assert cutouts["twin"] == cutouts["person-3"]
+        refuse_leaks([Sources("plate", library.plates, library.images)], "")
     table = findings(folder)
     table = table[table.code == "near-duplicate"]
     assert table.file.tolist() == ["bg/mirrored.png", "bg/room-0.png", "fg/twin.png"]

@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from depthmask import visualization as report
-from depthmask.evaluation.robustness import NEUTRAL
+from depthmask.evaluation.robustness import CONDITIONS
 from depthmask.visualization.conditions import BLOCK_HEAD, GUTTER, HEADER, MARGIN, TILE
 from depthmask.visualization.robustness import draw_condition
 from depthmask.visualization.theme import BLUE, GROUND, HAIRLINE, PAPER
@@ -23,16 +23,16 @@ def table():
     for number, name in enumerate(("bce_rmse", "bce_ssim", "difference_threshold")):
         for condition, strengths in STRENGTHS.items():
             for strength in strengths:
-                change = abs(strength - NEUTRAL[condition]) / 100
+                change = abs(strength - CONDITIONS[condition].neutral) / 100
                 iou, false = 0.8 - change - number / 10, 0.001 * number + change
                 rows.append(
                     {
                         "experiment": name,
                         "condition": condition,
                         "strength": strength,
-                        "trained_for": abs(strength - NEUTRAL[condition]) <= 1
+                        "trained_for": abs(strength - CONDITIONS[condition].neutral) <= 1
                         if condition == "shift"
-                        else strength == NEUTRAL[condition],
+                        else strength == CONDITIONS[condition].neutral,
                         "mask_iou": iou,
                         "mask_iou_low": iou - 0.02,
                         "mask_iou_high": iou + 0.02,
@@ -61,7 +61,7 @@ def marks(axes, color):
 
 
 def test_every_condition_of_the_table_has_a_look():
-    assert list(report.CONDITION_LOOKS) == list(NEUTRAL)
+    assert list(report.CONDITION_LOOKS) == list(CONDITIONS)
 
 
 def test_marks_are_hollow_where_it_was_not_trained_for(table):

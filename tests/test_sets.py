@@ -19,7 +19,7 @@ def prepared(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def sets(prepared):
-    return open_sets(prepared, TINY.compositor, TINY.placement.seed, "cpu")
+    return open_sets(prepared, TINY.compositor, TINY.placement, "cpu")
 
 
 def test_rendered_empty_frames_stand_beside_their_plates(sets):
@@ -42,7 +42,7 @@ def test_a_source_without_them_composes_empty_frames(prepared, sets, tmp_path):
     for name in ("nobody", "in_scene"):
         del summary["num_scenes"][name]
     (tmp_path / "summary.json").write_text(json.dumps(summary))
-    composed = open_sets(tmp_path, TINY.compositor, TINY.placement.seed, "cpu")
+    composed = open_sets(tmp_path, TINY.compositor, TINY.placement, "cpu")
     assert composed.headline == "unseen_unseen"
     empty = list(composed.empty_scenes())
     assert sum(len(scene.mask) for scene in empty) == TINY.prepare.num_scenes.unseen_unseen
@@ -53,9 +53,10 @@ def test_a_source_without_them_composes_empty_frames(prepared, sets, tmp_path):
 def test_pairs_are_other_people_in_the_same_room_and_shot(sets, name):
     scenes = [torch.cat(fields) for fields in zip(*sets.scenes(name), strict=True)]
     pairs = list(sets.pairs(name))
-    assert sum(len(first.mask) for first, _ in pairs) >= 2
-    for first, second in pairs:
+    assert sum(len(first.mask) for first, *_ in pairs) >= 2
+    for first, second, rows in pairs:
         assert torch.equal(first.bg, second.bg)
         for one, other in zip(first.bg_fg, second.bg_fg, strict=True):
             assert not torch.equal(one, other)
             assert any(torch.equal(one, frame) for frame in scenes[1])
+        assert torch.equal(first.bg_fg, scenes[1][rows])

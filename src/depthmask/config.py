@@ -230,23 +230,6 @@ class Experiment(Section):
         return self
 
 
-class Bootstrap(Section):
-    """Intervals of the figures: scenes are drawn with replacement, `samples` times."""
-
-    samples: Annotated[int, Field(ge=100, le=100_000)]
-    level: Share
-    seed: Seed
-
-    @model_validator(mode="after")
-    def _check(self) -> "Bootstrap":
-        if self.samples * (1 - self.level) / 2 < 2:
-            raise ValueError(
-                f"{self.samples} samples are too few for a level of {self.level:g}: it takes"
-                f" {round(4 / (1 - self.level))}"
-            )
-        return self
-
-
 class Robustness(Section):
     """Strengths, by condition, of what makes the headline set's frames harder."""
 
@@ -257,7 +240,7 @@ class Robustness(Section):
 
 class EvaluateParams(Section):
     num_panels: PositiveInt
-    bootstrap: Bootstrap
+    level: Share  # of the intervals
     robustness: Robustness
 
 

@@ -1,89 +1,83 @@
-"""How sure a figure is: a percentile bootstrap over scenes, drawn with their rooms and people.
+"""How sure a figure is: a two-way cluster-robust standard error over rooms and people.
 
 Frames of one room are alike, in depth above all, and so are frames of one person: 80 frames of 20
-rooms tell about as much as 20. Rooms and people are therefore drawn with replacement, each apart,
-and a scene counts as often as its room times its person was drawn (the pigeonhole bootstrap of
-Owen 2007, which rather overstates the spread than understates it).
+rooms tell about as much as 20. The variance of a mean is that of the rooms' sums of residuals plus
+that of the people's, less that of both together, each times G / (G - 1) of its G groups (Cameron,
+Gelbach and Miller 2011). Bounds are Student's t, with the fewer of rooms and people less one as
+degrees of freedom. Differences are of pairs: of the same scenes, scene by scene.
 """
 
+from collections.abc import Mapping
 from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
-
-from depthmask.config import Bootstrap
+from scipy import stats
 
 ORIGINS = ("plate", "cutout")
 """The columns of a table of scenes that say what they share."""
 
-
 FEWEST = 5
-"""Scenes that an interval takes: of fewer the same ones are drawn again and again."""
+"""Scenes that an interval takes."""
 
 
-class Interval(NamedTuple):
-    """A figure and the bounds of its interval; NaN where there are too few scenes for one."""
+class Estimate(NamedTuple):
+    """A mean, its standard error, NaN where there are too few scenes, and degrees of freedom."""
 
     value: float
-    low: float
-    high: float
+    error: float
+    df: int
+
+    def bounds(self, level: float) -> tuple[float, float]:
+        reach = float(stats.t.ppf((1 + level) / 2, self.df)) * self.error
+        return self.value - reach, self.value + reach
 
     @property
-    def excludes_zero(self) -> bool:
-        return self.low > 0 or self.high < 0
+    def p(self) -> float:
+        """Two-sided, of the true mean being 0."""
+        if self.error == 0:
+            return float(self.value == 0)
+        return float(2 * stats.t.sf(abs(self.value) / self.error, self.df))
+
+    def minus(self, other: "Estimate") -> "Estimate":
+        """The difference to the mean of a set that shares neither rooms nor people."""
+        error = float(np.hypot(self.error, other.error))
+        return Estimate(self.value - other.value, error, min(self.df, other.df))
 
 
-class Resamples:
-    """Other sets of scenes that the same rooms and people could have given.
-
-    Args:
-        origins: a row a scene, columns `ORIGINS`.
-        params: how many sets are drawn, the interval's level, the seed.
-        stream: sets that share no scene are drawn apart, each with a number of its own.
-    """
-
-    def __init__(self, origins: pd.DataFrame, params: Bootstrap, stream: int = 0) -> None:
-        self.params = params
-        random = np.random.default_rng([params.seed, stream])
-        self.weights = np.ones((params.samples, len(origins)))
-        for column in ORIGINS:
-            numbers, names = pd.factorize(origins[column])
-            draws = random.multinomial(
-                len(names), np.full(len(names), 1 / len(names)), params.samples
-            )
-            self.weights *= draws[:, numbers]
-
-    def interval(self, values: np.ndarray) -> Interval:
-        """The mean of a value a scene; NaN where it does not count. Without any that does: NaN."""
-        with np.errstate(invalid="ignore"):
-            mean = np.nanmean(values) if np.isfinite(values[~np.isnan(values)]).any() else np.nan
-        return Interval(float(mean), *_bounds(self.means(values), self.params))
-
-    def means(self, values: np.ndarray) -> np.ndarray:
-        """The mean in each set; NaN in one where no scene counts, or where one is infinite."""
-        counts = ~np.isnan(values)
-        if counts.sum() < FEWEST:
-            return np.full(len(self.weights), np.nan)
-        known = np.where(counts, values, 0.0)
-        weights = self.weights[:, counts]
-        total = weights.sum(1)
-        with np.errstate(invalid="ignore", divide="ignore"):
-            return np.where(total > 0, weights @ known[counts] / total, np.nan)
+def cluster_mean(values: np.ndarray, origins: pd.DataFrame) -> Estimate:
+    """The mean of a value a scene, NaN where it does not count; origins: columns `ORIGINS`."""
+    counted = ~np.isnan(values)
+    values, origins = values[counted], origins[counted]
+    unknown = Estimate(float(values.mean()) if len(values) else np.nan, np.nan, 1)
+    if len(values) < FEWEST or not np.isfinite(values).all():
+        return unknown
+    residuals = (values - unknown.value) / len(values)
+    sums = [_sums(residuals, origins, [column]) for column in ORIGINS]
+    ways = [way for way in sums if len(way) > 1]
+    if not ways:
+        return unknown
+    variance = max(map(_variance, ways))
+    if len(ways) == 2:
+        both = _variance(_sums(residuals, origins, list(ORIGINS)))
+        two_way = sum(map(_variance, ways)) - both
+        variance = two_way if two_way > 0 else variance
+    return Estimate(unknown.value, float(np.sqrt(variance)), min(map(len, ways)) - 1)
 
 
-def gap_interval(
-    values: np.ndarray, resamples: Resamples, others: np.ndarray, other_resamples: Resamples
-) -> Interval:
-    """The mean of one set minus the mean of another that shares no scene with it."""
-    value = resamples.interval(values).value - other_resamples.interval(others).value
-    gaps = resamples.means(values) - other_resamples.means(others)
-    return Interval(value, *_bounds(gaps, resamples.params))
+def _sums(residuals: np.ndarray, origins: pd.DataFrame, columns: list[str]) -> np.ndarray:
+    return np.bincount(origins.groupby(columns, sort=False).ngroup(), residuals)
 
 
-def _bounds(means: np.ndarray, params: Bootstrap) -> tuple[float, float]:
-    known = means[~np.isnan(means)]
-    if len(known) == 0 or not np.isfinite(known).all():
-        return np.nan, np.nan
-    tail = (1 - params.level) / 2
-    low, high = np.quantile(known, [tail, 1 - tail])
-    return float(low), float(high)
+def _variance(sums: np.ndarray) -> float:
+    return float((sums**2).sum() * len(sums) / (len(sums) - 1))
+
+
+def holm(p_values: Mapping[str, float]) -> dict[str, float]:
+    """The p-values adjusted for their number (Holm 1979); NaN stays and counts for none."""
+    known = sorted((p, name) for name, p in p_values.items() if p == p)
+    adjusted, least = dict(p_values), 0.0
+    for rank, (p, name) in enumerate(known):
+        least = max(least, min(1.0, (len(known) - rank) * p))
+        adjusted[name] = least
+    return adjusted

@@ -1,14 +1,19 @@
 """The figures of every network and baseline on every scene, as one table."""
 
-from collections.abc import Callable, Mapping, Sequence
+import math
+import sys
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from typing import Any
 
 import pandas as pd
+import torch
 from torch import Tensor
 
 from depthmask.data.composition.eval_sets import SceneSets
 from depthmask.data.scenes.scene import Scene
+from depthmask.errors import InputError
 from depthmask.evaluation.intervals import ORIGINS
-from depthmask.metrics import METRICS, score_scenes
+from depthmask.metrics import METRICS, SMALLEST_DEPTH_M, mask_iou, score_scenes
 
 Method = Callable[[Scene[Tensor], Tensor | None], tuple[Tensor | None, Tensor | None]]
 """A scene and, where it is known, the empty plate's depth -> mask and depth, either perhaps None.
@@ -19,14 +24,34 @@ All N x 1 x H x W, the mask 0 to 1.
 KEYS = ("experiment", "seed", "set", "scene", "plate", "cutout")
 """The columns of a table of scenes that are no figures."""
 
+NO_SEED = -1
+"""Of what was not trained."""
+
+THRESHOLDS = tuple(step / 100 for step in range(2, 62, 2))
+"""Candidates for the difference threshold, of an image's range 0 to 1."""
+
+BASELINES = {
+    "difference_threshold": "person is where frame and plate differ by more than a threshold",
+    "constant_depth": "one depth for every pixel",
+    "plate_depth": "the empty room’s true depth, which no network is given",
+}
+"""What needs no training: a model that does not beat these has learnt nothing."""
+
+SAME = 1e-6
+"""Largest difference, absolute or relative, of two passes over the same scenes on one machine."""
+
+TOLERANCE = 1e-3
+"""On another device or processor, whose convolutions round otherwise: a pixel at the threshold
+may fall on its other side. More is another network."""
+
 
 def measure_scenes(
-    methods: Mapping[tuple[str, int], Method], sets: SceneSets, names: Sequence[str]
+    methods: Mapping[tuple[str, int], Method],
+    sets: SceneSets,
+    names: Sequence[str],
+    metrics: Collection[str] = METRICS.keys(),
 ) -> pd.DataFrame:
-    """Let every method answer every scene of the named sets; each scene is composed once.
-
-    Args:
-        methods: by experiment and seed.
+    """Let every method, by experiment and seed, predict every scene of the named sets.
 
     Returns:
         A row an experiment, seed, set and scene: `KEYS`, then every metric, NaN where it does
@@ -34,43 +59,97 @@ def measure_scenes(
     """
     tables = []
     for name in names:
-        origins = sets.origins(name)
         scores: dict[tuple[str, int], list[pd.DataFrame]] = {method: [] for method in methods}
         for scene, plate_depth in zip(sets.scenes(name), sets.plate_depths(name), strict=True):
-            for method, answer in methods.items():
-                mask, depth = answer(scene, plate_depth)
+            for key, predict in methods.items():
                 figures = score_scenes(
-                    mask, depth, scene.mask, scene.depth, alignment=sets.alignment
+                    *predict(scene, plate_depth),
+                    scene.mask,
+                    scene.depth,
+                    alignment=sets.alignment,
+                    names=metrics,
                 )
                 columns = {metric: values.cpu().numpy() for metric, values in figures.items()}
-                scores[method].append(pd.DataFrame(columns, index=range(len(scene.mask))))
+                scores[key].append(pd.DataFrame(columns, index=range(len(scene.mask))))
         for (experiment, seed), batches in scores.items():
-            table = pd.concat([origins, pd.concat(batches, ignore_index=True)], axis=1)
-            table.insert(0, "scene", range(len(table)))
-            table.insert(0, "set", name)
-            table.insert(0, "seed", seed)
-            table.insert(0, "experiment", experiment)
+            table = pd.concat([sets.origins(name), pd.concat(batches, ignore_index=True)], axis=1)
+            table["experiment"], table["seed"] = experiment, seed
+            table["set"], table["scene"] = name, range(len(table))
             tables.append(table)
     return pd.concat(tables, ignore_index=True).reindex(columns=[*KEYS, *METRICS])
 
 
-def metric_columns(table: pd.DataFrame) -> list[str]:
-    """The metrics that a table of scenes has a figure of."""
-    return [name for name in METRICS if name in table and table[name].notna().any()]
-
-
 def mean_figures(table: pd.DataFrame) -> dict[str, float]:
     """The mean of each metric over the scenes that count, without metrics that none counts for."""
-    means = table[list(METRICS)].astype("float64").mean()
-    return {name: float(value) for name, value in means.items() if table[name].notna().any()}
+    return {name: float(table[name].mean()) for name in METRICS if table[name].notna().any()}
 
 
 def over_seeds(table: pd.DataFrame) -> pd.DataFrame:
     """A row a scene of one experiment and set: its plate and cutout, its seeds' mean figures.
 
-    A scene that does not count for one seed counts for none, so that all seeds are asked the same.
+    A scene that does not count for one seed counts for none.
     """
     scenes = table.groupby("scene", sort=True)
     figures = scenes[list(METRICS)]
     means = figures.mean().where(figures.count() == table["seed"].nunique())
     return scenes[list(ORIGINS)].first().join(means)
+
+
+def baseline_methods(sets: SceneSets) -> tuple[dict[str, float], dict[tuple[str, int], Method]]:
+    """`BASELINES`, their settings tuned on validation; with the settings."""
+    threshold, constant = best_threshold(sets.scenes("val")), best_constant(sets.scenes("val"))
+    methods: dict[str, Method] = {
+        "difference_threshold": lambda scene, _: ((difference(scene) > threshold).float(), None),
+        "constant_depth": lambda scene, _: (None, torch.full_like(scene.depth, constant)),
+        "plate_depth": lambda scene, plate_depth: (None, plate_depth),
+    }
+    settings = {"difference_threshold": threshold, "constant_depth": constant}
+    return settings, {(name, NO_SEED): method for name, method in methods.items()}
+
+
+def difference(scene: Scene[Tensor]) -> Tensor:
+    """Largest |bg_fg - bg| over the channels, N x 1 x H x W in 0..1."""
+    return (scene.bg_fg - scene.bg).abs().amax(1, keepdim=True)
+
+
+def best_threshold(scenes: Iterable[Scene[Tensor]]) -> float:
+    """The threshold on `difference` with the highest mean mask IoU over the scenes."""
+    totals = torch.zeros(len(THRESHOLDS), dtype=torch.float64)
+    for scene in scenes:
+        changed = difference(scene)
+        for place, threshold in enumerate(THRESHOLDS):
+            totals[place] += mask_iou((changed > threshold).float(), scene.mask).sum().cpu()
+    return THRESHOLDS[int(totals.argmax())]
+
+
+def best_constant(scenes: Iterable[Scene[Tensor]]) -> float:
+    """The geometric mean depth, metres: it minimises the squared error of log depth."""
+    logs = [
+        scene.depth.cpu().double().clamp(min=SMALLEST_DEPTH_M).log().mean((1, 2, 3))
+        for scene in scenes
+    ]
+    return float(torch.cat(logs).mean().exp())
+
+
+def check_agreement(card: Mapping[str, Any], figures: Mapping[str, float], device: str) -> None:
+    """Compare the means on the headline set with those that the training's own pass noted.
+
+    Raises:
+        InputError: if a figure is another: weights, data or code are not those that were trained.
+    """
+    test = card.get("test", {})
+    for name, before in test.get("figures", {}).items():
+        now = figures.get(name, math.nan)
+        apart = 0.0 if now == before else abs(now - before) / max(1, abs(before))
+        found = (
+            f"{card['experiment']}: its training found {name} {before:.8g} on {test['set']},"
+            f" evaluate finds {now:.8g}"
+        )
+        if not apart <= TOLERANCE:  # so that a NaN is refused as well
+            raise InputError(
+                f"{found}: the network, the data or the code is not what was trained; run"
+                f" `dvc repro --force train@{card['experiment']}`"
+            )
+        if apart > SAME and test.get("device") == device == "cpu":
+            print(f"depthmask: {found}: trained on another processor?", file=sys.stderr)
+            return

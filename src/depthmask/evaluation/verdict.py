@@ -7,18 +7,21 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from depthmask.config import Bootstrap
-from depthmask.evaluation.intervals import Interval, Resamples
-from depthmask.metrics import METRICS, Alignment
+from depthmask.data.scenes.scene import SETS, Alignment
+from depthmask.evaluation.intervals import cluster_mean, holm
+from depthmask.metrics import METRICS
 
 SCORE = "score"
 """The mean of the two metrics that choose."""
 
-_PLACES = {
-    "in_scene": "{count} frames of people and rooms never seen",
-    "unseen_unseen": "{count} composites of people and rooms never seen",
-    "seen_seen": "{count} composites of rooms and people of the training",
-}
+
+class Difference(NamedTuple):
+    """The best minus another on the same scenes; p is two-sided, after Holm over all others."""
+
+    difference: float
+    low: float
+    high: float
+    p: float
 
 
 class Verdict(NamedTuple):
@@ -29,8 +32,8 @@ class Verdict(NamedTuple):
         runner_up: the next of the same ranking; None where there is no other.
         ties: experiments that the headline set cannot tell from the best.
         ahead: experiments that are better than the best there.
-        differences: the best minus each other experiment, by metric and `SCORE`, positive where
-            the best's figure is the larger.
+        differences: the best minus each other experiment and baseline, by `SCORE`, where the
+            other predicts both, and by every metric that both have.
         sentence: all this in words.
     """
 
@@ -38,7 +41,7 @@ class Verdict(NamedTuple):
     runner_up: str | None
     ties: list[str]
     ahead: list[str]
-    differences: dict[str, dict[str, Interval]]
+    differences: dict[str, dict[str, Difference]]
     sentence: str
 
 
@@ -66,81 +69,84 @@ def judge(
     headline: Mapping[str, pd.DataFrame],
     set_name: str,
     chosen_by: tuple[str, str],
-    params: Bootstrap,
+    level: float,
 ) -> Verdict:
-    """Compare the best with every other experiment on the scenes of the headline set.
+    """Compare the best with everything else on the scenes of the headline set.
 
     The best was chosen on other scenes, so these judge it without having chosen it.
 
     Args:
         ranking: from `rank`, not empty.
-        headline: by experiment, a row a scene, the same scenes for all, a column a metric.
+        headline: by experiment and baseline a row a scene, the same scenes for all, a column a
+            metric. One of the ranking with a prediction that is no number is left out.
         set_name: which set that is.
-        params: of the bootstrap; every experiment answers the same drawn scenes. An experiment
-            with an answer that is no number is left out.
+        level: of the intervals; a rival ties whose p after Holm is not below 1 - level.
     """
-    best, *others = ranking
-    scored = {name: _with_score(headline[name], chosen_by) for name in ranking}
-    mine = scored[best]
-    others = [name for name in others if np.isfinite(scored[name][SCORE]).all()]
-    resamples = Resamples(mine, params)
-    differences = {
-        name: {
-            metric: resamples.interval((mine[metric] - scored[name][metric]).to_numpy())
-            for metric in (SCORE, *METRICS)
-            if metric in mine and metric in scored[name]
+    best = ranking[0]
+    tables = {name: _with_score(table, chosen_by) for name, table in headline.items()}
+    rivals = [name for name in ranking[1:] if np.isfinite(tables[name][SCORE]).all()]
+    compared = [name for name in tables if name in rivals or name not in ranking]
+    mine = tables[best]
+    differences: dict[str, dict[str, Difference]] = {name: {} for name in compared}
+    for metric in (SCORE, *METRICS):
+        leads = {
+            name: cluster_mean((mine[metric] - tables[name][metric]).to_numpy(), mine)
+            for name in compared
+            if metric in mine and metric in tables[name]
         }
-        for name in others
-    }
-    leads = {name: differences[name][SCORE] for name in others}
-    ties = [name for name in others if not leads[name].excludes_zero]
-    ties.sort(key=lambda name: leads[name].low)
-    ahead = [name for name in others if leads[name].high < 0]
-    runner_up = others[0] if others else None
-    sentence = _sentence(best, ties, ahead, runner_up, differences, mine, set_name, chosen_by)
-    return Verdict(best, runner_up, ties, ahead, differences, sentence)
+        p_values = holm({name: lead.p for name, lead in leads.items()})
+        for name, lead in leads.items():
+            bounds = lead.bounds(level)
+            differences[name][metric] = Difference(lead.value, *bounds, p_values[name])
+    scores = {name: differences[name][SCORE] for name in rivals}
+    ties = [name for name in rivals if not scores[name].p < 1 - level]
+    ties.sort(key=lambda name: scores[name].low)
+    ahead = [name for name in rivals if name not in ties and scores[name].difference < 0]
+    mask, depth = (f"{METRICS[name].label} {mine[name].mean():.3f}" for name in chosen_by)
+    figures = f"mask {mask} and depth {depth} on {len(mine)} {SETS[set_name].place}"
+    sentence = _sentence(best, rivals, ties, ahead, scores, figures)
+    return Verdict(best, rivals[0] if rivals else None, ties, ahead, differences, sentence)
 
 
 def _with_score(figures: pd.DataFrame, chosen_by: tuple[str, str]) -> pd.DataFrame:
     known = figures.dropna(axis="columns", how="all")
+    if not {*chosen_by} <= {*known}:
+        return known
     return known.assign(**{SCORE: known[list(chosen_by)].mean(axis="columns", skipna=False)})
 
 
 def _sentence(
     best: str,
+    rivals: list[str],
     ties: list[str],
     ahead: list[str],
-    runner_up: str | None,
-    differences: dict[str, dict[str, Interval]],
-    mine: pd.DataFrame,
-    set_name: str,
-    chosen_by: tuple[str, str],
+    scores: dict[str, Difference],
+    figures: str,
 ) -> str:
-    mask, depth = (f"{METRICS[name].label} {mine[name].mean():.3f}" for name in chosen_by)
-    place = _PLACES.get(set_name, "{count} scenes").format(count=len(mine))
-    figures = f"mask {mask} and depth {depth} on {place}"
-    if runner_up is None:
+    if not rivals:
         return f"{best}: {figures}. There is no other DepthMaskNet to compare it with."
     if ahead:
-        lead = differences[ahead[0]][SCORE]
+        lead = scores[ahead[0]]
         return (
             f"{best}, the best on validation, reaches {figures}, but there {_listed(ahead)}"
-            f" {'is' if len(ahead) == 1 else 'are'} better, {ahead[0]} by {-lead.value:.3f}"
+            f" {'is' if len(ahead) == 1 else 'are'} better, {ahead[0]} by {-lead.difference:.3f}"
             f" ({-lead.high:.3f} to {-lead.low:.3f}) in the mean of both."
         )
-    closest = ties[0] if ties else runner_up
-    lead = differences[closest][SCORE]
+    closest = ties[0] if ties else rivals[0]
+    lead = scores[closest]
     if ties:
         bounds = f"{lead.low:+.3f} to {lead.high:+.3f}"
+        if lead.low > 0:
+            bounds += f", p {lead.p:.2f} among {len(rivals)} rivals"
         bounds = bounds if math.isfinite(lead.low) else "too few scenes for an interval"
         return (
             f"{best}, chosen on validation, reaches {figures}; these scenes cannot tell it from"
             f" {_listed(ties)}: its lead{'' if len(ties) == 1 else f' over {closest}'} is"
-            f" {lead.value:+.3f} ({bounds}) in the mean of both."
+            f" {lead.difference:+.3f} ({bounds}) in the mean of both."
         )
     return (
-        f"{best} is the best: {figures}; it leads the runner-up, {closest}, by {lead.value:.3f}"
-        f" ({lead.low:.3f} to {lead.high:.3f}) in the mean of both."
+        f"{best} is the best: {figures}; it leads the runner-up, {closest}, by"
+        f" {lead.difference:.3f} ({lead.low:.3f} to {lead.high:.3f}) in the mean of both."
     )
 
 

@@ -28,7 +28,7 @@ def read_params(path: Path = PARAMS) -> config.Params:
         InputError: a value is wrong, or no network, loss term or condition has such a name.
     """
     # not above: the command line, which needs the paths, does not wait for torch
-    from depthmask.evaluation.robustness.conditions import check_strengths
+    from depthmask.evaluation.robustness import check_strengths
     from depthmask.models import MODELS
     from depthmask.models.losses import SceneLoss
 

@@ -49,7 +49,7 @@ def export(
     Raises:
         ParityError: the file differs from the network; `output` stays what it was.
     """
-    sets = open_sets(prepared, compositor_params, placement.seed, "cpu")
+    sets = open_sets(prepared, compositor_params, placement, "cpu")
     card = stored.card
     name, seed, unit = card["experiment"], str(card["seed"]), card["unit"]
     metadata = {

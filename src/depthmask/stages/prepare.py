@@ -32,7 +32,7 @@ def prepare(output: Path, params: PrepareParams, placement: PlacementParams) -> 
         empty = render_empty(library, params)
         write_prepared(output, library, visible, frames, params, placement, empty=empty)
     elif params.source == "photos":
-        photos = ingest_photos(
+        library, unit = ingest_photos(
             folder,
             params.photos,
             seed=params.seed,
@@ -41,8 +41,8 @@ def prepare(output: Path, params: PrepareParams, placement: PlacementParams) -> 
             cache=TEACHER_CACHE,
             findings_path=FINDINGS,
         )
-        visible = visible_shares(photos.library)
-        write_prepared(output, photos.library, visible, None, params, placement, unit=photos.unit)
+        visible = visible_shares(library)
+        write_prepared(output, library, visible, None, params, placement, unit=unit)
     else:
         with replaced_folder(output) as temporary:
             prepare_modest(

@@ -151,7 +151,7 @@ def train_seed(
             on_epoch=lambda epoch, row: run.log_metrics(row, step=epoch),
             interactive=sys.stderr.isatty() and "CI" not in os.environ,
         )
-    sets = open_sets(prepared, compositor, placement.seed, hardware.device)
+    sets = open_sets(prepared, compositor, placement, hardware.device)
     test = run_test(module, list(sets.scenes(sets.headline)), device=hardware.device)
     val = {key: value for key, value in rows[-1].items() if key.startswith("val/")}
     card |= {

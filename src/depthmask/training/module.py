@@ -9,9 +9,9 @@ from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor
 
 from depthmask.config import Optimizer, Scheduler
-from depthmask.data.scenes.scene import Scene
+from depthmask.data.scenes.scene import Alignment, Scene
 from depthmask.errors import TrainingDiverged
-from depthmask.metrics import METRICS, Alignment, SceneMetrics
+from depthmask.metrics import METRICS, SceneMetrics
 from depthmask.models import PairModel, Prediction
 from depthmask.models.depth_codec import decode_depth, encode_depth
 from depthmask.models.losses import SceneLoss

@@ -1,7 +1,8 @@
 """Figures and tables of the report: arrays in, PNG or Markdown out, the same bytes each time."""
 
+from depthmask.evaluation.robustness_table import ConditionExample
 from depthmask.visualization.comparison import comparison
-from depthmask.visualization.conditions import ConditionExample, conditions_sheet
+from depthmask.visualization.conditions import conditions_sheet
 from depthmask.visualization.curves import CURVES, curves
 from depthmask.visualization.depth_colors import DepthScale
 from depthmask.visualization.hero import hero

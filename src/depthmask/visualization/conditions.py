@@ -1,11 +1,9 @@
 """What the strengths of each condition look like on one frame, and what a network answers."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-
+from depthmask.evaluation.robustness_table import ConditionExample
 from depthmask.visualization.canvas import Canvas
 from depthmask.visualization.layout import GAP, HEADER, MARGIN, TILE, write_header
 from depthmask.visualization.robustness import CONDITION_LOOKS
@@ -20,29 +18,6 @@ BLOCK_HEAD, BLOCK_FOOT = 62, 52
 
 PLATE_CONDITIONS = ("shift", "rotation", "exposure", "temperature", "nobody")
 """Those that change the plate and leave the frame as it is."""
-
-
-@dataclass(frozen=True)
-class ConditionExample:
-    """One frame under a condition.
-
-    Attributes:
-        condition: one of `CONDITION_LOOKS`.
-        strength: of it.
-        trained_for: whether the training drew such frames.
-        bg, bg_fg: uint8, H x W x 3.
-        true_mask, pred_mask: H x W; bool, uint8 0..255 or float 0..1.
-        figure: the mask's IoU, or where nobody is the share of the frame taken for person.
-    """
-
-    condition: str
-    strength: float
-    trained_for: bool
-    bg: np.ndarray
-    bg_fg: np.ndarray
-    true_mask: np.ndarray
-    pred_mask: np.ndarray
-    figure: float
 
 
 def conditions_sheet(

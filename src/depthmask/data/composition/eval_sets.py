@@ -9,13 +9,12 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from depthmask.config import CompositorParams
+from depthmask.config import CompositorParams, PlacementParams
 from depthmask.data.composition.compositor import Compositor
-from depthmask.data.scenes.files import read_summary, read_table
+from depthmask.data.scenes.files import read_array, read_summary, read_table
 from depthmask.data.scenes.library import EmptyFrames, InSceneFrames, Library
-from depthmask.data.scenes.placement import Recipes, next_alike, shot_uniforms
-from depthmask.data.scenes.scene import TEST_SETS, Scene, headline_of
-from depthmask.metrics import Alignment
+from depthmask.data.scenes.placement import Placer, Recipes, next_alike, shot_uniforms
+from depthmask.data.scenes.scene import TEST_SETS, Alignment, Scene, headline_of
 
 BATCH_SIZE = 32
 """Scenes in a batch of a set: one number, as the last bits of a figure depend on it."""
@@ -38,6 +37,33 @@ def placed_recipes(prepared: Path, name: str, seed: int) -> Recipes:
         nobody=np.zeros(count, bool),
         uniforms=shot_uniforms(seed, int(table["stream"].iloc[0]), 0, table["index"].tolist()),
     )
+
+
+PAIR_SETS = {"seen_pairs": "train", "unseen_pairs": "test"}
+"""Sets that tell the leak: the split that their rooms and people are of."""
+
+PAIR_STREAM = 100
+"""The first of their streams."""
+
+MAX_PAIRS = 400
+
+
+def pair_recipes(
+    library: Library, visible: np.ndarray, params: PlacementParams, name: str
+) -> Recipes:
+    """Every pair of a room and a person of one split, or `MAX_PAIRS` spread evenly over both.
+
+    Pairs go along the diagonals of their grid, so that any number of them has each room, and each
+    person, about as often as the others.
+    """
+    split = (PAIR_SETS[name],)
+    placer = Placer(library, visible, params, plates=split, cutouts=split)
+    rooms, people = len(placer.plates), len(placer.cutouts)
+    places = np.arange(min(rooms * people, MAX_PAIRS))
+    diagonals = places // np.lcm(rooms, people)
+    stream = PAIR_STREAM + list(PAIR_SETS).index(name)
+    pairs = places % rooms, (places + diagonals) % people
+    return placer.draw(stream, 0, places.tolist(), pairs)
 
 
 def composed_batches(
@@ -104,10 +130,12 @@ class SceneSets(Protocol):
         headline: the hardest test set.
         unit: of the depth, one of `depthmask.data.scenes.scene.UNITS`.
         alignment: of relative depth before it is measured; see `depthmask.metrics`.
+        leak_sets: two more sets, of seen and of unseen rooms and people, or two of `names`.
         device: where the scenes are.
     """
 
     names: tuple[str, ...]
+    leak_sets: tuple[str, ...]
     headline: str
     unit: str
     alignment: Alignment | None
@@ -125,10 +153,14 @@ class SceneSets(Protocol):
     def empty_scenes(self) -> Iterator[Scene[Tensor]]:
         """Batches of test rooms with nobody in the frame; none where the source has no such."""
 
-    def pairs(self, name: str) -> Iterator[tuple[Scene[Tensor], Scene[Tensor]]]:
+    def empty_plates(self) -> list[str]:
+        """The room of each of `empty_scenes`, by name."""
+
+    def pairs(self, name: str) -> Iterator[tuple[Scene[Tensor], Scene[Tensor], np.ndarray]]:
         """Batches of the set's scenes, and of the same rooms in the same shots with others in them.
 
-        Scenes whose room nobody else is ever in are left out.
+        With the numbers of the first within the set. Scenes whose room nobody else is ever in are
+        left out.
         """
 
 
@@ -138,11 +170,15 @@ class TestSets:
     Args:
         prepared: the folder that prepare wrote.
         params: the compositor's; a composed scene's light and noise follow from its seed.
-        seed: of the placements, which the shots' numbers follow too.
+        placement: whose seed the shots' numbers follow too.
         device: where scenes are composed.
     """
 
-    def __init__(self, prepared: Path, params: CompositorParams, seed: int, device: str) -> None:
+    leak_sets = tuple(PAIR_SETS)
+
+    def __init__(
+        self, prepared: Path, params: CompositorParams, placement: PlacementParams, device: str
+    ) -> None:
         summary = read_summary(prepared)
         self.unit, self.alignment = summary["unit"], summary.get("depth_alignment")
         self.names = ("val", *(name for name in TEST_SETS if name in summary["num_scenes"]))
@@ -151,7 +187,7 @@ class TestSets:
         self.frames = InSceneFrames.read(prepared) if "in_scene" in self.names else None
         self.empty = EmptyFrames.read(prepared) if "nobody" in summary["num_scenes"] else None
         self.compositor = Compositor(self.library, params).to(device)
-        self.prepared, self.seed, self.device = prepared, seed, device
+        self.prepared, self.placement, self.device = prepared, placement, device
 
     def scenes(self, name: str) -> Iterator[Scene[Tensor]]:
         """The batches of `val` or of one of `depthmask.data.scenes.scene.TEST_SETS`."""
@@ -159,7 +195,7 @@ class TestSets:
             for scene in in_scene_batches(self.library, self.frames, BATCH_SIZE):
                 yield Scene(*(field.to(self.device) for field in scene))
         else:
-            yield from self._composed(placed_recipes(self.prepared, name, self.seed))
+            yield from self._composed(self._recipes(name))
 
     def plate_depths(self, name: str) -> Iterator[Tensor]:
         """N x 1 x S x S, metres: the room's own depth under each batch of `scenes`."""
@@ -168,8 +204,7 @@ class TestSets:
             for part in torch.from_numpy(depths)[:, None].split(BATCH_SIZE):
                 yield part.to(self.device)
         else:
-            recipes = placed_recipes(self.prepared, name, self.seed)
-            for scene in self._composed(_with_nobody(recipes)):
+            for scene in self._composed(_with_nobody(self._recipes(name))):
                 yield scene.depth
 
     def origins(self, name: str) -> pd.DataFrame:
@@ -177,7 +212,7 @@ class TestSets:
         if name == "in_scene" and self.frames is not None:
             plates, cutouts = (self.frames.table[column] for column in ("plate", "cutout"))
         else:
-            plates, cutouts = placed_recipes(self.prepared, name, self.seed)[:2]
+            plates, cutouts = self._recipes(name)[:2]
         return pd.DataFrame(
             {
                 "plate": self.library.plates["name"].to_numpy()[plates],
@@ -191,10 +226,16 @@ class TestSets:
             for scene in empty_batches(self.library, self.empty, BATCH_SIZE):
                 yield Scene(*(field.to(self.device) for field in scene))
         else:
-            recipes = placed_recipes(self.prepared, self.headline, self.seed)
-            yield from self._composed(_with_nobody(recipes))
+            yield from self._composed(_with_nobody(self._recipes(self.headline)))
 
-    def pairs(self, name: str) -> Iterator[tuple[Scene[Tensor], Scene[Tensor]]]:
+    def empty_plates(self) -> list[str]:
+        """The room of each of `empty_scenes`, by name."""
+        if self.empty is None:
+            return self.origins(self.headline)["plate"].to_list()
+        plates = self.library.plates["name"].to_numpy()
+        return plates[self.empty.table["plate"].to_numpy()].tolist()
+
+    def pairs(self, name: str) -> Iterator[tuple[Scene[Tensor], Scene[Tensor], np.ndarray]]:
         """Batches of the set's scenes, and of the same rooms in the same shots with others."""
         if name == "in_scene" and self.frames is not None:
             rows, others = next_alike(self.frames.table["plate"].to_numpy())
@@ -202,11 +243,11 @@ class TestSets:
                 in_scene_batches(self.library, self.frames, BATCH_SIZE, part)
                 for part in (rows, others)
             ]
-            for pair in zip(*sides, strict=True):
+            for pair, numbers in zip(zip(*sides, strict=True), batched(rows), strict=True):
                 first, second = (Scene(*(field.to(self.device) for field in s)) for s in pair)
-                yield first, second
+                yield first, second, numbers
         else:
-            recipes = placed_recipes(self.prepared, name, self.seed)
+            recipes = self._recipes(name)
             rows, others = next_alike(recipes.plate)
             apart = recipes.stand[rows] != recipes.stand[others]  # two cannot stand in one place
             rows, others = rows[apart], others[apart]
@@ -215,25 +256,41 @@ class TestSets:
             )
             # the same numbers: the same light and noise
             second = second._replace(uniforms=first.uniforms)
-            for one, other in zip(self._composed(first), self._composed(second), strict=True):
+            sides = self._composed(first), self._composed(second), batched(rows)
+            for one, other, numbers in zip(*sides, strict=True):
                 # but a crop may lean towards the person
                 same = (one.bg == other.bg).flatten(1).all(1)
-                yield Scene(*(f[same] for f in one)), Scene(*(f[same] for f in other))
+                fitting = (Scene(*(field[same] for field in scene)) for scene in (one, other))
+                yield *fitting, numbers[same.cpu().numpy()]
+
+    def _recipes(self, name: str) -> Recipes:
+        if name not in PAIR_SETS:
+            return placed_recipes(self.prepared, name, self.placement.seed)
+        shape = self.library.stands.shape[:2]
+        visible = read_array(self.prepared / "visible_shares.npy", shape=shape)
+        return pair_recipes(self.library, visible, self.placement, name)
 
     def _composed(self, recipes: Recipes) -> Iterator[Scene[Tensor]]:
         size = self.library.size
         return map(as_8_bit, composed_batches(self.compositor, recipes, size, BATCH_SIZE))
 
 
+def batched(rows: np.ndarray) -> list[np.ndarray]:
+    """Row numbers batch by batch."""
+    return [rows[start : start + BATCH_SIZE] for start in range(0, len(rows), BATCH_SIZE)]
+
+
 def _with_nobody(recipes: Recipes) -> Recipes:
     return recipes._replace(nobody=np.ones(len(recipes.plate), bool))
 
 
-def open_sets(prepared: Path, params: CompositorParams, seed: int, device: str) -> SceneSets:
+def open_sets(
+    prepared: Path, params: CompositorParams, placement: PlacementParams, device: str
+) -> SceneSets:
     """The test sets of prepared data, whatever their source; arguments as for `TestSets`."""
     if read_summary(prepared)["source"] == "modest":
         # not above: OpenCV, which it needs, is not on every GPU machine
         from depthmask.data.sources.modest.sets import FileSets
 
         return FileSets(prepared, BATCH_SIZE, device)
-    return TestSets(prepared, params, seed, device)
+    return TestSets(prepared, params, placement, device)

@@ -118,17 +118,30 @@ class Placer:
                     " raise placement.occluded or change the plate"
                 )
 
-    def draw(self, stream: int, epoch: int, indices: Sequence[int]) -> Recipes:
-        """Draw the recipes of samples `indices` of an epoch of a stream."""
+    def draw(
+        self,
+        stream: int,
+        epoch: int,
+        indices: Sequence[int],
+        pairs: tuple[np.ndarray, np.ndarray] | None = None,
+    ) -> Recipes:
+        """Draw the recipes of samples `indices` of an epoch of a stream.
+
+        With `pairs`, places among the plates and among the cutouts, who is where is given.
+        """
         numbers = uniforms(self.params.seed, stream, epoch, indices, _NUM_CHOICES + NUM_UNIFORMS)
-        pick = (numbers[:, 0] * len(self.plates)).astype(np.int64)
+        if pairs is None:
+            pick = (numbers[:, 0] * len(self.plates)).astype(np.int64)
+            who = (numbers[:, 1] * len(self.cutouts)).astype(np.int64)
+        else:
+            pick, who = pairs
         stand = [
             self.stands[p][int(u * len(self.stands[p]))]
             for p, u in zip(pick, numbers[:, 2], strict=True)
         ]
         return Recipes(
             plate=self.plates[pick],
-            cutout=self.cutouts[(numbers[:, 1] * len(self.cutouts)).astype(np.int64)],
+            cutout=self.cutouts[who],
             plate_variant=(numbers[:, 3] * (self.num_variants + 1)).astype(np.int64),
             cutout_variant=(numbers[:, 4] * (self.num_variants + 1)).astype(np.int64),
             stand=np.array(stand, np.int64),

@@ -8,7 +8,7 @@ Nothing here imports torch: a Scene holds NumPy arrays or tensors alike.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Generic, NamedTuple, TypeVar
+from typing import Generic, Literal, NamedTuple, TypeVar
 
 import numpy as np
 
@@ -29,11 +29,52 @@ SET_SPLITS = {
 COMPOSED_SETS = tuple(SET_SPLITS)
 """Sets composed from placements; the plate comes first in a name."""
 
-TEST_SETS = ("in_scene", "unseen_unseen", "unseen_seen", "seen_unseen", "seen_seen")
+
+class SetWords(NamedTuple):
+    """A set in words: its title, what it is, and where a figure was reached, after a count."""
+
+    label: str
+    text: str
+    place: str
+
+
+SETS = {
+    "in_scene": SetWords(
+        "In-scene",
+        "people and rooms never seen; rendered together, with true shadows and bounced light",
+        "frames of people and rooms never seen",
+    ),
+    "unseen_unseen": SetWords(
+        "Unseen room, unseen person",
+        "composites; neither was in the training",
+        "composites of people and rooms never seen",
+    ),
+    "unseen_seen": SetWords(
+        "Unseen room, seen person", "composites", "composites of rooms never seen"
+    ),
+    "seen_unseen": SetWords(
+        "Seen room, unseen person", "composites", "composites of people never seen"
+    ),
+    "seen_seen": SetWords(
+        "Seen room, seen person",
+        "composites of what it was trained on: what a random split measures",
+        "composites of rooms and people of the training",
+    ),
+    "val": SetWords(
+        "Validation",
+        "composites of rooms and people of their own; the best is chosen here",
+        "composites of the validation",
+    ),
+}
 """Hardest first. Only the museum can render people inside its rooms, hence has `in_scene`."""
+
+TEST_SETS = tuple(name for name in SETS if name != "val")
 
 UNITS = ("metre", "relative")
 """Of depth; relative depth grows with distance, but its scale and shift are unknown."""
+
+Alignment = Literal["depth", "disparity"]
+"""In what relative depth is aligned with the truth: in its values, or in their inverse."""
 
 
 def headline_of(sets: Sequence[str]) -> str:

@@ -120,7 +120,7 @@ def render(run: RunFiles) -> str:
         "sheet": pictures.sheet(run.contact_sheet) if run.contact_sheet else None,
         "conditions": pictures.sheet(run.conditions_sheet) if run.conditions_sheet else None,
         "weights": tables.num_weights(run),
-        "level": f"{100 * run.metrics.get('bootstrap', {}).get('level', 0.95):g}",
+        "level": f"{100 * run.metrics['level']:g}",
         "versions": list(origin.versions()),
         "hashes": list(origin.hashes(run)),
         "parameters": origin.parameters(run),

@@ -62,6 +62,7 @@ class FileSets:
         self.unit, self.alignment = summary["unit"], summary["depth_alignment"]
         self.names = ("val", *(name for name in TEST_SETS if name in COMPOSED_SETS))
         self.headline = headline_of(self.names)
+        self.leak_sets = ("seen_seen", "unseen_unseen")
 
     def scenes(self, name: str) -> Iterator[Scene[Tensor]]:
         """The batches of `val` or of a test set."""
@@ -82,7 +83,11 @@ class FileSets:
         """No batch: every file has somebody in it."""
         yield from ()
 
-    def pairs(self, name: str) -> Iterator[tuple[Scene[Tensor], Scene[Tensor]]]:
+    def empty_plates(self) -> list[str]:
+        """None: see `empty_scenes`."""
+        return []
+
+    def pairs(self, name: str) -> Iterator[tuple[Scene[Tensor], Scene[Tensor], np.ndarray]]:
         """Batches of the set's scenes, and of others before the same plate's file."""
         folder, table = read_samples(self.prepared, name)
         rows, others = next_alike(table["bg"].to_numpy())
@@ -90,6 +95,7 @@ class FileSets:
             yield from zip(
                 self._read(folder, table.iloc[rows]),
                 self._read(folder, table.iloc[others]),
+                [rows[at : at + self.batch_size] for at in range(0, len(rows), self.batch_size)],
                 strict=True,
             )
 

@@ -8,39 +8,17 @@ from typing import Any
 
 import numpy as np
 
+from depthmask.data.sources.museum import textures
 from depthmask.data.sources.museum.optics import panel
 from depthmask.data.sources.museum.shapes import Material, Part, Vector, box, moved, quad, rotation
-from depthmask.data.sources.museum.textures import (
-    carpet,
-    choose,
-    hsv,
-    marble,
-    masonry,
-    painting,
-    parquet,
-    plaster,
-    tiles,
-    wallpaper,
-    wood,
-)
+from depthmask.data.sources.museum.textures import choose, hsv
 
-TEMPERATURES = np.array(  # linear light at 2700, 3000, 3500, 4200, 5500 and 6800 K, about
-    [
-        (1, 0.7, 0.42),
-        (1, 0.76, 0.52),
-        (1, 0.84, 0.65),
-        (1, 0.92, 0.81),
-        (1, 1, 1),
-        (0.9, 0.95, 1.05),
-    ]
+TEMPERATURES = np.array(  # linear light at 2700, 3000, 3500, 4200 and 5500 K, about
+    [(1, 0.7, 0.42), (1, 0.76, 0.52), (1, 0.84, 0.65), (1, 0.92, 0.81), (0.98, 1, 1)]
 )
 WOODS = ((0.6, 0.42, 0.25), (0.38, 0.23, 0.13), (0.16, 0.11, 0.09), (0.75, 0.6, 0.42))
-_CHEQUERS = (
-    ((0.85, 0.83, 0.78), (0.12, 0.12, 0.13)),
-    ((0.85, 0.83, 0.78), (0.45, 0.16, 0.12)),
-    ((0.62, 0.6, 0.57), (0.42, 0.41, 0.4)),
-    ((0.7, 0.55, 0.4), (0.5, 0.35, 0.25)),
-)
+_WHITE, _BLACK, _RED, _GREY = (0.85, 0.83, 0.78), (0.12, 0.12, 0.13), (0.45, 0.16, 0.12), (0.4,) * 3
+_TILES = ((_WHITE, _BLACK), (_WHITE, _RED), ((0.62, 0.6, 0.57), _GREY), (WOODS[3], WOODS[0]))
 _FRAMES = ((0.72, 0.55, 0.25), (0.15, 0.1, 0.08), (0.4, 0.25, 0.15), (0.9, 0.89, 0.86))
 
 
@@ -69,10 +47,8 @@ class Wall:
             self.taken.append((low, high))
         return free
 
-    def place(self, parts: list[Part]) -> list[Part]:
-        return moved(parts, self.offset, self.turn)
-
     def point(self, x: float, y: float, z: float) -> np.ndarray:
+        """A point of the wall's frame in the room."""
         return self.turn @ np.array([x, y, z]) + self.offset
 
     def cut_door(self, rng: np.random.Generator) -> np.ndarray:
@@ -96,10 +72,9 @@ def make_walls(width: float, depth: float, height: float) -> list[Wall]:
 def _wall_color(rng: np.random.Generator) -> np.ndarray:
     """White cubes, greys, pastels, and the deep colours of old galleries."""
     kind = rng.random()
-    if kind < 0.3:
-        return rng.uniform(0.78, 0.93) * np.array([1, rng.uniform(0.95, 1), rng.uniform(0.88, 1)])
     if kind < 0.42:
-        return rng.uniform(0.25, 0.65) * rng.uniform(0.94, 1.06, 3)
+        level = rng.uniform(0.78, 0.93) if kind < 0.3 else rng.uniform(0.25, 0.65)
+        return level * rng.uniform(0.92, 1.02, 3)
     if kind < 0.68:
         return hsv(rng.random(), rng.uniform(0.1, 0.3), rng.uniform(0.6, 0.85))
     return hsv(rng.random(), rng.uniform(0.3, 0.75), rng.uniform(0.25, 0.6))
@@ -108,67 +83,63 @@ def _wall_color(rng: np.random.Generator) -> np.ndarray:
 def _wall_material(rng: np.random.Generator, color: Vector) -> Material:
     kind = rng.random()
     if kind < 0.14:
-        return masonry(rng, choose(rng, ((0.5, 0.25, 0.18), (0.62, 0.57, 0.49), color)))
-    return wallpaper(rng, color) if kind < 0.4 else plaster(rng, color)
+        return textures.masonry(rng, choose(rng, ((0.5, 0.25, 0.18), (0.62, 0.57, 0.49))))
+    return (textures.wallpaper if kind < 0.4 else textures.plaster)(rng, color)
 
 
 def _floor_material(rng: np.random.Generator) -> Material:
     kind = rng.random()
     if kind < 0.42:
-        return parquet(rng, np.array(choose(rng, WOODS)) * rng.uniform(0.85, 1.15))
-    if kind < 0.68:
-        return tiles(rng, *choose(rng, _CHEQUERS))
-    if kind < 0.78:
-        return marble(rng, (0.82, 0.79, 0.74), (0.55, 0.5, 0.46), 2.2, 0.12)
-    if kind < 0.92:
-        return carpet(rng, hsv(rng.random(), rng.uniform(0.15, 0.6), rng.uniform(0.2, 0.55)))
-    return plaster(rng, rng.uniform(0.35, 0.6) * np.ones(3), 0.25)
+        return textures.parquet(rng, np.array(choose(rng, WOODS)) * rng.uniform(0.85, 1.15))
+    if kind < 0.75:
+        return textures.tiles(rng, *choose(rng, _TILES))
+    if kind < 0.9:
+        color = hsv(rng.random(), rng.uniform(0.15, 0.6), rng.uniform(0.2, 0.55))
+        return textures.carpet(rng, color)
+    return textures.plaster(rng, rng.uniform(0.35, 0.6) * np.ones(3))
 
 
 def draw_shell(rng: np.random.Generator, walls: list[Wall]) -> tuple[list[Part], list[Any]]:
     """Floor, ceiling, walls, doors and pictures, and the lamps behind the doors."""
-    width, depth, height = walls[0].length, walls[1].length, walls[0].height
+    width, depth = walls[0].length, walls[1].length
     corner = np.array([-width / 2, -depth / 2, 0])
     parts = [quad(corner, (width, 0, 0), (0, depth, 0), _floor_material(rng))]
-    parts += _ceiling(rng, width, depth, height)
+    parts += _ceiling(rng, width, depth, walls[0].height)
     color = _wall_color(rng)
     upper, accent = (_wall_material(rng, c) for c in (color, _wall_color(rng)))
     accent_wall = int(rng.integers(4)) if rng.random() < 0.3 else None
     dado = float(rng.uniform(0.75, 1.1)) if rng.random() < 0.4 else 0.0
     lower = Material(color * rng.choice([0.5, 0.7, 1.25]))
     if rng.random() < 0.5:
-        lower = wood(rng, choose(rng, WOODS))
-    trim = Material((0.88, 0.87, 0.84)) if rng.random() < 0.6 else Material(color * 0.5)
-    cornice = float(rng.choice([0.0, 0.1, 0.22]))
-    density, rows = rng.uniform(0.5, 1.0), 1 + int(rng.random() < 0.3)
-    lamps = []
+        lower = textures.wood(rng, choose(rng, WOODS))
+    trim = Material((0.88, 0.87, 0.84) if rng.random() < 0.6 else color * 0.5)
+    density, rows, lamps = rng.uniform(0.5, 1.0), 1 + int(rng.random() < 0.3), []
     for number, wall in enumerate(walls):
         face = accent if number == accent_wall else upper
-        parts += wall.place(_wall_parts(wall, face, lower, trim, dado, cornice))
+        inside = _wall_parts(wall, face, lower, trim, dado)
         if wall.door is not None:
             behind, lamp = _doorway(rng, wall, wall.door, trim)
-            parts += wall.place(behind)
+            inside += behind
             lamps.append(lamp)
-        parts += wall.place(_hang_pictures(rng, wall, density, rows))
+        inside += _hang_pictures(rng, wall, density, rows)
+        parts += moved(inside, wall.offset, wall.turn)
     return parts, lamps
 
 
 def _ceiling(rng: np.random.Generator, width: float, depth: float, height: float) -> list[Part]:
     """Plain, pale or dark, sometimes with beams."""
-    dark = rng.random() < 0.12
+    dark, corner = rng.random() < 0.12, (-width / 2, depth / 2, height)
     color = (rng.uniform(0.06, 0.25) if dark else rng.uniform(0.75, 0.92)) * np.ones(3)
-    corner = (-width / 2, depth / 2, height)
     parts = [quad(corner, (width, 0, 0), (0, -depth, 0), Material(color))]
-    if rng.random() < 0.4:
-        timber = wood(rng, WOODS[1], None) if rng.random() < 0.4 else Material(color * 0.95)
-        number = int(width / rng.uniform(1.0, 1.6))
-        for x in (np.arange(number) + 0.5) / number * width - width / 2:
-            parts.append(box((x, 0, height - 0.07), (0.16, depth, 0.14), timber))
+    timber = Material(WOODS[1] if rng.random() < 0.4 else color * 0.95)
+    number = int(width / rng.uniform(1.0, 1.6)) if rng.random() < 0.4 else 0
+    for x in (np.arange(number) + 0.5) / max(number, 1) * width - width / 2:
+        parts.append(box((x, 0, height - 0.07), (0.16, depth, 0.14), timber))
     return parts
 
 
 def _wall_parts(
-    wall: Wall, upper: Material, lower: Material, trim: Material, dado: float, cornice: float
+    wall: Wall, upper: Material, lower: Material, trim: Material, dado: float
 ) -> list[Part]:
     """The wall's face, split at the dado's height and around a door, with its mouldings."""
     left, right, top = wall.door or (wall.length, wall.length, 0.0)
@@ -180,16 +151,11 @@ def _wall_parts(
         face = quad((start, 0, base), (length, 0, 0), (0, 0, wall.height - base), upper)
         face.uv[:] += [start, base]
         parts.append(face)
-        if bottom:
-            continue
-        parts.append(box((middle, -0.012, 0.07), (length, 0.024, 0.14), trim))
-        if dado:
+        if bottom == 0:
+            parts.append(box((middle, -0.012, 0.07), (length, 0.024, 0.14), trim))
+        if bottom == 0 < dado:
             parts.append(quad((start, 0, 0), (length, 0, 0), (0, 0, dado), lower))
             parts.append(box((middle, -0.02, dado), (length, 0.04, 0.06), trim))
-    for out, drop in ((1.0, 0.2), (0.5, 1.0)):
-        center = (wall.length / 2, -0.5 * out * cornice, wall.height - 0.5 * drop * cornice)
-        if cornice:
-            parts.append(box(center, (wall.length, out * cornice, drop * cornice), trim))
     return parts
 
 
@@ -199,31 +165,25 @@ def _doorway(
     """The surround and, behind the opening, another room with a picture and its own lamp."""
     left, right, top = door
     middle, width, post = (left + right) / 2, right - left, rng.uniform(0.1, 0.2)
-    parts = [
-        box((left - post / 2, -0.01, top / 2), (post, 0.12, top), frame),
-        box((right + post / 2, -0.01, top / 2), (post, 0.12, top), frame),
-        box((middle, -0.02, top + post / 2), (width + 2 * post, 0.14, post), frame),
-    ]
+    parts = [box((x, -0.01, top / 2), (post, 0.12, top), frame) for x in (left, right)]
+    parts.append(box((middle, -0.02, top), (width + 2 * post, 0.14, post), frame))
     far, half, high = rng.uniform(2.8, 4.2), rng.uniform(1.6, 2.4), wall.height - 0.05
-    paint, roof = plaster(rng, _wall_color(rng)), Material((0.85, 0.84, 0.82))
+    paint, roof = textures.plaster(rng, _wall_color(rng)), Material((0.85, 0.84, 0.82))
     start, end = middle - half, middle + half
     parts += [
         quad((start, 0, 0), (2 * half, 0, 0), (0, far, 0), _floor_material(rng)),
         quad((start, far, high), (2 * half, 0, 0), (0, -far, 0), roof),
         quad((start, far, 0), (2 * half, 0, 0), (0, 0, high), paint),
-        quad((start, 0.1, 0), (0, far, 0), (0, 0, high), paint),
+        quad((start, 0, 0), (0, far, 0), (0, 0, high), paint),
         quad((end, far, 0), (0, -far, 0), (0, 0, high), paint),
         box(((start + left) / 2, 0.1, high / 2), (left - start, 0.18, high), paint),
         box(((right + end) / 2, 0.1, high / 2), (end - right, 0.18, high), paint),
         box((middle, 0.1, (top + high) / 2), (width, 0.18, high - top), paint),
     ]
     parts += moved(_picture(rng, *rng.uniform(0.7, 1.4, 2)), (middle, far, 1.55))
-    lamp = panel(
-        wall.point(middle, far / 2, high - 0.02),
-        wall.turn @ [0.5, 0, 0],
-        wall.turn @ [0, -0.5, 0],
-        choose(rng, TEMPERATURES) * rng.uniform(3, 7),
-    )
+    center, tone = wall.point(middle, far / 2, high - 0.02), TEMPERATURES[rng.integers(5)]
+    sides = wall.turn @ [0.5, 0, 0], wall.turn @ [0, -0.5, 0]
+    lamp = panel(center, *sides, tone * rng.uniform(3, 7))
     lamp["emitter"]["sampling_weight"] *= 0.25  # little of its light comes through the door
     return parts, lamp
 
@@ -231,7 +191,8 @@ def _doorway(
 def _picture(rng: np.random.Generator, width: float, height: float) -> list[Part]:
     """A framed painting centred on the origin of a wall's frame."""
     bar, w, h = rng.uniform(0.03, 0.13), width / 2, height / 2
-    frame, canvas = Material(choose(rng, _FRAMES), roughness=0.25), painting(rng, width / height)
+    frame = Material(choose(rng, _FRAMES), roughness=0.25)
+    canvas = textures.painting(rng, width / height)
     parts = [quad((-w, -0.025, -h), (width, 0, 0), (0, 0, height), canvas, unit_uv=True)]
     for sign in (-1, 1):
         parts.append(box((sign * (w + bar / 2), -0.025, 0), (bar, 0.05, height + 2 * bar), frame))
@@ -245,12 +206,12 @@ def _hang_pictures(rng: np.random.Generator, wall: Wall, density: float, rows: i
     while x < wall.length - 0.6:
         width, height = rng.uniform(0.4, 1.7), rng.uniform(0.45, 1.35)
         if rng.random() < density and wall.take(x, x + width + 0.2):
+            middle = x + width / 2 + 0.1
             center = min(max(1.55, 0.75 + height / 2), wall.height - height / 2 - 0.35)
-            parts += moved(_picture(rng, width, height), (x + width / 2 + 0.1, 0, center))
+            parts += moved(_picture(rng, width, height), (middle, 0, center))
             base = center + height / 2 + 0.22
             if rows > 1 and wall.height - base > 0.75:
                 upper = rng.uniform(0.4, 0.9), min(wall.height - base - 0.35, 0.8)
-                above = (x + width / 2 + 0.1, 0, base + upper[1] / 2)
-                parts += moved(_picture(rng, *upper), above)
+                parts += moved(_picture(rng, *upper), (middle, 0, base + upper[1] / 2))
         x += width + rng.uniform(0.45, 1.1)
     return parts

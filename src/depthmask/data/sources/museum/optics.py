@@ -114,7 +114,7 @@ def meshes(parts: Sequence[Part], name: str) -> dict[str, Any]:
 def _matrix(*columns: Vector) -> Any:
     matrix = np.eye(4)
     matrix[:3] = np.stack(columns, 1)
-    return mi.ScalarTransform4f(matrix)
+    return mi.ScalarTransform4f(matrix.tolist())
 
 
 def _area_light(shape: dict[str, Any], area: float, color: np.ndarray) -> dict[str, Any]:
@@ -151,7 +151,7 @@ def spot(source: np.ndarray, target: np.ndarray, color: np.ndarray) -> dict[str,
         "intensity": {"type": "rgb", "value": color.tolist()},
         "cutoff_angle": 32,
         "beam_width": 12,
-        "sampling_weight": 0.2 + 0.1 * float(color.mean()),
+        "sampling_weight": 0.5 + 0.25 * float(color.mean()),
         "to_world": mi.ScalarTransform4f().look_at(source.tolist(), target.tolist(), [0, 1, 0.1]),
     }
 
@@ -195,9 +195,9 @@ def radiance(
     scene: Any,
     view: View,
     shape: tuple[int, int],
-    *,
     samples_per_px: int,
     seed: int,
+    *,
     lamps_visible: bool = True,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Linear light, float32 [h, w, 3], twice, from half the samples each.

@@ -6,37 +6,16 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from depthmask.data.scenes.scene import Camera, Cutout, Plate
-from depthmask.data.sources.museum.optics import (
-    OVERSAMPLING,
-    View,
-    denoise,
-    depth_map,
-    load_scene,
-    meshes,
-    panel,
-    radiance,
-    sky,
-    sub_depths,
-)
-from depthmask.data.sources.museum.people import (
-    CANVAS_M,
-    FOOT_MARGIN_M,
-    STUDIO_DISTANCE_M,
-    draw_person,
-)
-from depthmask.data.sources.museum.rooms import (
-    NUM_STANDS,
-    Room,
-    candidates,
-    draw_room,
-    draw_stands,
-)
-from depthmask.data.sources.museum.shapes import moved, rotation
+from depthmask.data.sources.museum import optics
+from depthmask.data.sources.museum.optics import View, depth_map, load_scene, meshes, sub_depths
+from depthmask.data.sources.museum.people import CANVAS_M, FOOT_MARGIN_M, STUDIO_M, draw_person
+from depthmask.data.sources.museum.rooms import Room, candidates, draw_room, draw_stands
+from depthmask.data.sources.museum.shapes import Part, moved, rotation
 
-_FEWEST_STANDS = 20
+_FEWEST_STANDS, NUM_STANDS = 20, 64
 _ATTEMPTS = 40
 _PLATE, _CUTOUT, _FRAME, _METER, _EMPTY = 11, 12, 13, 14, 15  # streams of random numbers
-_MIDDLE = OVERSAMPLING**2 // 2
+_MIDDLE = optics.OVERSAMPLING**2 // 2
 
 
 class InScene(NamedTuple):
@@ -64,14 +43,9 @@ class _LoadedRoom(NamedTuple):
 
     def picture(self, scene: Any, size: int, samples_per_px: int, *stream: int) -> np.ndarray:
         """uint8 [S, S, 3] of this room's scene, or of one with somebody in it."""
-        halves = radiance(
-            scene,
-            self.room.view,
-            (size, size),
-            samples_per_px=samples_per_px,
-            seed=_noise_seed(*stream),
-        )
-        return _develop(denoise(*(half * self.exposure for half in halves)))
+        view, seed = self.room.view, _noise_seed(*stream)
+        halves = optics.radiance(scene, view, (size, size), samples_per_px, seed)
+        return _develop(optics.denoise(*(half * self.exposure for half in halves)))
 
 
 def render_plate(seed: int, *, size: int, samples_per_px: int) -> Plate:
@@ -109,16 +83,15 @@ def render_in_scene(
         seed: of the heading and of the noise, which differs from the plate's.
     """
     loaded = _load_room(room_seed)
-    stream = _FRAME, room_seed, person_seed, seed
-    view = loaded.room.view
+    view, stream = loaded.room.view, (_FRAME, room_seed, person_seed, seed)
     foot = view.to_world(np.asarray(stand, np.float64)) * [1, 1, 0]
     heading = float(np.random.default_rng(stream).uniform(0, 360))
     person = moved(draw_person(person_seed).parts, foot, rotation("z", heading))
-    person_meshes = meshes(person, "person")
-    vertices = np.concatenate([part.vertices for part in person])
-    alone = load_scene(person_meshes)
-    in_front, behind = sub_depths([alone, loaded.scene], view, (size, size), vertices)
-    scene = load_scene(loaded.content | person_meshes, loaded.room.lamps)
+    content = meshes(person, "person")
+    in_front, behind = sub_depths(
+        [load_scene(content), loaded.scene], view, (size, size), _vertices(person)
+    )
+    scene = load_scene(loaded.content | content, loaded.room.lamps)
     return InScene(
         loaded.picture(scene, size, samples_per_px, *stream),
         (in_front < behind).mean(-1, dtype=np.float32),
@@ -134,34 +107,25 @@ def render_cutout(seed: int, *, size: int, samples_per_px: int) -> Cutout:
     heading = 180 + float(rng.normal(0, 45) if rng.random() < 0.7 else rng.uniform(0, 360))
     parts = moved(person.parts, (0, 0, 0), rotation("z", heading))
     content, shape = meshes(parts, "person"), (size, size * 3 // 4)
-    eye = (0, -STUDIO_DISTANCE_M, CANVAS_M / 2 - FOOT_MARGIN_M)
-    view = View.aimed(eye, 0, 0, STUDIO_DISTANCE_M / CANVAS_M)
-    halves = radiance(
-        load_scene(content, _studio_lamps(rng)),
-        view,
-        shape,
-        samples_per_px=samples_per_px,
-        seed=_noise_seed(_CUTOUT, seed),
-        lamps_visible=False,
-    )
-    vertices = np.concatenate([part.vertices for part in parts])
-    [depths] = sub_depths([load_scene(content)], view, shape, vertices)
+    view = View.aimed((0, -STUDIO_M, CANVAS_M / 2 - FOOT_MARGIN_M), 0, 0, STUDIO_M / CANVAS_M)
+    scene, noise_seed = load_scene(content, _studio_lamps(rng)), _noise_seed(_CUTOUT, seed)
+    halves = optics.radiance(scene, view, shape, samples_per_px, noise_seed, lamps_visible=False)
+    [depths] = sub_depths([load_scene(content)], view, shape, _vertices(parts))
     hit = np.isfinite(depths)
     alpha = np.round(hit.mean(-1) * 255).astype(np.uint8)
-    offsets = np.where(hit, depths - STUDIO_DISTANCE_M, 0)
+    offsets = np.where(hit, depths - STUDIO_M, 0)
     # where a pixel's middle misses the person, the mean of what does hit
     mean = offsets.sum(-1) / np.maximum(hit.sum(-1), 1)
     relief = np.where(hit[..., _MIDDLE], offsets[..., _MIDDLE], mean).astype(np.float32)
     rgb = _develop(0.5 * (halves[0] + halves[1]) / np.maximum(hit.mean(-1), 1e-3)[..., None])
     rgb[alpha == 0] = 0
     relief[alpha == 0] = 0
-    metres_per_px = CANVAS_M / size
     return Cutout(
         name=f"person-{seed:05d}",
         rgba=np.dstack([rgb, alpha]),
         relief=relief,
-        metres_per_px=metres_per_px,
-        foot=(shape[1] / 2, size - FOOT_MARGIN_M / metres_per_px),
+        metres_per_px=CANVAS_M / size,
+        foot=(shape[1] / 2, size - FOOT_MARGIN_M * size / CANVAS_M),
         height_m=person.height_m,
     )
 
@@ -182,7 +146,7 @@ def _load_room(seed: int) -> _LoadedRoom:
         depth = depth_map(scene, room.view, (48, 48))
         if depth.min() <= 0.6 or depth.max() > 24:
             continue
-        stands = draw_stands(scene, room, seed)
+        stands = draw_stands(scene, room, seed, NUM_STANDS)
         if len(stands) >= _FEWEST_STANDS:
             stands = stands[np.arange(NUM_STANDS) % len(stands)]
             return _LoadedRoom(room, content, scene, stands, _exposure(scene, room, seed))
@@ -191,9 +155,7 @@ def _load_room(seed: int) -> _LoadedRoom:
 
 def _exposure(scene: Any, room: Room, seed: int) -> np.ndarray:
     """Gains [3] for linear light: exposure and half a white balance, metered on a small picture."""
-    noise_seed = _noise_seed(_METER, seed)
-    halves = radiance(scene, room.view, (32, 32), samples_per_px=12, seed=noise_seed)
-    light = 0.5 * (halves[0] + halves[1])
+    light = np.mean(optics.radiance(scene, room.view, (32, 32), 12, _noise_seed(_METER, seed)), 0)
     luminance = light @ [0.2126, 0.7152, 0.0722]
     level = np.exp(np.mean(np.log(luminance + 1e-4)))
     # lamps and skylights, mostly in the upper third, may burn out: the rest sets the limit
@@ -204,27 +166,23 @@ def _exposure(scene: Any, room: Room, seed: int) -> np.ndarray:
 
 def _studio_lamps(rng: np.random.Generator) -> list[dict[str, Any]]:
     """Light for a cutout: a sky brighter above, a key light from anywhere in front."""
-    warmth, fill = rng.normal(0, 0.07), rng.uniform(0.3, 0.75)
-    tone = np.array([1 + warmth, 1.0, 1 - warmth])
-    levels = np.linspace(1.5, rng.uniform(0.35, 0.8), 8)[:, None, None]
-    above = fill * np.ones((8, 16, 3)) * levels * (1 + 0.08 * rng.standard_normal(3))
-    side, height = np.radians(rng.uniform(-110, 110)), rng.uniform(1.8, 4.2)
-    center = np.array([3 * np.sin(side), -3 * np.cos(side), height])
-    normal = np.array([0, 0, 1.1]) - center
-    distance = np.linalg.norm(normal)
-    normal /= distance
-    along = np.cross([0, 0, 1], normal)
-    along /= np.linalg.norm(along)
-    half, warm = rng.uniform(0.25, 0.9), rng.normal(0.03, 0.08)
+    fill, warm = rng.uniform(0.3, 0.75), rng.normal(0, 0.1)
+    tone = np.array([1 + warm, 1.0, 1 - warm])
+    levels = fill * np.linspace(1.5, rng.uniform(0.35, 0.8), 8)[:, None, None]
+    above = np.ones((8, 16, 3)) * levels * (1 + 0.08 * rng.standard_normal(3))
+    height, reach = rng.uniform(0.7, 3.1), 3.0
+    turn = rotation("z", rng.uniform(-110, 110))  # of a lamp in front of the person's chest
+    half, distance = rng.uniform(0.25, 0.9), np.hypot(reach, height)
+    up = np.array([0, height, reach]) / distance * half
     # so that a white card facing it would send out 1 - fill, times a little
     strength = np.pi * (1.15 - fill) * rng.uniform(0.8, 1.3) * distance**2 / (2 * half) ** 2
-    key = panel(
-        center,
-        along * half,
-        np.cross(normal, along) * half,
-        strength * tone * [1 + warm, 1.0, 1 - warm],
-    )
-    return [sky(above * tone, key["emitter"]["sampling_weight"]), key]
+    center = turn @ [0, -reach, 1.1 + height]
+    key = optics.panel(center, turn @ [-half, 0, 0], turn @ up, strength * tone)
+    return [optics.sky(above, key["emitter"]["sampling_weight"]), key]
+
+
+def _vertices(parts: list[Part]) -> np.ndarray:
+    return np.concatenate([part.vertices for part in parts])
 
 
 def _noise_seed(*stream: int) -> int:

@@ -9,14 +9,13 @@ import numpy as np
 from depthmask.data.sources.museum.exhibits import Furniture
 from depthmask.data.sources.museum.interiors import TEMPERATURES, Wall, draw_shell, make_walls
 from depthmask.data.sources.museum.optics import View, globe, panel, spot
-from depthmask.data.sources.museum.shapes import Material, Part, box, tube
+from depthmask.data.sources.museum.shapes import Material, Part, box, moved
 from depthmask.data.sources.museum.textures import choose, grid, mix, noise
 
 _STREAM, _STAND_STREAM = 1, 3
 _NEAREST_M = 0.75
 """No wall is seen nearer than this; furniture keeps clear of the camera as well."""
 
-NUM_STANDS = 64
 ADULT_M = 1.7
 HEIGHT_RANGE = (0.25, 0.9)
 """Shares of the frame's height that an adult takes up."""
@@ -57,17 +56,18 @@ def draw_room(seed: int, attempt: int = 0) -> Room:
     view, nearest_wall = _draw_view(rng, width, depth, height)
     walls = make_walls(width, depth, height)
     others = rng.permutation([n for n in range(4) if n != nearest_wall])
-    furniture = Furniture(rng, width, depth, view.origin)
+    size = np.array([width, depth])
+    furniture = Furniture(rng, size, view.origin)
     if rng.random() < 0.75:
         furniture.keep_free(walls[others[0]].cut_door(rng))
-    parts, lamps = _ceiling_lights(rng, width, depth, height)
+    parts, lamps = _ceiling_lights(rng, size, height)
     if rng.random() < 0.45:
-        lamps += _spots(rng, walls, 0.4 * min(width, depth))
+        lamps += _spots(rng, walls)
     if rng.random() < 0.35:
         frames, windows = _windows(rng, walls[others[1]])
         parts, lamps = parts + frames, lamps + windows
     shell, behind_doors = draw_shell(rng, walls)
-    parts += shell + furniture.fill(walls, height)
+    parts += shell + furniture.fill(walls)
     key = float(rng.uniform(0.17, 0.3))
     footprints = np.array(furniture.footprints).reshape(-1, 4)
     return Room(parts, lamps + behind_doors, view, width, depth, footprints, key)
@@ -109,79 +109,66 @@ def _nearest(view: View, width: float, depth: float, height: float) -> float:
 
 
 def _ceiling_lights(
-    rng: np.random.Generator, width: float, depth: float, height: float
+    rng: np.random.Generator, size: np.ndarray, height: float
 ) -> tuple[list[Part], list[Any]]:
     """Luminous panels, two bands, pendant globes, or a skylight behind a lattice."""
-    tone, size = choose(rng, TEMPERATURES), np.array([width, depth])
+    tone = TEMPERATURES[rng.integers(len(TEMPERATURES))] * 6
     kind = rng.choice(["panels", "bands", "globes", "skylight"], p=[0.4, 0.2, 0.2, 0.2])
-    longer = np.array([1, 0] if width > depth else [0, 1])
     frame = Material((0.85, 0.85, 0.84) if rng.random() < 0.8 else (0.2, 0.2, 0.2))
-    parts: list[Part] = []
-    lamps = []
+    longer, half = size == size.max(), rng.uniform([0.3, 0.3], [0.6, 0.9])
+    counts = np.maximum(1 + longer, rng.integers(1, 3))
     if kind == "globes":
-        number, radius, drop = rng.integers(1, 4), rng.uniform(0.14, 0.26), rng.uniform(0.7, 1.1)
-        for k in range(number):
-            x, y = ((k + 0.5) / number - 0.5) * size * longer
-            cord = [(x, y, height), (x, y, height - drop)]
-            parts.append(tube(cord, [0.012, 0.012], frame, segments=5))
-            lamps.append(globe((x, y, height - drop), radius, tone * 9))
-        return parts, lamps
-    if kind == "skylight":
-        half = rng.uniform(0.2, 0.36, 2) * size
-        places, tone = [(0.0, 0.0)], np.array([0.25, 0.25, 0.25]) * rng.choice([0.85, 1.1])
-        for t in (-1, -0.5, 0, 0.5, 1):
-            for axis in (0, 1):
-                center, bar = np.eye(2)[axis] * t * half, 2 * half + 0.06
-                bar[axis] = 0.06
-                parts.append(box((*center, height - 0.17), (*bar, 0.1), frame))
+        counts = np.where(longer, rng.integers(1, 4), 1)
     elif kind == "bands":
-        half = np.where(longer, 0.4 * size, 0.08)
-        places = [side * size * (1 - longer) for side in (-0.27, 0.27)]
-        tone = tone * 1.5
-    else:
-        half, count = rng.uniform([0.3, 0.3], [0.6, 0.9]), 1 + longer
-        count = np.maximum(count, int(rng.integers(1, 3)))
-        places = [((np.array(cell) + 0.5) / count - 0.5) * size for cell in np.ndindex(*count)]
-    for x, y in places:
-        center = np.array([x, y, height - 0.12])
-        if kind != "skylight":
-            parts.append(box(center + [0, 0, 0.06], (*(2 * half + 0.1), 0.1), frame))
-        lamps.append(panel(center, (half[0], 0, 0), (0, -half[1], 0), tone * 6))
+        half, counts = np.where(longer, 0.4 * size, 0.08), 2 - longer
+    elif kind == "skylight":
+        half, counts = rng.uniform(0.2, 0.36, 2) * size, np.array([1, 1])
+        tone = np.ones(3) * rng.choice([1.3, 1.6])
+    parts, lamps = [], []
+    drop, radius = rng.uniform(0.7, 1.1), rng.uniform(0.14, 0.26)
+    for cell in np.ndindex(*counts):
+        x, y = ((np.array(cell) + 0.5) / counts - 0.5) * size
+        if kind == "globes":
+            parts.append(box((x, y, height - drop / 2), (0.02, 0.02, drop), frame))
+            lamps.append(globe((x, y, height - drop), radius, tone * 1.5))
+            continue
+        for t in np.linspace(-1, 1, 5 if kind == "skylight" else 2):
+            lattice = box((x + t * half[0], y, height - 0.1), (0.06, 2 * half[1], 0.2), frame)
+            parts.append(lattice)
+            parts.append(box((x, y + t * half[1], height - 0.1), (2 * half[0], 0.06, 0.2), frame))
+        lamps.append(panel((x, y, height - 0.15), (half[0], 0, 0), (0, -half[1], 0), tone))
     return parts, lamps
 
 
-def _spots(rng: np.random.Generator, walls: list[Wall], farthest: float) -> list[Any]:
-    """Spotlights at points of the walls."""
-    tone, lamps = choose(rng, TEMPERATURES[:4]), []
+def _spots(rng: np.random.Generator, walls: list[Wall]) -> list[Any]:
+    """Spotlights on points of the walls."""
+    lamps = []
     for _ in range(int(rng.integers(2, 5))):
-        wall = choose(rng, walls)
-        along, out = rng.uniform(0.15, 0.85) * wall.length, min(rng.uniform(1.2, 2.0), farthest)
+        wall, out = choose(rng, walls), rng.uniform(1.2, 1.8)
+        along = rng.uniform(0.15, 0.85) * wall.length
         source, target = wall.point(along, -out, wall.height - 0.28), wall.point(along, 0, 1.5)
         strength = rng.uniform(1.2, 3.0) * np.sum((target - source) ** 2)
-        lamps.append(spot(source, target, tone * strength))
+        lamps.append(spot(source, target, TEMPERATURES[1] * strength))
     return lamps
 
 
 def _windows(rng: np.random.Generator, wall: Wall) -> tuple[list[Part], list[Any]]:
-    """One or two windows on a bright outside, with mullions and a sill."""
-    width, height, sill = rng.uniform(0.9, 1.6), rng.uniform(1.2, 1.9), rng.uniform(0.7, 1.1)
+    """One or two windows on a bright outside, with mullions."""
+    width, height, parts, lamps = rng.uniform(0.9, 1.6), rng.uniform(1.2, 1.7), [], []
     frame = Material((0.88, 0.87, 0.85) if rng.random() < 0.7 else (0.25, 0.16, 0.1))
     _, v = grid(32)
-    trees = np.clip((v - 0.65 + 0.25 * noise(rng, (32, 32), 4)) * 9, 0, 1)
-    sky = mix([0.55, 0.75, 1.1], [0.95, 1.0, 1.05], v)
-    outside = sky * (1 - trees[..., None]) + trees[..., None] * [0.1, 0.16, 0.07]
-    parts, lamps, number = [], [], 1 + int(wall.length > 6)
-    z = min(sill + height / 2, wall.height - height / 2 - 0.3)
+    trees = (v - 0.65 + 0.25 * noise(rng, (32, 32), 4)) * 9
+    outside = mix(mix([0.55, 0.75, 1.1], [0.95, 1.0, 1.05], v), [0.1, 0.16, 0.07], trees)
+    number, z = 1 + int(wall.length > 6), 0.8 + height / 2
     for x in (np.arange(number) + 0.5) / number * wall.length:
         if not wall.take(x - width / 2 - 0.2, x + width / 2 + 0.2):
             continue
         for t in (-0.5, 0, 0.5):
             parts.append(box((x + t * width, -0.03, z), (0.07, 0.07, height + 0.07), frame))
             parts.append(box((x, -0.03, z + t * height), (width, 0.07, 0.07), frame))
-        parts.append(box((x, -0.1, z - height / 2 - 0.05), (width + 0.3, 0.2, 0.05), frame))
         along, up = wall.turn @ [width / 2, 0, 0], (0, 0, height / 2)
         lamps.append(panel(wall.point(x, -0.012, z), along, up, outside * 3.5))
-    return wall.place(parts), lamps
+    return moved(parts, wall.offset, wall.turn), lamps
 
 
 def candidates(room: Room, seed: int, count: int = 4000) -> np.ndarray:
@@ -210,17 +197,15 @@ def visible_share(scene: Any, view: View, foot: np.ndarray) -> float:
     """Share of 21 points of a standing adult that nothing in the room hides."""
     sideways, heights = _BODY.T
     points = foot + np.outer(heights, view.up) + np.outer(sideways, [1, 0, 0])
-    origin = mi.ScalarPoint3f(view.origin.tolist())
+    origin = view.origin.tolist()
     hidden = 0
     for direction in (view.to_world(points) - view.origin).tolist():
-        ray = mi.Ray3f(origin, mi.ScalarVector3f(direction))
-        ray.maxt = 0.995
-        hidden += scene.ray_test(ray)
+        hidden += scene.ray_test(mi.Ray3f(mi.Ray3f(origin, direction), 0.995))
     return 1 - hidden / len(_BODY)
 
 
-def draw_stands(scene: Any, room: Room, seed: int) -> np.ndarray:
-    """Up to NUM_STANDS places, float32 [n, 3], camera coordinates, near and far ones alike.
+def draw_stands(scene: Any, room: Room, seed: int, most: int) -> np.ndarray:
+    """Up to `most` places, float32 [n, 3], camera coordinates, near and far ones alike.
 
     A uniform draw over the floor would favour the distance; these are picked so that the adult's
     height in the frame spreads evenly over HEIGHT_RANGE, as far as the room and camera allow.
@@ -234,7 +219,7 @@ def draw_stands(scene: Any, room: Room, seed: int) -> np.ndarray:
     free, hidden = np.ones(len(feet), bool), seen < _HIDDEN
     picked: list[int] = []
     # leaning to the large, who are fewer: rooms and frames end
-    spread = np.linspace(0, 1, min(NUM_STANDS, len(feet))) ** 0.65
+    spread = np.linspace(0, 1, min(most, len(feet))) ** 0.65
     for number, target in enumerate(HEIGHT_RANGE[0] + spread * np.ptp(HEIGHT_RANGE)):
         # every fourth stands behind something, where there are such places
         wanted = free & hidden if number % 4 == 0 and (free & hidden).any() else free

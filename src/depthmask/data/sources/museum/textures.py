@@ -1,10 +1,13 @@
 """Textures and paintings drawn from random generators: no file is read. Colours: sRGB in 0..1."""
 
+from collections.abc import Sequence
+from typing import TypeVar
+
 import numpy as np
 
 from depthmask.data.sources.museum.shapes import Material, Vector
 
-_PAINTING_PX = 72
+Option = TypeVar("Option")
 
 
 def hsv(hue: float, saturation: float, value: float) -> np.ndarray:
@@ -13,17 +16,15 @@ def hsv(hue: float, saturation: float, value: float) -> np.ndarray:
     return value - value * saturation * np.clip(np.minimum(k, 4 - k), 0, 1)
 
 
-def choose(rng: np.random.Generator, options):
+def choose(rng: np.random.Generator, options: Sequence[Option]) -> Option:
     """One of a sequence."""
-    return options[rng.integers(len(options))]
+    return options[int(rng.integers(len(options)))]
 
 
 def noise(rng: np.random.Generator, shape: tuple[int, int], octaves: int = 4) -> np.ndarray:
     """Smooth noise that tiles, float [h, w], mean about 0, range about -1..1."""
     height, width = shape
-    fy = np.fft.fftfreq(height)[:, None] * height
-    fx = np.fft.rfftfreq(width)[None] * width
-    radius = np.hypot(fy, fx)
+    radius = np.hypot(np.fft.fftfreq(height)[:, None] * height, np.fft.rfftfreq(width) * width)
     spectrum = np.where((radius >= 1) & (radius < 2**octaves), 1 / np.maximum(radius, 1) ** 1.4, 0)
     field = np.fft.irfft2(np.fft.rfft2(rng.standard_normal(shape)) * spectrum, s=shape)
     return field / (2.5 * field.std() + 1e-9)
@@ -31,9 +32,8 @@ def noise(rng: np.random.Generator, shape: tuple[int, int], octaves: int = 4) ->
 
 def grid(height: int, width: int | None = None) -> tuple[np.ndarray, np.ndarray]:
     """x to the right and y to the bottom, both 0..1."""
-    width = width or height
-    y, x = np.mgrid[0:height, 0:width]
-    return (x + 0.5) / width, (y + 0.5) / height
+    y, x = np.mgrid[0:height, 0 : width or height]
+    return (x + 0.5) / (width or height), (y + 0.5) / height
 
 
 def mix(a: Vector, b: Vector, share: np.ndarray) -> np.ndarray:
@@ -47,38 +47,30 @@ def shaded(color: Vector, shade: np.ndarray) -> np.ndarray:
     return np.asarray(color) * shade[..., None]
 
 
-def wood(rng: np.random.Generator, color: Vector, roughness: float | None = 0.25) -> Material:
-    """Straight grain along the texture's height."""
+def wood(rng: np.random.Generator, color: Vector) -> Material:
+    """Straight grain along the texture's height, varnished."""
     grain = np.tile(noise(rng, (64, 64), 5)[:4].mean(0), (64, 1)) + 0.3 * noise(rng, (64, 64), 3)
-    return Material(shaded(color, 1 + 0.16 * grain), (0.5, 1.0), roughness)
+    return Material(shaded(color, 1 + 0.16 * grain), (0.5, 1.0), 0.25)
 
 
 def parquet(rng: np.random.Generator, color: Vector) -> Material:
     """Planks or a mitred herringbone."""
     x, y = grid(192)
-    column = np.floor(x * 6)
-    if rng.random() < 0.4:
-        lath = (y + rng.random(6)[column.astype(int)]) * 2
-        index, edge = column * 2 + np.floor(lath) % 2, np.minimum((x * 6) % 1, lath % 1 * 5)
-    else:
-        lath = y * 12 + 2 * np.where(column % 2 == 0, x * 6 % 1, 1 - x * 6 % 1)
-        index, edge = column * 12 + np.floor(lath) % 12, np.minimum(lath % 1, (x * 6) % 1 * 2)
-    shade = 1 + 0.13 * rng.standard_normal(72)[index.astype(int)]
-    shade *= (1 + 0.05 * noise(rng, (192, 192), 6)) * np.where(edge < 0.07, 0.72, 1)
-    return Material(shaded(color, shade), 1.6, rng.choice([0.12, 0.22, 0.3]))
+    column, across = np.floor(x * 6), x * 6 % 1
+    lath = (y + rng.random(6)[column.astype(int)]) * 2
+    if rng.random() < 0.6:
+        lath = y * 12 + 2 * np.where(column % 2 == 0, across, 1 - across)
+    shade = 1 + 0.13 * rng.standard_normal(72)[(column * 12 + np.floor(lath) % 12).astype(int)]
+    shade *= 1 + 0.05 * noise(rng, (192, 192), 6)
+    shade *= np.where((lath % 1 < 0.05) | (across < 0.05), 0.72, 1)
+    return Material(shaded(color, shade), 1.6, rng.uniform(0.12, 0.3))
 
 
-def marble(
-    rng: np.random.Generator,
-    color: Vector,
-    vein: Vector,
-    tile_m: float = 1.0,
-    roughness: float | None = None,
-) -> Material:
+def marble(rng: np.random.Generator, color: Vector, vein: Vector) -> Material:
     """Clouds and veins."""
     field, warp = noise(rng, (128, 128), 5), noise(rng, (128, 128), 4)
     veins = np.clip(1 - 6 * np.abs(field + 0.3 * warp), 0, 1) ** 2
-    return Material(mix(color, vein, 0.6 * veins + 0.15 * (warp + 0.5)), tile_m, roughness)
+    return Material(mix(color, vein, 0.6 * veins + 0.15 * (warp + 0.5)))
 
 
 def tiles(rng: np.random.Generator, first: Vector, second: Vector) -> Material:
@@ -89,34 +81,27 @@ def tiles(rng: np.random.Generator, first: Vector, second: Vector) -> Material:
     shade = 1 + 0.05 * rng.standard_normal((count, count))[rows, columns]
     shade += rng.choice([0, 0.12]) * noise(rng, (192, 192), 5)
     joint = np.maximum(np.abs(x * count % 1 - 0.5), np.abs(y * count % 1 - 0.5)) > 0.475
-    texture = (
-        mix(first, second, (columns + rows) % 2) * (shade * np.where(joint, 0.7, 1))[..., None]
-    )
-    return Material(texture, float(rng.uniform(0.35, 0.8)) * count, rng.choice([None, 0.1, 0.2]))
+    texture = mix(first, second, (columns + rows) % 2) * (shade - 0.3 * joint)[..., None]
+    return Material(texture, rng.uniform(0.35, 0.8) * count, choose(rng, (None, 0.1, 0.2)))
 
 
 def carpet(rng: np.random.Generator, color: Vector) -> Material:
     """Speckled wool, sometimes with a small motif."""
     x, y = grid(128)
     texture = shaded(color, 1 + 0.12 * rng.standard_normal((128, 128)))
-    if rng.random() < 0.4:
-        motif = np.sin(4 * np.pi * (x + y)) * np.sin(4 * np.pi * (x - y)) > 0.55
-        texture = mix(texture, texture * 0.6 + 0.3 * hsv(*rng.random(2), 0.9), motif)
-    return Material(texture)
+    motif = np.sin(4 * np.pi * (x + y)) * np.sin(4 * np.pi * (x - y)) > 0.55
+    second = texture * 0.6 + 0.3 * hsv(rng.random(), rng.random(), 0.9)
+    return Material(mix(texture, second, motif & bool(rng.random() < 0.4)))
 
 
 def wallpaper(rng: np.random.Generator, color: Vector) -> Material:
     """Stripes, damask or trellis in two tones of a colour."""
     x, y = grid(96)
-    second, kind = np.asarray(color) * rng.choice([0.78, 0.86, 1.14, 1.22]), rng.integers(3)
-    if kind == 0:
-        share = np.sin(4 * np.pi * x) > rng.uniform(-0.4, 0.4)
-    elif kind == 1:
-        bloom = np.cos(2 * np.pi * x) * np.cos(2 * np.pi * y)
-        share = np.abs(bloom + 0.35 * np.cos(6 * np.pi * x) * np.cos(4 * np.pi * y)) > 0.45
-    else:
-        share = np.minimum(np.abs((x + y) * 2 % 1 - 0.5), np.abs((x - y) * 2 % 1 - 0.5)) < 0.06
-    return Material(mix(color, second, share), float(rng.uniform(0.4, 0.9)))
+    bloom = np.cos(2 * np.pi * x) * np.cos(2 * np.pi * y)
+    trellis = np.minimum(np.abs((x + y) * 2 % 1 - 0.5), np.abs((x - y) * 2 % 1 - 0.5))
+    patterns = (np.sin(4 * np.pi * x) > rng.uniform(-0.4, 0.4), np.abs(bloom) > 0.4, trellis < 0.06)
+    second = np.asarray(color) * rng.choice([0.78, 0.86, 1.14, 1.22])
+    return Material(mix(color, second, choose(rng, patterns)), rng.uniform(0.4, 0.9))
 
 
 def masonry(rng: np.random.Generator, color: Vector) -> Material:
@@ -127,17 +112,16 @@ def masonry(rng: np.random.Generator, color: Vector) -> Material:
     shade = 1 + 0.12 * rng.standard_normal((8, 4))[row, shifted.astype(int)]
     texture = shaded(color, shade * (1 + 0.06 * noise(rng, (128, 128), 6)))
     texture = mix(texture, texture * 0.5 + 0.3, (y * 8 % 1 < 0.1) | (shifted % 1 < 0.05))
-    scale = float(rng.choice([1.0, 2.6]))
-    return Material(texture, (scale, scale * 0.75))
+    return Material(texture, rng.choice([1.0, 2.6]) * np.array([1, 0.75]))
 
 
-def plaster(rng: np.random.Generator, color: Vector, roughness: float | None = None) -> Material:
-    """Paint, or concrete, with a hint of unevenness."""
-    return Material(shaded(color, 1 + 0.05 * noise(rng, (64, 64), 5)), 3.0, roughness)
+def plaster(rng: np.random.Generator, color: Vector) -> Material:
+    """Paint with a hint of unevenness."""
+    return Material(shaded(color, 1 + 0.05 * noise(rng, (64, 64), 5)), 3.0)
 
 
 def _landscape(rng: np.random.Generator, shape: tuple[int, int]) -> np.ndarray:
-    """Hills under a sky, or a sea."""
+    """Hills, or a sea, under a sky."""
     _, y = grid(*shape)
     horizon, hue = rng.uniform(0.35, 0.6), rng.choice([0.08, 0.12, 0.27, 0.55])
     sky = hsv(rng.choice([0.55, 0.6, 0.05]), rng.uniform(0.2, 0.6), rng.uniform(0.6, 0.9))
@@ -151,20 +135,19 @@ def _landscape(rng: np.random.Generator, shape: tuple[int, int]) -> np.ndarray:
 
 
 def _portrait(rng: np.random.Generator, shape: tuple[int, int]) -> np.ndarray:
+    """Hair, dress and face before a dark ground."""
     x, y = grid(*shape)
     x = (x - 0.5) * shape[1] / shape[0]
-
-    def inside(middle_y: float, width: float, height: float) -> np.ndarray:
-        return np.hypot(x / width, (y - middle_y) / height) < 1
-
+    hair, dress = (hsv(rng.random(), 0.5, rng.uniform(0.08, 0.6)) for _ in range(2))
     skin = np.array([0.85, 0.64, 0.5]) * rng.uniform(0.45, 1.05)
-    back = hsv(rng.random(), rng.uniform(0.1, 0.5), rng.uniform(0.12, 0.4))
-    image = mix(back, back * 1.6, 1 - np.hypot(x, y - 0.4) * 1.4)
-    image = mix(image, hsv(0.07, 0.4, rng.uniform(0.08, 0.6)), inside(0.38, 0.17, 0.21))
-    dress = hsv(rng.random(), rng.uniform(0.1, 0.8), rng.uniform(0.15, 0.7))
-    image = mix(image, dress, inside(1.05, 0.34, 0.42))
-    image = mix(image, skin * 0.9, inside(0.58, 0.055, 0.12))
-    return mix(image, skin, inside(0.42, 0.115, 0.16))
+    image = mix(dress * 0.3, dress * 0.7, 1 - np.hypot(x, y - 0.4) * 1.4)
+    for color, at_y, width, height in (
+        (hair, 0.38, 0.17, 0.21),
+        (dress, 1.05, 0.34, 0.42),
+        (skin, 0.45, 0.11, 0.17),
+    ):
+        image = mix(image, color, np.hypot(x / width, (y - at_y) / height) < 1)
+    return image
 
 
 def _abstract(rng: np.random.Generator, shape: tuple[int, int]) -> np.ndarray:
@@ -175,27 +158,16 @@ def _abstract(rng: np.random.Generator, shape: tuple[int, int]) -> np.ndarray:
     image = np.full((*shape, 3), rng.choice([0.92, 0.85, 0.12]))
     kind = rng.integers(3)
     for _ in range(8):
-        if kind == 0:
-            a, b = np.sort(rng.random((2, 2)), axis=0)
-            area = (x > a[0]) & (x < b[0]) & (y > a[1]) & (y < b[1])
-        elif kind == 1:
-            cx, cy, radius = rng.random(), rng.random(), rng.uniform(0.05, 0.3)
-            area = np.hypot((x - cx) * shape[1] / shape[0], y - cy) < radius
-        else:
-            area = 1 - 7 * np.abs(noise(rng, shape, 4))
-        image = mix(image, choose(rng, colors), area)
+        at_x, at_y, size = rng.random(), rng.random(), rng.uniform(0.05, 0.3)
+        field = np.maximum(np.abs(x - at_x), np.abs(y - at_y) * 1.5) < size
+        disc = np.hypot((x - at_x) * shape[1] / shape[0], y - at_y) < size
+        stroke = 1 - 7 * np.abs(noise(rng, shape, 4))
+        image = mix(image, choose(rng, colors), (field, disc, stroke)[kind])
     return image
-
-
-def _print(rng: np.random.Generator, shape: tuple[int, int]) -> np.ndarray:
-    x, y = grid(*shape)
-    paper = np.array([0.9, 0.87, 0.78]) * rng.uniform(0.85, 1.05)
-    ink = np.clip(noise(rng, shape, 5) + 0.6 - 2 * np.hypot(x - 0.5, y - 0.5), 0, 1)
-    return mix(paper, [0.15, 0.12, 0.1], ink * (1 + 0.5 * np.sin(60 * (x + y))))
 
 
 def painting(rng: np.random.Generator, aspect: float) -> Material:
     """A painting, `aspect` being width over height; its texture covers a unit square."""
-    shape = int(_PAINTING_PX / aspect**0.5), int(_PAINTING_PX * aspect**0.5)
-    paint = choose(rng, (_landscape, _landscape, _portrait, _abstract, _abstract, _print))
-    return Material(shaded(1.0, 1 + 0.05 * noise(rng, shape, 6)) * paint(rng, shape))
+    shape = int(72 / aspect**0.5), int(72 * aspect**0.5)
+    paint = choose(rng, (_landscape, _landscape, _portrait, _abstract, _abstract))
+    return Material(paint(rng, shape) * (1 + 0.05 * noise(rng, shape, 6))[..., None])

@@ -1,32 +1,23 @@
 """Photographs: a user's own pictures of empty rooms and of people become a library."""
 
 import hashlib
-import os
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import NamedTuple, TypeVar
+from typing import TypeVar
 
 import numpy as np
 
 from depthmask.config import PhotosParams
 from depthmask.data.scenes.duplicates import group
 from depthmask.data.scenes.library import Library
-from depthmask.data.scenes.scene import SPLITS, Cutout, Plate
+from depthmask.data.scenes.scene import Cutout, Plate
 from depthmask.data.sources.photos.depth import Teacher, Unit, read_depth_map
 from depthmask.data.sources.photos.floor import ground_plate
-from depthmask.data.sources.photos.folder import Findings, Listing, list_photos
+from depthmask.data.sources.photos.folder import Findings, list_photos
 from depthmask.data.sources.photos.pictures import read_cutout, read_plate
 from depthmask.errors import InputError
 
 Result = TypeVar("Result")
-
-
-class Photos(NamedTuple):
-    """A library whose depths and stands are in metres, or in nominal metres if relative."""
-
-    library: Library
-    unit: Unit
 
 
 def ingest_photos(
@@ -38,39 +29,51 @@ def ingest_photos(
     splits: Mapping[str, Mapping[str, float]],
     cache: Path,
     findings_path: Path,
-) -> Photos:
+) -> tuple[Library, Unit]:
     """Read, check, ground and split the photographs of a folder.
 
     Args:
-        folder: with bg/, fg/ and perhaps depth/.
-        params: what the pictures do not tell.
         seed: of the split, the floor's search, the stands and the people's heights.
         size: side of the plates, px.
         splits: under `plates` and `cutouts` the weights of train, val and test.
         cache: folder of the teacher's answers.
         findings_path: CSV file of the remarks, which are also printed.
 
+    Returns:
+        A library, and the unit of its depths and stands: metres, nominal ones if relative.
+
     Raises:
         InputError: something must be mended: the number of errors and the first one.
     """
     findings = Findings(folder, findings_path)
-    listing = list_photos(folder, findings)
-    teacher = _open_teacher(folder, listing, params, cache, findings)
-    images = _read_all(listing.plates, lambda path: read_plate(path, size), "plate", findings)
+    plate_paths, cutout_paths, map_paths = list_photos(folder, findings)
+    teacher = None
+    if map_paths and params.teacher:
+        text = "is used, and the teacher is not asked"
+        findings.add("note", "teacher", folder / "depth", text)
+    elif params.teacher:
+        teacher = Teacher(folder / params.teacher, params.teacher_size, params.teacher_batch, cache)
+    elif not map_paths:
+        findings.stop_on_errors()  # which may be why there is no map
+        raise InputError(
+            f"{folder} tells no depth: put a depth map for each picture of bg/ into depth/, or"
+            " name a teacher (an ONNX file) under prepare.photos.teacher"
+        )
+    images = _read_all(plate_paths, lambda path: read_plate(path, size), "plate", findings)
 
     def cutout(path: Path) -> Cutout:
         low, high = params.person_height_m
         share = np.random.default_rng([seed, *path.stem.encode()]).random()  # whoever else there is
         return read_cutout(path, size, float(low + share * (high - low)), findings)
 
-    people = _read_all(listing.cutouts, cutout, "cutout", findings)
+    people = _read_all(cutout_paths, cutout, "cutout", findings)
     maps = _read_all(
-        [path for stem, path in listing.depths.items() if stem in images],
+        [path for stem, path in map_paths.items() if stem in images],
         lambda path: read_depth_map(path, images[path.stem][1], size, findings),
         "depth",
         findings,
     )
-    map_of = {unit: listing.depths[stem] for stem, (_, unit) in maps.items()}
+    map_of = {unit: map_paths[stem] for stem, (_, unit) in maps.items()}
     if len(map_of) > 1:
         text = f"is relative (8 bits) while {map_of['metre'].name} is in metres: make them all one"
         findings.add("error", "units", map_of["relative"], text)
@@ -78,24 +81,23 @@ def ingest_photos(
 
     unit: Unit = "relative" if teacher else next(iter(map_of))
     values = (
-        teacher.inverse_depths(listing.plates, size)
+        teacher.inverse_depths(plate_paths, size)
         if teacher
-        else (maps[path.stem][0] for path in listing.plates)
+        else (maps[path.stem][0] for path in plate_paths)
     )
     plates = []
-    for path, depth in zip(listing.plates, values, strict=True):
+    for path, depth in zip(plate_paths, values, strict=True):
         ground = ground_plate(path, depth, unit, params, seed, findings)
         plates.append(Plate(path.stem, images[path.stem][0], *ground))
         if len(plates[-1].stands) == 0:
             text = (
-                "has no place where a person would take 5 % to 100 % of the frame's height: remove"
-                " it, or mend fov_degrees and camera_height_m"
+                "has no place where a person fits: remove it, or mend fov_degrees, camera_height_m"
             )
             findings.add("error", "no-stand", path, text)
     findings.stop_on_errors()
     cutouts = list(people.values())
-    plate_groups = _groups(listing.plates, [plate.image for plate in plates], findings)
-    cutout_groups = _groups(listing.cutouts, [cutout.rgba for cutout in cutouts], findings)
+    plate_groups = _groups(plate_paths, [plate.image for plate in plates], findings)
+    cutout_groups = _groups(cutout_paths, [cutout.rgba for cutout in cutouts], findings)
     findings.publish()  # before the splits: near-duplicates may be why there are too few groups
     library = Library.pack(
         plates,
@@ -103,47 +105,19 @@ def ingest_photos(
         cutouts,
         assign_splits(list(people), cutout_groups, splits["cutouts"], seed, "cutouts"),
     )
-    return Photos(library, unit)
-
-
-def _open_teacher(
-    folder: Path, listing: Listing, params: PhotosParams, cache: Path, findings: Findings
-) -> Teacher | None:
-    """The teacher, checked before a picture is opened; None if there are depth maps."""
-    if listing.depths:
-        if params.teacher is not None:
-            text = "is used, and the teacher is not asked"
-            findings.add("note", "teacher", folder / "depth", text)
-        return None
-    if params.teacher is None:
-        findings.stop_on_errors()  # which may be why there is no map
-        raise InputError(
-            f"{folder} tells no depth: put a depth map for each picture of bg/ into depth/, or"
-            " name a teacher (an ONNX file) under prepare.photos.teacher"
-        )
-    path = folder / params.teacher
-    return Teacher(path, size=params.teacher_size, batch=params.teacher_batch, cache=cache)
+    return library, unit
 
 
 def _read_all(
     paths: Sequence[Path], read: Callable[[Path], Result], code: str, findings: Findings
 ) -> dict[str, Result]:
-    """Read the files, several at a time, by their stems; what cannot be read is a finding."""
-
-    def attempt(path: Path) -> Result | InputError:
-        try:
-            return read(path)
-        except InputError as error:
-            return error
-
+    """Read the files, by their stems; what cannot be read is a finding."""
     results = {}
-    # decoding releases the interpreter; each holds a whole picture, so not too many
-    with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
-        for path, result in zip(paths, pool.map(attempt, paths), strict=True):
-            if isinstance(result, InputError):
-                findings.add("error", code, path, str(result))
-            else:
-                results[path.stem] = result
+    for path in paths:
+        try:
+            results[path.stem] = read(path)
+        except InputError as error:
+            findings.add("error", code, path, str(error))
     return results
 
 
@@ -167,30 +141,24 @@ def assign_splits(
     Args:
         groups: int [N], equal numbers for pictures that must stay together.
         weights: the splits' shares, in any proportion (200, 20, 20 or 0.8, 0.1, 0.1).
-
-    Raises:
-        InputError: there are fewer groups than splits.
     """
     members = [np.flatnonzero(groups == number) for number in np.unique(groups)]
-    if len(members) < len(SPLITS):
+    if len(members) < 3:
         raise InputError(
             f"{len(names)} {kind} make {len(members)} groups that differ, and train, val and test"
             f" need one each: add {kind}"
         )
 
     def order(rows: np.ndarray) -> tuple[int, bytes]:
-        return -len(rows), hashlib.sha256(f"{seed}/{kind}/{names[rows[0]]}".encode()).digest()
+        return len(rows), hashlib.sha256(f"{seed}/{kind}/{names[rows[0]]}".encode()).digest()
 
-    total = sum(weights[split] for split in SPLITS)
-    wanted = {split: max(1, round(len(names) * weights[split] / total)) for split in SPLITS[1:]}
-    wanted[SPLITS[0]] = len(names) - sum(wanted.values())
-    chosen, empty = [""] * len(names), list(SPLITS)
-    for number, rows in enumerate(sorted(members, key=order)):
-        # the last groups go to those that have none
-        among = empty if len(members) - number <= len(empty) else SPLITS
-        split = max(among, key=lambda name: wanted[name])
-        wanted[split] -= len(rows)
-        empty = [name for name in empty if name != split]
-        for index in rows:
-            chosen[index] = split
+    queue = sorted(members, key=order)
+    chosen = ["train"] * len(names)
+    for split, num_after in (("test", 2), ("val", 1)):
+        wanted = round(len(names) * weights[split] / sum(weights.values()))
+        taken = 0
+        while taken == 0 or (taken + len(queue[0]) <= wanted and len(queue) > num_after):
+            for index in queue.pop(0):
+                chosen[index] = split
+                taken += 1
     return chosen

@@ -27,13 +27,14 @@ from depthmask.errors import InputError
 
 Unit = Literal["metre", "relative"]
 
-_MOST_ASPECT_OFF = 0.02
+_MOST_ASPECT_OFF = 1.02
 _MOST_HOLES, _FEW_HOLES = 0.5, 0.01
-_BEND = 0.02  # of the range of inverse depth, a pixel to the next
 _FAR_MEDIAN_M = 30.0
+_EDGE = 0.05  # of the range of inverse depth
 _FORMAT = "depthmask teacher 1"  # of the cache; changes with cropping, resizing or normalisation
 _MEAN = np.array([0.485, 0.456, 0.406], np.float32)
 _STD = np.array([0.229, 0.224, 0.225], np.float32)
+_PORTS = [[("tensor(float)", 4), ("tensor(float)", rank)] for rank in (3, 4)]
 _EXPECTED = (
     "a teacher has one input, float32 N x 3 x H x W, and one output, float32 N x H x W"
     " (Depth Anything V2's contract): name such an ONNX file under prepare.photos.teacher"
@@ -49,31 +50,23 @@ def read_depth_map(
     not finite mean "not measured" and take the nearest measured value. 8 bits are relative
     *inverse* depth, 255 the nearest point, as depth networks draw it.
 
-    Args:
-        plate_shape: (height, width) of the plate's file, whose aspect the map must have.
-
     Raises:
         InputError: it cannot be read, is no depth map, is mostly unmeasured or flat, or has
-            another aspect.
+            another aspect than the plate's file, (height, width).
     """
     array = _read(path)
-    if array.size == 0:
-        raise InputError(f"{path} has no pixels: make it again")
     height, width = array.shape
-    aspect, expected = width / height, plate_shape[1] / plate_shape[0]
-    if abs(aspect / expected - 1) > _MOST_ASPECT_OFF:
-        turned = abs(aspect * expected - 1) < _MOST_ASPECT_OFF
+    ratio = width * plate_shape[0] / (height * plate_shape[1])
+    if not 1 / _MOST_ASPECT_OFF < ratio < _MOST_ASPECT_OFF:
         raise InputError(
-            f"{path} is {width}x{height} px, another aspect than its plate's"
-            f" {plate_shape[1]}x{plate_shape[0]} px"
-            f"{' (turned as its EXIF orientation says)' if turned else ''}:"
-            " make it from the whole picture"
+            f"{path} is {width}x{height} px, turned as its EXIF orientation says, another aspect"
+            f" than its plate's {plate_shape[1]}x{plate_shape[0]} px: make it of the whole picture"
         )
     array = centre_square(array)
     if array.dtype == np.uint8:
         if array.min() == array.max():
             raise InputError(f"{path} has the same value everywhere: it tells nothing")
-        return resized_inverse(array, size), "relative"
+        return _resized(array, size), "relative"
     kind, per_metre = ("metres", 1) if array.dtype == np.float32 else ("millimetres", 1000)
     metres = (array / per_metre).astype(np.float32)
     measured = np.isfinite(metres) & (metres > 0)
@@ -94,26 +87,17 @@ def read_depth_map(
         by_label = np.zeros(labels.max() + 1, np.float32)
         by_label[labels[measured]] = metres[measured]
         metres = by_label[labels]
-    return 1 / resized_inverse(1 / metres, size), "metre"
+    return 1 / _resized(1 / metres, size), "metre"
 
 
-def resized_inverse(inverse: np.ndarray, size: int) -> np.ndarray:
-    """Resize inverse depth, H x W, to float32 size x size without hanging anything in the air.
-
-    Interpolating inverse depth is exact on planes; where it bends, at the edges of things, the
-    nearest pixel is taken, since between an edge and the wall behind it there is nothing.
-    """
+def _resized(inverse: np.ndarray, size: int) -> np.ndarray:
+    """Inverse depth as float32 size x size: interpolating it is exact on planes, and where that
+    leads far off the nearest pixel, nothing lies between an edge and the wall behind it."""
     inverse = np.ascontiguousarray(inverse, np.float32)
     smooth = cv2.resize(inverse, (size, size), interpolation=cv2.INTER_LINEAR)
     nearest = cv2.resize(inverse, (size, size), interpolation=cv2.INTER_NEAREST_EXACT)
-    low, high = np.percentile(inverse, (2, 98))
-    bends: np.ndarray = np.zeros(inverse.shape, np.uint8)
-    limit = _BEND * (high - low)
-    bends[1:-1] |= np.abs(np.diff(inverse, 2, 0)) > limit
-    bends[:, 1:-1] |= np.abs(np.diff(inverse, 2, 1)) > limit
-    bends = cv2.dilate(bends, np.ones((3, 3), np.uint8))
-    at_edges = cv2.resize(bends, (size, size), interpolation=cv2.INTER_NEAREST_EXACT) > 0
-    return np.where(at_edges, nearest, smooth)
+    edges = np.abs(smooth - nearest) > _EDGE * np.ptp(np.percentile(inverse, (2, 98)))
+    return np.where(edges, nearest, smooth)
 
 
 def _read(path: Path) -> np.ndarray:
@@ -123,7 +107,7 @@ def _read(path: Path) -> np.ndarray:
             array = np.load(path, allow_pickle=False)
         except (OSError, ValueError, EOFError):
             raise InputError(f"{path} cannot be read: save it with numpy.save") from None
-        if array.ndim != 2 or not np.issubdtype(array.dtype, np.floating):
+        if array.ndim != 2 or not array.size or not np.issubdtype(array.dtype, np.floating):
             shape = _shape(array.shape)
             raise InputError(f"{path} is {array.dtype} {shape}: save metres as floats, H x W")
         return array.astype(np.float32)
@@ -134,39 +118,34 @@ def _read(path: Path) -> np.ndarray:
         return np.asarray(image).astype(np.int32)
     colours = np.asarray(image.convert("RGB"))
     if (colours != colours[..., :1]).any():
-        raise InputError(
-            f"{path} is in colour: save depth as grey, 8 bits relative or 16 bits in mm"
-        )
+        raise InputError(f"{path} is in colour: save depth as grey, 8 bits relative or 16 in mm")
     return colours[..., 0]
 
 
 class Teacher:
-    """A depth network and the cache of what it has said.
+    """A depth network, and in the folder `cache` what it has said, one file a picture.
 
     Args:
-        path: of the ONNX file.
         size: side that pictures are resized to, px, a multiple of 14.
         batch: pictures in one call; a model with fixed sides or a fixed batch has its own way.
-        cache: folder of the answers, one file a picture.
 
     Raises:
         InputError: the file is missing, no ONNX model, or keeps another contract.
     """
 
-    def __init__(self, path: Path, *, size: int, batch: int, cache: Path) -> None:
+    def __init__(self, path: Path, size: int, batch: int, cache: Path) -> None:
         if not path.is_file():
             remedy = "is missing: mend prepare.photos.teacher, or give depth maps"
             raise InputError(f"the teacher {path} {DEAD_LINK if path.is_symlink() else remedy}")
         self._path, self._cache = path, cache
         self._session = open_session(path, "auto", None, unreadable=_EXPECTED)
-        inputs, outputs = self._session.get_inputs(), self._session.get_outputs()
-        if not _keeps_contract(inputs, outputs):
-            raise InputError(
-                f"the teacher {path} has the inputs {_ports(inputs)} and outputs"
-                f" {_ports(outputs)}; {_EXPECTED}"
-            )
-        fixed = [side if isinstance(side, int) else None for side in inputs[0].shape]
-        self._input, self._fixed_batch = inputs[0].name, fixed[0]
+        ports = [*self._session.get_inputs(), *self._session.get_outputs()]
+        fixed = [side if isinstance(side, int) else None for side in ports[0].shape]
+        kinds = [(port.type, len(port.shape)) for port in ports]
+        if kinds not in _PORTS or fixed[1] not in (None, 3):
+            told = ", ".join(f"{port.name} ({port.type} {_shape(port.shape)})" for port in ports)
+            raise InputError(f"the teacher {path} has the inputs and outputs {told}; {_EXPECTED}")
+        self._input, self._fixed_batch = ports[0].name, fixed[0]
         self._batch = fixed[0] or batch
         self._height, self._width = (side or size for side in fixed[2:])
         self._digest = hashlib.sha256(path.read_bytes()).hexdigest()
@@ -178,26 +157,25 @@ class Teacher:
             InputError: the answer is not finite, the same everywhere, or of another shape.
         """
         entries = [self._entry(path) for path in paths]
-        # equal pictures are asked about once
-        todo = [(entry, path) for entry, path in dict(zip(entries, paths, strict=True)).items()]
-        todo = [(entry, path) for entry, path in todo if _cached(entry) is None]
-        console = Console(stderr=True)
-        for start in track(
-            range(0, len(todo), self._batch),
-            "depth of the plates",
-            console=console,
-            disable=not (todo and console.is_terminal),
-        ):
+        by_entry = dict(zip(entries, paths, strict=True))  # equal pictures are asked about once
+        todo = [(entry, path) for entry, path in by_entry.items() if _cached(entry) is None]
+        starts, console = range(0, len(todo), self._batch), Console(stderr=True)
+        quiet = not (todo and console.is_terminal)
+        for start in track(starts, "depth of the plates", console=console, disable=quiet):
             batch = todo[start : start + self._batch]
             answers = self._run([path for _, path in batch])
             for (entry, path), answer in zip(batch, answers, strict=True):
-                _check_answer(path, answer)
+                if not np.isfinite(answer).all() or answer.min() == answer.max():
+                    raise InputError(
+                        f"{path}: the teacher's depth is not finite or the same everywhere: look at"
+                        " the picture, and at whether the model is a depth network"
+                    )
                 with replaced_file(entry) as temporary, temporary.open("wb") as file:
-                    np.savez(file, inverse_depth=answer)
+                    np.savez(file, answer)
         for entry in entries:
             answer = _cached(entry)
             assert answer is not None, entry  # written a moment ago
-            yield resized_inverse(answer, size)
+            yield _resized(answer, size)
 
     def _run(self, paths: Sequence[Path]) -> np.ndarray:
         pictures = []
@@ -236,40 +214,9 @@ def _cached(entry: Path) -> np.ndarray | None:
     """An answer of before, None if there is none or its file is damaged (its CRC tells)."""
     try:
         with np.load(entry, allow_pickle=False) as file:
-            return file["inverse_depth"]
+            return file["arr_0"]
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
         return None
-
-
-def _keeps_contract(inputs: Sequence, outputs: Sequence) -> bool:
-    def may_be(dimension: int | str | None, value: int) -> bool:
-        return dimension == value or not isinstance(dimension, int)
-
-    if len(inputs) != 1 or len(outputs) != 1:
-        return False
-    shape, answer = inputs[0].shape, outputs[0].shape
-    return (
-        inputs[0].type == outputs[0].type == "tensor(float)"
-        and len(shape) == 4
-        and may_be(shape[1], 3)
-        and (len(answer) == 3 or (len(answer) == 4 and may_be(answer[1], 1)))
-    )
-
-
-def _check_answer(path: Path, answer: np.ndarray) -> None:
-    if not np.isfinite(answer).all():
-        raise InputError(
-            f"{path}: the teacher's depth is not finite: is the model damaged or in half precision?"
-        )
-    if answer.min() == answer.max():
-        raise InputError(
-            f"{path}: the teacher's depth is {answer.min():.4g} everywhere: look at the picture,"
-            " and at whether the model is a depth network"
-        )
-
-
-def _ports(ports: Sequence) -> str:
-    return ", ".join(f"{port.name} ({port.type} {_shape(port.shape)})" for port in ports)
 
 
 def _shape(shape: Sequence) -> str:

@@ -24,13 +24,10 @@ from depthmask.data.scenes.scene import Camera
 from depthmask.data.sources.photos.depth import Unit
 from depthmask.data.sources.photos.folder import Findings
 
-NOMINAL_RANGE_M = (0.5, 25.0)
-"""Nominal depths are clamped to it; a plate's farthest point is put at 20 m or nearer."""
+NOMINAL_RANGE_M = (0.5, 25.0)  # nominal depths are clamped to it
+NUM_STANDS = 64  # as the museum has
 
-NUM_STANDS = 64
-"""As the museum has."""
-
-_FARTHEST_M = 20.0
+_FARTHEST_M = 20.0  # a plate's farthest point is put there or nearer
 _GRID = 160  # pixels along a side that the search looks at
 _SEARCHED_FROM = 0.45  # the floor is sought below this share of the image's height
 _NUM_TRIES = 600
@@ -38,24 +35,16 @@ _TOLERANCE = 0.015  # of the range of inverse depth: 3 % of the depth at the far
 _FEWEST = 0.06  # share of the image that a floor fills at least
 _LEAST_SLOPE = 0.2  # change of inverse depth over the image's height, in shares of its range
 _STEEPEST = np.radians(60)
-_MOST_ROLL = np.tan(np.radians(15))
-_TILTED_DEGREES = 4.0
+_MOST_ROLL, _TILTED_DEGREES = np.tan(np.radians(15)), 4.0
 _LIKELY_HEIGHTS_M = (0.3, 6.0)
-_MUCH_CLAMPED = 0.05
-_LIKELY_SIZES, _POSSIBLE_SIZES = (0.25, 0.9), (0.05, 1.0)  # of a person, in shares of the frame
-_FEW_PLACES = 20
+_SIZES = (0.25, 0.9), (0.05, 1.0)  # of a person, likely and possible, in shares of the frame
+_FEW_PLACES, _MOST_PLACES = 20, 4000
 _ROOM_M = 0.25
 _WIDTH = 0.44  # of the frame, to both sides of its middle: nearer the edge a person is cut
-_MOST_CANDIDATES = 4000
 
 
 class Floor(NamedTuple):
-    """The floor's inverse depth, a (u - 1/2) + b (v - 1/2) + c, u and v in shares of the image.
-
-    Attributes:
-        plane: float64, (a, b, c), in the units of the inverse depth.
-        mask: bool, S x S: where the plate shows this floor.
-    """
+    """The plane's float64 (a, b, c), and where the plate shows it, bool, S x S."""
 
     plane: np.ndarray
     mask: np.ndarray
@@ -72,42 +61,34 @@ def ground_plate(
     camera is taken to be level, and people stand on the lower third.
 
     Args:
-        path: of the plate.
-        values: float32, S x S: metres, or relative inverse depth.
-        seed: of the search and the stands.
+        values: float32, S x S: metres, or relative inverse depth, of the plate at `path`.
 
     Returns:
         Depth, float32 S x S, metres or nominal metres; the camera; stands, float32 K x 3.
     """
-
-    def warn(code: str, text: str) -> None:
-        findings.add("warning", code, path, text)
-
     rng = np.random.default_rng([seed, *path.stem.encode()])
     focal = 0.5 / float(np.tan(np.radians(params.fov_degrees) / 2))
-    inverse = 1 / values if unit == "metre" else values
-    floor = find_floor(inverse, rng)
+    floor = find_floor(1 / values if unit == "metre" else values, rng)
     if floor is None:
-        warn("no-floor", "shows no floor that its depth would tell: look at the contact sheet")
+        text = "shows no floor that its depth would tell: look at the contact sheet"
+        findings.add("warning", "no-floor", path, text)
         standable = np.zeros(values.shape, bool)
         standable[2 * len(values) // 3 :] = True
     else:
         standable = floor.mask
         roll = abs(np.degrees(np.arctan2(*floor.plane[:2])))
         if roll > _TILTED_DEGREES:
-            warn("tilted", f"leans by {roll:.0f} degrees: people will not")
+            text = f"leans by {roll:.0f} degrees: people will not"
+            findings.add("warning", "tilted", path, text)
     if unit == "relative":
-        camera = nominal_camera(floor, values, focal, params.camera_height_m)
-        depth, clamped = nominal_depth(values, floor, camera)
-        if clamped > _MUCH_CLAMPED:
-            warn("clamped", f"has {clamped:.0%} of its depth outside the nominal range")
-    else:
+        depth, camera = nominal_metres(values, floor, focal, params.camera_height_m)
+    elif floor is None:
         depth, camera = values, Camera(focal, (0.0, -1.0, 0.0), params.camera_height_m)
-        if floor is not None:
-            camera = metric_camera(floor, focal)
+    else:
+        depth, camera = values, metric_camera(floor, focal)
         if not _LIKELY_HEIGHTS_M[0] < camera.height_m < _LIKELY_HEIGHTS_M[1]:
-            text = "from its floor, says its depth: is that so, and is fov_degrees right?"
-            warn("camera-height", f"is seen {camera.height_m:.2f} m {text}")
+            text = f"is seen from {camera.height_m:.2f} m over its floor: is fov_degrees right?"
+            findings.add("warning", "camera-height", path, text)
     person_height_m = sum(params.person_height_m) / 2
     return depth, camera, draw_stands(depth, standable, camera, person_height_m, rng)
 
@@ -119,10 +100,9 @@ def find_floor(inverse: np.ndarray, rng: np.random.Generator) -> Floor | None:
 
     Args:
         inverse: float, S x S, inverse depth, larger is nearer; any scale and shift.
-        rng: draws the triples of pixels.
     """
-    low, high = np.percentile(inverse, (2, 98))
-    span, tolerance = float(high - low), _TOLERANCE * float(high - low)
+    span = float(np.ptp(np.percentile(inverse, (2, 98))))
+    tolerance = _TOLERANCE * span
     v, u = (np.mgrid[: len(inverse), : len(inverse)] + 0.5) / len(inverse) - 0.5
     everywhere = np.stack([u, v, np.ones_like(u)], -1)
     step = max(1, len(inverse) // _GRID)
@@ -133,86 +113,63 @@ def find_floor(inverse: np.ndarray, rng: np.random.Generator) -> Floor | None:
     triples = rng.integers(len(pixels), size=(_NUM_TRIES, 3))
     triples = triples[np.abs(np.linalg.det(pixels[triples])) > 1e-3]
     planes = np.linalg.solve(pixels[triples], values[triples][..., None])[..., 0]
-    planes = planes[_like_a_floor(planes, span)]
+    # nearer towards the bottom, by enough, and not much more to one side
+    level = np.abs(planes[:, 0]) < _MOST_ROLL * planes[:, 1]
+    planes = planes[level & (planes[:, 1] > _LEAST_SLOPE * span)]
     above = values[:, None] - pixels @ planes.T
     scores = (np.abs(above) < tolerance).sum(0) - 0.5 * (above < -2 * tolerance).sum(0)
-    fewest = _FEWEST * lower.size
-    if len(planes) == 0 or scores.max() <= fewest:
+    if len(planes) == 0 or scores.max() <= _FEWEST * lower.size:
         return None
     plane = planes[scores.argmax()]
     for _ in range(4):
         inside = np.abs(pixels @ plane - values) < tolerance
-        if inside.sum() < fewest:
-            return None
         plane = np.linalg.lstsq(pixels[inside], values[inside], rcond=None)[0]
-    if not _like_a_floor(plane[None], span)[0]:
-        return None
     return Floor(plane, np.abs(everywhere @ plane - inverse) < tolerance)
-
-
-def _like_a_floor(planes: np.ndarray, span: float) -> np.ndarray:
-    """Nearer towards the bottom, by enough, and not much more to one side."""
-    return (planes[:, 1] > _LEAST_SLOPE * span) & (np.abs(planes[:, 0]) < _MOST_ROLL * planes[:, 1])
 
 
 def metric_camera(floor: Floor, focal: float) -> Camera:
     """The camera over a floor whose plane is in 1/m; the roll is taken out, the height kept."""
     normal = floor.plane * (focal, focal, 1)
-    x, y, z = normal / np.linalg.norm(normal)
-    return Camera(
-        focal, (0.0, -float(np.hypot(x, y)), -float(z)), 1 / float(np.linalg.norm(normal))
-    )
+    length = float(np.linalg.norm(normal))
+    x, y, z = (normal / length).tolist()
+    return Camera(focal, (0.0, -float(np.hypot(x, y)), -z), 1 / length)
 
 
-def nominal_camera(
-    floor: Floor | None, inverse: np.ndarray, focal: float, height_m: float
-) -> Camera:
-    """A camera of given height over a floor of unknown scale and shift.
+def nominal_metres(
+    inverse: np.ndarray, floor: Floor | None, focal: float, height_m: float
+) -> tuple[np.ndarray, Camera]:
+    """Inverse depth of unknown scale and shift as float32 metres, right for a nominal camera.
 
-    It looks level, unless the floor's horizon would then be too low: every point of the plate
-    must lie before the horizon, the farthest at 20 m or less. Then it looks down far enough.
+    The camera looks level, unless the floor's horizon would then be too low: every point of the
+    plate must lie before the horizon, the farthest at 20 m or less. Then it looks down far enough.
+    Scale and shift come from least squares of the floor's inverse depth on the camera's. Without
+    a floor the lowest rows take the depth that a floor has there, the farthest point 20 m.
     """
+    farthest = float(np.percentile(inverse, 0.5))
     tangent = 0.0  # of the angle; the horizon is f * tangent above the image's middle
     if floor is not None:
         _, b, c = floor.plane
-        vanishing = (float(np.percentile(inverse, 0.5)) - c) / b  # floor there: the farthest point
         for _ in range(8):  # on the floor, (v - horizon) cos(angle) / f = height / Z
             gap = height_m / _FARTHEST_M * np.hypot(1, tangent)
-            tangent = max(0.0, gap - vanishing / focal)
+            tangent = max(0.0, gap - (farthest - c) / b / focal)
     angle = min(float(np.arctan(tangent)), _STEEPEST)
-    return Camera(focal, (0.0, -float(np.cos(angle)), -float(np.sin(angle))), height_m)
-
-
-def nominal_depth(
-    inverse: np.ndarray, floor: Floor | None, camera: Camera
-) -> tuple[np.ndarray, float]:
-    """Inverse depth of unknown scale and shift as nominal metres: the floor is the camera's.
-
-    Scale and shift come from least squares of the floor's inverse depth on the camera's. Without
-    a floor the lowest rows take the depth that a floor has there, the farthest point 20 m.
-
-    Returns:
-        float32, S x S, nominal metres, and the share of pixels that the range clamps.
-    """
-    size = len(inverse)
-    rows = (np.arange(size) + 0.5) / size - 0.5
-    of_floor = -(camera.up[1] * rows / camera.focal + camera.up[2]) / camera.height_m  # 1 / Z
+    cos, sin = float(np.cos(angle)), float(np.sin(angle))
+    rows = (np.arange(len(inverse)) + 0.5) / len(inverse) - 0.5
+    of_floor = (cos * rows / focal + sin) / height_m  # 1 / Z
     if floor is not None:
         expected = np.broadcast_to(of_floor[:, None], inverse.shape)[floor.mask]
         scale, shift = np.polyfit(expected, inverse[floor.mask].astype(np.float64), 1)
     else:
-        farthest = float(np.percentile(inverse, 0.5))
-        nearest = float(np.median(inverse[-max(1, size // 20) :]))
+        nearest = float(np.median(inverse[-max(1, len(inverse) // 20) :]))
         if nearest <= farthest:  # the bottom of the picture is no nearer than the rest of it
             nearest = float(inverse.max())
         # a narrow lens high up has its nearest floor beyond 20 m: the farthest point lies behind
         behind = 1 / max(_FARTHEST_M, 2 / of_floor[-1])
         scale = (nearest - farthest) / (of_floor[-1] - behind)
         shift = farthest - scale * behind
-    per_metre = (inverse - shift) / scale
-    low, high = 1 / NOMINAL_RANGE_M[1], 1 / NOMINAL_RANGE_M[0]
-    clamped = float(np.mean((per_metre < low) | (per_metre > high)))
-    return (1 / np.clip(per_metre, low, high)).astype(np.float32), clamped
+    metres = 1 / np.maximum((inverse - shift) / scale, 1e-6)
+    depth = metres.clip(*NOMINAL_RANGE_M).astype(np.float32)
+    return depth, Camera(focal, (0.0, -cos, -sin), height_m)
 
 
 def draw_stands(
@@ -224,24 +181,17 @@ def draw_stands(
 ) -> np.ndarray:
     """Points where a person's feet have floor around them, spread over near and far.
 
-    A stand is a pixel of the floor at the depth that the plate has there. Nobody stands behind
-    furniture: a photograph does not tell what floor it hides.
-
-    Args:
-        depth: float32, S x S, metres or nominal metres.
-        floor: bool, S x S, the pixels that may be stood on.
-        person_height_m: of whom the sizes in the frame hold.
+    A stand is a pixel of the floor, bool S x S, at the plate's depth, S x S, there. Nobody stands
+    behind furniture: a photograph does not tell what floor it hides.
 
     Returns:
         float32, NUM_STANDS x 3, camera coordinates, repeated where there are fewer; or 0 x 3.
     """
     size = len(depth)
     rows, columns = np.nonzero(floor)
-    if len(rows) == 0:
-        return np.zeros((0, 3), np.float32)
     # as many from each row: a draw over the pixels would favour the bottom of the picture
     weights = 1 / np.bincount(rows, minlength=size)[rows]
-    count = min(_MOST_CANDIDATES, len(rows))
+    count = min(_MOST_PLACES, len(rows))
     drawn = rng.choice(len(rows), count, replace=False, p=weights / weights.sum())
     rows, columns = rows[drawn], columns[drawn]
     z = depth[rows, columns].astype(np.float64)
@@ -253,11 +203,9 @@ def draw_stands(
     room_m = cv2.distanceTransform(floor.astype(np.uint8), cv2.DIST_L2, 5)[rows, columns] * z
     roomy = room_m / size / camera.focal > _ROOM_M
     whole = (head_v > 0.01) & (np.abs(uv[:, 0] - 0.5) < _WIDTH)
-    likely, possible = (
-        (shares >= least) & (shares <= most) for least, most in (_LIKELY_SIZES, _POSSIBLE_SIZES)
-    )
+    likely, possible = ((shares >= low) & (shares <= high) for low, high in _SIZES)
     # the first rule that leaves enough places
-    for allowed in (roomy & whole & likely, roomy & whole & possible, roomy & possible, possible):
+    for allowed in (roomy & whole & likely, roomy & whole & possible, possible):
         if allowed.sum() >= _FEW_PLACES:
             break
     places = np.flatnonzero(allowed)

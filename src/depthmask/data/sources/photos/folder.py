@@ -21,8 +21,6 @@ _UNREAD = (".arw", ".avif", ".cr2", ".cr3", ".dng", ".gif", ".heic", ".heif", ".
 _TITLE = "# Photographs for depthmask"
 _GUIDE = f"""{_TITLE}
 
-Put your pictures into these folders, then say so in `params.yaml`.
-
 | folder | what | files |
 |---|---|---|
 | `bg/` | empty rooms ("plates"), nobody in them | jpg, jpeg, png, webp, tif, tiff, bmp |
@@ -57,18 +55,10 @@ Near-duplicates are kept in one split: ten pictures of one wall count as one.
 Metres give a model that answers in metres. Relative depth, 8 bit maps or a teacher, gives one that
 answers in relative depth: people still stand on the floor at fitting sizes, without any metres.
 
-## Parameters, in the section `prepare` of `params.yaml`
-
-    source: photos
-    photos:
-      teacher: null # or the name of the ONNX file, in this folder
-      teacher_size: 518 # px, a multiple of 14
-      teacher_batch: 4
-      fov_degrees: 60.0 # of the camera, across a picture's shorter side
-      camera_height_m: 1.6 # where the depth does not tell
-      person_height_m: [1.6, 1.8] # shortest and tallest of your people
-
-The numbers under `prepare.splits` are weights: 200, 20, 20 puts ten of twelve into train.
+## Then
+In the section `prepare` of `params.yaml` set `source: photos`, and under `photos` name the teacher,
+if there is one, and the camera. The numbers under `splits` are weights: 200, 20, 20 puts ten of
+twelve into train.
 
     dvc add FOLDER/bg FOLDER/fg FOLDER/depth # versions the pictures; git keeps the .dvc files
     dvc repro prepare      # checks everything; what to mend is listed with its file
@@ -79,20 +69,14 @@ Look at `data/prepared/contact_sheet.png` before you train.
 
 
 def init_photos(folder: Path) -> list[Path]:
-    """Make the folders and the guide, and return what was made; what is there stays as it is.
-
-    Raises:
-        InputError: the folder holds something else, or is a file.
-    """
+    """Make the folders and the guide, and return what was made; what is there stays as it is."""
     guide = folder / GUIDE
     if folder.exists() and not folder.is_dir():
         raise InputError(f"{folder} is a file: name a folder")
-    full = folder.is_dir() and any(not path.name.startswith(".") for path in folder.iterdir())
+    others = [path for path in folder.glob("*") if not path.name.startswith(".")]
     ours = guide.is_file() and guide.read_bytes().startswith(_TITLE.encode())
-    if full and not ours and not (folder / "bg").is_dir():
-        raise InputError(
-            f"{folder} is not empty and no folder of photographs: name a new or an empty one"
-        )
+    if others and not ours and not (folder / "bg").is_dir():
+        raise InputError(f"{folder} holds something else than photographs: name an empty folder")
     made = []
     for path in (folder, *(folder / name for name in ("bg", "fg", "depth"))):
         if not path.is_dir():
@@ -134,39 +118,27 @@ class Findings:
             pd.DataFrame(self.rows, columns=Finding._fields).to_csv(path, index=False)
         if not self.rows:
             return
-        counts = Counter(row.level for row in self.rows)
-        title = ", ".join(f"{count} {level}{'s' * (count > 1)}" for level, count in counts.items())
         shown = Table("", Column("file", overflow="fold"), Column("what", overflow="fold"))
         for level, _, file, text in self.rows[:_MOST_SHOWN]:
             shown.add_row(f"[{_STYLES[level]}]{level}[/]", escape(file), escape(text))
+        counts = Counter(row.level for row in self.rows)
+        told = ", ".join(f"{count} {level}{'s' * (count > 1)}" for level, count in counts.items())
         console = Console(stderr=True)
-        console.print(f"{self.folder}: {title}", markup=False, soft_wrap=True)
         console.print(shown)
-        console.print(f"all of them in {self.path}", markup=False, soft_wrap=True)
+        # beside the table, whose width would wrap them
+        console.print(f"{self.folder}: {told}, all in {self.path}", markup=False, soft_wrap=True)
 
     def stop_on_errors(self) -> None:
         """Publish and raise InputError if there is an error: how many, and the first of them."""
         count = sum(row.level == "error" for row in self.rows)
-        if not count:
-            return
-        self.publish()
-        first = self.rows[0]
-        raise InputError(
-            f"{self.folder} has {count} error{'s' if count > 1 else ''},"
-            f" the first: {first.file} {first.text} (all are in {self.path})"
-        )
+        if count:
+            self.publish()
+            first = f"the first: {self.rows[0].file} {self.rows[0].text} (all are in {self.path})"
+            raise InputError(f"{self.folder} has {count} error{'s' * (count > 1)}, {first}")
 
 
-class Listing(NamedTuple):
-    """The files to read, in the order of their names; depth maps by the stem of their plate."""
-
-    plates: list[Path]
-    cutouts: list[Path]
-    depths: dict[str, Path]
-
-
-def list_photos(folder: Path, findings: Findings) -> Listing:
-    """List `bg/`, `fg/` and `depth/`; what cannot be used is a finding.
+def list_photos(folder: Path, findings: Findings) -> tuple[list[Path], list[Path], dict[str, Path]]:
+    """List plates, cutouts, and depth maps by their plates' stems; what is not used is a finding.
 
     Raises:
         InputError: there is no such folder, or no picture in `bg/` or `fg/`.
@@ -182,27 +154,20 @@ def list_photos(folder: Path, findings: Findings) -> Listing:
     plates = _files(folder / "bg", SUFFIXES, findings)
     cutouts = _files(folder / "fg", (".png",), findings)
     depths = _files(folder / "depth", (".npy", ".png", ".tif", ".tiff"), findings)
-    for files, name, what in (
-        (plates, "bg", "pictures of empty rooms"),
-        (cutouts, "fg", "PNG files of people with alpha"),
-    ):
+    for name, files in (("bg", plates), ("fg", cutouts)):
         if not files:
             findings.stop_on_errors()  # which may be why
+            what = "pictures of empty rooms" if name == "bg" else "PNG files of people with alpha"
             raise InputError(f"{folder / name} is empty: put {what} into it")
-    stems = {path.stem for path in plates}
-    for path in depths:
-        if path.stem not in stems:
-            text = f"is ignored: bg/ has no {path.stem}"
-            findings.add("warning", "depth-without-plate", path, text)
-    by_stem = {path.stem: path for path in depths if path.stem in stems}
+    by_stem = {path.stem: path for path in depths}
+    for stem in by_stem.keys() - {path.stem for path in plates}:
+        text = f"is ignored: bg/ has no {stem}"
+        findings.add("warning", "depth-without-plate", by_stem.pop(stem), text)
     for path in plates if by_stem else []:
         if path.stem not in by_stem:
-            text = (
-                f"has no depth map while {len(by_stem)} others have: add depth/{path.stem}.png, or"
-                " move depth/ away and name a teacher"
-            )
+            text = f"has no depth map, others have: add depth/{path.stem}.png, or move depth/ away"
             findings.add("error", "depth-missing", path, text)
-    return Listing(plates, cutouts, by_stem)
+    return plates, cutouts, by_stem
 
 
 def _files(folder: Path, suffixes: tuple[str, ...], findings: Findings) -> list[Path]:

@@ -10,15 +10,12 @@ from depthmask.data.scenes.scene import Cutout
 from depthmask.data.sources.photos.folder import Findings
 from depthmask.errors import InputError
 
-CANVAS_M = 2.2
-"""Height that a cutout's canvas covers, and how much of it lies below the feet: the museum's."""
-
-FOOT_MARGIN_M = 0.13
+# height that a cutout's canvas covers, and how much of it lies below the feet: the museum's
+CANVAS_M, FOOT_MARGIN_M = 2.2, 0.13
 
 _SEEN, _OPAQUE = 13, 128  # alpha: 5 % is haze of a bad matte, half is person
 _FEET = 0.03  # share of a person's height in which the soles lie
-_MOST_ENLARGED = 2.0
-_VISIBLY_ENLARGED = 1.2
+_VISIBLY_ENLARGED, _MOST_ENLARGED = 1.2, 2.0
 _LONGEST_CONTACT = 0.2
 
 
@@ -50,10 +47,7 @@ def read_plate(path: Path, size: int) -> tuple[np.ndarray, tuple[int, int]]:
 def read_cutout(path: Path, size: int, height_m: float, findings: Findings) -> Cutout:
     """Read a person with alpha onto a canvas `size` px high and 3/4 of that wide.
 
-    A photograph is flat: the relief is 0. Warnings go to the findings.
-
-    Args:
-        height_m: of the person, which sets the scale.
+    The person's height sets the scale. A photograph is flat: the relief is 0.
 
     Raises:
         InputError: it cannot be read, has no alpha or nothing to cut out, or is far too small.
@@ -63,9 +57,7 @@ def read_cutout(path: Path, size: int, height_m: float, findings: Findings) -> C
     if (alpha < _OPAQUE).all():
         raise InputError(f"{path} has an empty alpha channel: nobody is in it, cut the person out")
     if (alpha >= _SEEN).mean() > 0.995:
-        raise InputError(
-            f"{path} is opaque all over: its background is still there, cut the person out"
-        )
+        raise InputError(f"{path} is opaque all over: its background is there, cut the person out")
     _warn(path, rgba, findings)
     rows, columns = (np.flatnonzero((alpha >= _SEEN).any(axis)) for axis in (1, 0))
     person = rgba[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]

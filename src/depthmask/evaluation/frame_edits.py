@@ -1,0 +1,173 @@
+"""Frames whose people are changed: their shadow, their clothes, how many there are.
+
+How the frame's light differs from the plate's is told by the room around the person. Scenes are
+batches; logarithms of ratios are N x 3 x H x W.
+"""
+
+import math
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from depthmask.data.scenes.scene import Scene
+
+DARKEST = 6 / 255
+"""Added before a ratio is taken: in the dark a level of noise is a large ratio."""
+
+BLUR = 1 / 64
+"""Standard deviation of the low-pass, as a share of the frame's side."""
+
+HELD_BACK = 4.0
+"""Times the noise's median power, where a shadow is halved."""
+
+FOLDS = 0.3
+"""Exponent that leaves folds and shade of what makes clothes light and dark, most of it dye."""
+
+APART = 1.12
+"""Of two distances, one person before the other: half a metre at four; less and bodies meet."""
+
+LEAST_WEIGHT = 1e-4
+LUMINANCE = (0.2126, 0.7152, 0.0722)
+
+
+def scale_shadow(scene: Scene[Tensor], strength: float) -> Scene[Tensor]:
+    """The person's shadow and bounced light `strength` times as deep; 0 takes them away."""
+    change = (shadow_of(scene) * (strength - 1)).exp()
+    return scene._replace(bg_fg=scene.bg_fg * (scene.mask + (1 - scene.mask) * change))
+
+
+def camouflage(scene: Scene[Tensor], share: float) -> Scene[Tensor]:
+    """The person's colours moved by `share` towards those of the room behind them.
+
+    At 1 the person wears the mean colour of what they hide, as bright or dark from fold to fold
+    as their own clothes are. The rim moves by what of it is person.
+    """
+    mask = scene.mask
+    inside = (mask > 0.99).float()
+    # at the rim, where the room shows through, the colour of the nearest pixels all person
+    near = spread_from(inside, scene.bg_fg, mask.shape[-1] / 96, otherwise=scene.bg_fg)
+    person = torch.where(inside > 0, scene.bg_fg, near)
+    room = scene.bg * light_between(scene).exp()
+    luminance = (person * person.new_tensor(LUMINANCE).view(1, 3, 1, 1)).sum(1, keepdim=True)
+    folds = luminance.clamp_min(1e-3) ** FOLDS
+    wall = _mean_on(mask, room) * folds / _mean_on(mask, folds).clamp_min(1e-3)
+    return scene._replace(bg_fg=scene.bg_fg + share * mask * (wall - person))
+
+
+def put_together(first: Scene[Tensor], second: Scene[Tensor]) -> Scene[Tensor]:
+    """Two people of one room in one shot, each scene with one of them, in one frame.
+
+    The nearer stands in front, both shadows fall on the room, none on the other person.
+    """
+    front_first = _distance(first) <= _distance(second)
+    front, back = (
+        Scene(*(torch.where(front_first, a, b) for a, b in zip(one, other, strict=True)))
+        for one, other in ((first, second), (second, first))
+    )
+    shadows = shadow_of(front), shadow_of(back)
+    room = front.bg * (light_between(front) + shadows[0] + shadows[1]).exp()
+    lit = [
+        scene.bg_fg * (scene.mask + (1 - scene.mask) * of_other.exp())
+        for scene, of_other in ((front, shadows[1]), (back, shadows[0]))
+    ]
+    # over the front's rim the other person shines through in place of the room
+    over = lit[0] + (1 - front.mask) * (lit[1] - room)
+    bg_fg = torch.where(front.mask == 0, lit[1], torch.where(back.mask == 0, lit[0], over))
+    return Scene(
+        bg=first.bg,
+        bg_fg=bg_fg,
+        mask=front.mask + (1 - front.mask) * back.mask,
+        depth=torch.where(front.mask > 0.5, front.depth, back.depth),
+    )
+
+
+def can_stand_together(first: Scene[Tensor], second: Scene[Tensor]) -> Tensor:
+    """Whether both people have room and are seen, bool N.
+
+    One stands `APART` times as far as the other, or both beside each other; of the rear one more
+    than half is seen.
+    """
+    one, other = (scene.mask > 0.5 for scene in (first, second))
+    areas = one.flatten(1).sum(1), other.flatten(1).sum(1)
+    both = (one & other).flatten(1).sum(1)
+    near, far = _distance(first).flatten(), _distance(second).flatten()
+    apart = torch.maximum(near, far) >= APART * torch.minimum(near, far)
+    rear = torch.where(near > far, *areas)
+    return ((both <= 0.05 * torch.minimum(*areas)) | apart) & (both < 0.5 * rear)
+
+
+def light_between(scene: Scene[Tensor]) -> Tensor:
+    """By what the whole frame is brighter than the plate: log ratios, N x 3 x 1 x 1.
+
+    The median over the room, so that no shadow counts; 0 where the person leaves no room.
+    """
+    ratio = torch.where(_is_room(scene), _log_ratio(scene), torch.nan).flatten(2)
+    return ratio.nanmedian(2).values.nan_to_num(0.0)[..., None, None]
+
+
+def shadow_of(scene: Scene[Tensor]) -> Tensor:
+    """What the person takes from the room's light or throws on it: log ratios.
+
+    A low-pass of the ratio of frame and plate that knows nothing of the person's pixels, less
+    `light_between`: negative in a shadow, positive in bounced light, 0 far inside the person.
+    What is no stronger than the noise around it, as told by its median, is held back (Wiener).
+    """
+    room = _is_room(scene)
+    ratio = _log_ratio(scene) - light_between(scene)
+    ratio = spread_from(room.float(), ratio, BLUR * scene.mask.shape[-1])
+    power = ratio.square().mean(1, keepdim=True)
+    noise = torch.where(room, power, torch.nan).flatten(1).nanmedian(1).values.nan_to_num(0.0)
+    return ratio * power / (power + HELD_BACK * noise[:, None, None, None]).clamp_min(1e-12)
+
+
+def typical_shadow(scene: Scene[Tensor]) -> float:
+    """Which share of the light the darkest place of the typical frame's shadow lacks, 0 to 1."""
+    darkest = shadow_of(scene).mean(1).flatten(1).amin(1)
+    return float(1 - darkest.median().exp())
+
+
+def spread_from(
+    weight: Tensor, values: Tensor, sigma: float, otherwise: Tensor | float = 0.0
+) -> Tensor:
+    """Gaussian mean, sigma in px, of the values that have a weight 0 to 1, N x 1 x H x W.
+
+    A normalised convolution (Knutsson and Westin 1993); `otherwise` where nothing is near.
+    """
+    total = _blurred(weight, sigma)
+    mean = _blurred(values * weight, sigma) / total.clamp_min(LEAST_WEIGHT)
+    return torch.where(total > LEAST_WEIGHT, mean, otherwise)
+
+
+def _blurred(image: Tensor, sigma: float) -> Tensor:
+    """A Gaussian blur, rows and columns as products of matrices; beyond the frame lies 0."""
+    down, along = (_gaussian(length, sigma).to(image.device) for length in image.shape[-2:])
+    return down @ image @ along
+
+
+def _gaussian(length: int, sigma: float) -> Tensor:
+    """Weights of every place for every other, length x length; symmetric."""
+    at = torch.arange(length)
+    weights = torch.exp(-0.5 * ((at[:, None] - at) / sigma) ** 2)
+    return weights / (sigma * math.sqrt(2 * math.pi))
+
+
+def _is_room(scene: Scene[Tensor]) -> Tensor:
+    """Whether neither a pixel nor one beside it has anything of the person; N x 1 x H x W."""
+    return F.max_pool2d(scene.mask, 3, stride=1, padding=1) == 0
+
+
+def _log_ratio(scene: Scene[Tensor]) -> Tensor:
+    return ((scene.bg_fg + DARKEST) / (scene.bg + DARKEST)).log()
+
+
+def _distance(scene: Scene[Tensor]) -> Tensor:
+    """Median depth on the person, N x 1 x 1 x 1; far where nobody is."""
+    on_person = torch.where(scene.mask > 0.5, scene.depth, torch.nan).flatten(1)
+    return on_person.nanmedian(1).values.nan_to_num(torch.inf)[:, None, None, None]
+
+
+def _mean_on(mask: Tensor, values: Tensor) -> Tensor:
+    """Mean over the person, N x C x 1 x 1."""
+    area = mask.sum((2, 3), keepdim=True).clamp_min(1e-3)
+    return (values * mask).sum((2, 3), keepdim=True) / area

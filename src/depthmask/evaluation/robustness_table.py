@@ -1,0 +1,329 @@
+"""Robustness curves: figures on frames of the headline set under every condition."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+import torch
+from torch import Tensor
+
+from depthmask.config import CompositorParams, Robustness
+from depthmask.data.composition.eval_sets import BATCH_SIZE, SceneSets
+from depthmask.data.scenes.person import THRESHOLD, largest_region
+from depthmask.data.scenes.scene import Alignment, Scene
+from depthmask.evaluation.frame_edits import can_stand_together, put_together, typical_shadow
+from depthmask.evaluation.intervals import cluster_mean
+from depthmask.evaluation.measuring import Method
+from depthmask.evaluation.robustness import (
+    CONDITIONS,
+    Training,
+    draw,
+    is_trained,
+    make_harder,
+    to_8_bits,
+)
+from depthmask.metrics import METRICS, Metric, mask_iou, score_scenes
+from depthmask.metrics.registry import make_metric
+
+LARGE = 0.001
+"""Of a frame: a region of false person that a user would call somebody."""
+
+LARGE_PERSON = 0.04
+"""Of a frame: a person who can be seen on a small picture."""
+
+
+def false_area(mask_prob: Tensor, true_mask: Tensor, threshold: float = THRESHOLD) -> Tensor:
+    """Share of the frame that is taken for person and is not."""
+    return _false(mask_prob, true_mask, threshold).double().mean((1, 2, 3))
+
+
+def false_alarm(mask_prob: Tensor, true_mask: Tensor, threshold: float = THRESHOLD) -> Tensor:
+    """Share of the frames with nobody in them in which somebody larger than a thousandth of the
+    frame is found."""
+    planes = _false(mask_prob, true_mask, threshold)[:, 0].cpu().numpy()
+    return torch.tensor([float(largest_region(found).mean() > LARGE) for found in planes])
+
+
+def _false(mask_prob: Tensor, true_mask: Tensor, threshold: float) -> Tensor:
+    return (mask_prob > threshold) & ~(true_mask > threshold)
+
+
+FALSE_PERSON: dict[str, Metric] = {
+    function.__name__: make_metric(label, "nobody", function, higher_is_better=False)
+    for label, function in (
+        ("falsely found, share of the frame", false_area),
+        ("false alarms, share of the frames", false_alarm),
+    )
+}
+"""What the robustness table has beside metrics."""
+
+MEASURED = tuple(name for name, metric in METRICS.items() if metric.is_key)
+BANDS = ("mask_iou", "false_area")
+"""What has an interval, in columns NAME_low and NAME_high."""
+
+COLUMNS = (
+    "experiment",
+    "condition",
+    "strength",
+    "trained_for",
+    "num_scenes",
+    *MEASURED,
+    "mask_iou_low",
+    "mask_iou_high",
+    "false_area",
+    "false_area_low",
+    "false_area_high",
+    "false_alarm",
+)
+"""Of the table: where a figure does not count it is NaN; `false_alarm` is nobody's alone."""
+
+
+class Frames(NamedTuple):
+    """Scenes, on the CPU, where what is drawn is the same for any device, and their origins."""
+
+    scene: Scene[Tensor]
+    origins: pd.DataFrame
+
+    def rows(self, chosen: np.ndarray) -> "Frames":
+        return Frames(Scene(*(f[chosen] for f in self.scene)), self.origins.iloc[chosen])
+
+
+class FrameSets(NamedTuple):
+    """What there is to make harder.
+
+    Attributes:
+        people: of the headline set.
+        pairs: scenes of that set, and their rooms in the same shots with somebody else in them;
+            None where no room has two who fit in together.
+        empty: rooms with nobody in them; None where the source has no such frames.
+        training: what the training of the best drew.
+        device: where methods predict.
+        alignment: of relative depth.
+    """
+
+    people: Frames
+    pairs: tuple[Frames, Frames] | None
+    empty: Frames | None
+    training: Training
+    device: str
+    alignment: Alignment | None
+
+    def only(self, place: int) -> "FrameSets":
+        """One frame, with its partner, and its room empty where there is such a frame."""
+
+        def alike(images: Tensor, image: Tensor) -> np.ndarray:
+            return (images == image).flatten(1).all(1).int().argmax(0, keepdim=True).numpy()
+
+        people, pairs, empty = self.people.rows(np.array([place])), self.pairs, self.empty
+        if pairs is not None:
+            at = alike(pairs[0].scene.bg_fg, people.scene.bg_fg)
+            pairs = pairs[0].rows(at), pairs[1].rows(at)
+        if empty is not None:
+            empty = empty.rows(alike(empty.scene.bg, people.scene.bg))
+        return self._replace(people=people, pairs=pairs, empty=empty)
+
+
+def collect_frames(
+    sets: SceneSets, count: int, *, trained: CompositorParams | None, trained_nobody: float
+) -> FrameSets:
+    """Take up to `count` frames of each kind, spread evenly.
+
+    Args:
+        trained: the compositor's parameters of the training, None for a training on files.
+        trained_nobody: share of its frames with nobody in them.
+    """
+    origins = sets.origins(sets.headline)
+    people = _some(Frames(_joined(sets.scenes(sets.headline)), origins), count)
+    firsts, seconds, places = [], [], []
+    for first, second, rows in sets.pairs(sets.headline):
+        fit = can_stand_together(first, second)
+        firsts.append(Scene(*(field[fit] for field in first)))
+        seconds.append(Scene(*(field[fit] for field in second)))
+        places.append(rows[fit.cpu().numpy()])
+    pairs = None
+    if sum(map(len, places)):
+        of_pairs = origins.iloc[np.concatenate(places)]
+        pairs = (
+            _some(Frames(_joined(firsts), of_pairs), count),
+            _some(Frames(_joined(seconds), of_pairs), count),
+        )
+    empty = list(sets.empty_scenes())
+    rooms = pd.DataFrame({"plate": sets.empty_plates(), "cutout": "nobody"})
+    training = Training(
+        trained, trained_nobody, people.scene.mask.shape[-1], typical_shadow(people.scene)
+    )
+    return FrameSets(
+        people,
+        pairs,
+        _some(Frames(_joined(empty), rooms), count) if empty else None,
+        training,
+        sets.device,
+        sets.alignment,
+    )
+
+
+def _joined(batches: Iterable[Scene[Tensor]]) -> Scene[Tensor]:
+    fields = zip(*batches, strict=True)
+    return Scene(*(torch.cat([part.cpu() for part in field]) for field in fields))
+
+
+def _some(frames: Frames, count: int) -> Frames:
+    total = len(frames.origins)
+    return frames.rows(np.unique(np.linspace(0, total - 1, min(count, total)).round().astype(int)))
+
+
+class Case(NamedTuple):
+    """Frames under one condition at one strength."""
+
+    condition: str
+    strength: float
+    frames: Frames
+
+
+def cases(sets: FrameSets, params: Robustness) -> Iterator[Case]:
+    """Each condition at each of its strengths, the neutral one among them.
+
+    Two conditions have no strengths of their own: `two_people` has 1 and 2 people in the frame,
+    `nobody` the plate in the light of each strength of `exposure`. Wherever nothing is changed
+    the case's scene is that of `sets.people` itself.
+    """
+
+    def harder(frames: Frames, name: str, strengths: Iterable[float]) -> Iterator[Case]:
+        draws = draw(frames.scene, params.seed)
+        for strength in sorted({*strengths, CONDITIONS[name].neutral}):
+            scene = make_harder(frames.scene, name, strength, draws)
+            yield Case(name, strength, Frames(scene, frames.origins))
+
+    for name in CONDITIONS:
+        if name in params.conditions:
+            yield from harder(sets.people, name, params.conditions[name])
+    if sets.pairs is not None:
+        first, second = sets.pairs
+        # where no room is left out the first are the very scenes, whose figures are known
+        same = torch.equal(first.scene.bg_fg, sets.people.scene.bg_fg)
+        yield Case("two_people", 1.0, sets.people if same else first)
+        both = to_8_bits(put_together(first.scene, second.scene))
+        yield Case("two_people", 2.0, Frames(both, first.origins))
+    if sets.empty is not None:
+        yield from harder(sets.empty, "nobody", params.conditions.get("exposure", ()))
+
+
+def measure_robustness(
+    methods: Mapping[str, Method], sets: FrameSets, params: Robustness, level: float
+) -> pd.DataFrame:
+    """Measure methods that predict a mask, by name, under every condition; level: of the intervals.
+
+    Returns:
+        A row an experiment, condition and strength, with `COLUMNS`. Means are over the scenes
+        that count. A condition that the source has no frames for has no row.
+    """
+    rows: dict[str, list[dict[str, Any]]] = {name: [] for name in methods}
+    unchanged: dict[str, dict[str, float]] = {}
+    for case in cases(sets, params):
+        for name, predict in methods.items():
+            is_unchanged = case.frames.scene is sets.people.scene
+            figures = unchanged.get(name) if is_unchanged else None
+            if figures is None:
+                figures = _figures(predict, case, sets, level)
+            if is_unchanged:
+                unchanged[name] = figures
+            row = {
+                "experiment": name,
+                "condition": case.condition,
+                "strength": case.strength,
+                "trained_for": is_trained(case.condition, case.strength, sets.training),
+                "num_scenes": len(case.frames.origins),
+            }
+            rows[name].append(row | figures)
+    return pd.DataFrame(sum(rows.values(), [])).reindex(columns=list(COLUMNS))
+
+
+def _figures(predict: Method, case: Case, sets: FrameSets, level: float) -> dict[str, float]:
+    """The figures of one row: means, those of `BANDS` with the bounds of their interval."""
+    scene, origins = case.frames
+    mask, depth = predict_all(predict, scene, sets.device)
+    scores = score_scenes(
+        mask, depth, scene.mask, scene.depth, alignment=sets.alignment, names=MEASURED
+    )
+    scores["false_area"] = false_area(mask, scene.mask)
+    if case.condition == "nobody":
+        scores["false_alarm"] = false_alarm(mask, scene.mask)
+    figures = {}
+    for name, values in scores.items():
+        estimate = cluster_mean(values.numpy(), origins)
+        figures[name] = estimate.value
+        if name in BANDS:
+            figures[f"{name}_low"], figures[f"{name}_high"] = estimate.bounds(level)
+    return figures
+
+
+def predict_all(predict: Method, scene: Scene[Tensor], device: str) -> tuple[Tensor, Tensor | None]:
+    """A method's mask and depth of all the scenes, float32 on the CPU."""
+    masks, depths = [], []
+    for start in range(0, len(scene.mask), BATCH_SIZE):
+        batch = Scene(*(field[start : start + BATCH_SIZE].to(device) for field in scene))
+        mask, depth = predict(batch, None)
+        assert mask is not None
+        masks.append(mask.float().cpu())
+        if depth is not None:
+            depths.append(depth.float().cpu())
+    return torch.cat(masks), torch.cat(depths) if depths else None
+
+
+@dataclass(frozen=True)
+class ConditionExample:
+    """One frame under a condition.
+
+    Attributes:
+        condition: one of `CONDITIONS`.
+        strength: of it.
+        trained_for: whether the training drew such frames.
+        bg, bg_fg: uint8, H x W x 3.
+        true_mask, pred_mask: H x W; bool, uint8 0..255 or float 0..1.
+        figure: the mask's IoU, or where nobody is the share of the frame taken for person.
+    """
+
+    condition: str
+    strength: float
+    trained_for: bool
+    bg: np.ndarray
+    bg_fg: np.ndarray
+    true_mask: np.ndarray
+    pred_mask: np.ndarray
+    figure: float
+
+
+def condition_examples(
+    predict: Method, sets: FrameSets, params: Robustness
+) -> list[ConditionExample]:
+    """A frame that a predictor does well on, not its best, at each strength of each condition."""
+    scene = sets.people.scene
+    ious = mask_iou(predict_all(predict, scene, sets.device)[0], scene.mask)
+    large = scene.mask.mean((1, 2, 3)) > LARGE_PERSON
+    if large.any():
+        ious = ious.where(large, torch.nan)
+    typical = int((ious - ious.nanquantile(0.75)).abs().nan_to_num(torch.inf).argmin())
+    examples = []
+    for condition, strength, (scene, _) in cases(sets.only(typical), params):
+        mask, _ = predict_all(predict, scene, sets.device)
+        figure = false_area if condition == "nobody" else mask_iou
+        examples.append(
+            ConditionExample(
+                condition,
+                strength,
+                is_trained(condition, strength, sets.training),
+                bg=_picture(scene.bg),
+                bg_fg=_picture(scene.bg_fg),
+                true_mask=scene.mask[0, 0].numpy(),
+                pred_mask=mask[0, 0].numpy(),
+                figure=float(figure(mask, scene.mask)),
+            )
+        )
+    return examples
+
+
+def _picture(image: Tensor) -> np.ndarray:
+    """The first of a batch, uint8 H x W x 3."""
+    return (image[0] * 255).round().byte().permute(1, 2, 0).numpy()

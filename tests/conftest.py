@@ -19,6 +19,7 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 DIFFERENCE_SIZE = 48
 METADATA = {
     "experiment": "difference",
+    "seed": "0",
     "data_hash": "feed",
     "depth_unit": "metre",
 }

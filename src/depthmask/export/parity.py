@@ -10,7 +10,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from depthmask.data.composition.eval_sets import SceneSets
+from depthmask.data.composition.eval_sets import EvalSets
 from depthmask.data.scenes.scene import Scene
 from depthmask.evaluation.measuring import mean_figures, measure_scenes
 from depthmask.export.wrapper import ExportWrapper
@@ -29,7 +29,7 @@ class ParityError(RuntimeError):
     """The exported file and the network disagree, or an input does not matter."""
 
 
-def held_out_scenes(sets: SceneSets) -> list[Scene[np.ndarray]]:
+def held_out_scenes(sets: EvalSets) -> list[Scene[np.ndarray]]:
     """A few scenes of the hardest test set, spread over its first batch."""
     scene = next(sets.scenes(sets.headline))
     rows = np.unique(np.linspace(0, len(scene.mask) - 1, _NUM_SCENES).round().astype(int))
@@ -101,7 +101,7 @@ def check_parity(
 
 
 def check_figures(
-    path: Path, sets: SceneSets, expected: Mapping[str, float | None], tolerance: float
+    path: Path, sets: EvalSets, expected: Mapping[str, float | None], tolerance: float
 ) -> dict[str, Any]:
     """Compare the file's mean figures on the headline set with those of `metrics.json`.
 

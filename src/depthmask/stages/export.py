@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from depthmask.config import CompositorParams, ExportParams, Gate, PlacementParams
-from depthmask.data.composition.eval_sets import open_sets
 from depthmask.data.scenes.files import read_json, replaced_folder
+from depthmask.data.sources import open_sets
 from depthmask.errors import exit_on_error
 from depthmask.export.benchmark import measure_latency, write_latency
 from depthmask.export.model_card import model_card

@@ -131,9 +131,7 @@ def test_figures_of_an_earlier_training_are_not_the_new_run_s(root: Path):
     assert "verdict" not in run.data.tags and "test/in_scene/mask_iou" not in run.data.metrics
 
 
-def test_a_trial_in_a_copy_is_neither_the_best_nor_tells_the_checkout_s_runs(
-    root: Path, trial: Path, monkeypatch: pytest.MonkeyPatch
-):
+def test_a_trial_in_a_copy_is_not_the_best_and_leaves_the_checkout_s_runs(root, trial, monkeypatch):
     write_outputs(root, card("a"))
     bring()
     before = contents(root)
@@ -172,9 +170,7 @@ def test_a_damaged_network_is_left_out_with_a_line(root: Path, capfd: pytest.Cap
     assert "experiments/d/seed_0/model.json" in line and line.endswith("not told of this network.")
 
 
-def test_a_dead_server_is_no_error(
-    checkout: Path, dead_server: str, capfd: pytest.CaptureFixture[str]
-):
+def test_a_dead_server_is_no_error(checkout, dead_server, capfd):
     write_outputs(checkout, card("a"), card("d"))
     begun = time.monotonic()
     assert bring() is None
@@ -198,9 +194,7 @@ def test_a_run_that_is_killed_is_completed_and_one_that_trains_is_left(root: Pat
 
 
 @pytest.mark.slow
-def test_make_ui_brings_the_outputs_and_serves_them(
-    root: Path, environment: dict[str, str], tmp_path: Path
-):
+def test_make_ui_brings_the_outputs_and_serves_them(root, environment, tmp_path):
     write_outputs(root, card("a"))
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
@@ -226,9 +220,7 @@ def test_make_ui_brings_the_outputs_and_serves_them(
     assert f"MLflow: {address}/#/experiments/" in (tmp_path / "log").read_text()
 
 
-def test_make_ui_refuses_a_taken_port_and_somebody_s_server(
-    root: Path, monkeypatch: pytest.MonkeyPatch
-):
+def test_make_ui_refuses_a_taken_port_and_somebody_s_server(root, monkeypatch):
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         listener.listen()

@@ -171,6 +171,7 @@ def read_source(prepared: Path) -> Source:
         raise InputError(f"{prepared} is of no source that there is: run `dvc repro --force`")
     return SOURCES[name]
 
+
 MODEL_CARD = {
     "museum": (
         "rendered museum rooms and people, composed and varied at random",

@@ -31,9 +31,13 @@ class Source(Protocol):
     Attributes:
         is_composed: whether scenes are composed from a library of plates and cutouts; if not,
             they are files that are read as they are.
+        description: what it is, for the model card.
+        limit: what figures on it leave unmeasured.
     """
 
     is_composed: bool
+    description: str
+    limit: str
 
     def prepare(
         self, folder: Path, places: Places, params: PrepareParams, placement: PlacementParams
@@ -87,6 +91,8 @@ class _LibrarySource:
 class Museum(_LibrarySource):
     """Rooms and people rendered with Mitsuba."""
 
+    description = "rendered museum rooms and people, composed and varied at random"
+    limit = "Trained on rendered pictures alone: measure it on photographs before relying on it."
     compares_pictures = False  # rooms that were drawn at random cannot be the same
 
     def prepare(
@@ -103,6 +109,9 @@ class Museum(_LibrarySource):
 
 class Photos(_LibrarySource):
     """A user's own pictures of rooms and of people."""
+
+    description = "photographs of rooms and cut-out people, composed and varied at random"
+    limit = "Rooms and people unlike those of its photographs were not measured."
 
     def prepare(
         self, folder: Path, places: Places, params: PrepareParams, placement: PlacementParams
@@ -125,6 +134,8 @@ class Modest:
     """Composites as files, in the original data set's layout."""
 
     is_composed = False
+    description = "composites in MODEST's layout, their depth a teacher network's"
+    limit = "Its truth is a teacher's depth: the figures say how well it agrees with that."
 
     def prepare(
         self, folder: Path, places: Places, params: PrepareParams, placement: PlacementParams
@@ -170,22 +181,6 @@ def read_source(prepared: Path) -> Source:
     if name not in SOURCES:
         raise InputError(f"{prepared} is of no source that there is: run `dvc repro --force`")
     return SOURCES[name]
-
-MODEL_CARD = {
-    "museum": (
-        "rendered museum rooms and people, composed and varied at random",
-        "Trained on rendered pictures alone: measure it on photographs before relying on it.",
-    ),
-    "photos": (
-        "photographs of rooms and cut-out people, composed and varied at random",
-        "Rooms and people unlike those of its photographs were not measured.",
-    ),
-    "modest": (
-        "the MODEST Museum data set: composites, their depth a teacher network's",
-        "Its truth is a teacher's depth: the figures say how well it agrees with that.",
-    ),
-}
-"""What each source is, and what it leaves unmeasured."""
 
 
 def check_leakage(prepared: Path) -> None:

@@ -11,14 +11,13 @@ from typing import Any, NamedTuple
 import drjit
 import numpy as np
 
-from depthmask.data.processes import end_with_parent, num_cores
-from depthmask.data.progress import progress
 from depthmask.data.scenes.scene import Camera, Cutout, Plate
 from depthmask.data.sources.museum import optics
 from depthmask.data.sources.museum.optics import View, depth_map, load_scene, meshes, sub_depths
 from depthmask.data.sources.museum.people import CANVAS_M, FOOT_MARGIN_M, STUDIO_M, draw_person
 from depthmask.data.sources.museum.rooms import Room, candidates, draw_room, draw_stands
 from depthmask.data.sources.museum.shapes import Part, moved, rotation
+from depthmask.data.work import end_with_parent, num_cores, progress
 
 _FEWEST_STANDS, NUM_STANDS = 20, 64
 _ATTEMPTS = 40

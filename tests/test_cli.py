@@ -5,7 +5,6 @@ import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -18,6 +17,7 @@ from depthmask.data.scenes import onnx_session
 from depthmask.inference import prediction
 from depthmask.inference.predictor import Predictor
 from report_files import write_run
+from tracked import card, runs, write_outputs
 
 PREDICT = "predict --bg plate.png --scene frame.png"
 
@@ -242,17 +242,21 @@ def test_doctor(run, broken):
     assert code == 1 and "FAIL  model" in out
 
 
-def test_import_runs(run, photos, monkeypatch):
-    assert run("import-runs nowhere")[::2] == (
-        2,
-        "depthmask: nowhere is not a folder: name the one with the journals\n",
-    )
-    asked = []
-    tracking = SimpleNamespace(import_journals=lambda folder: asked.append(folder) or ["best-0a1b"])
-    monkeypatch.setitem(sys.modules, "depthmask.tracking", tracking)
-    code, out, _ = run("import-runs models")
-    assert (code, asked) == (0, [Path("models")])
-    assert out.startswith("best-0a1b\nImported 1 runs")
+def test_import_runs(run, root):
+    missing = "depthmask: nowhere has no models/experiments: unpack runs.tar.gz there\n"
+    assert run("import-runs nowhere")[::2] == (2, missing)
+    write_outputs(root / "away", card("a"), card("b", 3))
+    expected = ["a", "b, seed 3", "Imported 2 runs; look at them with `make ui`"]
+    assert run("import-runs away")[1].splitlines() == expected
+    assert run("import-runs away")[1].startswith("Imported 0 runs")
+    assert set(runs(root)) == {"a0key", "b3key"}
+
+
+def test_import_runs_without_a_server(run, checkout, dead_server):
+    write_outputs(checkout, card("a"))
+    code, out, err = run("import-runs .")
+    assert (code, out) == (2, "")
+    assert err.endswith("depthmask: nothing imported: see the line above, then run it again\n")
 
 
 def test_version(run):
@@ -287,10 +291,11 @@ def judged(photos) -> Path:
     figures = {"mask_iou": 0.712, "depth_delta1": 0.7, "depth_abs_rel": 0.2}
     metrics = {
         "best": "difference",
-        "headline": {"set": "in_scene", **figures},
+        "headline": {"set": "in_scene"},
         "unit": "metre",
         "data": "feed",
-        "leak": {"difference": {"mask_iou": {"gap": 0.01}}},
+        "seeds": {"difference": {"0": {"in_scene": figures}}},
+        "leak": {"difference": {"mask_iou": {"excess": 0.01}}},
     }
     (photos / "reports").mkdir()
     (photos / "reports/metrics.json").write_text(json.dumps(metrics))
@@ -299,9 +304,7 @@ def judged(photos) -> Path:
 
 def set_threshold(folder: Path, name: str, value: object) -> None:
     path = folder / "params.yaml"
-    text = re.sub(rf"^    {name}: [^ ]*$", f"    {name}: {value}", path.read_text(), flags=re.M)
-    text = re.sub(rf"^    {name}: [^ ]* #", f"    {name}: {value} #", text, flags=re.M)
-    path.write_text(text)
+    path.write_text(re.sub(rf"(?m)^(    {name}): [^ \n]*", rf"\1: {value}", path.read_text()))
 
 
 def test_gate_judges_a_model_that_no_export_has_judged(run, judged):
@@ -323,8 +326,8 @@ def test_gate_judges_a_model_that_no_export_has_judged(run, judged):
 
 def test_gate_reads_what_export_recorded_as_long_as_it_holds(run, judged):
     from depthmask.stages import BEST, METRICS, RECORD
-    from depthmask.tracking import Registered
-    from depthmask.tracking.promotion import judge, write_record
+    from depthmask.tracking.gate import judge, write_record
+    from depthmask.tracking.registry import Registered
 
     set_threshold(judged, "mask_iou", 0.7)
     model = BEST / "model.onnx"

@@ -46,22 +46,20 @@ def check_parity(
     *,
     tolerance: float = 1e-3,
 ) -> dict[str, Any]:
-    """Compare the file, through onnxruntime on the CPU, with the network.
+    """Compare the file, through onnxruntime on the CPU, with the network on held-out scenes.
 
     Also that both inputs matter and are told apart: an empty room in place of the frame, the
     frame in place of the room, and both swapped must each change the answer.
 
     Args:
-        scenes: held out; bg and bg_fg are uint8 H x W x 3, one size.
-        sizes: (height, width) to resize the scenes to.
+        scenes: bg and bg_fg are uint8 H x W x 3, one size.
+        sizes: (height, width), px, to resize the scenes to.
         tolerance: largest absolute difference, in the mask and, in metres, in the depth.
 
     Returns:
-        `tolerance`, `num_scenes`, and under `differences` the largest difference for each size
-        ("96x160", height first) and output.
+        `tolerance`, `num_scenes`, and `differences`: the largest by size ("96x160") and output.
 
     Raises:
-        ValueError: there is no scene to compare on.
         ParityError: naming the output, the size and the largest difference.
     """
     if not scenes:
@@ -105,11 +103,8 @@ def check_figures(
 ) -> dict[str, Any]:
     """Compare the file's mean figures on the headline set with those of `metrics.json`.
 
-    Returns:
-        `set`, `largest_difference` (absolute or, of what exceeds 1, relative), and the figures.
-
-    Raises:
-        ParityError: a figure differs by more than the tolerance.
+    Returns `set`, `largest_difference` and the figures; raises ParityError where one differs by
+    more than the tolerance.
     """
     predictor = Predictor(path, device="cpu")
 
@@ -128,7 +123,7 @@ def check_figures(
 def largest_difference(
     found: Mapping[str, float], expected: Mapping[str, float | None], tolerance: float
 ) -> float:
-    """The largest difference between figures; raises ParityError if it exceeds the tolerance."""
+    """The largest difference between figures, absolute or, of what exceeds 1, relative."""
     largest = 0.0
     for name, figure in expected.items():
         value = math.nan if figure is None else figure

@@ -26,7 +26,7 @@ from depthmask.stages import (
     REPORTS,
     read_params,
 )
-from depthmask.tracking.promotion import Judgement, judge, register, write_record
+from depthmask.tracking.gate import Judgement, judge, register, write_record
 from depthmask.visualization.page import write_report
 
 
@@ -42,12 +42,9 @@ def export(
 ) -> None:
     """Export a model to `output`: model.onnx, parity.json and model_card.md.
 
-    Args:
-        placement, compositor_params: of the held-out scenes that they are compared on.
-        metrics: `metrics.json`; its figures of this network must be those of the file.
-
     Raises:
-        ParityError: the file differs from the network; `output` stays what it was.
+        ParityError: the file's answers differ from the network's, or its figures from those of
+            `metrics`, which is `metrics.json`; `output` stays what it was.
     """
     sets = open_sets(prepared, compositor_params, placement, "cpu")
     card = stored.card
@@ -85,9 +82,6 @@ def publish(gate: Gate) -> Judgement:
     """Measure the exported file's latency; register it in MLflow, as champion if the gate lets it.
 
     None of it is an output: times differ from run to run, and MLflow may be away.
-
-    Returns:
-        What the gate said, which `RECORD` holds.
     """
     path = BEST / "model.onnx"
     predictor = Predictor(path)
@@ -96,19 +90,8 @@ def publish(gate: Gate) -> Judgement:
     write_latency(REPORTS / "latency.json", predictor, latencies)
     print(latencies.to_string(index=False))
     judgement = judge(path, predictor.metadata, METRICS, gate, float(latencies.median_ms[0]))
-    seeds = read_json(METRICS, ("seeds",))["seeds"][judgement.experiment]
-    sets = seeds[predictor.metadata["seed"]]
     judgement = register(
-        judgement,
-        path,
-        predictor.metadata,
-        EXPERIMENTS / judgement.experiment,
-        metrics={
-            f"test/{set_name}/{metric}": value
-            for set_name, figures in sets.items()
-            for metric, value in figures.items()
-        },
-        data_source=str(PREPARED),
+        judgement, path, predictor.metadata, experiments=EXPERIMENTS, reports=REPORTS
     )
     write_record(RECORD, judgement)
     print(f"export: {write_report(Path())} tells the whole story")

@@ -31,10 +31,14 @@ class Source:
     Attributes:
         is_composed: whether scenes are composed; if not, they are files that are read as they are.
         compares_pictures: whether two plates or two cutouts may be the same.
+        description: what it is, for the model card.
+        limit: what figures on it leave unmeasured.
     """
 
     is_composed = True
     compares_pictures = True
+    description: str
+    limit: str
 
     def prepare(
         self, folder: Path, places: Places, params: PrepareParams, placement: PlacementParams
@@ -67,7 +71,9 @@ class Source:
 class Museum(Source):
     """Rooms and people rendered with Mitsuba."""
 
-    compares_pictures = False
+    description = "rendered museum rooms and people, composed and varied at random"
+    limit = "Trained on rendered pictures alone: measure it on photographs before relying on it."
+    compares_pictures = False  # rooms that were drawn at random cannot be the same
 
     def prepare(
         self, folder: Path, places: Places, params: PrepareParams, placement: PlacementParams
@@ -83,6 +89,9 @@ class Museum(Source):
 
 class Photos(Source):
     """A user's own pictures of rooms and of people."""
+
+    description = "photographs of rooms and cut-out people, composed and varied at random"
+    limit = "Rooms and people unlike those of its photographs were not measured."
 
     def prepare(
         self, folder: Path, places: Places, params: PrepareParams, placement: PlacementParams
@@ -105,6 +114,8 @@ class Modest(Source):
     """Composites as files, in the original data set's layout."""
 
     is_composed = False
+    description = "composites in MODEST's layout, their depth a teacher network's"
+    limit = "Its truth is a teacher's depth: the figures say how well it agrees with that."
 
     def prepare(
         self, folder: Path, places: Places, params: PrepareParams, placement: PlacementParams

@@ -74,8 +74,8 @@ def verdict_words(metrics: Mapping[str, Any], name: str) -> str:
         ties = verdict["ties"]
         return f"best, tied with {', '.join(ties)}" if ties else "best"
     lead = verdict["differences"].get(name, {}).get("score")
-    if name not in metrics["ranking"] or lead is None or lead["difference"] is None:
-        return "not ranked: a mask alone"
+    if name not in metrics["ranking"] or lead is None or lead["low"] is None:
+        return "not ranked: a mask alone" if name not in metrics["ranking"] else "too few scenes"
     if name in verdict["ties"]:
         return f"tied ({-lead['high']:+.3f} to {-lead['low']:+.3f}) with the best"
     low, high = sorted(abs(lead[end]) for end in ("low", "high"))
@@ -150,7 +150,8 @@ def _number(
     if value is None:
         return "–"
     deviation = "" if spread is None else f" ± {spread:.3f} over seeds"
-    between = "" if bounds is None else f" ({bounds[0]:.3f} to {bounds[1]:.3f})"
+    known = bounds is not None and None not in bounds  # too few scenes tell none
+    between = f" ({bounds[0]:.3f} to {bounds[1]:.3f})" if bounds and known else ""
     return f"{value:.3f}{between}{deviation}"
 
 

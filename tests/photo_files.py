@@ -12,20 +12,13 @@ from depthmask.data.scenes.library import Library
 from depthmask.data.sources.photos import ingest_photos
 
 WEIGHTS = {kind: {"train": 4, "val": 1, "test": 1} for kind in ("plates", "cutouts")}
-FOV_DEGREES = 60.0
 FLOAT = TensorProto.FLOAT
 FOCAL = 0.5 / np.tan(np.radians(30))
 
 
 def params(**changes) -> PhotosParams:
-    settings = {
-        "teacher": None,
-        "teacher_size": 56,
-        "teacher_batch": 4,
-        "fov_degrees": FOV_DEGREES,
-        "camera_height_m": 1.6,
-        "person_height_m": [1.7, 1.7],
-    }
+    settings = {"teacher": None, "teacher_size": 56, "teacher_batch": 4, "fov_degrees": 60.0}
+    settings |= {"camera_height_m": 1.6, "person_height_m": [1.7, 1.7]}
     return PhotosParams.model_validate(settings | changes)
 
 
@@ -49,14 +42,8 @@ def room_depth(
     height_m: float = 1.6,
     wall_m: float = 6.0,
 ) -> np.ndarray:
-    """Planar depth, metres, of a floor and an upright wall; the lens is FOCAL on the shorter side.
-
-    Args:
-        shape: height, width.
-        pitch_degrees: how far the camera looks down.
-        roll_degrees: how far it leans to its right.
-        wall_m: distance of the wall, over the floor.
-    """
+    """Planar depth, metres, of a floor and an upright wall, the lens FOCAL on the shorter side; the
+    camera looks down by the pitch and leans to its right by the roll."""
     side = min(shape)
     v, u = np.mgrid[0 : shape[0], 0 : shape[1]] + 0.5
     u, v = (u - shape[1] / 2) / side / FOCAL, (v - shape[0] / 2) / side / FOCAL
@@ -135,24 +122,15 @@ def write_teacher(
 
 
 def write_onnx(path: Path, nodes, inputs, answers, constants=()) -> Path:
-    """Inputs are shapes with types; the first is called pixel_values, the others more_1 and on."""
-    names = ["pixel_values", *(f"more_{number}" for number in range(1, len(inputs)))]
-    outputs = ["predicted_depth", *(f"other_{number}" for number in range(1, len(answers)))]
+    """Inputs are shapes with types; the first is called pixel_values, the next more_1."""
+    value_info = helper.make_tensor_value_info
+    names, outputs = ["pixel_values", "more_1"], ["predicted_depth", "other_1"]
     graph = helper.make_graph(
         nodes,
         "teacher",
-        [
-            helper.make_tensor_value_info(name, kind, shape)
-            for name, (shape, kind) in zip(names, inputs, strict=True)
-        ],
-        [
-            helper.make_tensor_value_info(name, FLOAT, shape)
-            for name, shape in zip(outputs, answers, strict=True)
-        ],
-        [
-            onnx.numpy_helper.from_array(np.array(value), name)
-            for name, value in dict(constants).items()
-        ],
+        [value_info(name, kind, shape) for name, (shape, kind) in zip(names, inputs, strict=False)],
+        [value_info(name, FLOAT, shape) for name, shape in zip(outputs, answers, strict=False)],
+        [onnx.numpy_helper.from_array(np.array(v), name) for name, v in dict(constants).items()],
     )
     opset = helper.make_opsetid("", 18)
     onnx.save(helper.make_model(graph, opset_imports=[opset], ir_version=9), path)

@@ -5,78 +5,50 @@ import pytest
 
 from depthmask.cli import doctor
 
-
-@pytest.fixture
-def installed(monkeypatch):
-    """Say which packages are installed, and which providers onnxruntime lists and can load."""
-
-    def pretend(packages: dict[str, str], listed: list[str], working: list[str]) -> None:
-        def version(name):
-            if name not in packages:
-                raise importlib.metadata.PackageNotFoundError(name)
-            return packages[name]
-
-        class Session:
-            def __init__(self, model, options, providers):
-                self.providers = [name for name in providers if name in working]
-
-            def get_providers(self):
-                return [*self.providers, "CPUExecutionProvider"]
-
-        monkeypatch.setattr(importlib.metadata, "version", version)
-        monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: listed)
-        monkeypatch.setattr(onnxruntime, "InferenceSession", Session)
-        monkeypatch.setattr(onnxruntime, "preload_dlls", lambda: None, raising=False)
-
-    return pretend
+CPU, CUDA = "CPUExecutionProvider", "CUDAExecutionProvider"
+BOTH = {"onnxruntime": "1.32", "onnxruntime-gpu": "1.32"}
+GPU = {"onnxruntime-gpu": "1.32"}
 
 
-def findings(tmp_path) -> dict[str, doctor.Finding]:
-    return {found.subject: found for found in doctor.examine(tmp_path / "model.onnx")}
+@pytest.mark.parametrize(
+    ("packages", "working", "subject", "level", "text"),
+    [
+        (BOTH, [CUDA], "onnxruntime", "warning", "uninstall both, then install one extra"),
+        (GPU, [], "providers", "warning", "CPU; CUDA does not load: onnxruntime-gpu needs"),
+        (GPU, [CUDA], "providers", "ok", "CUDA, CPU (tried, not only listed)"),
+        ({}, [], "onnxruntime", "problem", "not installed: install the extra `cpu` or `gpu`"),
+        ({}, [], "mlflow", "ok", "not installed; needed for tracking of experiments"),
+        ({}, [], "model", "warning", "model.onnx is missing: make it with `make repro`"),
+    ],
+)
+def test_findings(monkeypatch, tmp_path, packages, working, subject, level, text):
+    def version(name):
+        if name not in packages:
+            raise importlib.metadata.PackageNotFoundError(name)
+        return packages[name]
+
+    class Session:
+        """Of an onnxruntime that lists CUDA, whether it works or not."""
+
+        def __init__(self, model, options, providers):
+            self.providers = [name for name in providers if name in working]
+
+        def get_providers(self):
+            return [*self.providers, CPU]
+
+    monkeypatch.setattr(importlib.metadata, "version", version)
+    monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: [CUDA, CPU])
+    monkeypatch.setattr(onnxruntime, "InferenceSession", Session)
+    monkeypatch.setattr(onnxruntime, "preload_dlls", lambda: None, raising=False)
+    found = {each.subject: each for each in doctor.examine(tmp_path / "model.onnx")}[subject]
+    assert found.level == level and text in found.text
 
 
-CUDA_AND_CPU = ["CUDAExecutionProvider", "CPUExecutionProvider"]
+def test_a_provider_is_usable_once_it_has_run(monkeypatch):
+    assert CPU in doctor.usable_providers()
 
-
-def test_both_runtimes_installed(installed, tmp_path):
-    installed({"onnxruntime": "1.32", "onnxruntime-gpu": "1.32"}, CUDA_AND_CPU, CUDA_AND_CPU)
-    found = findings(tmp_path)["onnxruntime"]
-    assert found.level == "warning"
-    assert "uninstall both, then install one extra" in found.text
-
-
-def test_cuda_listed_but_dead(installed, tmp_path):
-    installed({"onnxruntime-gpu": "1.32"}, CUDA_AND_CPU, ["CPUExecutionProvider"])
-    found = findings(tmp_path)["providers"]
-    assert found.level == "warning"
-    assert found.text.startswith("CPU; CUDA does not load")
-
-
-def test_cuda_works(installed, tmp_path):
-    installed({"onnxruntime-gpu": "1.32"}, CUDA_AND_CPU, CUDA_AND_CPU)
-    found = findings(tmp_path)["providers"]
-    assert (found.level, found.text) == ("ok", "CUDA, CPU (tried, not only listed)")
-
-
-def test_no_runtime(installed, tmp_path):
-    installed({}, [], [])
-    found = findings(tmp_path)
-    assert found["onnxruntime"].level == "problem"
-    assert found["mlflow"].text == "not installed; needed for tracking of experiments"
-
-
-def test_a_missing_model_says_how_to_make_it(tmp_path):
-    found = findings(tmp_path)["model"]
-    assert found.level == "warning"
-    assert found.text.endswith("model.onnx is missing: make it with `make repro`")
-
-
-def test_the_cpu_really_runs():
-    assert "CPUExecutionProvider" in doctor.usable_providers()
-
-
-def test_a_provider_that_raises_is_not_usable():
-    def run(provider):
+    def session(model, options, providers):
         raise RuntimeError("no such library")
 
-    assert doctor.usable_providers(run) == []
+    monkeypatch.setattr(onnxruntime, "InferenceSession", session)
+    assert doctor.usable_providers() == []

@@ -11,7 +11,7 @@ import pytest
 from depthmask.config import read_params
 from depthmask.errors import InputError
 from depthmask.metrics import METRICS
-from depthmask.tracking.promotion import Judgement, write_record
+from depthmask.tracking.gate import Judgement, write_record
 from depthmask.visualization.page import write_report
 from depthmask.visualization.page.definitions import DEFINITIONS, HEADLINE
 from html_page import Page, spoken

@@ -70,8 +70,7 @@ Path("models/best/model.onnx").write_bytes(b"abcd")
 
 class Project:
     def __init__(self, root: Path) -> None:
-        self.root = root
-        self.out = root / "results"
+        self.root, self.out = root, root / "results"
         (root / "scripts").mkdir()
         (root / "scripts/offline.sh").write_bytes((ROOT / "scripts/offline.sh").read_bytes())
         for name, text in FAKES.items():
@@ -83,19 +82,20 @@ class Project:
         (root / "data/prepared/summary.json").write_text('{"data_hash": 1}')
         (root / "params.yaml").write_text(PARAMS)
 
-    def run(self, *arguments: str, **env: str) -> subprocess.CompletedProcess[str]:
+    def run(self, *arguments: str, code: int = 0, **env: str) -> str:
         command = ["bash", "scripts/offline.sh", "--profile", "gpu", "--out", "results", *arguments]
-        return subprocess.run(
-            command,
-            cwd=self.root,
-            env=os.environ | {"PYTHON": sys.executable, "PYTHONPATH": ""} | env,
-            capture_output=True,
-            text=True,
-        )
+        env = os.environ | {"PYTHON": sys.executable, "PYTHONPATH": ""} | env
+        done = subprocess.run(command, cwd=self.root, env=env, capture_output=True, text=True)
+        assert done.returncode == code, done.stderr
+        return done.stdout + done.stderr
 
     @property
     def packed(self) -> list[str]:
         return sorted(path.name for path in self.out.iterdir())
+
+    def tracked(self) -> set[str]:
+        with tarfile.open(self.out / "tracking.tar.gz") as archive:
+            return set(archive.getnames())
 
 
 @pytest.fixture
@@ -107,75 +107,52 @@ ALL = ["metrics.json", "model-float16.onnx", "pictures.tar.gz", "tracking.tar.gz
 
 
 def test_runs_all_stages_and_packs_few_files(project: Project) -> None:
-    result = project.run()
-    assert result.returncode == 0, result.stderr
+    project.run()
     assert project.packed == ALL
     assert (project.out / "model-float16.onnx").read_bytes() == b"ac"
-    with tarfile.open(project.out / "tracking.tar.gz") as archive:
-        assert {".tracking/one.jsonl", ".tracking/two.jsonl"} <= set(archive.getnames())
+    assert {".tracking/one.jsonl", ".tracking/two.jsonl"} <= project.tracked()
     assert (project.root / "params.yaml").read_text() == PARAMS
     assert not (project.root / "models").exists(), "the checkout keeps what it has"
 
 
 def test_goes_on_where_the_time_was_up(project: Project) -> None:
-    first = project.run("--seconds", "5", SLOW="two")
-    assert first.returncode == 75
-    assert "the time is up in train-two; run the same command again" in first.stderr
+    first = project.run("--seconds", "5", code=75, SLOW="two")
+    assert "the time is up in train-two; run the same command again" in first
     assert project.packed == ["pictures.tar.gz", "tracking.tar.gz"]
-
     second = project.run("--seconds", "60", SLOW="two")
-    assert second.returncode == 0, second.stderr
-    assert "train-one is done" in second.stdout and "training two" in second.stdout
+    assert "train-one is done" in second and "training two" in second
     assert project.packed == ALL
-
-    assert "training" not in project.run().stdout, "nothing changed"
+    assert "training" not in project.run(), "nothing changed"
     (project.root / "data/prepared/summary.json").write_text('{"data_hash": 2}')
-    assert "training one" in project.run().stdout
+    assert "training one" in project.run()
 
 
-def test_some_experiments_only(project: Project) -> None:
-    result = project.run("two")
-    assert result.returncode == 0, result.stderr
-    assert "training two" in result.stdout and "training one" not in result.stdout
+def test_some_experiments_only_and_others_do_not_train_them_anew(project: Project) -> None:
+    first = project.run("two")
+    assert "training two" in first and "training one" not in first
     assert "compare: [two]" in (project.root / ".offline/gpu/params.yaml").read_text()
-
-
-def test_other_experiments_do_not_train_anew(project: Project) -> None:
-    assert project.run("two").returncode == 0
-    assert project.run("one").returncode == 0  # its evaluate leaves the model of two
+    project.run("one")  # its evaluate leaves the model of two
     again = project.run("two", "one")
-    assert again.returncode == 0, again.stderr
-    assert "train-one is done" in again.stdout and "train-two is done" in again.stdout
+    assert "train-one is done" in again and "train-two is done" in again
 
 
 def test_a_failed_stage_is_named_and_its_log_packed(project: Project) -> None:
-    result = project.run(FAIL="one")
-    assert result.returncode == 3
-    assert "train-one failed with exit code 3" in result.stderr
-    with tarfile.open(project.out / "tracking.tar.gz") as archive:
-        assert "logs/train-one.log" in archive.getnames()
+    assert "train-one failed with exit code 3" in project.run(code=3, FAIL="one")
+    assert "logs/train-one.log" in project.tracked()
 
 
 def test_what_is_missing_is_named(project: Project) -> None:
     (project.root / "data/augmented").rmdir()
-    result = project.run()
-    assert result.returncode == 2
-    assert result.stderr.startswith("offline: data/augmented is missing")
+    assert project.run(code=2).startswith("offline: data/augmented is missing")
     assert not (project.root / ".offline").exists()
-    assert project.run("--wrong").returncode == 2
+    project.run("--wrong", code=2)
 
 
 @pytest.mark.slow
-def test_stages_need_neither_dvc_nor_mlflow_nor_renderers() -> None:
+def test_stages_need_neither_dvc_nor_mlflow_nor_renderers(environment) -> None:
     code = (
         "import sys; sys.modules.update(dict.fromkeys("
         "('dvc', 'mlflow', 'albumentations', 'mitsuba', 'typer')));"
         "from depthmask.stages import train, evaluate, export"
     )
-    result = subprocess.run(
-        [sys.executable, "-c", code],
-        env=os.environ | {"PYTHONPATH": str(ROOT / "src")},
-        capture_output=True,
-        text=True,
-    )
-    assert result.returncode == 0, result.stderr
+    subprocess.run([sys.executable, "-c", code], env=environment, check=True)

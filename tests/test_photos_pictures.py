@@ -8,7 +8,7 @@ from depthmask.data.sources.museum.people import CANVAS_M, FOOT_MARGIN_M
 from depthmask.data.sources.photos import pictures
 from depthmask.data.sources.photos.folder import Findings
 from depthmask.errors import InputError
-from photo_files import person, save, texture
+from photo_files import person, save
 
 PATCHES = np.array([[[250, 20, 30], [10, 240, 40]], [[20, 30, 230], [200, 200, 60]]], np.uint8)
 QUADRANTS = PATCHES.repeat(40, 0).repeat(40, 1)
@@ -37,59 +37,35 @@ def test_a_plate_is_the_middle_square_resized(tmp_path):
     np.testing.assert_array_equal(corners(plate), PATCHES)
     tall = read_plate(save(tmp_path / "tall.png", wide.transpose(1, 0, 2)))
     np.testing.assert_array_equal(corners(tall), PATCHES.transpose(1, 0, 2))
+    with pytest.raises(InputError, match=r"wide.png is too small: 140x80 px.* 81 px"):
+        pictures.read_plate(tmp_path / "wide.png", 81)
 
 
-def test_shrinking_is_antialiased(tmp_path):
-    stripes = np.zeros((120, 120, 3), np.uint8)
-    stripes[:, ::2] = 255
-    plate = read_plate(save(tmp_path / "stripes.png", stripes))
-    assert np.ptp(plate[:, 4:-4].mean((0, 2))) < 100
-
-
-@pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.parametrize("orientation", [2, 6, 8])
 def test_a_jpeg_is_turned_as_its_orientation_says(tmp_path, orientation):
-    stored = {
-        1: QUADRANTS,
-        2: QUADRANTS[:, ::-1],
-        3: QUADRANTS[::-1, ::-1],
-        4: QUADRANTS[::-1],
-        5: QUADRANTS.transpose(1, 0, 2),
-        6: np.rot90(QUADRANTS),
-        7: QUADRANTS[::-1, ::-1].transpose(1, 0, 2),
-        8: np.rot90(QUADRANTS, -1),
-    }[orientation]
+    turned = {2: np.fliplr, 6: np.rot90, 8: lambda image: np.rot90(image, -1)}[orientation]
     exif = Image.Exif()
     exif[0x0112] = orientation
-    path = save(tmp_path / "a.jpg", np.ascontiguousarray(stored), exif=exif, quality=95)
+    stored = np.ascontiguousarray(turned(QUADRANTS))
+    path = save(tmp_path / "a.jpg", stored, exif=exif, quality=95)
     assert np.abs(corners(read_plate(path)) - PATCHES).max() < 12
 
 
-@pytest.mark.parametrize("kind", ["deep", "grey", "palette", "grey-alpha"])
-def test_every_kind_of_png_is_read(tmp_path, kind):
-    grey = QUADRANTS[..., 1]
-    expected, image = np.repeat(PATCHES[..., 1:2], 3, 2), Image.fromarray(grey)
-    if kind == "deep":
-        image = Image.fromarray(grey.astype(np.uint16) * 257)
-    elif kind == "palette":
-        image, expected = Image.fromarray(QUADRANTS).quantize(4), PATCHES
-    elif kind == "grey-alpha":
-        image = Image.fromarray(np.dstack([grey, np.full_like(grey, 90)]), "LA")
-    image.save(tmp_path / "a.png")
-    np.testing.assert_array_equal(corners(read_plate(tmp_path / "a.png")), expected)
-
-
-@pytest.mark.parametrize("name", ["cmyk.jpg", "cmyk.tif", "a.webp", "a.tif", "a.bmp"])
-def test_every_format_is_read(tmp_path, name):
-    image = Image.fromarray(QUADRANTS).convert("CMYK" if "cmyk" in name else "RGB")
-    options = {"jpg": {"quality": 95}, "webp": {"lossless": True}}.get(name[-3:], {})
-    image.save(tmp_path / name, **options)
-    assert np.abs(corners(read_plate(tmp_path / name)) - PATCHES).max() < 12
-
-
-def test_plates_are_refused(tmp_path):
-    small = save(tmp_path / "small.png", texture(0, (39, 200)))
-    with pytest.raises(InputError, match=r"small.png is too small: 200x39 px.* 40 px"):
-        read_plate(small)
+@pytest.mark.parametrize("kind", ["deep.png", "grey.png", "palette.png", "alpha.png", "grey.tif",
+                                  "cmyk.jpg", "cmyk.tif", "a.webp", "a.tif", "a.bmp"])  # fmt: skip
+def test_every_kind_of_file_is_read(tmp_path, kind):
+    grey, image = QUADRANTS[..., 1], Image.fromarray(QUADRANTS)
+    images = {
+        "deep": Image.fromarray(grey.astype(np.uint16) * 257),
+        "grey": Image.fromarray(grey),
+        "alpha": Image.fromarray(np.dstack([grey, np.full_like(grey, 90)]), "LA"),
+        "palette": image.quantize(4),
+        "cmyk": image.convert("CMYK"),
+    }
+    stem, _, end = kind.partition(".")
+    images.get(stem, image).save(tmp_path / kind, **{"webp": {"lossless": True}}.get(end, {}))
+    expected = PATCHES[..., 1:2] if stem in ("deep", "grey", "alpha") else PATCHES
+    assert np.abs(corners(read_plate(tmp_path / kind)) - expected).max() < 16
 
 
 def test_a_cutout_stands_on_the_canvas_at_its_height(tmp_path):
@@ -106,12 +82,10 @@ def test_a_cutout_stands_on_the_canvas_at_its_height(tmp_path):
 
 
 def test_what_is_transparent_lends_the_edge_no_colour(tmp_path):
-    rgba = np.zeros((400, 200, 4), np.uint8)
-    rgba[...] = (0, 255, 0, 0)  # the green screen, made transparent
+    rgba = np.tile(np.array([0, 255, 0, 0], np.uint8), (400, 200, 1))  # a green screen
     rgba[20:380, 60:140] = (200, 0, 0, 255)
-    cutout, _ = read_cutout(save(tmp_path / "p.png", rgba))
-    edge = cutout.rgba[cutout.rgba[..., 3] > 0]
-    assert (edge[:, 1] <= 4).all() and (edge[edge[:, 3] > 30, 0] > 190).all()
+    edge = read_cutout(save(tmp_path / "p.png", rgba))[0].rgba.reshape(-1, 4)
+    assert (edge[edge[:, 3] > 0, 1] <= 4).all() and (edge[edge[:, 3] > 30, 0] > 190).all()
 
 
 def test_premultiplied_alpha_is_warned_of(tmp_path):
@@ -138,30 +112,27 @@ def test_the_feet_are_the_lowest_opaque_row(tmp_path):
     assert (cutout.foot[0] - columns[0]) / width == pytest.approx(0.875, abs=0.04)
 
 
-def test_the_tall_and_the_wide_fit_on_the_canvas(tmp_path):
-    rgba = np.zeros((300, 500, 4), np.uint8)
-    rgba[5:295, 5:495] = 255
-    wide, _ = read_cutout(save(tmp_path / "wide.png", rgba))
-    alpha = wide.rgba[..., 3] > 127
-    assert not alpha[:, 0].any() and not alpha[:, -1].any()
-    assert alpha.any(1).sum() * wide.metres_per_px == pytest.approx(1.7, abs=0.05)
-    tall, _ = read_cutout(save(tmp_path / "tall.png", person(0, height=400)), 2.3)
-    rows = np.flatnonzero((tall.rgba[..., 3] > 127).any(1))
-    assert rows[0] > 0 and len(rows) * tall.metres_per_px == pytest.approx(2.3, abs=0.05)
+@pytest.mark.parametrize("width, height_m", [(500, 1.7), (100, 2.3)])
+def test_the_wide_and_the_tall_fit_on_the_canvas(tmp_path, width, height_m):
+    rgba = np.zeros((300, width, 4), np.uint8)
+    rgba[5:295, 5:-5] = 255
+    cutout, _ = read_cutout(save(tmp_path / "p.png", rgba), height_m)
+    alpha = cutout.rgba[..., 3] > 127
+    assert not (alpha[:, 0].any() or alpha[:, -1].any() or alpha[0].any())
+    assert alpha.any(1).sum() * cutout.metres_per_px == pytest.approx(height_m, abs=0.05)
 
 
-@pytest.mark.parametrize("mode", ["LA", "PA", "P", "RGB"])
+@pytest.mark.parametrize("mode", ["LA", "P", "RGB"])
 def test_alpha_of_every_kind(tmp_path, mode):
-    rgba = person(0, height=400)
+    rgba, options = person(0, height=400), {}
+    rgba[..., :3] = np.where(rgba[..., 3:] > 0, 200, (0, 255, 0))
     if mode == "LA":
-        image, options = Image.fromarray(rgba[..., [0, 3]].copy(), "LA"), {}
+        image = Image.fromarray(rgba[..., [0, 3]].copy(), "LA")
     elif mode == "RGB":  # one colour stands for transparent
-        rgba[..., :3] = np.where(rgba[..., 3:] > 0, 200, (0, 255, 0))
         image, options = Image.fromarray(rgba[..., :3].copy()), {"transparency": (0, 255, 0)}
     else:
-        image = Image.fromarray((rgba[..., 3] > 0).astype(np.uint8), "P")
+        image, options = Image.fromarray((rgba[..., 3] > 0) * np.uint8(1), "P"), {"transparency": 0}
         image.putpalette([0, 255, 0, 200, 100, 50])
-        options = {"transparency": 0 if mode == "P" else bytes([0, 255])}
     image.save(tmp_path / "p.png", **options)
     cutout, _ = read_cutout(tmp_path / "p.png")
     assert 0.1 < (cutout.rgba[..., 3] > 127).mean() < 0.6
@@ -191,7 +162,3 @@ def test_a_person_cut_off_and_an_enlarged_one_are_warned_of(tmp_path):
     assert "left edge" in warning.text
     (warning,) = read_cutout(save(tmp_path / "small.png", person(0, height=70, margin=5)))[1]
     assert warning.code == "enlarged"
-    # trimmed to the person, the head and the shoes only touch
-    v, u = np.mgrid[-1:1:300j, -1:1:120j]
-    round_one = np.repeat(np.uint8(255) * (u**2 + v**2 <= 1)[..., None], 4, 2).astype(np.uint8)
-    assert read_cutout(save(tmp_path / "trimmed.png", round_one))[1] == []

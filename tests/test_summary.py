@@ -15,8 +15,8 @@ from rich.console import Console
 from depthmask.config import read_params
 from depthmask.data.scenes.library import InSceneFrames
 from depthmask.errors import InputError
-from depthmask.tracking import Registered
-from depthmask.tracking.promotion import judge, write_record
+from depthmask.tracking.gate import judge, write_record
+from depthmask.tracking.registry import Registered
 from depthmask.visualization import summary
 
 ROOT = Path(__file__).parents[1]

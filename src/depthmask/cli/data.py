@@ -1,8 +1,7 @@
 """Verbs about data: init, materialise."""
 
-from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -14,15 +13,8 @@ init_app = typer.Typer(
 )
 
 
-class SetName(StrEnum):
-    """`train`, or one of `depthmask.data.scenes.scene.COMPOSED_SETS`."""
-
-    train = "train"
-    val = "val"
-    seen_seen = "seen_seen"
-    seen_unseen = "seen_unseen"
-    unseen_seen = "unseen_seen"
-    unseen_unseen = "unseen_unseen"
+# `train`, or one of `depthmask.data.scenes.scene.COMPOSED_SETS`
+SetName = Literal["train", "val", "seen_seen", "seen_unseen", "unseen_seen", "unseen_unseen"]
 
 
 @app.command()
@@ -31,7 +23,7 @@ def materialise(
     count: Annotated[
         int, typer.Option("--count", min=1, max=10_000_000, help="Scenes, of 4 images each.")
     ],
-    set_name: Annotated[SetName, typer.Option("--set", help="Which scenes.")] = SetName.train,
+    set_name: Annotated[SetName, typer.Option("--set", help="Which scenes.")] = "train",
     size: Annotated[
         int | None, typer.Option("--size", help="Side of the images, px. [prepare.size]")
     ] = None,
@@ -64,7 +56,7 @@ def materialise(
         out,
         prepared=PREPARED,
         augmented=None if plain else AUGMENTED,
-        set_name=set_name.value,
+        set_name=set_name,
         count=count,
         size=params.prepare.size if size is None else size,
         placement=params.placement,

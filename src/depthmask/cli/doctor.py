@@ -1,12 +1,13 @@
 """What this machine and environment can do, and what stands in the way."""
 
+import contextlib
 import importlib.metadata
 import importlib.util
 import platform
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal, NamedTuple
 
@@ -47,31 +48,23 @@ def examine(model: Path) -> Iterator[Finding]:
     yield _model(model)
 
 
-def usable_providers(run: Callable[[str], list[str]] | None = None) -> list[str]:
-    """Those of onnxruntime that really load; it lists CUDA also where CUDA does not work.
-
-    Args:
-        run: from a provider's name to those that a session asked for it has; a test's own.
-    """
+def usable_providers() -> list[str]:
+    """Those of onnxruntime that really load; it lists CUDA also where CUDA does not work."""
     import onnxruntime
 
     from depthmask.data.scenes.onnx_session import load_cuda_libraries
 
-    def providers_of_session(provider: str) -> list[str]:
-        options = onnxruntime.SessionOptions()
-        options.log_severity_level = 4
-        session = onnxruntime.InferenceSession(_IDENTITY, options, providers=[provider])
-        return session.get_providers()
-
     load_cuda_libraries()
     onnxruntime.set_default_logger_severity(4)
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 4
     usable = []
     for provider in onnxruntime.get_available_providers():
-        try:
-            if provider in (run or providers_of_session)(provider):
+        # each provider fails in its own way; then it is not usable, that is all
+        with contextlib.suppress(Exception):
+            session = onnxruntime.InferenceSession(_IDENTITY, options, providers=[provider])
+            if provider in session.get_providers():
                 usable.append(provider)
-        except Exception:  # each provider fails in its own way; it is not usable, that is all
-            continue
     onnxruntime.set_default_logger_severity(2)
     return usable
 
@@ -108,20 +101,17 @@ def _torch() -> str:
 
 
 def _runtime() -> Iterator[Finding]:
-    installed = [
-        f"{name} {version}"
-        for name in ("onnxruntime", "onnxruntime-gpu")
-        if (version := _version(name))
-    ]
-    text = ", ".join(installed)
+    packages = ("onnxruntime", "onnxruntime-gpu")
+    installed = [f"{name} {version}" for name in packages if (version := _version(name))]
     if not installed:
         yield Finding("onnxruntime", "not installed: install the extra `cpu` or `gpu`", "problem")
         return
-    if len(installed) > 1:
-        text += (
-            ": they overwrite each other; uninstall both, then install one extra, `cpu` or `gpu`"
-        )
-    yield Finding("onnxruntime", text, "ok" if len(installed) == 1 else "warning")
+    text = ", ".join(installed)
+    if len(installed) == 1:
+        yield Finding("onnxruntime", text)
+    else:
+        remedy = "they overwrite each other; uninstall both, then install one extra, `cpu` or `gpu`"
+        yield Finding("onnxruntime", f"{text}: {remedy}", "warning")
     try:
         providers = usable_providers()
     except ImportError as error:

@@ -1,9 +1,8 @@
 """Verbs of whoever uses a model: predict, bench, doctor."""
 
 import re
-from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -13,12 +12,7 @@ MODEL = Path("models/best/model.onnx")
 SIZES = ("128x128", "480x640", "1080x1920")
 
 
-class Device(StrEnum):
-    auto = "auto"
-    cpu = "cpu"
-    cuda = "cuda"
-
-
+Device = Literal["auto", "cpu", "cuda"]
 ModelOption = Annotated[Path, typer.Option("--model", help="An ONNX file that depthmask made.")]
 DeviceOption = Annotated[Device, typer.Option("--device", help="auto takes CUDA where it works.")]
 ThreadsOption = Annotated[
@@ -37,37 +31,36 @@ def predict(
     ],
     more: Annotated[
         list[Path] | None,
-        typer.Argument(metavar="[FRAME]...", help="More frames: --scene *.png gives them all."),
+        typer.Argument(metavar="FRAME", help="More frames: --scene *.png gives them all."),
     ] = None,
     out: Annotated[Path, typer.Option("--out", help="The folder to write to.")] = Path(
         "predictions"
     ),
     model: ModelOption = MODEL,
-    device: DeviceOption = Device.auto,
+    device: DeviceOption = "auto",
     threads: ThreadsOption = None,
 ) -> None:
     """Find the person in frames: writes STEM_mask.png, _depth.png (mm), _overlay.png, STEM.json."""
-    from depthmask.inference.prediction import list_scenes, predict_files
+    from depthmask.inference.prediction import describe, list_scenes, predict_files
     from depthmask.inference.predictor import Predictor
 
     scenes = list_scenes([*scene, *(more or ())])
-    predictor = Predictor(model, device=device.value, num_threads=threads)
-    frames = predict_files(predictor, bg, scenes, out)
-    for frame in frames:
-        typer.echo(frame.describe())
-    for frame in frames:
-        if frame.warning:
-            typer.echo(f"{frame.scene.name}: warning: {frame.warning}", err=True)
-    num_files = sum(len(frame.files) for frame in frames)
-    overlay = frames[0].files[2]
-    look_at = overlay if len(frames) == 1 else overlay.with_name("*_overlay.png")
+    predictor = Predictor(model, device=device, num_threads=threads)
+    summaries = predict_files(predictor, bg, scenes, out)
+    for summary in summaries:
+        typer.echo(describe(summary))
+    for summary in summaries:
+        if summary["warning"]:
+            typer.echo(f"{summary['scene']}: warning: {summary['warning']}", err=True)
+    look_at = out / f"{scenes[0].stem if len(scenes) == 1 else '*'}_overlay.png"
+    num_files = 4 * len(scenes)
     typer.echo(f"Wrote {num_files} files to {out} ({predictor.device}); look at {look_at}")
 
 
 @app.command()
 def bench(
     model: ModelOption = MODEL,
-    device: DeviceOption = Device.auto,
+    device: DeviceOption = "auto",
     size: Annotated[
         list[str] | None,
         typer.Option("--size", help=f"HEIGHTxWIDTH; may be given again. [{', '.join(SIZES)}]"),
@@ -81,7 +74,7 @@ def bench(
 ) -> None:
     """Measure latency and images per second on this machine."""
     from depthmask.export.benchmark import (
-        LATENCY_HEADER,
+        latency_table,
         measure_latency,
         processor_name,
         write_latency,
@@ -89,11 +82,11 @@ def bench(
     from depthmask.inference.predictor import Predictor
 
     sizes = [parse_size(text) for text in size or SIZES]
-    predictor = Predictor(model, device=device.value, num_threads=threads)
+    predictor = Predictor(model, device=device, num_threads=threads)
     latencies = measure_latency(predictor, sizes, num_runs=runs, batch=batch)
     where = processor_name() if predictor.device == "cpu" else "CUDA"
     typer.echo(f"{model} on {where}, network at {predictor.training_size} px, {runs} warm runs")
-    typer.echo("\n".join([LATENCY_HEADER, *map(str, latencies)]))
+    typer.echo(latency_table(latencies))
     if json_path is not None:
         write_latency(json_path, predictor, latencies)
         typer.echo(f"Wrote {json_path}")

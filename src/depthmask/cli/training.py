@@ -164,6 +164,8 @@ def import_runs(
     if not (folder / EXPERIMENTS).is_dir():
         raise InputError(f"{folder} has no {EXPERIMENTS}: unpack runs.tar.gz there")
     names = sync(folder / EXPERIMENTS, folder / REPORTS)
+    if names is None:
+        raise InputError("nothing imported: see the line above, then run it again")
     for name in names:
         typer.echo(name)
     typer.echo(f"Imported {len(names)} runs; look at them with `make ui`")

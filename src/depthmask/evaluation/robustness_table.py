@@ -61,22 +61,9 @@ FALSE_PERSON: dict[str, Metric] = {
 
 MEASURED = tuple(name for name, metric in METRICS.items() if metric.is_key)
 BANDS = ("mask_iou", "false_area")
-"""What has an interval, in columns NAME_low and NAME_high."""
-
-COLUMNS = (
-    "experiment",
-    "condition",
-    "strength",
-    "trained_for",
-    "num_scenes",
-    *MEASURED,
-    "mask_iou_low",
-    "mask_iou_high",
-    "false_area",
-    "false_area_low",
-    "false_area_high",
-    "false_alarm",
-)
+ROW = ("experiment", "condition", "strength", "trained_for", "num_scenes")
+BOUNDS = tuple(f"{name}_{end}" for name in BANDS for end in ("low", "high"))
+COLUMNS = (*ROW, *MEASURED, *FALSE_PERSON, *BOUNDS)
 """Of the table: where a figure does not count it is NaN; `false_alarm` is nobody's alone."""
 
 
@@ -91,23 +78,13 @@ class Frames(NamedTuple):
 
 
 class FrameSets(NamedTuple):
-    """What there is to make harder.
+    """What there is to make harder, and with what it is measured."""
 
-    Attributes:
-        people: of the headline set.
-        pairs: scenes of that set, and their rooms in the same shots with somebody else in them;
-            None where no room has two who fit in together.
-        empty: rooms with nobody in them; None where the source has no such frames.
-        training: what the training of the best drew.
-        device: where methods predict.
-        alignment: of relative depth.
-    """
-
-    people: Frames
-    pairs: tuple[Frames, Frames] | None
-    empty: Frames | None
-    training: Training
-    device: str
+    people: Frames  # of the headline set
+    pairs: tuple[Frames, Frames] | None  # of it, and the same rooms with somebody else who fits in
+    empty: Frames | None  # rooms with nobody in them
+    training: Training  # of the best
+    device: str  # where methods predict
     alignment: Alignment | None
 
     def only(self, place: int) -> "FrameSets":
@@ -128,12 +105,7 @@ class FrameSets(NamedTuple):
 def collect_frames(
     sets: SceneSets, count: int, *, trained: CompositorParams | None, trained_nobody: float
 ) -> FrameSets:
-    """Take up to `count` frames of each kind, spread evenly.
-
-    Args:
-        trained: the compositor's parameters of the training, None for a training on files.
-        trained_nobody: share of its frames with nobody in them.
-    """
+    """Take up to `count` frames of each kind, spread evenly; the rest as for `Training`."""
     origins = sets.origins(sets.headline)
     people = _some(Frames(_joined(sets.scenes(sets.headline)), origins), count)
     firsts, seconds, places = [], [], []
@@ -229,14 +201,9 @@ def measure_robustness(
                 figures = _figures(predict, case, sets, level)
             if is_unchanged:
                 unchanged[name] = figures
-            row = {
-                "experiment": name,
-                "condition": case.condition,
-                "strength": case.strength,
-                "trained_for": is_trained(case.condition, case.strength, sets.training),
-                "num_scenes": len(case.frames.origins),
-            }
-            rows[name].append(row | figures)
+            trained = is_trained(case.condition, case.strength, sets.training)
+            keys = (name, case.condition, case.strength, trained, len(case.frames.origins))
+            rows[name].append(dict(zip(ROW, keys, strict=True)) | figures)
     return pd.DataFrame(sum(rows.values(), [])).reindex(columns=list(COLUMNS))
 
 
@@ -274,15 +241,9 @@ def predict_all(predict: Method, scene: Scene[Tensor], device: str) -> tuple[Ten
 
 @dataclass(frozen=True)
 class ConditionExample:
-    """One frame under a condition.
+    """One frame under a condition: pictures uint8 H x W x 3, masks H x W, 0 to 1.
 
-    Attributes:
-        condition: one of `CONDITIONS`.
-        strength: of it.
-        trained_for: whether the training drew such frames.
-        bg, bg_fg: uint8, H x W x 3.
-        true_mask, pred_mask: H x W; bool, uint8 0..255 or float 0..1.
-        figure: the mask's IoU, or where nobody is the share of the frame taken for person.
+    The figure is the mask's IoU, or where nobody is the share of the frame taken for person.
     """
 
     condition: str

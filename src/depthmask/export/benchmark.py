@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import onnxruntime
+import pandas as pd
 
 from depthmask.data.scenes.files import replaced_file
 from depthmask.inference.predictor import Predictor
@@ -27,18 +28,6 @@ class Latency:
     p95_ms: float
     images_per_s: float
 
-    def __str__(self) -> str:
-        size = f"{self.height}x{self.width}"
-        return (
-            f"{size:>16} {self.batch:>6} {self.median_ms:>10.1f} {self.p95_ms:>10.1f}"
-            f" {self.images_per_s:>10.1f}"
-        )
-
-
-LATENCY_HEADER = (
-    f"{'height x width':>16} {'batch':>6} {'median ms':>10} {'p95 ms':>10} {'images/s':>10}"
-)
-
 
 def measure_latency(
     predictor: Predictor,
@@ -48,13 +37,9 @@ def measure_latency(
     num_warmup: int = 3,
     batch: int = 1,
 ) -> list[Latency]:
-    """Time predictions on noise; the time does not depend on what the images show.
+    """Time predictions on noise of (height, width) px: the time does not depend on the contents.
 
-    Args:
-        sizes: (height, width), px.
-        num_runs: timed calls a size.
-        num_warmup: calls before them: the first of a size pays for its buffers.
-        batch: images in one call.
+    The warm-up's calls are not timed: the first of a size pays for its buffers.
     """
     rng = np.random.default_rng(0)
     latencies = []
@@ -70,6 +55,11 @@ def measure_latency(
         median_ms, p95_ms = round(median_ms, 3), round(p95_ms, 3)
         latencies.append(Latency(height, width, batch, num_runs, median_ms, p95_ms, images_per_s))
     return latencies
+
+
+def latency_table(latencies: Sequence[Latency]) -> str:
+    """The figures for people, a line a size."""
+    return pd.DataFrame(latencies).to_string(index=False, float_format="{:.1f}".format)
 
 
 def write_latency(path: Path, predictor: Predictor, latencies: Sequence[Latency]) -> None:

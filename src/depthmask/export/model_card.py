@@ -3,6 +3,9 @@
 from collections.abc import Mapping
 from typing import Any
 
+from depthmask.data.scenes.scene import SETS
+from depthmask.metrics import METRICS
+
 _DATA = {
     "museum": "rendered museum rooms and people, composed and varied at random",
     "photos": "photographs of rooms and cut-out people of one's own, composed at random",
@@ -26,7 +29,7 @@ def model_card(
         parity: what `check_parity` found, with `figures`.
     """
     name, source, unit = card["experiment"], card["source"], card["unit"]
-    figures, level = parity["figures"], metrics.get("level", 0.95)
+    figures = parity["figures"]
     test_set = figures["set"]
     depth = (
         "metres along the optical axis" if unit == "metre" else "relative: it grows with distance"
@@ -59,7 +62,8 @@ validation and test. Of {len(metrics["ranking"])} experiments it has the {metric
 
 ## Figures
 
-On `{test_set}`, the hardest test set; {level:.0%} intervals, over rooms and people.
+On `{test_set}`, the hardest test set: {SETS[test_set].text}.
+Intervals of {metrics["level"]:.0%}, two-way over rooms and people.
 
 {_figures(metrics, name, test_set)}
 
@@ -90,10 +94,15 @@ mask, depth = Predictor("models/best/model.onnx").predict(bg, bg_fg)  # uint8 H 
 
 
 def _figures(metrics: Mapping[str, Any], name: str, test_set: str) -> str:
-    rows = ["| metric | mean | interval |", "| --- | ---: | ---: |"]
+    rows = ["| figure | mean | interval |", "| --- | ---: | ---: |"]
     intervals = metrics["intervals"][name][test_set]
-    for metric, value in metrics["experiments"][name][test_set].items():
-        low, high = intervals.get(metric, (None, None))
-        between = "" if low is None or high is None else f"{low:.3f} to {high:.3f}"
-        rows.append(f"| {metric} | {'' if value is None else f'{value:.3f}'} | {between} |")
+    for key, value in metrics["experiments"][name][test_set].items():
+        metric = METRICS[key]
+        written = [
+            "none" if figure is None else f"{figure:.{metric.decimals}f}"
+            for figure in (value, *intervals.get(key, ()))
+        ]
+        unit = metric.suffix(metrics["unit"])
+        between = f"{' to '.join(written[1:])}{unit}" if written[1:] else ""
+        rows.append(f"| {metric.title} {metric.arrow} | {written[0]}{unit} | {between} |")
     return "\n".join(rows)

@@ -1,9 +1,8 @@
 """From a trained network to one self-contained ONNX file."""
 
-import contextlib
 import logging
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -52,7 +51,10 @@ def export_onnx(
     shape = (2, input_size + 18, input_size + 35, 3)
     bg, bg_fg = (torch.randint(256, shape, dtype=torch.uint8, generator=generator) for _ in INPUTS)
     sizes = {axis: torch.export.Dim(name) for axis, name in enumerate(("n", "h", "w"))}
-    with _quiet_exporter():
+    # The exporter warns of a library that we do not use and of names that we chose.
+    logging.getLogger("torch.onnx").setLevel(logging.ERROR)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
         program = torch.onnx.export(
             wrapper,
             (bg, bg_fg),
@@ -119,17 +121,3 @@ def _save(proto: onnx.ModelProto, path: Path, metadata: Mapping[str, str]) -> No
     onnx.checker.check_model(proto, full_check=True)
     with replaced_file(path) as temporary:
         temporary.write_bytes(proto.SerializeToString(deterministic=True))
-
-
-@contextlib.contextmanager
-def _quiet_exporter() -> Iterator[None]:
-    """The exporter warns of a library that we do not use and of names that we chose."""
-    logger = logging.getLogger("torch.onnx")
-    level = logger.level
-    logger.setLevel(logging.ERROR)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        logger.setLevel(level)

@@ -69,36 +69,34 @@ def check_parity(
     predictor = Predictor(path, device="cpu")
     differences = {}
     for height, width in sizes:
-        size = f"{height}x{width}"
-        largest = dict.fromkeys(OUTPUTS, 0.0)
-        effects = dict.fromkeys(_CHANGES, 0.0)
+        size = f"{height}x{width} px"
+        largest, effects = np.zeros(len(OUTPUTS)), np.zeros(len(_CHANGES))
         for start in range(0, len(scenes), _SCENES_AT_ONCE):
             batch = scenes[start : start + _SCENES_AT_ONCE]
             bg = np.stack([_resize(scene.bg, height, width) for scene in batch])
             bg_fg = np.stack([_resize(scene.bg_fg, height, width) for scene in batch])
-            result = predictor.predict_batch(bg, bg_fg)
+            found = np.stack(predictor.predict_batch(bg, bg_fg))
             with torch.inference_mode():
-                expected = wrapper(torch.from_numpy(bg), torch.from_numpy(bg_fg))
-            for name, found, true in zip(OUTPUTS, result, expected, strict=True):
-                # np.maximum, unlike max, keeps a NaN.
-                largest[name] = float(np.maximum(largest[name], _distance(found, true.numpy())))
-            for change, pair in zip(_CHANGES, ((bg_fg, bg), (bg, bg), (bg_fg, bg_fg)), strict=True):
-                changed = predictor.predict_batch(*pair)
+                true = torch.stack(wrapper(torch.from_numpy(bg), torch.from_numpy(bg_fg))).numpy()
+            # np.maximum, unlike max, keeps a NaN.
+            largest = np.maximum(largest, np.abs(found - true).max(axis=(1, 2, 3)))
+            for index, pair in enumerate(((bg_fg, bg), (bg, bg), (bg_fg, bg_fg))):
+                changed = np.stack(predictor.predict_batch(*pair))
                 # Either output: the mask of a hardly trained network may be flat.
-                effects[change] = max(effects[change], *map(_distance, changed, result))
-        for name, difference in largest.items():
+                effects[index] = np.maximum(effects[index], np.abs(changed - found).max())
+        for name, difference in zip(OUTPUTS, largest, strict=True):
             if not difference <= tolerance:  # so that a NaN is refused as well
                 raise ParityError(
-                    f"{path.name}: {name} at {size} px differs from torch by {difference:.3g},"
+                    f"{path.name}: {name} at {size} differs from torch by {difference:.3g},"
                     f" more than {tolerance:g}"
                 )
-        for change, effect in effects.items():
+        for change, effect in zip(_CHANGES, effects, strict=True):
             if effect <= tolerance:
                 raise ParityError(
-                    f"{path.name}: {change} at {size} px changes the answer by only {effect:.3g}:"
+                    f"{path.name}: {change} at {size} changes the answer by only {effect:.3g}:"
                     " an input is not wired up, or the network ignores it"
                 )
-        differences[size] = largest
+        differences[f"{height}x{width}"] = dict(zip(OUTPUTS, map(float, largest), strict=True))
     return {"tolerance": tolerance, "num_scenes": len(scenes), "differences": differences}
 
 
@@ -150,10 +148,6 @@ def largest_difference(
 def _pixels(images: Tensor) -> np.ndarray:
     """Float N x 3 x H x W, 0 to 1, as uint8 N x H x W x 3."""
     return (images * 255).round().byte().permute(0, 2, 3, 1).cpu().numpy()
-
-
-def _distance(one: np.ndarray, other: np.ndarray) -> float:
-    return float(np.abs(one - other).max())
 
 
 def _resize(image: np.ndarray, height: int, width: int) -> np.ndarray:

@@ -51,7 +51,7 @@ def _draw_label(image: Image.Image, person: Person | None, unit: str) -> None:
     pad = max(2, font_px // 3)
     left, top, right, bottom = draw.textbbox((0, 0), text, font=font)
     width, height = right - left + 2 * pad, bottom - top + 2 * pad
-    x = y = float(pad)
+    x, y = float(pad), float(pad)
     if person is not None:
         box_x, box_y, box_width, _ = person.box
         x, y = round(box_x + (box_width - width) / 2), round(box_y - height - pad)

@@ -37,12 +37,14 @@ def plate_warning(bg: np.ndarray, bg_fg: np.ndarray, mask: np.ndarray) -> str:
     height, width = mask.shape
     scale = min(1.0, _SIDE_PX / max(height, width))
     size = (max(8, round(width * scale)), max(8, round(height * scale)))
-    edges = [_edges(cv2.resize(image, size, interpolation=cv2.INTER_AREA)) for image in (bg, bg_fg)]
-    if max(each.std() for each in edges) < _BARE:
+    plate_edges, edges = (
+        _edges(cv2.resize(image, size, interpolation=cv2.INTER_AREA)) for image in (bg, bg_fg)
+    )
+    if max(plate_edges.std(), edges.std()) < _BARE:
         return ""  # bare walls: nothing tells one from another
     around = cv2.erode(cv2.resize(room.astype(np.uint8), size), np.ones((5, 5), np.uint8)) > 0
-    shift, match = _align(*edges)
-    room_shift, room_match = _align(*edges, around)
+    shift, match = _align(plate_edges, edges)
+    room_shift, room_match = _align(plate_edges, edges, around)
     if match > _MATCH and shift > _MOVED or room_match > _ROOM_MATCH and room_shift > _MOVED:
         moved = max(shift, room_shift) if match > _MATCH else room_shift
         return f"the camera has moved by about {moved:.0%} of the frame: take a new plate"

@@ -16,8 +16,17 @@ FORMAT = "1"
 
 INPUTS = ("bg", "bg_fg")
 OUTPUTS = ("mask", "depth")
-METADATA = ("depthmask_format", "experiment", "data_hash", "training_size", "depth_unit")
-"""What every exported file says about itself."""
+_PORTS = dict.fromkeys(INPUTS, "tensor(uint8) of rank 4") | dict.fromkeys(
+    OUTPUTS, "tensor(float) of rank 3"
+)
+METADATA = {
+    "depthmask_format": FORMAT,
+    "experiment": ".+",
+    "data_hash": ".+",
+    "training_size": "[1-9][0-9]{0,4}",
+    "depth_unit": "|".join(UNITS),
+}
+"""What every exported file says about itself: a pattern of each value."""
 
 _EXPORT_AGAIN = "export it again with `dvc repro export`, or name another with --model"
 _NOT_OURS = "it is not a model that `dvc repro export` made: name another with --model"
@@ -91,25 +100,21 @@ class Predictor:
             bg: uint8, H x W x 3, RGB: the room with nobody in it, from the same camera.
             bg_fg: uint8, H x W x 3, RGB: the frame.
 
-        Returns:
-            mask and depth, float32, H x W.
-
         Raises:
             InputError: an image is no such array, or the two differ in size.
         """
-        for name, image in zip(INPUTS, (bg, bg_fg), strict=True):
-            if image.ndim != 3:
-                raise InputError(f"{name} is {_describe(image)}; it must be uint8 H x W x 3, RGB")
         mask, depth = self.predict_batch(bg[np.newaxis], bg_fg[np.newaxis])
         return Result(mask[0], depth[0])
 
     def predict_batch(self, bg: np.ndarray, bg_fg: np.ndarray) -> Result:
         """The same for N frames: uint8 N x H x W x 3 in, float32 N x H x W out."""
         for name, images in zip(INPUTS, (bg, bg_fg), strict=True):
-            if images.dtype != np.uint8 or images.ndim != 4 or images.shape[3] != 3:
-                raise InputError(f"{name} is {_describe(images)}; it must be uint8 H x W x 3, RGB")
-            if images.size == 0:
-                raise InputError(f"{name} is {_describe(images)}; it has no pixels")
+            wrong = images.dtype != np.uint8 or images.ndim != 4 or images.shape[3] != 3
+            if wrong or images.size == 0:
+                shape = " x ".join(map(str, images.shape[1:]))
+                raise InputError(
+                    f"{name} is {images.dtype} {shape}; it must be uint8 H x W x 3, RGB"
+                )
         if bg.shape != bg_fg.shape:
             raise InputError(
                 f"the plate is {_size(bg)} px and the frame {_size(bg_fg)} px:"
@@ -121,33 +126,20 @@ class Predictor:
 
 def _checked_metadata(path: Path, session: onnxruntime.InferenceSession) -> dict[str, str]:
     """The file's metadata, once its inputs, outputs and metadata are those of the contract."""
-    for kind, expected, ports, dtype, rank in (
-        ("inputs", INPUTS, session.get_inputs(), "tensor(uint8)", 4),
-        ("outputs", OUTPUTS, session.get_outputs(), "tensor(float)", 3),
-    ):
-        found = {port.name: (port.type, len(port.shape)) for port in ports}
-        if found != dict.fromkeys(expected, (dtype, rank)):
-            listed = ", ".join(
-                f"{name} {type_} of rank {num}" for name, (type_, num) in found.items()
-            )
-            raise InputError(f"{path} has the {kind} {listed}; {_NOT_OURS}")
+    ports = (*session.get_inputs(), *session.get_outputs())
+    found = {port.name: f"{port.type} of rank {len(port.shape)}" for port in ports}
+    if found != _PORTS:
+        listed = ", ".join(f"{name} {kind}" for name, kind in found.items())
+        raise InputError(f"{path} has {listed}; {_NOT_OURS}")
     metadata: dict[str, str] = dict(session.get_modelmeta().custom_metadata_map)
-    if missing := [key for key in METADATA if key not in metadata]:
-        raise InputError(f"{path} lacks the metadata {', '.join(missing)}; {_NOT_OURS}")
-    if not re.fullmatch("[1-9][0-9]{0,4}", metadata["training_size"]):
-        raise InputError(f"{path} has the training_size {metadata['training_size']!r}; {_NOT_OURS}")
-    if metadata["depth_unit"] not in UNITS:
-        raise InputError(f"{path} has the depth_unit {metadata['depth_unit']!r}; {_NOT_OURS}")
-    if metadata["depthmask_format"] != FORMAT:
-        raise InputError(
-            f"{path} has format {metadata['depthmask_format']}, this depthmask reads {FORMAT}:"
-            " export it again with `dvc repro export`"
-        )
+    for key, pattern in METADATA.items():
+        if key not in metadata:
+            raise InputError(f"{path} lacks the metadata {key}; {_NOT_OURS}")
+        if not re.fullmatch(pattern, metadata[key]):
+            raise InputError(
+                f"{path} has the {key} {metadata[key]!r}, not {pattern}: {_EXPORT_AGAIN}"
+            )
     return metadata
-
-
-def _describe(array: np.ndarray) -> str:
-    return f"{array.dtype} {' x '.join(map(str, array.shape))}"
 
 
 def _size(images: np.ndarray) -> str:

@@ -50,10 +50,12 @@ class KnownPixels(NamedTuple):
         return counted / self.known.flatten(1).sum(1)
 
 
-def known_pixels(depth: Tensor, true_depth: Tensor) -> KnownPixels:
+def known_pixels(depth: Tensor, true_depth: Tensor, *, with_zero: bool) -> KnownPixels:
+    """Pair two maps; a true depth of 0 counts or not, of less never."""
     check_shapes(depth, true_depth)
     depth, true_depth = as_float64(depth), as_float64(true_depth)
-    known, finite = is_known(true_depth), depth.isfinite()
+    known = true_depth.isfinite() & ((true_depth >= 0) if with_zero else (true_depth > 0))
+    finite = depth.isfinite()
     # set before any division or logarithm: 0 x NaN would spoil the sums
     found = torch.where(known & finite, depth, 1.0)
     has_nan = (known & ~finite).flatten(1).any(1)
@@ -65,24 +67,28 @@ def as_float64(values: Tensor) -> Tensor:
     return on_float64_device(values).double()
 
 
-def is_known(true_depth: Tensor) -> Tensor:
-    """Whether a pixel's true depth counts: finite and above 0."""
-    return true_depth.isfinite() & (true_depth > 0)
+def is_known(true_depth: Tensor, alignment: Alignment | None = None) -> Tensor:
+    """Whether a pixel's true depth is known: finite and above 0, which stands for unknown.
+
+    Of depth that is aligned in its values 0 is the nearest there is (MODEST's 8 bits).
+    """
+    return true_depth.isfinite() & ((true_depth >= 0) if alignment == "depth" else (true_depth > 0))
 
 
 def depth_metric(
-    label: str, *, higher_is_better: bool = False, **about: Any
+    label: str, *, is_ratio: bool = True, higher_is_better: bool = False, **about: Any
 ) -> Callable[[Callable[[KnownPixels], Tensor]], Callable[[Tensor, Tensor], Tensor]]:
     """Make a function of `KnownPixels` a metric of the predicted and the true depth.
 
     It takes N x 1 x H x W each and returns N values, float64: NaN for an image without a known
-    pixel; for one with a prediction that is no number +inf, or -inf where higher is better.
+    pixel; for one with a prediction that is no number +inf, or -inf where higher is better. A
+    ratio to a true depth of 0 does not count.
     """
 
     def decorate(measure: Callable[[KnownPixels], Tensor]) -> Callable[[Tensor, Tensor], Tensor]:
         @functools.wraps(measure)
         def function(depth: Tensor, true_depth: Tensor) -> Tensor:
-            pixels = known_pixels(depth, true_depth)
+            pixels = known_pixels(depth, true_depth, with_zero=not is_ratio)
             worst = -torch.inf if higher_is_better else torch.inf
             return measure(pixels).masked_fill(pixels.has_nan, worst)
 
@@ -98,7 +104,7 @@ def depth_abs_rel(pixels: KnownPixels) -> Tensor:
     return pixels.mean((pixels.found - pixels.true).abs() / pixels.true)
 
 
-@depth_metric("RMSE", is_key=True, unit="metre", decimals=2)
+@depth_metric("RMSE", is_ratio=False, is_key=True, unit="metre", decimals=2)
 def depth_rmse(pixels: KnownPixels) -> Tensor:
     """Root of the mean squared difference of predicted and true depth."""
     return pixels.mean((pixels.found - pixels.true).square()).sqrt()
@@ -138,7 +144,7 @@ def depth_silog(pixels: KnownPixels) -> Tensor:
     return 100 * pixels.mean(about_mean.square()).sqrt()
 
 
-@depth_metric("SSIM", higher_is_better=True)
+@depth_metric("SSIM", is_ratio=False, higher_is_better=True)
 def depth_ssim(pixels: KnownPixels) -> Tensor:
     """Structural similarity of the two depth maps, window 11 px, σ 1.5 px, its range the truth’s
     own (Wang et al. 2004).
@@ -156,7 +162,7 @@ def depth_ssim(pixels: KnownPixels) -> Tensor:
     mean = pixels.mean(pixels.true)[:, None, None, None]
     farthest = torch.where(pixels.known, pixels.true, -torch.inf).amax((1, 2, 3), keepdim=True)
     nearest = torch.where(pixels.known, pixels.true, torch.inf).amin((1, 2, 3), keepdim=True)
-    span = (farthest - nearest).maximum(SMALLEST_SPAN * farthest)
+    span = (farthest - nearest).maximum(SMALLEST_SPAN * farthest).clamp(min=SMALLEST_DEPTH_M)
     found, true = (
         torch.where(pixels.known, values.clamp(min=0), mean) / span
         for values in (pixels.found, pixels.true)
@@ -235,7 +241,7 @@ def align_depth(depth: Tensor, true_depth: Tensor, alignment: Alignment) -> Tens
     """
     check_shapes(depth, true_depth)
     true, found = as_float64(true_depth), as_float64(depth)
-    finite, known = found.isfinite(), is_known(true)
+    finite, known = found.isfinite(), is_known(true, alignment)
     true = torch.where(known, true, 1.0)
     if alignment == "disparity":
         true, found = 1 / true, 1 / found.clamp(min=SMALLEST_DEPTH_M)

@@ -7,7 +7,7 @@ import torch.distributed as dist
 from torch import Tensor, nn
 
 from depthmask.data.scenes.scene import Alignment
-from depthmask.metrics.depth import align_depth, as_float64, depth_on_person
+from depthmask.metrics.depth import align_depth, as_float64, depth_on_person, is_known
 from depthmask.metrics.mask import on_float64_device
 from depthmask.metrics.registry import METRICS
 
@@ -29,7 +29,7 @@ def score_scenes(
         mask_prob: probability of person, 0 to 1; None from a method without a mask.
         depth: predicted depth, metres or relative; None from a method without depth.
         true_mask: true share of person, 0 to 1.
-        true_depth: true depth; a pixel counts where it is finite and above 0.
+        true_depth: true depth; a pixel counts where `is_known`.
         threshold: a mask's pixel is person above it.
         alignment: of relative depth, see `align_depth`; None for metres.
         names: of the metrics wanted, any of `METRICS`.
@@ -38,6 +38,7 @@ def score_scenes(
         By name N values, see `Metric.function`; without the metrics of a part that is None.
     """
     true_mask, true_depth = on_float64_device(true_mask), as_float64(true_depth)
+    true_depth = true_depth.where(is_known(true_depth, alignment), torch.nan)
     if mask_prob is not None:
         mask_prob = on_float64_device(mask_prob)
     if depth is not None:
@@ -79,11 +80,7 @@ class SceneMetrics(nn.Module):
         self.reset()
 
     def update(
-        self,
-        mask_prob: Tensor | None,
-        depth: Tensor | None,
-        true_mask: Tensor,
-        true_depth: Tensor,
+        self, mask_prob: Tensor | None, depth: Tensor | None, true_mask: Tensor, true_depth: Tensor
     ) -> None:
         """Add a batch; arguments as for `score_scenes`."""
         values = score_scenes(

@@ -46,6 +46,8 @@ def choose_hardware(device: str = "auto", precision: str = "auto") -> Hardware:
         device = next((name for name, there in available.items() if there), "cpu")
     elif not available.get(device, True):
         raise InputError(f"train.device is {device}, but torch finds none: set it to auto or cpu")
+    # cuDNN's default is TF32, with 10 bits: float32 is to be float32, in evaluation above all
+    torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = False
     if precision == "auto":
         return Hardware(device, _computes_bfloat16(device))
     return Hardware(device, precision == "bfloat16")

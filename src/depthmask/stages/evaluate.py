@@ -103,10 +103,7 @@ def evaluate(
             rows.to_csv(path, index=False, float_format="%.6g")
     with replaced_file(output / "results.md") as path:
         path.write_text(report.results_table(result), encoding="utf-8")
-    for name, content in (
-        ("metrics", result),
-        ("headline", headline_figures(result, robustness)),
-    ):
+    for name, content in (("metrics", result), ("headline", headline_figures(result, robustness))):
         with replaced_file(output / f"{name}.json") as path:
             text = json.dumps(content, indent=2, ensure_ascii=False)
             path.write_text(text + "\n", encoding="utf-8")

@@ -73,9 +73,11 @@ def verdict_words(metrics: Mapping[str, Any], name: str) -> str:
     if name == verdict["best"]:
         ties = verdict["ties"]
         return f"best, tied with {', '.join(ties)}" if ties else "best"
-    lead = verdict["differences"].get(name, {}).get("score")
-    if name not in metrics["ranking"] or lead is None or lead["low"] is None:
-        return "not ranked: a mask alone" if name not in metrics["ranking"] else "too few scenes"
+    if name not in metrics["ranking"]:
+        return "not ranked: a mask alone"
+    lead = verdict["differences"][name]["score"]
+    if lead["low"] is None:
+        return "not told from the best: too few scenes"
     if name in verdict["ties"]:
         return f"tied ({-lead['high']:+.3f} to {-lead['low']:+.3f}) with the best"
     low, high = sorted(abs(lead[end]) for end in ("low", "high"))
@@ -145,13 +147,13 @@ def _label(metrics: Mapping[str, Any], name: str) -> str:
 
 
 def _number(
-    value: float | None, bounds: Sequence[float] | None = None, spread: float | None = None
+    value: float | None, bounds: Sequence[float | None] | None = None, spread: float | None = None
 ) -> str:
     if value is None:
         return "–"
     deviation = "" if spread is None else f" ± {spread:.3f} over seeds"
-    known = bounds is not None and None not in bounds  # too few scenes tell none
-    between = f" ({bounds[0]:.3f} to {bounds[1]:.3f})" if bounds and known else ""
+    low, high = bounds or (None, None)
+    between = "" if low is None or high is None else f" ({low:.3f} to {high:.3f})"
     return f"{value:.3f}{between}{deviation}"
 
 

@@ -1,11 +1,9 @@
 """The exported model in MLflow's model registry, and who is called the champion there."""
 
 import hashlib
-import os
 import shutil
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -74,6 +72,7 @@ def register_model(
 
 
 def _register(store: Store, onnx_path: Path, tags: dict[str, str]) -> Registered:
+    import mlflow
     from mlflow.exceptions import MlflowException
 
     run, client = store.find_run(tags["depthmask.key"]), store.client
@@ -89,14 +88,10 @@ def _register(store: Store, onnx_path: Path, tags: dict[str, str]) -> Registered
         version = _find_version(store, run.info.run_id, tags["depthmask.sha256"])
         if version is None:
             model_id = _log_model(store, run.info.run_id, onnx_path)
-            with _default_uri(store.uri):
-                version = client.create_model_version(
-                    MODEL,
-                    f"models:/{model_id}",
-                    run_id=run.info.run_id,
-                    tags=tags,
-                    model_id=model_id,
-                )
+            mlflow.set_tracking_uri(store.uri)  # where it looks the model up, not in the client's
+            version = client.create_model_version(
+                MODEL, f"models:/{model_id}", run_id=run.info.run_id, tags=tags, model_id=model_id
+            )
         elif not is_trial:  # which may ask for more than the checkout that made the version
             for name, value in tags.items():
                 client.set_model_version_tag(MODEL, str(version.version), name, value)
@@ -116,19 +111,6 @@ def _register(store: Store, onnx_path: Path, tags: dict[str, str]) -> Registered
 def _find_version(store: Store, run_id: str, sha256: str) -> "ModelVersion | None":
     found = store.client.search_model_versions(f"name = '{MODEL}' and run_id = '{run_id}'")
     return next((each for each in found if each.tags.get("depthmask.sha256") == sha256), None)
-
-
-@contextmanager
-def _default_uri(uri: str) -> Iterator[None]:
-    """MLflow looks `models:/ID` up in the process's default store, not in the client's own."""
-    before = os.environ.get("MLFLOW_TRACKING_URI")
-    os.environ["MLFLOW_TRACKING_URI"] = uri
-    try:
-        yield
-    finally:
-        os.environ.pop("MLFLOW_TRACKING_URI")
-        if before is not None:
-            os.environ["MLFLOW_TRACKING_URI"] = before
 
 
 def _log_model(store: Store, run_id: str, onnx_path: Path) -> str:

@@ -11,36 +11,43 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 import pandas as pd
-from filelock import FileLock, Timeout
+from filelock import Timeout
 
 from depthmask.tracking.provenance import git_commit
-from depthmask.tracking.store import EXPERIMENT, Store, attempt, find_root, run_lock, say
+from depthmask.tracking.store import EXPERIMENT, LOCK, Store, attempt, find_root, run_lock, say
 
 if TYPE_CHECKING:
-    pass
+    from mlflow.entities import Run as MlflowRun
 
 MAX_DIGEST_LENGTH = 36
 
 
 class OpenRun:
-    """A run of MLflow that is being written, through Lightning's logger.
+    """A run that this process writes, through Lightning's logger, and has locked.
 
     Attributes:
         steps: the epochs whose metrics it holds already.
     """
 
-    def __init__(self, store: Store, key: str, tags: Mapping[str, str], lock: FileLock) -> None:
+    def __init__(
+        self, store: Store, key: str, found: "MlflowRun | None", tags: Mapping[str, str]
+    ) -> None:
+        """Go on with the run that was found, or begin one.
+
+        Raises:
+            Timeout: another process of this checkout writes it.
+        """
         from lightning.pytorch.loggers import MLFlowLogger
 
-        store.end_killed_runs()
-        found, self.steps = store.find_run(key), set[int]()
+        self.store, self.lock, self.steps = store, run_lock(store.root, key), set[int]()
+        self.lock.acquire()
+        self.has_params = bool(found and found.data.params)
         own = {
             "depthmask.key": key,
             "depthmask.host": platform.node(),
-            "depthmask.lock": str(Path(lock.lock_file).resolve()),
+            LOCK: self.lock.lock_file,
             **tags,
         }
-        self.store, self.known = store, found.data if found else None
         self.logger: MLFlowLogger = MLFlowLogger(
             EXPERIMENT,
             tracking_uri=store.uri,
@@ -65,7 +72,7 @@ class OpenRun:
         """Log nested parameters under dotted names, and the data set's lineage, once."""
         from mlflow.entities import Dataset, DatasetInput, InputTag
 
-        if self.known and self.known.params:
+        if self.has_params:
             return
         (flat,) = pd.json_normalize(dict(params), sep=".").to_dict(orient="records")
         self.logger.log_hyperparams({str(name): value for name, value in flat.items()})
@@ -75,17 +82,22 @@ class OpenRun:
         self.store.client.log_inputs(self.run_id, [DatasetInput(data, context)])
 
     def log_metrics(self, metrics: Mapping[str, float], step: int) -> None:
-        """Log an epoch's metrics, unless the run holds that epoch."""
+        """Log an epoch's metrics, in one call, unless the run holds that epoch."""
         if step not in self.steps:
             self.steps.add(step)
             self.logger.log_metrics(epoch_metrics(metrics), step)
+
+    def end(self, status: str) -> None:
+        """End it as MLflow calls it: FINISHED, FAILED or KILLED."""
+        self.logger.finalize(status)
+        self.lock.release()
 
 
 class Run:
     """A training that is being recorded as far as MLflow answers; a context manager ends it."""
 
-    def __init__(self, root: Path, lock: FileLock | None, opened: OpenRun | None) -> None:
-        self._root, self._lock, self._opened = root, lock, opened
+    def __init__(self, root: Path, opened: OpenRun | None) -> None:
+        self._root, self._opened = root, opened
 
     @property
     def run_id(self) -> str | None:
@@ -110,9 +122,7 @@ class Run:
         killed = error_type and issubclass(error_type, KeyboardInterrupt | SystemExit)
         status = "KILLED" if killed else "FAILED" if error_type else "FINISHED"
         if opened := self._opened:
-            attempt(self._root, lambda _: opened.logger.finalize(status))
-        if self._lock:
-            self._lock.release()
+            attempt(self._root, lambda _: opened.end(status))
 
 
 def start_run(
@@ -131,39 +141,31 @@ def start_run(
         tags: what is known of the run when it begins, see `notes.run_tags`.
         data_digest, data_source: of the prepared data, the run's lineage.
     """
-    root, name = find_root(), tags["mlflow.runName"]
-    lock = run_lock(root, key)
-    try:
-        lock.acquire()
-    except Timeout:
-        say(f"another process records {name} under the same key; this one records nothing.")
-        return Run(root, None, None)
 
     def begin(store: Store) -> OpenRun | None:
-        before = store.find_run(key)
-        if before and before.info.status == "RUNNING" and not _is_ours(before.data.tags, lock):
-            store.end_killed_runs()
-            if store.client.get_run(before.info.run_id).info.status == "RUNNING":
-                say(f"{name} of the same key runs elsewhere; this one records nothing.")
-                return None
-        opened = OpenRun(store, key, tags, lock)
+        store.end_killed_runs()
+        found = store.find_run(key)
+        try:
+            if found and found.info.status == "RUNNING":
+                raise Timeout(found.data.tags[LOCK])
+            opened = OpenRun(store, key, found, tags)
+        except Timeout:
+            say(f"{tags['mlflow.runName']} of the same key runs elsewhere; this is not recorded.")
+            return None
         opened.describe(params, data_digest, data_source)
         return opened
 
-    return Run(root, lock, attempt(root, begin))
+    root = find_root()
+    return Run(root, attempt(root, begin))
 
 
 def epoch_metrics(row: Mapping[str, float]) -> dict[str, float]:
     """A row of the curves under the names that MLflow shows; what is not of `val` is of `train`."""
-    named = {name if "/" in name else f"train/{name}": value for name, value in row.items()}
-    return {name: value for name, value in named.items() if name not in _NO_METRICS}
-
-
-_NO_METRICS = ("train/epoch", "train/seed", "train/experiment")
-
-
-def _is_ours(tags: Mapping[str, str], lock: FileLock) -> bool:
-    return tags.get("depthmask.lock") == str(Path(lock.lock_file).resolve())
+    return {
+        name if "/" in name else f"train/{name}": value
+        for name, value in row.items()
+        if name not in ("epoch", "seed", "experiment")
+    }
 
 
 def _source_tags() -> dict[str, str]:

@@ -25,6 +25,8 @@ Result = TypeVar("Result")
 
 EXPERIMENT = "depthmask"
 FOLDER = ".tracking"
+LOCK = "depthmask.lock"
+"""Tag of a run: the file that the process which writes it has locked."""
 PROBE_TIMEOUT_S = 2.0
 
 # Set before mlflow is imported, unless the user has: by default a dead server costs minutes.
@@ -62,21 +64,14 @@ class Store(NamedTuple):
         return self.client.search_runs([self.experiment_id], condition, order_by=order)
 
     def end_killed_runs(self) -> None:
-        """End runs that MLflow believes to be running, but whose process on this host died.
-
-        A living process holds the lock that its run names.
-        """
+        """End runs that MLflow believes to be running, but whose process on this host died."""
         host = platform.node()
         condition = f"attributes.status = 'RUNNING' and tags.`depthmask.host` = '{host}'"
         for run in self.search(condition):
-            path = Path(run.data.tags.get("depthmask.lock", ""))
-            if not path.is_file():
-                continue  # of a container of the same name, say
-            try:
-                with FileLock(path, timeout=0):
-                    self.client.set_terminated(run.info.run_id, "KILLED")
-            except Timeout:
-                continue
+            path = Path(run.data.tags[LOCK])
+            # where there is none, it is of a container of the same name, say
+            if path.is_file() and not is_held(path):
+                self.client.set_terminated(run.info.run_id, "KILLED")
 
 
 def copied_checkout(folder: Path) -> Path | None:
@@ -111,10 +106,21 @@ def without_password(uri: str) -> str:
 
 
 def run_lock(root: Path, key: str) -> FileLock:
-    """Held by the process that trains, or brings to MLflow, the run of a key."""
-    folder = root / FOLDER
+    """Held by the process that writes the run of a key."""
+    folder = root.resolve() / FOLDER
     folder.mkdir(parents=True, exist_ok=True)
     return FileLock(folder / f"{key}.lock", timeout=0)
+
+
+def is_held(path: Path) -> bool:
+    """Whether a living process of this host holds the lock."""
+    if not path.is_file():
+        return False
+    try:
+        with FileLock(path, timeout=0):
+            return False
+    except Timeout:
+        return True
 
 
 def say(line: str) -> None:

@@ -16,16 +16,19 @@ import pandas as pd
 from filelock import Timeout
 
 from depthmask.data.scenes.files import read_json, read_table
+from depthmask.errors import InputError
+from depthmask.evaluation.measuring import check_agreement
 from depthmask.tracking.notes import BEST, VERDICT, comparison_note, run_metrics, run_tags
 from depthmask.tracking.run import OpenRun, epoch_metrics
-from depthmask.tracking.store import Store, attempt, copied_checkout, find_root, run_lock
+from depthmask.tracking.store import LOCK, Store, attempt, copied_checkout, find_root, is_held, say
 
 SYNCED = "depthmask.synced"
 """Tag of a run: a hash of what was brought to it."""
+CARD_KEYS = ("experiment", "seed", "key", "model", "losses", "source", "unit", "data_hash")
 
 
 class Trained(NamedTuple):
-    """What the outputs hold of one trained network."""
+    """What the outputs hold of one trained network; `metrics` are its test figures."""
 
     card: dict[str, Any]
     settings: dict[str, Any]
@@ -42,10 +45,13 @@ class Trained(NamedTuple):
         return hashlib.sha256(content + panel).hexdigest()[:16]
 
 
-def sync(experiments: Path, reports: Path, *, data_source: str = "data/prepared") -> list[str]:
+def sync(
+    experiments: Path, reports: Path, *, data_source: str = "data/prepared"
+) -> list[str] | None:
     """Bring every network below `experiments`, and the comparison in `reports`, to MLflow.
 
-    What MLflow holds already is left alone: a second call changes nothing.
+    What MLflow holds already is left alone: a second call changes nothing. A network whose files
+    are damaged is left out with a line.
 
     Args:
         experiments: a folder with NAME/seed_N/{model.json, settings.json, curves.csv}.
@@ -53,76 +59,74 @@ def sync(experiments: Path, reports: Path, *, data_source: str = "data/prepared"
         data_source: where the prepared data lies.
 
     Returns:
-        The names of the runs that were made or changed.
-
-    Raises:
-        InputError: if one of these files is damaged.
+        The names of the runs that were made or changed; None if MLflow cannot be used.
     """
     root, is_trial = find_root(), copied_checkout(Path.cwd()) is not None
     metrics = read_json(reports / "metrics.json") if (reports / "metrics.json").exists() else {}
-    trained = [
-        _read(folder.parent, metrics, reports)
-        for folder in sorted(experiments.glob("*/seed_*/model.json"))
-    ]
+    trained = []
+    for card in sorted(experiments.glob("*/seed_*/model.json")):
+        try:
+            trained.append(_read(card.parent, metrics, reports, is_trial=is_trial))
+        except InputError as error:
+            say(f"{error}; MLflow is not told of this network.")
 
     def bring(store: Store) -> list[str]:
-        names = [
-            each.tags["mlflow.runName"]
-            for each in trained
-            if _bring(store, each, is_trial=is_trial, data_source=data_source)
-        ]
+        store.end_killed_runs()
+        brought = [each for each in trained if _bring(store, each, data_source)]
         if metrics and not is_trial:  # of which several may run at once
-            _describe(store, metrics, {each.card["key"] for each in trained if _is_best(each)})
-        return names
+            best = {each.card["key"] for each in trained if each.tags.get(BEST) == "yes"}
+            _describe(store, metrics, best)
+        return [each.tags["mlflow.runName"] for each in brought]
 
-    return attempt(root, bring) or []
+    return attempt(root, bring)
 
 
-def _read(folder: Path, metrics: Mapping[str, Any], reports: Path) -> Trained:
-    card = read_json(folder / "model.json", ("experiment", "seed", "key", "model", "losses"))
+def _read(folder: Path, metrics: Mapping[str, Any], reports: Path, *, is_trial: bool) -> Trained:
+    card = read_json(folder / "model.json", CARD_KEYS)
     name, seed = card["experiment"], str(card["seed"])
-    tags, figures, panel = run_tags(card), dict[str, float](), None
-    if seed in metrics.get("seeds", {}).get(name, {}):
-        tags |= run_tags(card, metrics)
-        figures = run_metrics(metrics, name, seed)
+    tags, shown, panel = run_tags(card), dict[str, float](), None
+    if _is_measured(card, metrics.get("seeds", {}).get(name, {}).get(seed)):
+        tags, shown = run_tags(card, metrics), run_metrics(metrics, name, seed)
         drawn = metrics["best_seed"] if name == metrics["best"] else min(metrics["seeds"][name])
         if str(drawn) == seed and (reports / "panels" / f"{name}.png").exists():
             panel = reports / "panels" / f"{name}.png"
-    return Trained(
-        card,
-        read_json(folder / "settings.json"),
-        read_table(folder / "curves.csv", ("epoch",)),
-        figures,
-        tags,
-        panel,
-    )
-
-
-def _is_best(trained: Trained) -> bool:
-    return trained.tags.get(BEST) == "yes"
-
-
-def _bring(store: Store, trained: Trained, *, is_trial: bool, data_source: str) -> bool:
-    key, tags = trained.card["key"], dict(trained.tags)
-    found, digest = store.find_run(key), trained.digest()
-    known = found.data.tags if found else {}
-    if is_trial:
-        # what the checkout has said of a run stays, and no trial's run is its best
+    if is_trial:  # no trial's run is the checkout's best
         tags.pop(BEST, None)
-        if VERDICT in known:
-            return False
-    if found and known.get(SYNCED) == digest and found.info.status == "FINISHED":
+    settings, curves = folder / "settings.json", folder / "curves.csv"
+    return Trained(card, read_json(settings), read_table(curves, ("epoch",)), shown, tags, panel)
+
+
+def _is_measured(card: Mapping[str, Any], figures: Mapping[str, Any] | None) -> bool:
+    """Whether figures of this name and seed are this network's, not those of one before it."""
+    if figures is None:
         return False
-    lock = run_lock(store.root, key)
+    own = figures.get(card.get("test", {}).get("set"), {})
     try:
-        with lock:
-            run = OpenRun(store, key, tags, lock)
-            run.describe(trained.settings, trained.card.get("data_hash", ""), data_source)
-            _log(store, run, trained, dict(found.data.metrics) if found else {})
-            run.set_tags({SYNCED: digest})
-            run.logger.finalize("FINISHED")
+        check_agreement(card, {name: each for name, each in own.items() if each is not None}, "")
+    except InputError:
+        return False
+    return True
+
+
+def _bring(store: Store, trained: Trained, data_source: str) -> bool:
+    """Bring a network to its run; whether anything was missing."""
+    key, digest = trained.card["key"], trained.digest()
+    found = store.find_run(key)
+    known, status = (found.data.tags, found.info.status) if found else ({}, "")
+    if known.get(SYNCED) == digest and status == "FINISHED":
+        return False
+    if VERDICT in known and BEST not in trained.tags and VERDICT in trained.tags:
+        return False  # a trial leaves what the checkout has said
+    if status == "RUNNING" and is_held(Path(known[LOCK])):
+        return False  # its training goes on, and records itself
+    try:
+        run = OpenRun(store, key, found, trained.tags)
     except Timeout:
-        return False  # its training still runs, and records itself
+        return False
+    run.describe(trained.settings, trained.card["data_hash"], data_source)
+    _log(store, run, trained, dict(found.data.metrics) if found else {})
+    run.set_tags({SYNCED: digest})
+    run.end("FINISHED")
     return True
 
 

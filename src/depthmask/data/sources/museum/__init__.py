@@ -3,13 +3,14 @@
 Importing it sets Mitsuba's variant to `scalar_rgb`.
 """
 
-from depthmask.data.sources.museum.jobs import Job, run_jobs
 from depthmask.data.sources.museum.render import (
     InScene,
+    Job,
     render_cutout,
     render_empty,
     render_in_scene,
     render_plate,
+    run_jobs,
 )
 
 __all__ = [

@@ -75,10 +75,6 @@ def _fabric(rng: np.random.Generator, plain_share: float) -> Material:
     return Material(mix(color, second, share) * weave[..., None], float(rng.uniform(0.16, 0.4)))
 
 
-def _leather(rng: np.random.Generator) -> Material:
-    return Material(np.array(choose(rng, _LEATHERS)) * rng.uniform(0.85, 1.1), roughness=0.3)
-
-
 def draw_outfit(rng: np.random.Generator, feminine: float, skin: np.ndarray) -> Outfit:
     """Draw clothes; `feminine` in 0..1 makes skirts more likely."""
     style = str(rng.choice(["trousers", "shorts", "skirt"], p=np.array([7, 1, 2]) / 10))
@@ -92,19 +88,13 @@ def draw_outfit(rng: np.random.Generator, feminine: float, skin: np.ndarray) -> 
         skin=Material(skin),
         top=top,
         bottom=bottom,
-        shoes=_leather(rng),
+        shoes=Material(choose(rng, _LEATHERS), roughness=0.3),
         style=style,
         sleeves=2 if coat else int(rng.choice(3, p=[0.1, 0.4, 0.5])),
         coat=coat,
         coat_hem=float(rng.uniform(0.22, 0.36)) if coat and rng.random() < 0.5 else None,
         skirt_hem=0.05 if rng.random() < 0.15 else float(rng.uniform(0.15, 0.33)),
     )
-
-
-def draw_skin(rng: np.random.Generator) -> np.ndarray:
-    """An sRGB colour from dark to pale."""
-    dark, pale = np.array([(0.3, 0.2, 0.16), (0.96, 0.79, 0.68)])
-    return dark + rng.random() * (pale - dark) * rng.uniform(0.93, 1.03, 3)
 
 
 def _face(rng: np.random.Generator, skin: np.ndarray, hair: np.ndarray, beard: bool) -> Material:
@@ -124,15 +114,13 @@ def _face(rng: np.random.Generator, skin: np.ndarray, hair: np.ndarray, beard: b
     return Material(image)
 
 
-def _head(rng: np.random.Generator, skin: Material, hair: Material, nose: Material) -> list[Part]:
+def _head(rng: np.random.Generator, skin: Material, hair: Material) -> list[Part]:
     """A head one unit high, facing y, origin at the chin's height: bald or with some hair."""
     level = np.linspace(0, 1, 15)
     widths, depths, forward = (np.interp(level, _HEAD_LEVELS, row) for row in _HEAD_PROFILE)
     centers = np.stack([0 * level, forward, level], 1)
-    parts = [
-        loft(centers, widths, depths, skin, segments=18, unit_uv=True),
-        ellipsoid((0, 0.43, 0.42), (0.045, 0.075, 0.1), nose),
-    ]
+    parts = [loft(centers, widths, depths, skin, segments=18, unit_uv=True)]
+    parts.append(ellipsoid((0, 0.43, 0.42), (0.045, 0.075, 0.1), skin))
     style = choose(rng, ("short", "short", "short", "long", "long", "bob", "bun", "curls", "bald"))
     size = {"curls": 1.2, "bald": 0.0}.get(style, rng.uniform(0.92, 1.0))
     if size:
@@ -151,7 +139,7 @@ def _head(rng: np.random.Generator, skin: Material, hair: Material, nose: Materi
 
 def stone_head(rng: np.random.Generator, material: Material) -> list[Part]:
     """A carved head one unit high, all of one stone."""
-    return _head(rng, material, material, material)
+    return _head(rng, material, material)
 
 
 def head_parts(rng: np.random.Generator, body: "Body", skin: np.ndarray) -> list[Part]:
@@ -161,7 +149,7 @@ def head_parts(rng: np.random.Generator, body: "Body", skin: np.ndarray) -> list
         hair = rng.uniform(0.6, 0.9) * np.ones(3)
     face = _face(rng, skin, hair, rng.random() < 0.22 * (not body.child))
     locks = Material(shaded(hair, 1 + 0.25 * noise(rng, (32, 32))), 0.4)
-    parts = _head(rng, face, locks, Material(skin))
+    parts = _head(rng, face, locks)
     kind, cloth = rng.random(), _fabric(rng, 0.8)
     if kind < 0.3:
         parts.append(ellipsoid((0, -0.03, 0.82), (0.4, 0.49, 0.34), cloth))
@@ -184,24 +172,22 @@ def carried_parts(rng: np.random.Generator, body: "Body", gesture: tuple[str, st
         size = (rng.uniform(0.2, 0.32), 0.22, 0.03) if gesture[0] == "read" else (0.16, 0.08, 0.02)
         paper = Material(_cloth_color(rng))
         parts.append(box(body.hands.mean(0) + [0, 0.05, 0.05], size, paper, rotation("x", 40)))
-    bag = choose(rng, (_fabric(rng, 0.5), _leather(rng)))
+    bag = choose(rng, (_fabric(rng, 0.5), Material(choose(rng, _LEATHERS), roughness=0.3)))
     if kind < 0.2:
         back = 0.5 * (body.chest + body.neck) + [0, -0.135 * h * body.girth, -0.03 * h]
         parts.append(ellipsoid(back, (0.085 * h, 0.06 * h, 0.14 * h), bag))
-        for side in (-1, 1):
-            front = body.chest + [side * 0.075 * h, 0.075 * h * body.girth, 0]
-            over = body.neck + [side * 0.06 * h, 0.03 * h, 0.01 * h]
-            strap = [front, over, back + [side * 0.05 * h, 0, 0.08 * h]]
+        for side in (-h, h):
+            front = body.chest + [side * 0.075, 0.075 * h * body.girth, 0]
+            strap = [front, body.neck + [side * 0.06, 0.03 * h, 0.01 * h], back]
             parts.append(tube(strap, [0.011 * h] * 3, bag, segments=6))
     elif kind < 0.55:
         hand = int(np.argmin(body.hands[:, 2]))
-        grip = body.hands[hand] - [0, 0, 0.05 * h]
+        end = grip = body.hands[hand] - [0, 0, 0.05 * h]
         if gesture[1] not in ("down", "backward"):  # hangs from the shoulder instead
             grip = body.hips[hand] + [(2 * hand - 1) * 0.08 * h * body.girth, 0, 0.1 * h]
+            end = body.shoulders[hand]
         width, tall = rng.uniform(0.2, 0.34), min(rng.uniform(0.2, 0.34), grip[2] - 0.2)
-        end = body.shoulders[hand] if gesture[1] not in ("down", "backward") else grip
         parts.append(box(grip - [0, 0, 0.1 + tall / 2], (0.1, width, tall), bag))
         for y in (-0.07, 0.07):
-            handle = [grip + [0, y, -0.1], end]
-            parts.append(tube(handle, [0.008, 0.008], bag, segments=6))
+            parts.append(tube([grip + [0, y, -0.1], end], [0.008, 0.008], bag, segments=6))
     return parts

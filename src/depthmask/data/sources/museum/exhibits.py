@@ -1,4 +1,4 @@
-"""What stands on a room's floor: sculptures on plinths, show-cases, benches, plants, columns.
+"""What stands on a room's floor: sculptures on plinths, benches, columns.
 
 Each piece is made on z = 0 around the origin, facing -y; with it comes its footprint in metres.
 """
@@ -20,28 +20,19 @@ from depthmask.data.sources.museum.shapes import (
     loft,
     moved,
     rotation,
-    tube,
 )
 from depthmask.data.sources.museum.textures import carpet, choose, hsv, marble, noise, shaded, wood
 
 Piece = tuple[list[Part], tuple[float, float]]
 
-_MARBLES = (
-    ((0.88, 0.86, 0.82), (0.7, 0.69, 0.68)),
-    ((0.62, 0.6, 0.57), (0.45, 0.44, 0.43)),
-    ((0.76, 0.64, 0.48), (0.6, 0.47, 0.33)),
-)
+_MARBLES = ((0.88, 0.86, 0.82), (0.62, 0.6, 0.57), (0.76, 0.64, 0.48))
 
 
 def _stone(rng: np.random.Generator) -> Material:
     """Marble, bronze or dark basalt."""
     if rng.random() < 0.65:
-        return marble(rng, *choose(rng, _MARBLES))
+        return marble(rng, choose(rng, _MARBLES))
     return Material(choose(rng, ((0.36, 0.24, 0.14), (0.17, 0.19, 0.19))), roughness=0.28)
-
-
-def _timber(rng: np.random.Generator) -> Material:
-    return wood(rng, choose(rng, (*WOODS, (0.85, 0.84, 0.81), (0.1, 0.1, 0.1))))
 
 
 def _vase(rng: np.random.Generator, height: float) -> list[Part]:
@@ -65,21 +56,13 @@ def _bust(rng: np.random.Generator, height: float) -> list[Part]:
 
 
 def _abstract(rng: np.random.Generator, height: float) -> list[Part]:
-    """Balls, a twisted pile or a flame of stone or of coloured metal."""
-    material, kind, z = _stone(rng), rng.integers(3), np.linspace(0, 1, 12)
+    """Balls or a flame of stone or of coloured metal."""
+    material, z = _stone(rng), np.linspace(0, 1, 12)
     if rng.random() < 0.4:
         material = Material(hsv(rng.random(), rng.random(), rng.uniform(0.4, 0.9)), roughness=0.2)
-    if kind == 0:
-        balls = ((0.3, 0.3), (0.7, 0.2))
-        return [ellipsoid((0, 0, z * height), [r * height] * 3, material) for z, r in balls]
-    if kind == 1:
-        turns = [rotation("z", 27 * k) for k in range(3)]
-        sizes = np.outer((0.4, 0.35, 0.28), (1, 1, 0.9)) * height
-        tops = np.cumsum(sizes[:, 2])
-        return [
-            box((0, 0, top - size[2] / 2), size, material, turn)
-            for top, size, turn in zip(tops, sizes, turns, strict=True)
-        ]
+    if rng.random() < 0.5:
+        balls = np.array([(0.3, 0.3), (0.7, 0.2)]) * height
+        return [ellipsoid((0, 0, rise), (r, r, r), material) for rise, r in balls]
     centers = np.stack([0.12 * np.sin(5 * z), 0.08 * np.cos(4 * z), z], 1) * height
     radii = (0.12 + 0.14 * np.sin(np.pi * z) ** 1.5) * height * np.where(z > 0.98, 0.1, 1)
     return [loft(centers, radii, 0.6 * radii, material)]
@@ -99,26 +82,10 @@ def _pedestal(rng: np.random.Generator, _: float) -> Piece:
     return parts + moved(make(rng, rng.uniform(0.4, 0.75)), (0, 0, height), turn), (width, width)
 
 
-def _case(rng: np.random.Generator, _: float) -> Piece:
-    """A cabinet, edges of metal and things within; the panes would be all but invisible."""
-    width, deep = rng.uniform(0.6, 1.5), rng.uniform(0.45, 0.7)
-    base, top = choose(rng, ((0.85, 1.35), (0.4, 1.95)))
-    metal = Material(choose(rng, ((0.2, 0.2, 0.21), (0.75, 0.62, 0.35))), roughness=0.25)
-    parts = [box((0, 0, base / 2), (width, deep, base), _timber(rng))]
-    parts.append(box((0, 0, top), (width, deep, 0.03), metal))
-    for x, y in (np.array(list(np.ndindex(2, 2))) - 0.5) * [width - 0.02, deep - 0.02]:
-        parts.append(box((x, y, (base + top) / 2), (0.022, 0.022, top - base), metal))
-    number = int(rng.integers(1, max(2, int(width / 0.3)) + 1))
-    for x in (np.arange(number) + 0.5) / number * width - width / 2:
-        make = choose(rng, (_vase, _vase, _abstract, _bust))
-        parts += moved(make(rng, rng.uniform(0.2, min(0.7, top - base - 0.06))), (x, 0, base))
-    return parts, (width, deep)
-
-
 def _bench(rng: np.random.Generator, _: float) -> Piece:
     """An upholstered or slatted bench."""
     length, deep, height = rng.uniform(1.1, 2.0), rng.uniform(0.4, 0.65), rng.uniform(0.4, 0.48)
-    timber, slats = _timber(rng), int(rng.choice([1, 4]))
+    timber, slats = wood(rng, choose(rng, WOODS)), int(rng.choice([1, 4]))
     seat = timber
     if slats == 1:
         seat = Material(hsv(rng.random(), rng.uniform(0.1, 0.7), rng.uniform(0.12, 0.6)))
@@ -130,21 +97,6 @@ def _bench(rng: np.random.Generator, _: float) -> Piece:
         leg = (0.06, deep - 0.06, height - 0.08)
         parts.append(box((x * length, 0, height / 2 - 0.04), leg, timber))
     return parts, (length, deep)
-
-
-def _plant(rng: np.random.Generator, _: float) -> Piece:
-    """A palm in a pot."""
-    r, height, t = rng.uniform(0.18, 0.28), rng.uniform(0.7, 1.3), np.linspace(0, 1, 6)[:, None]
-    pot = Material(hsv(rng.random(), rng.uniform(0, 0.6), rng.uniform(0.2, 0.9)), roughness=0.2)
-    parts = [lathe([(0.75 * r, 0), (r, 1.7 * r), (0.01, 1.6 * r)], pot)]
-    leaf = Material(hsv(rng.uniform(0.24, 0.38), rng.uniform(0.45, 0.8), rng.uniform(0.25, 0.5)))
-    for k in range(int(rng.integers(11, 20))):
-        lean, tall = rng.uniform(0.15, 0.6), height * rng.uniform(0.6, 1)
-        rise = 1.5 * r + tall * (t - 0.38 * lean * t**3)
-        spine = np.concatenate([lean * t**1.6, 0 * t, rise], 1) @ rotation("z", 137.5 * k).T
-        width = [0.008, 0.01, 0.045, 0.06, 0.035, 0.004]
-        parts.append(tube(spine, width, leaf, segments=6, flatness=0.4))
-    return parts, (2.6 * r, 2.6 * r)
 
 
 def _statue(rng: np.random.Generator, _: float) -> Piece:
@@ -165,9 +117,8 @@ def _column(rng: np.random.Generator, height: float) -> Piece:
     return [lathe(profile, material), *slabs], (3 * r, 3 * r)
 
 
-_KINDS = (_pedestal, _case, _bench, _plant, _statue, _column)
-_SHARES = (0.34, 0.21, 0.21, 0.08, 0.1, 0.06)
-_AT_WALL = (0, 0.4, 0.2, 1, 0, 0)  # how often
+_KINDS = (_pedestal, _bench, _statue, _column)
+_SHARES = (0.55, 0.25, 0.12, 0.08)
 
 
 class Furniture:
@@ -206,13 +157,9 @@ class Furniture:
         number = int(rng.integers(4, 7) + np.prod(self.size) / 14)
         for kind in rng.choice(len(_KINDS), size=number, p=_SHARES):
             made, extent = _KINDS[kind](rng, walls[0].height)
-            half, at_wall = 0.5 * np.array(extent), rng.random() < _AT_WALL[kind]
             for _ in range(12):
-                quarter = int(rng.integers(4))
-                wall, place = walls[quarter], rng.uniform(-0.46, 0.46, 2) * self.size
-                if at_wall:
-                    place = wall.point(rng.uniform(0.1, 0.9) * wall.length, -half[1] - 0.1, 0)[:2]
-                if self._claim(place, half[:: -1 if quarter % 2 else 1], 0.15 if at_wall else 0.5):
-                    parts += moved(made, (*place, 0), wall.turn)
+                quarter, place = int(rng.integers(4)), rng.uniform(-0.46, 0.46, 2) * self.size
+                if self._claim(place, 0.5 * np.array(extent[:: -1 if quarter % 2 else 1]), 0.4):
+                    parts += moved(made, (*place, 0), walls[quarter].turn)
                     break
         return parts

@@ -3,7 +3,7 @@
 The floor spans -width/2..width/2 (x) and -depth/2..depth/2 (y) at z = 0.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -26,10 +26,8 @@ _FRAMES = ((0.72, 0.55, 0.25), (0.15, 0.1, 0.08), (0.4, 0.25, 0.15), (0.9, 0.89,
 class Wall:
     """One wall in its own frame: x along it from the left (seen from inside, -y), z up, metres.
 
-    Attributes:
-        offset, turn: move its frame into the room.
-        taken: intervals of x that doors, windows and pictures occupy.
-        door: left, right and height of an opening.
+    `offset` and `turn` move it into the room; `taken` lists intervals of x with doors, windows or
+    pictures; `door` is the left, right and height of an opening.
     """
 
     length: float
@@ -60,12 +58,12 @@ class Wall:
         return self.point(left + span / 2, -0.5, 0)
 
 
-def make_walls(width: float, depth: float, height: float) -> list[Wall]:
+def make_walls(size: np.ndarray) -> list[Wall]:
     """North (+y), west, south, east: each seen from inside."""
-    corners = np.array([(-1, 1, 0), (-1, -1, 0), (1, -1, 0), (1, 1, 0)]) * [width / 2, depth / 2, 0]
+    corners = np.array([(-1, 1, 0), (-1, -1, 0), (1, -1, 0), (1, 1, 0)]) * size / 2
     return [
-        Wall((width, depth)[n % 2], height, corner, rotation("z", 90 * n))
-        for n, corner in enumerate(corners)
+        Wall(size[number % 2], size[2], corner, rotation("z", 90 * number))
+        for number, corner in enumerate(corners)
     ]
 
 
@@ -81,10 +79,7 @@ def _wall_color(rng: np.random.Generator) -> np.ndarray:
 
 
 def _wall_material(rng: np.random.Generator, color: Vector) -> Material:
-    kind = rng.random()
-    if kind < 0.14:
-        return textures.masonry(rng, choose(rng, ((0.5, 0.25, 0.18), (0.62, 0.57, 0.49))))
-    return (textures.wallpaper if kind < 0.4 else textures.plaster)(rng, color)
+    return (textures.wallpaper if rng.random() < 0.35 else textures.plaster)(rng, color)
 
 
 def _floor_material(rng: np.random.Generator) -> Material:
@@ -165,22 +160,15 @@ def _doorway(
     """The surround and, behind the opening, another room with a picture and its own lamp."""
     left, right, top = door
     middle, width, post = (left + right) / 2, right - left, rng.uniform(0.1, 0.2)
+    color = _wall_color(rng)
     parts = [box((x, -0.01, top / 2), (post, 0.12, top), frame) for x in (left, right)]
     parts.append(box((middle, -0.02, top), (width + 2 * post, 0.14, post), frame))
-    far, half, high = rng.uniform(2.8, 4.2), rng.uniform(1.6, 2.4), wall.height - 0.05
-    paint, roof = textures.plaster(rng, _wall_color(rng)), Material((0.85, 0.84, 0.82))
-    start, end = middle - half, middle + half
-    parts += [
-        quad((start, 0, 0), (2 * half, 0, 0), (0, far, 0), _floor_material(rng)),
-        quad((start, far, high), (2 * half, 0, 0), (0, -far, 0), roof),
-        quad((start, far, 0), (2 * half, 0, 0), (0, 0, high), paint),
-        quad((start, 0, 0), (0, far, 0), (0, 0, high), paint),
-        quad((end, far, 0), (0, -far, 0), (0, 0, high), paint),
-        box(((start + left) / 2, 0.1, high / 2), (left - start, 0.18, high), paint),
-        box(((right + end) / 2, 0.1, high / 2), (end - right, 0.18, high), paint),
-        box((middle, 0.1, (top + high) / 2), (width, 0.18, high - top), paint),
-    ]
-    parts += moved(_picture(rng, *rng.uniform(0.7, 1.4, 2)), (middle, far, 1.55))
+    far, wide, high = rng.uniform(2.8, 4.2), rng.uniform(3.2, 4.8), wall.height - 0.05
+    behind = box((middle, far / 2, high / 2), (wide, far, high), textures.plaster(rng, color))
+    parts.append(replace(behind, faces=np.delete(behind.faces, [2, 8], axis=0)))  # open in front
+    corner = (middle - wide / 2, 0, 0.005)
+    parts.append(quad(corner, (wide, 0, 0), (0, far, 0), _floor_material(rng)))
+    parts += moved(_picture(rng, *rng.uniform(0.7, 1.4, 2)), (middle, far - 0.03, 1.55))
     center, tone = wall.point(middle, far / 2, high - 0.02), TEMPERATURES[rng.integers(5)]
     sides = wall.turn @ [0.5, 0, 0], wall.turn @ [0, -0.5, 0]
     lamp = panel(center, *sides, tone * rng.uniform(3, 7))

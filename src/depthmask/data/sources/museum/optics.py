@@ -21,23 +21,15 @@ OVERSAMPLING = 5
 """Masks are counted on a grid of 5 x 5 points in a pixel, its middle among them."""
 
 _NEAR_M = 0.05
-_DENOISING_RADIUS = 4
-_DENOISING_STRENGTH = 0.7
 
 
 @dataclass(frozen=True)
 class View:
-    """A camera in world coordinates, without roll.
+    """A camera in world coordinates, without roll."""
 
-    Attributes:
-        origin: [3].
-        axes: [3, 3]; its rows, unit vectors, point right, down and forward.
-        focal: focal length over the image's height.
-    """
-
-    origin: np.ndarray
-    axes: np.ndarray
-    focal: float
+    origin: np.ndarray  # [3]
+    axes: np.ndarray  # [3, 3]; its rows, unit vectors, point right, down and forward
+    focal: float  # focal length over the image's height
 
     @classmethod
     def aimed(cls, origin: Vector, yaw: float, pitch_down: float, focal: float) -> "View":
@@ -46,9 +38,8 @@ class View:
         level = np.array([-np.sin(yaw), np.cos(yaw), 0.0])
         forward = np.cos(pitch) * level + np.sin(pitch) * np.array([0.0, 0.0, -1.0])
         right = np.array([np.cos(yaw), np.sin(yaw), 0.0])
-        return cls(
-            np.asarray(origin, float), np.stack([right, np.cross(forward, right), forward]), focal
-        )
+        axes = np.stack([right, np.cross(forward, right), forward])
+        return cls(np.asarray(origin, float), axes, focal)
 
     @property
     def up(self) -> np.ndarray:
@@ -64,20 +55,22 @@ class View:
         return points @ self.axes + self.origin
 
 
-def _bitmap(texture: np.ndarray, wrap_mode: str = "repeat") -> dict[str, Any]:
+def _spectrum(color: np.ndarray) -> dict[str, Any]:
+    """A linear colour [3], or a texture [h, w, 3]."""
+    if color.ndim == 1:
+        return {"type": "rgb", "value": color.tolist()}
     # row 0 of a texture is its top, and v = 0 is the bottom of a surface
-    flipped = mi.Bitmap(np.ascontiguousarray(texture[::-1], dtype=np.float32))
-    return {"type": "bitmap", "bitmap": flipped, "raw": True, "wrap_mode": wrap_mode}
+    flipped = mi.Bitmap(np.ascontiguousarray(color[::-1], dtype=np.float32))
+    return {"type": "bitmap", "bitmap": flipped, "raw": True}
 
 
 def _bsdf(part: Part) -> Any:
     """Matt or coated, its sRGB colour (IEC 61966-2-1) made linear."""
     color, roughness = part.material.color, part.material.roughness
     color = np.where(color <= 0.04045, color / 12.92, ((color + 0.055) / 1.055) ** 2.4)
-    texture = {"type": "rgb", "value": color.tolist()} if color.ndim == 1 else _bitmap(color)
-    coat = {"type": "diffuse", "reflectance": texture}
+    coat = {"type": "diffuse", "reflectance": _spectrum(color)}
     if roughness is not None:
-        coat = {"type": "principled", "base_color": texture, "roughness": float(roughness) ** 0.5}
+        coat = {"type": "principled", "base_color": _spectrum(color), "roughness": roughness**0.5}
     return mi.load_dict({"type": "twosided", "side": coat})
 
 
@@ -119,18 +112,16 @@ def _matrix(*columns: Vector) -> Any:
 
 def _area_light(shape: dict[str, Any], area: float, color: np.ndarray) -> dict[str, Any]:
     """A shape that shines, sampled the more often the more light it gives."""
-    radiance = {"type": "rgb", "value": color.tolist()} if color.ndim == 1 else _bitmap(color)
     weight = 0.5 + float(area * color.mean())
-    emitter = {"type": "area", "radiance": radiance, "sampling_weight": weight}
-    black = {"type": "diffuse", "reflectance": {"type": "rgb", "value": [0.1, 0.1, 0.1]}}
+    emitter = {"type": "area", "radiance": _spectrum(color), "sampling_weight": weight}
+    black = {"type": "diffuse", "reflectance": {"type": "rgb", "value": 0.1}}
     return shape | {"bsdf": black, "emitter": emitter}
 
 
 def panel(center: Vector, along: Vector, up: Vector, color: np.ndarray) -> dict[str, Any]:
     """A rectangle with half sides `along` and `up` that shines to the side of along x up.
 
-    Args:
-        color: linear radiance [3], or a texture of it [h, w, 3].
+    `color` is linear radiance [3], or a texture of it [h, w, 3].
     """
     normal = np.cross(along, up)
     area = 4 * float(np.linalg.norm(normal))
@@ -142,18 +133,6 @@ def globe(center: Vector, radius: float, color: np.ndarray) -> dict[str, Any]:
     """A luminous sphere of linear radiance `color`."""
     shape = {"type": "sphere", "center": list(center), "radius": radius}
     return _area_light(shape, 4 * np.pi * radius**2, color)
-
-
-def spot(source: np.ndarray, target: np.ndarray, color: np.ndarray) -> dict[str, Any]:
-    """A spotlight of linear intensity `color`."""
-    return {
-        "type": "spot",
-        "intensity": {"type": "rgb", "value": color.tolist()},
-        "cutoff_angle": 32,
-        "beam_width": 12,
-        "sampling_weight": 0.5 + 0.25 * float(color.mean()),
-        "to_world": mi.ScalarTransform4f().look_at(source.tolist(), target.tolist(), [0, 1, 0.1]),
-    }
 
 
 def sky(radiance: np.ndarray, weight: float) -> dict[str, Any]:
@@ -200,10 +179,7 @@ def radiance(
     *,
     lamps_visible: bool = True,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Linear light, float32 [h, w, 3], twice, from half the samples each.
-
-    Hidden lamps leave black where nothing else is.
-    """
+    """Linear light, float32 [h, w, 3], twice, from half the samples each."""
     integrator = mi.load_dict(
         {"type": "path", "max_depth": 3, "rr_depth": 16, "hide_emitters": not lamps_visible}
     )
@@ -211,12 +187,11 @@ def radiance(
     k = max(1, int((samples_per_px / 2) ** 0.5))
     count = k * (k + 1) if k * (k + 1) <= samples_per_px / 2 else k * k
     sensor = _sensor(view, shape, {"type": "multijitter", "sample_count": count}, {})
-    seeds = np.random.SeedSequence(seed).generate_state(2).tolist()
     first, second = (
-        mi.render(scene, sensor=sensor, integrator=integrator, spp=count, seed=seed)
-        for seed in seeds
+        np.array(mi.render(scene, sensor=sensor, integrator=integrator, spp=count, seed=half_seed))
+        for half_seed in np.random.SeedSequence(seed).generate_state(2).tolist()
     )
-    return np.array(first)[..., :3], np.array(second)[..., :3]
+    return first, second
 
 
 def depth_map(
@@ -249,16 +224,14 @@ def sub_depths(
     points = points[points[:, 2] > _NEAR_M]
     middle = 0.5 * np.array(shape)
     pixels = middle + shape[0] * view.focal * points[:, 1::-1] / points[:, 2:]
-    low = np.clip(pixels.min(0, initial=np.inf) - 1, 0, shape).astype(int)
-    high = np.clip(pixels.max(0, initial=-np.inf) + 2, 0, shape).astype(int)
-    maps = np.full((len(scenes), shape[0] * k, shape[1] * k), np.inf, np.float32)
+    low = np.clip(pixels.min(0, initial=np.inf) - 1, 0, shape).astype(int) * k
+    high = np.clip(pixels.max(0, initial=-np.inf) + 2, 0, shape).astype(int) * k
+    fine = (shape[0] * k, shape[1] * k)
+    maps = np.full((len(scenes), *fine), np.inf, np.float32)
     if (high > low).all():
-        rows, columns = (
-            slice(a * k, b * k) for a, b in zip(low.tolist(), high.tolist(), strict=True)
-        )
-        for scene, map_ in zip(scenes, maps, strict=True):
-            fine = (shape[0] * k, shape[1] * k)
-            map_[rows, columns] = depth_map(scene, view, fine, (rows, columns))
+        crop = slice(int(low[0]), int(high[0])), slice(int(low[1]), int(high[1]))
+        for number, scene in enumerate(scenes):
+            maps[number][crop] = depth_map(scene, view, fine, crop)
     blocks = maps.reshape(len(scenes), shape[0], k, shape[1], k).swapaxes(2, 3)
     return list(blocks.reshape(len(scenes), *shape, k * k))
 
@@ -270,7 +243,7 @@ def denoise(first: np.ndarray, second: np.ndarray) -> np.ndarray:
     halves' difference measures the noise, and each half is averaged with weights found in the
     other, so that noise does not choose its own neighbours.
     """
-    radius, (height, width) = _DENOISING_RADIUS, first.shape[:2]
+    radius, strength, (height, width) = 4, 0.7, first.shape[:2]
     halves = np.maximum(np.stack([first, second]), 0).astype(np.float64)
     # distances are judged as the eye does, values averaged as light adds
     seen = np.minimum(halves, 1.5) ** (1 / 2.2)
@@ -283,7 +256,7 @@ def denoise(first: np.ndarray, second: np.ndarray) -> np.ndarray:
     for dy, dx in np.ndindex(2 * radius + 1, 2 * radius + 1):
         window = (slice(dy, dy + height), slice(dx, dx + width))
         there = wide_variance[window]
-        scale = 1e-8 + _DENOISING_STRENGTH**2 * (variance + there)
+        scale = 1e-8 + strength**2 * (variance + there)
         distance = ((seen - wide_seen[:, *window]) ** 2).mean(-1)
         distance = (distance - variance - np.minimum(variance, there)) / scale
         near = [cv2.blur(d, (3, 3), borderType=cv2.BORDER_REPLICATE) for d in distance[::-1]]

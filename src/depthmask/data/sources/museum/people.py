@@ -12,7 +12,6 @@ from depthmask.data.sources.museum.appearance import (
     Outfit,
     carried_parts,
     draw_outfit,
-    draw_skin,
     head_parts,
 )
 from depthmask.data.sources.museum.shapes import Material, Part, loft, moved, rotation, tube
@@ -47,6 +46,7 @@ _ARMS = {  # from which joint a hand is how far (statures, x outwards), where th
 _ARM = "down down forward forward hips raise point phone read folded behind pocket chin open"
 _OTHER_ARM = {"forward": "backward", "point": "down", "chin": "folded"}
 _GESTURES = [(arm, _OTHER_ARM.get(arm, arm)) for arm in _ARM.split()] + [("hips", "down")]
+_SKINS = ((0.3, 0.2, 0.16), (0.96, 0.79, 0.68))
 _STANCES = ((0.05, 0.0), (0.06, 0.04), (0.11, 0.0), (0.05, 0.09))
 """Half the feet's distance sideways, half the stride, statures."""
 
@@ -99,7 +99,8 @@ def draw_person(seed: int) -> Person:
 
 
 def _build_person(rng: np.random.Generator, gesture: tuple[str, str]) -> Person:
-    body, skin = _draw_body(rng, gesture), draw_skin(rng)
+    body, (dark, pale) = _draw_body(rng, gesture), np.array(_SKINS)
+    skin = dark + rng.random() * (pale - dark) * rng.uniform(0.93, 1.03, 3)
     outfit = draw_outfit(rng, (body.width - 0.93) / 0.17, skin)
     head = head_parts(rng, body, skin)
     parts = _trunk(body, outfit, rng.uniform(0.85, 1.3)) + _legs(body, outfit)
@@ -155,10 +156,9 @@ def _draw_body(rng: np.random.Generator, gesture: tuple[str, str]) -> Body:
         joint, offset, pole = _ARMS[arms[index]]
         origin = {"pelvis": pelvis, "neck": neck, "shoulder": shoulders[index]}[joint]
         hand = origin + h * (np.array(offset) + rng.normal(0, 0.012, 3)) * mirror
-        bones = 0.172 * h, 0.15 * h
-        elbows[index], hands[index] = _bend(shoulders[index], hand, bones, pole * mirror)
-        ahead_pole = np.array([0.05, 1, 0])
-        knees[index], _ = _bend(hips[index], ankles[index], (leg, leg), ahead_pole)
+        arm, forward = (0.172 * h, 0.15 * h), np.array([0.05, 1, 0])
+        elbows[index], hands[index] = _bend(shoulders[index], hand, arm, pole * mirror)
+        knees[index], _ = _bend(hips[index], ankles[index], (leg, leg), forward)
     chest, head = pelvis + 0.55 * trunk * up, neck + 0.035 * h * up + [0, 0.012 * h, 0]
     joints = pelvis, chest, neck, head, shoulders, elbows, hands, hips, knees, ankles
     return Body(h, head_m, girth, width, child, *joints)

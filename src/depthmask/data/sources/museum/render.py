@@ -1,10 +1,19 @@
-"""Plates, cutouts and in-scene frames of the museum, each a function of its seeds."""
+"""Plates, cutouts and in-scene frames of the museum, each a function of its seeds, on all cores."""
 
+import multiprocessing
+import signal
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any, NamedTuple
 
+import drjit
 import numpy as np
 
+from depthmask.data.processes import end_with_parent, num_cores
+from depthmask.data.progress import progress
 from depthmask.data.scenes.scene import Camera, Cutout, Plate
 from depthmask.data.sources.museum import optics
 from depthmask.data.sources.museum.optics import View, depth_map, load_scene, meshes, sub_depths
@@ -19,19 +28,12 @@ _MIDDLE = optics.OVERSAMPLING**2 // 2
 
 
 class InScene(NamedTuple):
-    """A person rendered inside a room.
+    """A person rendered inside a room."""
 
-    Attributes:
-        bg_fg: uint8 [S, S, 3], RGB.
-        mask: float32 [S, S], the share of each pixel that is person.
-        depth: float32 [S, S], metres, through the pixels' middles.
-        distance_m: planar depth of the point the person stands on.
-    """
-
-    bg_fg: np.ndarray
-    mask: np.ndarray
-    depth: np.ndarray
-    distance_m: float
+    bg_fg: np.ndarray  # uint8 [S, S, 3], RGB
+    mask: np.ndarray  # float32 [S, S], the share of each pixel that is person
+    depth: np.ndarray  # float32 [S, S], metres, through the pixels' middles
+    distance_m: float  # planar depth of the point the person stands on
 
 
 class _LoadedRoom(NamedTuple):
@@ -195,3 +197,72 @@ def _develop(light: np.ndarray) -> np.ndarray:
     light = np.where(light > 0.7, 0.7 + 0.3 * (1 - np.exp(-(light - 0.7) / 0.3)), light)
     srgb = np.where(light <= 0.0031308, 12.92 * light, 1.055 * light ** (1 / 2.4) - 0.055)
     return np.round(srgb * 255).clip(0, 255).astype(np.uint8)
+
+
+@dataclass(frozen=True)
+class Job:
+    """A call to make elsewhere: a picklable function and its arguments."""
+
+    function: Callable[..., Any]
+    args: tuple = ()
+    kwargs: dict[str, Any] = field(default_factory=dict)
+
+
+def run_jobs(jobs: Sequence[Job], *, description: str, num_workers: int | None = None) -> list:
+    """Run the jobs in fresh processes and return their results in order.
+
+    Jobs of one function and first argument (a room's seed) run one after another in one process,
+    so that what the function caches serves them all. The results do not depend on `num_workers`
+    (default: one a core). Ctrl-C or an error in a job ends the workers before it is raised here.
+    """
+    if not jobs:
+        return []
+    groups: dict[Any, list[int]] = {}
+    for number, job in enumerate(jobs):
+        groups.setdefault((job.function, *job.args[:1]), []).append(number)
+    pool = ProcessPoolExecutor(
+        min(num_workers or num_cores(), len(groups)),
+        mp_context=multiprocessing.get_context("spawn"),
+        initializer=_start_worker,
+    )
+    results: list[Any] = [None] * len(jobs)
+    try:
+        with progress(len(jobs), description) as advance:
+            with _interrupts_held():  # the workers start here, and inherit it
+                done = pool.map(_run, [[jobs[n] for n in numbers] for numbers in groups.values()])
+            for numbers, values in zip(groups.values(), done, strict=True):
+                for number, value in zip(numbers, values, strict=True):
+                    results[number] = value
+                advance(len(numbers))
+        return results
+    except BaseException:
+        workers = list((pool._processes or {}).values())
+        pool.shutdown(wait=False, cancel_futures=True)
+        for worker in workers:
+            worker.terminate()
+        raise
+    finally:
+        pool.shutdown(wait=True)
+
+
+@contextmanager
+def _interrupts_held() -> Iterator[None]:
+    """Ctrl-C waits until the block is left; processes started in it never see one."""
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def _start_worker() -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent ends the workers
+    end_with_parent()
+    drjit.set_thread_count(1)
+
+
+def _run(jobs: list[Job]) -> list[Any]:
+    return [job.function(*job.args, **job.kwargs) for job in jobs]

@@ -8,9 +8,9 @@ import numpy as np
 
 from depthmask.data.sources.museum.exhibits import Furniture
 from depthmask.data.sources.museum.interiors import TEMPERATURES, Wall, draw_shell, make_walls
-from depthmask.data.sources.museum.optics import View, globe, panel, spot
+from depthmask.data.sources.museum.optics import View, globe, panel
 from depthmask.data.sources.museum.shapes import Material, Part, box, moved
-from depthmask.data.sources.museum.textures import choose, grid, mix, noise
+from depthmask.data.sources.museum.textures import grid, mix, noise
 
 _STREAM, _STAND_STREAM = 1, 3
 _NEAREST_M = 0.75
@@ -29,82 +29,65 @@ _BODY = np.array([(x, y) for y in (0.06, 0.3, 0.6, 0.9, 1.2, 1.45, 1.65) for x i
 
 @dataclass(frozen=True)
 class Room:
-    """A furnished room.
-
-    Attributes:
-        parts, lamps: what is rendered.
-        view: the camera.
-        width, depth: metres; the floor is centred on the origin.
-        footprints: [n, 4], x, y, half width and half depth of what stands on the floor.
-        key: how bright a picture of it is meant to be.
-    """
+    """A furnished room."""
 
     parts: list[Part]
     lamps: list[dict[str, Any]]
     view: View
-    width: float
-    depth: float
-    footprints: np.ndarray
-    key: float
+    size: np.ndarray  # [3], metres; the floor is centred on the origin
+    footprints: list[np.ndarray]  # x, y, half width, half depth of what stands on the floor
+    key: float  # how bright a picture of it is meant to be
 
 
 def draw_room(seed: int, attempt: int = 0) -> Room:
     """The room of a seed; another attempt is another room."""
     rng = np.random.default_rng([_STREAM, seed, attempt])
-    width, depth = rng.uniform(4.6, 12.0, 2).tolist()
-    height = float(rng.uniform(2.8, 3.6) + 0.12 * (min(width, depth) - 4.6))
-    view, nearest_wall = _draw_view(rng, width, depth, height)
-    walls = make_walls(width, depth, height)
+    size = rng.uniform([4.6, 4.6, 2.8], [12, 12, 3.6])
+    size[2] += 0.12 * (size[:2].min() - 4.6)
+    walls = make_walls(size)
+    view, nearest_wall = _draw_view(rng, walls, size)
     others = rng.permutation([n for n in range(4) if n != nearest_wall])
-    size = np.array([width, depth])
-    furniture = Furniture(rng, size, view.origin)
+    furniture = Furniture(rng, size[:2], view.origin)
     if rng.random() < 0.75:
         furniture.keep_free(walls[others[0]].cut_door(rng))
-    parts, lamps = _ceiling_lights(rng, size, height)
-    if rng.random() < 0.45:
-        lamps += _spots(rng, walls)
+    parts, lamps = _ceiling_lights(rng, size[:2], size[2])
     if rng.random() < 0.35:
         frames, windows = _windows(rng, walls[others[1]])
         parts, lamps = parts + frames, lamps + windows
     shell, behind_doors = draw_shell(rng, walls)
     parts += shell + furniture.fill(walls)
-    key = float(rng.uniform(0.17, 0.3))
-    footprints = np.array(furniture.footprints).reshape(-1, 4)
-    return Room(parts, lamps + behind_doors, view, width, depth, footprints, key)
+    lamps += behind_doors
+    return Room(parts, lamps, view, size, furniture.footprints, float(rng.uniform(0.17, 0.3)))
 
 
-def _draw_view(
-    rng: np.random.Generator, width: float, depth: float, height: float
-) -> tuple[View, int]:
+def _draw_view(rng: np.random.Generator, walls: list[Wall], size: np.ndarray) -> tuple[View, int]:
     """A camera by a wall that looks across the room, and the wall's number."""
     for _ in range(60):
-        wall, off = int(rng.integers(4)), rng.uniform(0.3, 0.8)
-        place = rng.uniform(-0.42, 0.42, 2) * [width, depth]
-        place[1 - wall % 2] = (depth / 2 - off, off - width / 2, off - depth / 2, width / 2 - off)[
-            wall
-        ]
-        camera_height = min(rng.uniform(1.3, 2.7), height - 0.35)
-        ahead = rng.uniform(-0.25, 0.25, 2) * [width, depth] - place
+        number = int(rng.integers(4))
+        wall, camera_height = walls[number], min(rng.uniform(1.3, 2.7), size[2] - 0.35)
+        along, off = rng.uniform(0.08, 0.92) * wall.length, rng.uniform(0.3, 0.8)
+        place = wall.point(along, -off, camera_height)
+        ahead = (rng.uniform(-0.25, 0.25, 3) * size - place)[:2]
         reach = float(np.clip(np.hypot(*ahead), 2.6, 5.5))
         yaw = np.degrees(np.arctan2(-ahead[0], ahead[1])) + rng.normal(0, 5)
         aim = rng.uniform(0.75, 1.35)
         pitch = np.degrees(np.arctan2(camera_height - aim, reach)) + rng.normal(0, 2.5)
         # about the lens of a webcam: metres cannot be read off a picture by an unknown lens
         focal = 0.5 / np.tan(np.radians(rng.uniform(54, 64)) / 2)
-        view = View.aimed((*place, camera_height), yaw, float(np.clip(pitch, -8, 32)), focal)
-        if _nearest(view, width, depth, height) > _NEAREST_M:
+        view = View.aimed(place, yaw, float(np.clip(pitch, -8, 32)), focal)
+        if _nearest(view, size) > _NEAREST_M:
             break
-    return view, wall
+    return view, number
 
 
-def _nearest(view: View, width: float, depth: float, height: float) -> float:
+def _nearest(view: View, size: np.ndarray) -> float:
     """The least planar depth of the bare room in view, metres."""
     edge = np.linspace(-0.5, 0.5, 9) / view.focal
     x, y = (a.ravel() for a in np.meshgrid(edge, edge))
     rays = np.stack([x, y, np.ones_like(x)], 1) @ view.axes
-    low = np.array([-width / 2, -depth / 2, 0]) - view.origin
+    low = -0.5 * size * [1, 1, 0] - view.origin
     with np.errstate(divide="ignore"):
-        hits = np.maximum(low / rays, (low + [width, depth, height]) / rays)
+        hits = np.maximum(low / rays, (low + size) / rays)
     return float(hits.min())
 
 
@@ -133,23 +116,12 @@ def _ceiling_lights(
             lamps.append(globe((x, y, height - drop), radius, tone * 1.5))
             continue
         for t in np.linspace(-1, 1, 5 if kind == "skylight" else 2):
-            lattice = box((x + t * half[0], y, height - 0.1), (0.06, 2 * half[1], 0.2), frame)
-            parts.append(lattice)
-            parts.append(box((x, y + t * half[1], height - 0.1), (2 * half[0], 0.06, 0.2), frame))
-        lamps.append(panel((x, y, height - 0.15), (half[0], 0, 0), (0, -half[1], 0), tone))
+            for axis in np.eye(2):
+                center, extent = (x, y) + t * half * axis, np.where(axis, 0.06, 2 * half)
+                parts.append(box((*center, height - 0.1), (*extent, 0.2), frame))
+        low = height - (0.15 if kind == "skylight" else 0.21)
+        lamps.append(panel((x, y, low), (half[0], 0, 0), (0, -half[1], 0), tone))
     return parts, lamps
-
-
-def _spots(rng: np.random.Generator, walls: list[Wall]) -> list[Any]:
-    """Spotlights on points of the walls."""
-    lamps = []
-    for _ in range(int(rng.integers(2, 5))):
-        wall, out = choose(rng, walls), rng.uniform(1.2, 1.8)
-        along = rng.uniform(0.15, 0.85) * wall.length
-        source, target = wall.point(along, -out, wall.height - 0.28), wall.point(along, 0, 1.5)
-        strength = rng.uniform(1.2, 3.0) * np.sum((target - source) ** 2)
-        lamps.append(spot(source, target, TEMPERATURES[1] * strength))
-    return lamps
 
 
 def _windows(rng: np.random.Generator, wall: Wall) -> tuple[list[Part], list[Any]]:
@@ -186,22 +158,21 @@ def candidates(room: Room, seed: int, count: int = 4000) -> np.ndarray:
     good = (z > _NEAREST_STAND_M) & (heads[:, 2] > 0.8) & (head_v > 0.015) & (foot_v < 1.03)
     good &= (foot_v - head_v > HEIGHT_RANGE[0]) & (foot_v - head_v < HEIGHT_RANGE[1])
     floor = view.to_world(feet)[:, :2]
-    good &= (np.abs(floor) < np.array([room.width, room.depth]) / 2 - _CLEAR_M - 0.1).all(1)
+    good &= (np.abs(floor) < room.size[:2] / 2 - _CLEAR_M - 0.1).all(1)
     for footprint in room.footprints:
         gaps = np.maximum(np.abs(floor - footprint[:2]) - footprint[2:], 0)
         good &= np.hypot(*gaps.T) > _CLEAR_M
     return feet[good].astype(np.float32)
 
 
-def visible_share(scene: Any, view: View, foot: np.ndarray) -> float:
+def _visible_share(scene: Any, view: View, foot: np.ndarray) -> float:
     """Share of 21 points of a standing adult that nothing in the room hides."""
-    sideways, heights = _BODY.T
-    points = foot + np.outer(heights, view.up) + np.outer(sideways, [1, 0, 0])
-    origin = view.origin.tolist()
-    hidden = 0
-    for direction in (view.to_world(points) - view.origin).tolist():
-        hidden += scene.ray_test(mi.Ray3f(mi.Ray3f(origin, direction), 0.995))
-    return 1 - hidden / len(_BODY)
+    points = foot + _BODY[:, 1:] * view.up + _BODY[:, :1] * [1, 0, 0]
+    origin, seen = view.origin.tolist(), 0
+    for direction in (points @ view.axes).tolist():
+        ray = mi.Ray3f(origin, direction, 0.995, 0, [])  # type: ignore[call-overload]
+        seen += not scene.ray_test(ray)
+    return seen / len(points)
 
 
 def draw_stands(scene: Any, room: Room, seed: int, most: int) -> np.ndarray:
@@ -212,7 +183,7 @@ def draw_stands(scene: Any, room: Room, seed: int, most: int) -> np.ndarray:
     """
     view = room.view
     feet = candidates(room, seed)[:_MOST_CANDIDATES]
-    seen = np.array([visible_share(scene, view, foot.astype(np.float64)) for foot in feet])
+    seen = np.array([_visible_share(scene, view, foot.astype(np.float64)) for foot in feet])
     feet, seen = feet[seen >= _LEAST_VISIBLE], seen[seen >= _LEAST_VISIBLE]
     heads = feet + ADULT_M * view.up
     shares = view.focal * (feet[:, 1] / feet[:, 2] - heads[:, 1] / heads[:, 2])

@@ -66,11 +66,11 @@ def parquet(rng: np.random.Generator, color: Vector) -> Material:
     return Material(shaded(color, shade), 1.6, rng.uniform(0.12, 0.3))
 
 
-def marble(rng: np.random.Generator, color: Vector, vein: Vector) -> Material:
+def marble(rng: np.random.Generator, color: Vector) -> Material:
     """Clouds and veins."""
     field, warp = noise(rng, (128, 128), 5), noise(rng, (128, 128), 4)
     veins = np.clip(1 - 6 * np.abs(field + 0.3 * warp), 0, 1) ** 2
-    return Material(mix(color, vein, 0.6 * veins + 0.15 * (warp + 0.5)))
+    return Material(shaded(color, 0.97 - 0.15 * veins - 0.04 * warp))
 
 
 def tiles(rng: np.random.Generator, first: Vector, second: Vector) -> Material:
@@ -104,17 +104,6 @@ def wallpaper(rng: np.random.Generator, color: Vector) -> Material:
     return Material(mix(color, second, choose(rng, patterns)), rng.uniform(0.4, 0.9))
 
 
-def masonry(rng: np.random.Generator, color: Vector) -> Material:
-    """Brick or large stone blocks."""
-    x, y = grid(128)
-    row = np.floor(y * 8).astype(int)
-    shifted = (x * 4 + 0.5 * (row % 2)) % 4
-    shade = 1 + 0.12 * rng.standard_normal((8, 4))[row, shifted.astype(int)]
-    texture = shaded(color, shade * (1 + 0.06 * noise(rng, (128, 128), 6)))
-    texture = mix(texture, texture * 0.5 + 0.3, (y * 8 % 1 < 0.1) | (shifted % 1 < 0.05))
-    return Material(texture, rng.choice([1.0, 2.6]) * np.array([1, 0.75]))
-
-
 def plaster(rng: np.random.Generator, color: Vector) -> Material:
     """Paint with a hint of unevenness."""
     return Material(shaded(color, 1 + 0.05 * noise(rng, (64, 64), 5)), 3.0)
@@ -131,22 +120,6 @@ def _landscape(rng: np.random.Generator, shape: tuple[int, int]) -> np.ndarray:
         edge = horizon + 0.13 * layer + 0.13 * noise(rng, (1, shape[1]), 3)
         color = hsv(hue + 0.03 * layer, 0.25 + 0.12 * layer, 0.6 - 0.1 * layer)
         image = mix(image, color, y > edge)
-    return image
-
-
-def _portrait(rng: np.random.Generator, shape: tuple[int, int]) -> np.ndarray:
-    """Hair, dress and face before a dark ground."""
-    x, y = grid(*shape)
-    x = (x - 0.5) * shape[1] / shape[0]
-    hair, dress = (hsv(rng.random(), 0.5, rng.uniform(0.08, 0.6)) for _ in range(2))
-    skin = np.array([0.85, 0.64, 0.5]) * rng.uniform(0.45, 1.05)
-    image = mix(dress * 0.3, dress * 0.7, 1 - np.hypot(x, y - 0.4) * 1.4)
-    for color, at_y, width, height in (
-        (hair, 0.38, 0.17, 0.21),
-        (dress, 1.05, 0.34, 0.42),
-        (skin, 0.45, 0.11, 0.17),
-    ):
-        image = mix(image, color, np.hypot(x / width, (y - at_y) / height) < 1)
     return image
 
 
@@ -169,5 +142,5 @@ def _abstract(rng: np.random.Generator, shape: tuple[int, int]) -> np.ndarray:
 def painting(rng: np.random.Generator, aspect: float) -> Material:
     """A painting, `aspect` being width over height; its texture covers a unit square."""
     shape = int(72 / aspect**0.5), int(72 * aspect**0.5)
-    paint = choose(rng, (_landscape, _landscape, _portrait, _abstract, _abstract))
+    paint = choose(rng, (_landscape, _abstract))
     return Material(paint(rng, shape) * (1 + 0.05 * noise(rng, shape, 6))[..., None])

@@ -33,7 +33,6 @@ def ingest_photos(
     """Read, check, ground and split the photographs of a folder.
 
     Args:
-        seed: of the split, the floor's search, the stands and the people's heights.
         size: side of the plates, px.
         splits: under `plates` and `cutouts` the weights of train, val and test.
         cache: folder of the teacher's answers.
@@ -41,9 +40,6 @@ def ingest_photos(
 
     Returns:
         A library, and the unit of its depths and stands: metres, nominal ones if relative.
-
-    Raises:
-        InputError: something must be mended: the number of errors and the first one.
     """
     findings = Findings(folder, findings_path)
     plate_paths, cutout_paths, map_paths = list_photos(folder, findings)
@@ -136,11 +132,8 @@ def assign_splits(
 ) -> list[str]:
     """Divide pictures among the splits, whole groups at a time; every split has one at least.
 
-    The order is that of a hash of seed and name, so that another picture moves few of the others.
-
-    Args:
-        groups: int [N], equal numbers for pictures that must stay together.
-        weights: the splits' shares, in any proportion (200, 20, 20 or 0.8, 0.1, 0.1).
+    The order is that of a hash of seed and name, so that another picture moves few of the others;
+    equal numbers in `groups`, int [N], stay together; weights have any sum.
     """
     members = [np.flatnonzero(groups == number) for number in np.unique(groups)]
     if len(members) < 3:

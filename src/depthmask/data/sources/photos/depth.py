@@ -125,12 +125,8 @@ def _read(path: Path) -> np.ndarray:
 class Teacher:
     """A depth network, and in the folder `cache` what it has said, one file a picture.
 
-    Args:
-        size: side that pictures are resized to, px, a multiple of 14.
-        batch: pictures in one call; a model with fixed sides or a fixed batch has its own way.
-
-    Raises:
-        InputError: the file is missing, no ONNX model, or keeps another contract.
+    It is shown `batch` pictures at a time, `size` px, a multiple of 14, unless it fixes these
+    itself. InputError is raised if it keeps another contract, or its answer is no depth.
     """
 
     def __init__(self, path: Path, size: int, batch: int, cache: Path) -> None:
@@ -151,25 +147,18 @@ class Teacher:
         self._digest = hashlib.sha256(path.read_bytes()).hexdigest()
 
     def inverse_depths(self, paths: Sequence[Path], size: int) -> Iterator[np.ndarray]:
-        """Relative inverse depth of the plates' middle squares, float32 size x size, in order.
-
-        Raises:
-            InputError: the answer is not finite, the same everywhere, or of another shape.
-        """
+        """Relative inverse depth of the plates' middle squares, float32 size x size, in order."""
         entries = [self._entry(path) for path in paths]
         by_entry = dict(zip(entries, paths, strict=True))  # equal pictures are asked about once
         todo = [(entry, path) for entry, path in by_entry.items() if _cached(entry) is None]
         starts, console = range(0, len(todo), self._batch), Console(stderr=True)
-        quiet = not (todo and console.is_terminal)
-        for start in track(starts, "depth of the plates", console=console, disable=quiet):
+        for start in track(starts, "depth of the plates", console=console, disable=not todo):
             batch = todo[start : start + self._batch]
             answers = self._run([path for _, path in batch])
             for (entry, path), answer in zip(batch, answers, strict=True):
                 if not np.isfinite(answer).all() or answer.min() == answer.max():
-                    raise InputError(
-                        f"{path}: the teacher's depth is not finite or the same everywhere: look at"
-                        " the picture, and at whether the model is a depth network"
-                    )
+                    remedy = "look at the picture, and whether the model is a depth network"
+                    raise InputError(f"{path}: the teacher's depth is not finite or flat: {remedy}")
                 with replaced_file(entry) as temporary, temporary.open("wb") as file:
                     np.savez(file, answer)
         for entry in entries:
@@ -191,17 +180,13 @@ class Teacher:
         except Exception as error:  # onnxruntime's own classes share no base but this one
             if not type(error).__module__.startswith("onnxruntime"):
                 raise
-            raise InputError(
-                f"the teacher {self._path} fails on float32 {_shape(feed.shape)}: try another"
-                " prepare.photos.teacher_size (a multiple of 14), or 1 as teacher_batch"
-            ) from None
+            remedy = "try another prepare.photos.teacher_size, or 1 as teacher_batch"
+            raise InputError(f"{self._path} fails on {_shape(feed.shape)}: {remedy}") from None
         if answers.ndim == 4 and answers.shape[1] == 1:
             answers = answers[:, 0]
         if answers.ndim != 3 or len(answers) != len(feed) or min(answers.shape[1:]) < 2:
-            raise InputError(
-                f"the teacher {self._path} answers float32 {_shape(feed.shape)} with"
-                f" {_shape(answers.shape)}; {_EXPECTED}"
-            )
+            told = f"{_shape(feed.shape)} with {_shape(answers.shape)}"
+            raise InputError(f"the teacher {self._path} answers {told}; {_EXPECTED}")
         return answers[: len(paths)].astype(np.float32)
 
     def _entry(self, path: Path) -> Path:

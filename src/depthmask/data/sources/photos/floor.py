@@ -1,11 +1,8 @@
 """The floor in a plate's depth, the camera that sees it so, and where people stand on it.
 
 A point p = Z * ray of pixel (u, v), with ray = ((u - 1/2) / f, (v - 1/2) / f, 1) and u, v, f in
-shares of the image, lies on the floor if up . p = -height. So on a floor
-
-    1 / Z = -(up . ray) / height = a (u - 1/2) + b (v - 1/2) + c,
-
-an affine function of the pixel. From a fit in 1/m follow, as (up_x, up_y, up_z) is a unit vector,
+shares of the image, lies on the floor if up . p = -height. So on a floor 1 / Z is an affine
+function of the pixel, a (u - 1/2) + b (v - 1/2) + c, and from a fit in 1/m follow
 
     n = (a f, b f, c),  height = 1 / |n|,  up = -n / |n|.
 
@@ -55,10 +52,9 @@ def ground_plate(
 ) -> tuple[np.ndarray, Camera, np.ndarray]:
     """Find the floor, the camera over it, and where people may stand; doubts go to the findings.
 
-    Relative depth becomes *nominal metres*: scale and shift of the inverse depth are chosen so
-    that the floor is that of a camera `camera_height_m` high. Sizes and what hides what are then
-    consistent within the plate, and no figure in it is a measurement. Where no floor is found the
-    camera is taken to be level, and people stand on the lower third.
+    Relative depth becomes *nominal metres*, in which sizes and what hides what are consistent
+    within the plate, and no figure is a measurement. Where no floor is found the camera is taken
+    to be level, and people stand on the lower third.
 
     Args:
         values: float32, S x S: metres, or relative inverse depth, of the plate at `path`.
@@ -96,10 +92,8 @@ def ground_plate(
 def find_floor(inverse: np.ndarray, rng: np.random.Generator) -> Floor | None:
     """Fit the floor with RANSAC (Fischler and Bolles 1981); None if there is none to see.
 
-    Nothing lies beneath a floor: what does counts against a plane, so a table's top loses.
-
-    Args:
-        inverse: float, S x S, inverse depth, larger is nearer; any scale and shift.
+    Nothing lies beneath a floor: what does counts against a plane, so a table's top loses. The
+    inverse depth, S x S, may have any scale and shift.
     """
     span = float(np.ptp(np.percentile(inverse, (2, 98))))
     tolerance = _TOLERANCE * span
@@ -165,7 +159,7 @@ def nominal_metres(
             nearest = float(inverse.max())
         # a narrow lens high up has its nearest floor beyond 20 m: the farthest point lies behind
         behind = 1 / max(_FARTHEST_M, 2 / of_floor[-1])
-        scale = (nearest - farthest) / (of_floor[-1] - behind)
+        scale = (nearest - farthest or 1.0) / (of_floor[-1] - behind)
         shift = farthest - scale * behind
     metres = 1 / np.maximum((inverse - shift) / scale, 1e-6)
     depth = metres.clip(*NOMINAL_RANGE_M).astype(np.float32)

@@ -35,11 +35,10 @@ At least 3 plates and 3 people: nobody and no room is in two of train, val and t
 each the pipeline says something, with 100 something about rooms and people that it has not seen.
 Near-duplicates are kept in one split: ten pictures of one wall count as one.
 
-- Plates: camera level or on a tripod, as high as the real one will be, floor in the lower half.
-  The shorter side needs at least `prepare.size` pixels.
-- People: the whole person from head to feet, standing, upright, at eye level, nothing in front,
-  even light. A matte that ends softly at the hair is good; a person cut off by the picture's edge
-  is not.
+- Plates: camera level, as high as the real one will be, floor in the lower half; the shorter side
+  has at least `prepare.size` pixels.
+- People: whole, from head to feet, standing, upright, at eye level, nothing in front, even light.
+  A matte that ends softly at the hair is good.
 
 ## Depth: one of the two
 1. **Depth maps** in `depth/`, one for every plate, of the whole picture, of any resolution:

@@ -1,0 +1,359 @@
+"""Harder frames: what each condition does, and the table of predictors whose figures are known."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+
+from depthmask.config import CompositorParams
+from depthmask.data.composition.eval_sets import PAIR_SETS, open_sets
+from depthmask.data.scenes.scene import Scene
+from depthmask.errors import InputError
+from depthmask.evaluation.frame_edits import (
+    can_stand_together,
+    light_between,
+    put_together,
+    typical_shadow,
+)
+from depthmask.evaluation.intervals import cluster_mean
+from depthmask.evaluation.robustness import (
+    CONDITIONS,
+    Condition,
+    Training,
+    check_strengths,
+    draw,
+    is_trained,
+    make_harder,
+)
+from depthmask.evaluation.robustness_table import (
+    cases,
+    collect_frames,
+    condition_examples,
+    measure_robustness,
+)
+from depthmask.metrics import mask_iou
+from synthetic import TINY, write_synthetic
+
+SIZE = 48
+STRONG = {"shift": 2.5, "rotation": 4, "exposure": 0.7, "temperature": 0.6, "noise": 0.05,
+          "jpeg": 30, "shadow": 2, "camouflage": 1}  # fmt: skip
+NEUTRAL = {name: condition.neutral for name, condition in CONDITIONS.items()}
+PARAMS = TINY.evaluate.robustness.model_copy(update={"num_scenes": 3})
+STRENGTHS = {
+    **{name: sorted({*given, NEUTRAL[name]}) for name, given in PARAMS.conditions.items()},
+    "two_people": [1, 2],
+    "nobody": sorted(PARAMS.conditions["exposure"]),
+}
+
+# --- conditions
+
+
+def make_scene(*, left=20, wall=(0.6, 0.5, 0.4), person=(0.2, 0.3, 0.8), depth=3.0, shadow=1.0):
+    """A plain wall, a person 8 px wide whose rim is half theirs, a shadow to their right."""
+    bg = torch.tensor(wall).view(1, 3, 1, 1).expand(1, 3, SIZE, SIZE).clone()
+    mask = torch.zeros(1, 1, SIZE, SIZE)
+    mask[..., 12:40, left : left + 8] = 1
+    mask[..., 12:40, (left, left + 7)] = 0.5
+    light = torch.ones(1, 1, SIZE, SIZE)
+    light[..., 30:44, left + 8 : left + 18] = shadow
+    bg_fg = bg * light * (1 - mask) + torch.tensor(person).view(1, 3, 1, 1) * mask
+    return Scene(bg, bg_fg, mask, torch.where(mask > 0.5, depth, 6.0))
+
+
+@pytest.fixture
+def scenes():
+    random = torch.Generator().manual_seed(0)
+    mask = torch.zeros(4, 1, SIZE, SIZE)
+    mask[..., 10:40, 14:26] = 1
+    bg, bg_fg = (torch.randint(0, 256, (4, 3, SIZE, SIZE), generator=random) / 255 for _ in "ab")
+    return Scene(bg, bg_fg, mask, torch.where(mask > 0, 2.0, 5.0))
+
+
+@pytest.mark.parametrize("name", STRONG)
+def test_the_neutral_strength_changes_nothing_and_others_leave_the_truth(scenes, name):
+    draws, neutral = draw(scenes, 0), NEUTRAL[name]
+    assert make_harder(scenes, name, neutral, draws) is scenes
+    if name != "jpeg":  # the best JPEG is still one; 100 stands for none
+        same = CONDITIONS[name].apply(scenes, neutral, draws)
+        for before, after in zip(scenes, same, strict=True):
+            torch.testing.assert_close(after, before, atol=2e-5, rtol=0)
+    changed = make_harder(scenes, name, STRONG[name], draws)
+    for image in (changed.bg, changed.bg_fg):
+        assert image.min() >= 0 and image.max() <= 1
+        assert torch.equal(image, (image * 255).round() / 255)
+    assert torch.equal(changed.mask, scenes.mask) and torch.equal(changed.depth, scenes.depth)
+    assert torch.equal(changed.bg_fg, scenes.bg_fg) == (CONDITIONS[name].changes == "plate")
+    assert torch.equal(changed.bg, scenes.bg) == (name in ("shadow", "camouflage"))
+
+
+def test_strengths_are_checked_and_a_condition_is_added_in_one_place(scenes, monkeypatch):
+    blink = Condition("Blink", "share", "frame", lambda s, k, _: s._replace(bg_fg=k * s.bg), (0, 1))
+    monkeypatch.setitem(CONDITIONS, "blink", blink)
+    check_strengths({"blink": (0, 0.5), "shift": (1.0,)})
+    assert make_harder(scenes, "blink", 0.5, draw(scenes, 0)).bg_fg.max() < 0.51
+    for wrong, words in (
+        ({"blank": (1,)}, "unknown condition 'blank'; use one of shift, .*blink"),
+        ({"two_people": (1,)}, "unknown condition 'two_people'"),
+        ({"shift": (65.0,)}, "shift lies between 0 and 64, not"),
+        ({"noise": (0.1, 0.1)}, "strengths of noise must differ"),
+    ):
+        with pytest.raises(InputError, match=words):
+            check_strengths(wrong)
+
+
+def test_a_shift_by_pixels_and_by_half_a_pixel(scenes):
+    draws = draw(scenes, 0)._replace(direction=torch.tensor([0, 0.5, 1, 1.5]) * math.pi)
+    bg = make_harder(scenes, "shift", 3, draws).bg
+    inside = slice(6, -6)
+    for row, (dx, dy) in enumerate([(3, 0), (0, 3), (-3, 0), (0, -3)]):
+        moved = scenes.bg[row].roll((-dy, -dx), (1, 2))
+        torch.testing.assert_close(bg[row, :, inside, inside], moved[:, inside, inside])
+    at = torch.arange(SIZE) + 0.5
+    spot = torch.exp(-((at - 24) ** 2 + (at[:, None] - 24) ** 2) / 32).expand(1, 3, SIZE, SIZE)
+    scene = Scene(spot, spot, torch.zeros(1, 1, SIZE, SIZE), torch.ones(1, 1, SIZE, SIZE))
+    east = draw(scene, 0)._replace(direction=torch.zeros(1))
+    moved = CONDITIONS["shift"].apply(scene, 0.5, east).bg[0, 0]
+    assert float((moved.sum(0) * at).sum() / moved.sum()) == pytest.approx(23.5, abs=0.01)
+
+
+def test_quarter_turns_and_draws_that_go_every_way(scenes):
+    draws = draw(scenes, 0)
+    bg = make_harder(scenes, "rotation", 90, draws).bg
+    for row, turn in enumerate(draws.turn.tolist()):
+        torch.testing.assert_close(bg[row], torch.rot90(scenes.bg[row], int(turn), (1, 2)))
+    many = draw(Scene(*(field[:1].expand(200, -1, -1, -1) for field in scenes)), 0)
+    assert torch.bincount((many.direction / (math.pi / 2)).long(), minlength=4).min() > 30
+    assert abs(float(many.turn.mean())) < 0.2 and set(many.turn.tolist()) == {-1.0, 1.0}
+    # a scene's numbers do not depend on how many others there are
+    assert torch.equal(many.noise[:4], draws.noise)
+    assert not torch.equal(draws.noise, draw(scenes, 1).noise)
+
+
+def test_light_noise_and_jpeg_are_as_strong_as_said(scenes):
+    scene = make_scene(wall=(0.2, 0.4, 0.8))
+    brighter = make_harder(scene, "exposure", 1, None).bg[0, :, 0, 0]
+    torch.testing.assert_close(brighter, torch.tensor([0.4, 0.8, 1.0]), atol=0.002, rtol=0)
+    warmer = CONDITIONS["temperature"].apply(scene, 1, None).bg[0, :, 0, 0]
+    assert float(warmer[0] / warmer[2]) == pytest.approx(0.5) and warmer[1] == 0.4
+    grey = Scene(*(torch.full_like(f, 0.5) for f in scenes[:2]), *scenes[2:])
+    noisy = make_harder(grey, "noise", 0.05, draw(grey, 0))
+    assert float((noisy.bg - 0.5).std()) == pytest.approx(0.05, rel=0.03)
+    both = torch.stack([(noisy.bg - 0.5).flatten(), (noisy.bg_fg - 0.5).flatten()])
+    assert abs(float(torch.corrcoef(both)[0, 1])) < 0.05
+    smooth = make_scene()._replace(bg=torch.linspace(0, 1, SIZE).expand(1, 3, SIZE, SIZE))
+    losses = [
+        float((make_harder(smooth, "jpeg", quality, None).bg - smooth.bg).abs().mean())
+        for quality in (95, 50, 10)
+    ]
+    assert 0 < losses[0] < losses[1] < losses[2] < 0.1
+
+
+def test_a_shadow_is_taken_away_and_doubled_and_other_light_is_none():
+    scene = make_scene(shadow=0.5)
+    middle = (..., slice(35, 40), slice(32, 35))
+    without, twice = (make_harder(scene, "shadow", k, None).bg_fg for k in (0, 2))
+    torch.testing.assert_close(without[middle], scene.bg[middle], atol=0.03, rtol=0)
+    torch.testing.assert_close(twice[middle], scene.bg[middle] / 4, atol=0.03, rtol=0)
+    person = (scene.mask == 1).expand(-1, 3, -1, -1)
+    torch.testing.assert_close(twice[person], scene.bg_fg[person], atol=0.002, rtol=0)
+    assert typical_shadow(scene) == pytest.approx(0.5, abs=0.05)
+    scene = make_scene(wall=(0.3, 0.25, 0.2), shadow=0.5)
+    scene = scene._replace(bg=scene.bg * 1.5)
+    assert light_between(scene).exp().flatten().tolist() == pytest.approx([1 / 1.5] * 3, rel=0.05)
+    without = make_harder(scene, "shadow", 0, None).bg_fg[middle]
+    torch.testing.assert_close(without, scene.bg[middle] / 1.5, atol=0.03, rtol=0)
+
+
+def test_who_wears_the_wall_s_colour_vanishes_but_for_the_folds():
+    scene = make_scene()
+    half, whole = (make_harder(scene, "camouflage", share, None).bg_fg for share in (0.5, 1))
+    torch.testing.assert_close(whole, scene.bg, atol=0.003, rtol=0)
+    torch.testing.assert_close(half, (scene.bg + scene.bg_fg) / 2, atol=0.003, rtol=0)
+    folds = torch.ones(SIZE, SIZE)
+    folds[20:30] = 0.5
+    dark = scene._replace(bg_fg=torch.where(scene.mask == 1, scene.bg_fg * folds, scene.bg_fg))
+    worn = make_harder(dark, "camouflage", 1, None).bg_fg[0, :, :, 24]
+    assert (worn[:, 25] < 0.9 * worn[:, 15]).all()
+
+
+@pytest.mark.parametrize("swapped", [False, True])
+def test_two_people_the_nearer_in_front(swapped):
+    near = make_scene(left=20, person=(0.9, 0.1, 0.1), depth=2.0, shadow=0.6)
+    far = make_scene(left=24, person=(0.1, 0.1, 0.9), depth=4.0, shadow=0.6)
+    both, row = put_together(far, near) if swapped else put_together(near, far), 20
+    colours = both.bg_fg[0, :, row]
+    assert both.mask[0, 0, row, 19:33].tolist() == [0, 0.5, *[1] * 10, 0.5, 0]
+    assert both.depth[0, 0, row, 22:31].tolist() == [2] * 5 + [4] * 4
+    assert torch.equal(colours[:, 22], near.bg_fg[0, :, row, 22])
+    assert torch.equal(colours[:, 30], far.bg_fg[0, :, row, 30])
+    # through the nearer one's rim the other is seen, not the wall
+    rim = (near.bg_fg[0, :, row, 23] + far.bg_fg[0, :, row, 28]) / 2
+    torch.testing.assert_close(colours[:, 27], rim, atol=0.03, rtol=0)
+    # where both shadows fall it is darker than in either
+    assert float(both.bg_fg[0, 0, 36, 34] / both.bg[0, 0, 36, 34]) == pytest.approx(0.36, abs=0.03)
+
+
+def test_two_people_stand_together_only_where_both_have_room_and_are_seen():
+    def person(column: int, distance: float) -> Scene[torch.Tensor]:
+        mask = torch.zeros(1, 1, 16, 16)
+        mask[..., 4:12, column : column + 4] = 1
+        image = torch.zeros(1, 3, 16, 16)
+        return Scene(image, image, mask, torch.where(mask > 0.5, distance, 9.0))
+
+    middle = person(6, 4.0)
+    assert can_stand_together(middle, person(11, 4.0)).item()  # beside each other
+    assert not can_stand_together(middle, person(8, 4.2)).item()  # in each other
+    assert can_stand_together(middle, person(9, 5.0)).item()  # behind, three quarters seen
+    assert not can_stand_together(middle, person(7, 5.0)).item()  # behind, a quarter seen
+    assert not can_stand_together(person(7, 5.0), middle).item()
+
+
+def test_what_is_switched_off_was_not_trained_for():
+    training = Training(TINY.compositor, 0.04, 96, 0.25)
+    assert is_trained("shift", 0.9, training) and not is_trained("shift", 1, training)
+    # 1 - 0.75 ** k stays below the strength of 0.5 up to k = 2.4
+    assert [is_trained("shadow", k, training) for k in (0, 2, 2.5)] == [True, True, False]
+    off = {
+        name: {**getattr(TINY.compositor, name).model_dump(), "p": 0.0}
+        for name in ("plate_motion", "plate_light", "noise", "shadow")
+    }
+    still = CompositorParams.model_validate(TINY.compositor.model_dump() | off)
+    for params in (still, None):
+        training = Training(params, 0.0, 96, 0.25)
+        for name, strength in (("shift", 0.5), ("rotation", 0.5), ("exposure", 0.1),
+                               ("noise", 0.01), ("temperature", 0.05), ("shadow", 0.5),
+                               ("nobody", 0)):  # fmt: skip
+            assert not is_trained(name, strength, training), name
+            assert name == "nobody" or is_trained(name, NEUTRAL[name], training)
+
+
+# --- the table
+
+
+@pytest.fixture(scope="module")
+def sets(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("project")
+    write_synthetic(folder)
+    return open_sets(folder / "data/prepared", TINY.compositor, TINY.placement, "cpu")
+
+
+@pytest.fixture(scope="module")
+def frames(sets):
+    return collect_frames(sets, 3, trained=TINY.compositor, trained_nobody=0.04)
+
+
+def changed(scene, _):
+    return ((scene.bg_fg - scene.bg).abs().amax(1, keepdim=True) > 0.15).float(), None
+
+
+METHODS = {
+    "truth": lambda scene, _: (scene.mask, scene.depth),
+    "changed": changed,
+    "everybody": lambda scene, _: (torch.ones_like(scene.mask), None),
+}
+
+
+@pytest.fixture(scope="module")
+def table(frames):
+    return measure_robustness(METHODS, frames, PARAMS, 0.95)
+
+
+def test_a_row_an_experiment_condition_and_strength(table):
+    assert list(dict.fromkeys(table.experiment)) == list(METHODS)
+    for _, rows in table.groupby("experiment"):
+        found = {name: part.strength.tolist() for name, part in rows.groupby("condition")}
+        assert found == STRENGTHS
+        assert list(dict.fromkeys(rows.condition)) == list(CONDITIONS)
+    # of three frames in two rooms two share one
+    counts = table.groupby("condition").num_scenes.first()
+    assert (counts["nobody"], counts["two_people"], counts["shift"]) == (2, 2, 3)
+
+
+def test_the_truth_is_right_and_who_sees_people_everywhere_is_found_out(table, sets):
+    rows = table[table.experiment == "truth"]
+    assert (rows[["mask_iou", "mask_boundary_f", "depth_delta1"]] == 1).all().all()
+    assert (rows.false_area == 0).all() and (rows.depth_abs_rel == 0).all()
+    nobody = rows.condition == "nobody"
+    assert (rows[nobody].false_alarm == 0).all() and rows[~nobody].false_alarm.isna().all()
+    assert rows[nobody].person_distance_error.isna().all()
+    rows = table[table.experiment == "everybody"]
+    empty = rows[rows.condition == "nobody"]
+    assert (empty[["false_area", "false_alarm"]] == 1).all().all() and (empty.mask_iou == 0).all()
+    assert rows.depth_delta1.isna().all()
+    masks = torch.cat([scene.mask for scene in sets.scenes("in_scene")])
+    person = (masks > 0.5).double().mean((1, 2, 3)).numpy()
+    shift = rows[rows.condition == "shift"]
+    assert shift.false_area.to_numpy() == pytest.approx(1 - person.mean())
+    assert shift.mask_iou.to_numpy() == pytest.approx(person.mean())
+
+
+def test_bands_follow_the_rule_of_all_intervals(frames):
+    """Five frames of each room are no more than one; the same function tells so elsewhere."""
+    people = frames.people.rows(np.repeat(np.arange(3), 4))
+    bands = measure_robustness(METHODS, frames._replace(people=people), PARAMS, 0.95)
+    row = bands[(bands.experiment == "changed") & (bands.condition == "shift")].iloc[0]
+    ious = mask_iou(changed(people.scene, None)[0], people.scene.mask).numpy()
+    expected = cluster_mean(ious, people.origins).bounds(0.95)
+    assert (row.mask_iou_low, row.mask_iou_high) == pytest.approx(expected)
+    assert row.mask_iou_high > row.mask_iou_low
+
+
+def test_a_difference_suffers_from_what_changes_the_plate(table):
+    rows = table[table.experiment == "changed"].set_index(["condition", "strength"])
+    iou = rows.mask_iou
+    for name in ("exposure", "noise"):
+        assert iou[name, max(STRENGTHS[name])] < iou[name, NEUTRAL[name]] - 0.1
+    assert iou["camouflage", 1] < iou["camouflage", 0] - 0.1
+    # untouched frames are the same frames wherever they stand in the table
+    assert len({iou[name, NEUTRAL[name]] for name in PARAMS.conditions}) == 1
+    assert rows.false_alarm["nobody", 0] == 0 and rows.false_alarm["nobody", 1] == 1
+    known = rows.trained_for
+    assert [bool(known["shift", px]) for px in (0, 1, 2)] == [True, False, False]
+    assert known["noise", 0.02] and not known["noise", 0.04] and known["nobody", 0.5]
+    assert known["jpeg"][known["jpeg"]].index.tolist() == [100]
+
+
+def test_a_source_without_such_frames_has_no_such_rows(table, frames):
+    found = measure_robustness(METHODS, frames._replace(pairs=None, empty=None), PARAMS, 0.95)
+    assert set(found.condition) == set(PARAMS.conditions)
+    assert found.equals(table[table.condition.isin(PARAMS.conditions)].reset_index(drop=True))
+
+
+def test_examples_are_one_frame_at_every_strength_with_its_partner_and_room(frames, table):
+    one = frames.only(2)  # of the first room, as its partner the first frame is
+    assert torch.equal(one.people.scene.bg_fg[0], frames.people.scene.bg_fg[2])
+    assert torch.equal(one.empty.scene.bg, one.people.scene.bg)
+    assert torch.equal(one.pairs[0].scene.bg_fg, one.people.scene.bg_fg)
+    assert torch.equal(one.pairs[1].scene.bg_fg[0], frames.people.scene.bg_fg[0])
+    merged = next(c for c in cases(one, PARAMS) if (c.condition, c.strength) == ("two_people", 2))
+    assert merged.frames.scene.mask.sum() > one.people.scene.mask.sum()
+    examples = condition_examples(changed, frames, PARAMS)
+    rows = table[table.experiment == "changed"]
+    found = [(example.condition, example.strength, example.trained_for) for example in examples]
+    assert found == list(zip(rows.condition, rows.strength, rows.trained_for, strict=True))
+    for example in examples:
+        there, pred = example.true_mask > 0.5, example.pred_mask > 0.5
+        union = (there | pred).sum()
+        expected = (pred & ~there).mean() if example.condition == "nobody" else (pred & there).sum()
+        assert example.figure == pytest.approx(
+            expected if example.condition == "nobody" else expected / union
+        )
+
+
+# --- the pairs of rooms and people that tell the leak
+
+
+@pytest.mark.parametrize("name", PAIR_SETS)
+def test_every_pair_of_a_room_and_a_person_is_there_once(sets, name, monkeypatch):
+    split, origins = PAIR_SETS[name], sets.origins(name)
+    rooms, people = (
+        set(table[table["split"] == split]["name"])
+        for table in (sets.library.plates, sets.library.cutouts)
+    )
+    assert len(origins) == len(origins.drop_duplicates()) == len(rooms) * len(people)
+    assert set(origins.plate) == rooms and set(origins.cutout) == people
+    assert sum(len(scene.mask) for scene in sets.scenes(name)) == len(origins)
+    monkeypatch.setattr("depthmask.data.composition.eval_sets.MAX_PAIRS", count := len(rooms))
+    few = sets.origins(name)
+    assert len(few) == count and few.plate.is_unique and few.cutout.is_unique

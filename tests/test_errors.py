@@ -9,7 +9,7 @@ import time
 import psutil
 import pytest
 
-from depthmask.errors import InputError, MetricRefused, TrainingDiverged, exit_on_error
+from depthmask.errors import InputError, TrainingDiverged, exit_on_error
 
 WRITER = """
 import pathlib, time
@@ -27,7 +27,6 @@ with exit_on_error(), replaced_folder(pathlib.Path("out")) as folder:
     [
         (InputError("mend this"), 2, "mend this"),
         (TrainingDiverged("lower that"), 1, "lower that"),
-        (MetricRefused("it lies"), 1, "it lies"),
         (KeyboardInterrupt(), 130, "interrupted"),
         (MemoryError(), 2, "out of memory: lower the size or the count asked for"),
         (FileNotFoundError(2, "No such file", "a/b"), 2, "a/b: No such file: mend the path or its"),

@@ -27,16 +27,12 @@ class TrainingDiverged(RuntimeError):
     """The loss is no longer a number; the message says when and what to change."""
 
 
-class MetricRefused(RuntimeError):
-    """A metric under which the truth does not win; the message says what scored how much."""
-
-
 @contextmanager
 def exit_on_error() -> Iterator[None]:
     """Turn an error meant for the user into one line on stderr and an exit code.
 
-    2 after an `InputError` or an error about a path, space or memory; 1 after `TrainingDiverged`
-    or `MetricRefused`, 130 after Ctrl-C, 141 where nobody reads stdout, 143 after SIGTERM. Any
+    2 after an `InputError` or an error about a path, space or memory; 1 after
+    `TrainingDiverged`, 130 after Ctrl-C, 141 where nobody reads stdout, 143 after SIGTERM. Any
     other error keeps its traceback and a note where to report it.
     """
     for stream in (sys.stdout, sys.stderr):
@@ -59,7 +55,7 @@ def _end(error: BaseException) -> NoReturn:
     if isinstance(error, BrokenPipeError) and _nobody_reads_stdout():
         raise SystemExit(141) from None
     code, line = 2, str(error)
-    if isinstance(error, TrainingDiverged | MetricRefused):
+    if isinstance(error, TrainingDiverged):
         code = 1
     elif isinstance(error, KeyboardInterrupt):
         code, line = 130, "interrupted"

@@ -73,12 +73,7 @@ def bench(
     ] = None,
 ) -> None:
     """Measure latency and images per second on this machine."""
-    from depthmask.export.benchmark import (
-        latency_table,
-        measure_latency,
-        processor_name,
-        write_latency,
-    )
+    from depthmask.export.benchmark import measure_latency, processor_name, write_latency
     from depthmask.inference.predictor import Predictor
 
     sizes = [parse_size(text) for text in size or SIZES]
@@ -86,7 +81,7 @@ def bench(
     latencies = measure_latency(predictor, sizes, num_runs=runs, batch=batch)
     where = processor_name() if predictor.device == "cpu" else "CUDA"
     typer.echo(f"{model} on {where}, network at {predictor.training_size} px, {runs} warm runs")
-    typer.echo(latency_table(latencies))
+    typer.echo(latencies.to_string(index=False))
     if json_path is not None:
         write_latency(json_path, predictor, latencies)
         typer.echo(f"Wrote {json_path}")

@@ -130,8 +130,10 @@ def gate(
 
             predictor = Predictor(model)
             side = predictor.training_size
-            (latency,) = measure_latency(predictor, [(side, side)])
-            judgement = judge(model, predictor.metadata, METRICS, thresholds, latency.median_ms)
+            latency = measure_latency(predictor, [(side, side)])
+            judgement = judge(
+                model, predictor.metadata, METRICS, thresholds, float(latency.median_ms[0])
+            )
     if judgement.misses:
         for line in judgement.lines():
             typer.echo(f"depthmask: {line}", err=True)

@@ -87,20 +87,6 @@ class FrameSets(NamedTuple):
     device: str  # where methods predict
     alignment: Alignment | None
 
-    def only(self, place: int) -> "FrameSets":
-        """One frame, with its partner, and its room empty where there is such a frame."""
-
-        def alike(images: Tensor, image: Tensor) -> np.ndarray:
-            return (images == image).flatten(1).all(1).int().argmax(0, keepdim=True).numpy()
-
-        people, pairs, empty = self.people.rows(np.array([place])), self.pairs, self.empty
-        if pairs is not None:
-            at = alike(pairs[0].scene.bg_fg, people.scene.bg_fg)
-            pairs = pairs[0].rows(at), pairs[1].rows(at)
-        if empty is not None:
-            empty = empty.rows(alike(empty.scene.bg, people.scene.bg))
-        return self._replace(people=people, pairs=pairs, empty=empty)
-
 
 def collect_frames(
     sets: SceneSets, count: int, *, trained: CompositorParams | None, trained_nobody: float
@@ -146,6 +132,36 @@ def _some(frames: Frames, count: int) -> Frames:
     return frames.rows(np.unique(np.linspace(0, total - 1, min(count, total)).round().astype(int)))
 
 
+@dataclass(frozen=True)
+class ConditionExample:
+    """One frame under a condition: pictures uint8 H x W x 3, masks H x W, 0 to 1.
+
+    The figure is the mask's IoU, or where nobody is the share of the frame taken for person.
+    """
+
+    condition: str
+    strength: float
+    trained_for: bool
+    bg: np.ndarray
+    bg_fg: np.ndarray
+    true_mask: np.ndarray
+    pred_mask: np.ndarray
+    figure: float
+
+
+def example(
+    condition: str, strength: float, trained: bool, scene: Scene[Tensor], mask: Tensor
+) -> ConditionExample:
+    """Of a batch of one."""
+    bg, bg_fg = (
+        (image[0] * 255).round().byte().permute(1, 2, 0).numpy()
+        for image in (scene.bg, scene.bg_fg)
+    )
+    true_mask, pred_mask = scene.mask[0, 0].numpy(), mask[0, 0].numpy()
+    figure = float((false_area if condition == "nobody" else mask_iou)(mask, scene.mask))
+    return ConditionExample(condition, strength, trained, bg, bg_fg, true_mask, pred_mask, figure)
+
+
 class Case(NamedTuple):
     """Frames under one condition at one strength."""
 
@@ -184,38 +200,64 @@ def cases(sets: FrameSets, params: Robustness) -> Iterator[Case]:
 
 def measure_robustness(
     methods: Mapping[str, Method], sets: FrameSets, params: Robustness, level: float
-) -> pd.DataFrame:
+) -> tuple[pd.DataFrame, list[ConditionExample]]:
     """Measure methods that predict a mask, by name, under every condition; level: of the intervals.
 
     Returns:
-        A row an experiment, condition and strength, with `COLUMNS`. Means are over the scenes
-        that count. A condition that the source has no frames for has no row.
+        A row an experiment, condition and strength, with `COLUMNS`: means over the scenes that
+        count. A condition that the source has no frames for has no row. And one frame under each
+        of them, that the first method does well on, not its best.
     """
     rows: dict[str, list[dict[str, Any]]] = {name: [] for name in methods}
-    unchanged: dict[str, dict[str, float]] = {}
-    for case in cases(sets, params):
-        for name, predict in methods.items():
-            is_unchanged = case.frames.scene is sets.people.scene
-            figures = unchanged.get(name) if is_unchanged else None
-            if figures is None:
-                figures = _figures(predict, case, sets, level)
-            if is_unchanged:
-                unchanged[name] = figures
-            trained = is_trained(case.condition, case.strength, sets.training)
-            keys = (name, case.condition, case.strength, trained, len(case.frames.origins))
+    best, *_ = methods
+    shown, examples = sets.people.origins.iloc[_typical(methods[best], sets)], []
+    unchanged: dict[str, tuple[Tensor, dict[str, float]]] = {}
+    for condition, strength, frames in cases(sets, params):
+        trained = is_trained(condition, strength, sets.training)
+        for name, method in methods.items():
+            if frames.scene is not sets.people.scene or name not in unchanged:
+                mask, depth = predict_all(method, frames.scene, sets.device)
+                figures = _figures(mask, depth, condition, frames, sets.alignment, level)
+            else:
+                mask, figures = unchanged[name]
+            if frames.scene is sets.people.scene:
+                unchanged[name] = mask, figures
+            keys = (name, condition, strength, trained, len(frames.origins))
             rows[name].append(dict(zip(ROW, keys, strict=True)) | figures)
-    return pd.DataFrame(sum(rows.values(), [])).reindex(columns=list(COLUMNS))
+            if name == best:
+                same = frames.origins["plate"] == shown["plate"]
+                if condition != "nobody":
+                    same &= frames.origins.index == shown.name
+                chosen = [int(same.to_numpy().argmax())]  # the first where there is none
+                scene = frames.rows(np.array(chosen)).scene
+                examples.append(example(condition, strength, trained, scene, mask[chosen]))
+    return pd.DataFrame(sum(rows.values(), [])).reindex(columns=list(COLUMNS)), examples
 
 
-def _figures(predict: Method, case: Case, sets: FrameSets, level: float) -> dict[str, float]:
+def _typical(method: Method, sets: FrameSets) -> int:
+    """The frame with a large person whose IoU is nearest their upper quartile."""
+    scene = sets.people.scene
+    ious = mask_iou(predict_all(method, scene, sets.device)[0], scene.mask)
+    large = scene.mask.mean((1, 2, 3)) > LARGE_PERSON
+    if large.any():
+        ious = ious.where(large, torch.nan)
+    return int((ious - ious.nanquantile(0.75)).abs().nan_to_num(torch.inf).argmin())
+
+
+def _figures(
+    mask: Tensor,
+    depth: Tensor | None,
+    condition: str,
+    frames: Frames,
+    alignment: Alignment | None,
+    level: float,
+) -> dict[str, float]:
     """The figures of one row: means, those of `BANDS` with the bounds of their interval."""
-    scene, origins = case.frames
-    mask, depth = predict_all(predict, scene, sets.device)
-    scores = score_scenes(
-        mask, depth, scene.mask, scene.depth, alignment=sets.alignment, names=MEASURED
-    )
+    scene, origins = frames
+    truth = scene.mask, scene.depth
+    scores = score_scenes(mask, depth, *truth, alignment=alignment, names=MEASURED)
     scores["false_area"] = false_area(mask, scene.mask)
-    if case.condition == "nobody":
+    if condition == "nobody":
         scores["false_alarm"] = false_alarm(mask, scene.mask)
     figures = {}
     for name, values in scores.items():
@@ -237,54 +279,3 @@ def predict_all(predict: Method, scene: Scene[Tensor], device: str) -> tuple[Ten
         if depth is not None:
             depths.append(depth.float().cpu())
     return torch.cat(masks), torch.cat(depths) if depths else None
-
-
-@dataclass(frozen=True)
-class ConditionExample:
-    """One frame under a condition: pictures uint8 H x W x 3, masks H x W, 0 to 1.
-
-    The figure is the mask's IoU, or where nobody is the share of the frame taken for person.
-    """
-
-    condition: str
-    strength: float
-    trained_for: bool
-    bg: np.ndarray
-    bg_fg: np.ndarray
-    true_mask: np.ndarray
-    pred_mask: np.ndarray
-    figure: float
-
-
-def condition_examples(
-    predict: Method, sets: FrameSets, params: Robustness
-) -> list[ConditionExample]:
-    """A frame that a predictor does well on, not its best, at each strength of each condition."""
-    scene = sets.people.scene
-    ious = mask_iou(predict_all(predict, scene, sets.device)[0], scene.mask)
-    large = scene.mask.mean((1, 2, 3)) > LARGE_PERSON
-    if large.any():
-        ious = ious.where(large, torch.nan)
-    typical = int((ious - ious.nanquantile(0.75)).abs().nan_to_num(torch.inf).argmin())
-    examples = []
-    for condition, strength, (scene, _) in cases(sets.only(typical), params):
-        mask, _ = predict_all(predict, scene, sets.device)
-        figure = false_area if condition == "nobody" else mask_iou
-        examples.append(
-            ConditionExample(
-                condition,
-                strength,
-                is_trained(condition, strength, sets.training),
-                bg=_picture(scene.bg),
-                bg_fg=_picture(scene.bg_fg),
-                true_mask=scene.mask[0, 0].numpy(),
-                pred_mask=mask[0, 0].numpy(),
-                figure=float(figure(mask, scene.mask)),
-            )
-        )
-    return examples
-
-
-def _picture(image: Tensor) -> np.ndarray:
-    """The first of a batch, uint8 H x W x 3."""
-    return (image[0] * 255).round().byte().permute(1, 2, 0).numpy()

@@ -5,7 +5,6 @@ import os
 import platform
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
@@ -15,18 +14,7 @@ import pandas as pd
 from depthmask.data.scenes.files import replaced_file
 from depthmask.inference.predictor import Predictor
 
-
-@dataclass(frozen=True)
-class Latency:
-    """Of whole predictions: uint8 arrays in, mask and depth out, resizing included."""
-
-    height: int  # px
-    width: int
-    batch: int  # images in one call
-    num_runs: int  # timed calls, after the warm-up
-    median_ms: float  # of one call
-    p95_ms: float
-    images_per_s: float
+_NUM_WARMUP = 3  # calls that are not timed: the first of a size pays for its buffers
 
 
 def measure_latency(
@@ -34,35 +22,39 @@ def measure_latency(
     sizes: Sequence[tuple[int, int]],
     *,
     num_runs: int = 20,
-    num_warmup: int = 3,
     batch: int = 1,
-) -> list[Latency]:
-    """Time predictions on noise of (height, width) px: the time does not depend on the contents.
+) -> pd.DataFrame:
+    """Time whole predictions of (height, width) px on noise: what images show costs no time.
 
-    The warm-up's calls are not timed: the first of a size pays for its buffers.
+    Returns:
+        A row a size: height, width (px), batch, num_runs, median_ms and p95_ms of a call,
+        images_per_s.
     """
     rng = np.random.default_rng(0)
-    latencies = []
+    rows = []
     for height, width in sizes:
         bg, bg_fg = rng.integers(0, 256, (2, batch, height, width, 3), dtype=np.uint8)
         times_ms = []
-        for _ in range(num_warmup + num_runs):
+        for _ in range(_NUM_WARMUP + num_runs):
             start = time.perf_counter()
             predictor.predict_batch(bg, bg_fg)
             times_ms.append((time.perf_counter() - start) * 1000)
-        median_ms, p95_ms = map(float, np.percentile(times_ms[num_warmup:], [50, 95]))
-        images_per_s = round(1000 * batch / median_ms, 2)
-        median_ms, p95_ms = round(median_ms, 3), round(p95_ms, 3)
-        latencies.append(Latency(height, width, batch, num_runs, median_ms, p95_ms, images_per_s))
-    return latencies
+        median_ms, p95_ms = map(float, np.percentile(times_ms[_NUM_WARMUP:], [50, 95]))
+        rows.append(
+            {
+                "height": height,
+                "width": width,
+                "batch": batch,
+                "num_runs": num_runs,
+                "median_ms": round(median_ms, 3),
+                "p95_ms": round(p95_ms, 3),
+                "images_per_s": round(1000 * batch / median_ms, 2),
+            }
+        )
+    return pd.DataFrame(rows)
 
 
-def latency_table(latencies: Sequence[Latency]) -> str:
-    """The figures for people, a line a size."""
-    return pd.DataFrame(latencies).to_string(index=False, float_format="{:.1f}".format)
-
-
-def write_latency(path: Path, predictor: Predictor, latencies: Sequence[Latency]) -> None:
+def write_latency(path: Path, predictor: Predictor, latencies: pd.DataFrame) -> None:
     """Write the figures as JSON, with what they were measured on: they differ by machine."""
     report = {
         "model": predictor.path.as_posix(),
@@ -73,7 +65,7 @@ def write_latency(path: Path, predictor: Predictor, latencies: Sequence[Latency]
         "onnxruntime": onnxruntime.__version__,
         "machine": processor_name(),
         "num_cores": os.cpu_count(),
-        "sizes": [asdict(latency) for latency in latencies],
+        "sizes": latencies.to_dict("records"),
     }
     with replaced_file(path) as temporary:
         temporary.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")

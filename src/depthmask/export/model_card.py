@@ -4,18 +4,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from depthmask.data.scenes.scene import SETS
+from depthmask.data.sources import MODEL_CARD
 from depthmask.metrics import METRICS
-
-_DATA = {
-    "museum": "rendered museum rooms and people, composed and varied at random",
-    "photos": "photographs of rooms and cut-out people of one's own, composed at random",
-    "modest": "the MODEST Museum data set: composites with relative depth of a teacher network",
-}
-_LIMITS = {
-    "museum": "Trained on rendered pictures alone: measure it on photographs before relying on it.",
-    "photos": "Rooms and people unlike those of its photographs were not measured.",
-    "modest": "Its truth is a teacher's depth, so its figures say how well it agrees with that.",
-}
 
 
 def model_card(
@@ -29,6 +19,7 @@ def model_card(
         parity: what `check_parity` found, with `figures`.
     """
     name, source, unit = card["experiment"], card["source"], card["unit"]
+    data, limit = MODEL_CARD[source]
     figures = parity["figures"]
     test_set = figures["set"]
     depth = (
@@ -57,7 +48,7 @@ Finds a person and the scene's depth from two pictures of one camera that does n
 
 ## Data
 
-{source}: {_DATA[source]} (hash {card["data_hash"]}). No room and no person is in two of training,
+{source}: {data} (hash {card["data_hash"]}). No room and no person is in two of training,
 validation and test. Of {len(metrics["ranking"])} experiments it has the {metrics["rule"]}.
 
 ## Figures
@@ -72,7 +63,7 @@ at most, their masks by {largest["mask"]:.1e} and their depths by {largest["dept
 
 ## Limits
 
-- {_LIMITS[source]}
+- {limit}
 - Plate and frame must come from the same place under the same light; `depthmask predict` warns
   where the room, the light or the camera has changed.
 - Detail finer than {card["size"]} px a side is lost: thin and far people may be missed.

@@ -26,7 +26,6 @@ from depthmask.evaluation.results import finite, headline_figures, summarise
 from depthmask.evaluation.robustness_table import (
     ConditionExample,
     collect_frames,
-    condition_examples,
     measure_robustness,
 )
 from depthmask.metrics import METRICS
@@ -149,13 +148,8 @@ def measure_harder_frames(
         trained=CompositorParams.model_validate(settings["compositor"]) if is_composed else None,
         trained_nobody=settings["train"]["nobody"],
     )
-    table = measure_robustness(
-        predictors | {"difference_threshold": methods["difference_threshold", NO_SEED]},
-        frames,
-        params.robustness,
-        level=params.level,
-    )
-    return table, condition_examples(predictors[result["best"]], frames, params.robustness)
+    predictors["difference_threshold"] = methods["difference_threshold", NO_SEED]
+    return measure_robustness(predictors, frames, params.robustness, params.level)
 
 
 def main() -> None:

@@ -10,7 +10,7 @@ from depthmask.config import CompositorParams, ExportParams, Gate, PlacementPara
 from depthmask.data.composition.eval_sets import open_sets
 from depthmask.data.scenes.files import read_json, replaced_folder
 from depthmask.errors import exit_on_error
-from depthmask.export.benchmark import latency_table, measure_latency, write_latency
+from depthmask.export.benchmark import measure_latency, write_latency
 from depthmask.export.model_card import model_card
 from depthmask.export.onnx_export import export_onnx
 from depthmask.export.parity import ParityError, check_figures, check_parity, held_out_scenes
@@ -94,8 +94,8 @@ def publish(gate: Gate) -> Judgement:
     side = predictor.training_size
     latencies = measure_latency(predictor, [(side, side), (480, 640)])
     write_latency(REPORTS / "latency.json", predictor, latencies)
-    print(latency_table(latencies))
-    judgement = judge(path, predictor.metadata, METRICS, gate, latencies[0].median_ms)
+    print(latencies.to_string(index=False))
+    judgement = judge(path, predictor.metadata, METRICS, gate, float(latencies.median_ms[0]))
     judgement = register(
         judgement, path, predictor.metadata, experiments=EXPERIMENTS, reports=REPORTS
     )

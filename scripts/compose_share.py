@@ -12,6 +12,7 @@ from pathlib import Path
 import torch
 
 from depthmask.config import Params, read_params
+from depthmask.data.composition.training_scenes import read_compositor
 from depthmask.data.scenes.files import read_array
 from depthmask.data.scenes.library import Library
 from depthmask.data.scenes.placement import TRAIN_STREAM, Placer
@@ -21,7 +22,6 @@ from depthmask.models.depth_codec import encode_depth
 from depthmask.models.hardware import Hardware, choose_hardware
 from depthmask.models.losses import SceneLoss
 from depthmask.stages import AUGMENTED, PARAMS, PREPARED
-from depthmask.training.assembly import read_compositor
 
 
 def measure(params: Params, size: int, num_steps: int, hardware: Hardware) -> tuple[float, float]:

@@ -35,6 +35,7 @@ from PIL import Image, ImageOps
 from depthmask.cli.data import JPEG_QUALITY
 from depthmask.config import read_params
 from depthmask.data.materialise import materialise
+from depthmask.data.materialise.writing import Encoding
 from depthmask.data.scenes.library import Library, read_array
 from depthmask.errors import exit_on_error
 from depthmask.export.benchmark import processor_name
@@ -156,8 +157,8 @@ def ours(prepared: Path, num_workers: int) -> Callable[[Path, int], float]:
             placement=params.placement,
             compositor_params=params.compositor,
             nobody=params.train.nobody,
-            depth_range_m=params.train.depth_range_m,
-            quality=JPEG_QUALITY,
+            encoding=Encoding(JPEG_QUALITY, params.train.depth_range_m),
+            code="",
             num_workers=num_workers,
         )
         assert done.num_new_files == 4 * count

@@ -35,11 +35,10 @@ from torch.utils.data import DataLoader, Dataset, RandomSampler
 
 from depthmask.config import AugmentParams, read_params
 from depthmask.data.composition.augmentation import build_transform
-from depthmask.data.progress import progress
 from depthmask.data.scenes.scene import Scene
 from depthmask.data.sources.modest import FOLDERS, read_layout
-from depthmask.data.sources.modest.loader import EpochOrder, SceneLoader
-from depthmask.data.sources.modest.scenes import ModestScenes
+from depthmask.data.sources.modest.scenes import FileScenes, FileTrainingScenes, to_unit
+from depthmask.data.work import progress
 from depthmask.errors import exit_on_error
 from depthmask.export.benchmark import processor_name
 from depthmask.stages import PARAMS
@@ -137,13 +136,12 @@ def measure(
     num_samples: int,
 ) -> dict[str, list[Epoch]]:
     """Time `num_samples` of each way in every round."""
-    scenes = ModestScenes(folder, table, sizes=[size], augment=augment)
-    order = EpochOrder(len(table), num_samples, seed=0)
-    ours = SceneLoader(scenes, order, batch_size, num_workers=num_workers)
+    scenes = FileScenes(folder, table, augment)
+    training = FileTrainingScenes(scenes, scenes, seed=0, num_workers=num_workers)
 
     def run_ours(epoch: int) -> int:
-        order.set_epoch(epoch)
-        return sum(len(scene.mask) for scene in ours)
+        batches = training.train_loader(num_samples, batch_size, [size], epoch)
+        return sum(len(to_unit(batch, "cpu").mask) for batch in batches)
 
     def original(lean: bool) -> Callable[[int], int]:
         samples = OriginalWay(folder, table, size, augment, lean=lean)

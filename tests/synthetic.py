@@ -10,9 +10,10 @@ from depthmask.config import with_profile
 from depthmask.data.composition.compositor import Compositor
 from depthmask.data.scenes.library import EmptyFrames, InSceneFrames, Library
 from depthmask.data.scenes.placement import NUM_UNIFORMS, Placer, Recipes, visible_shares
+from depthmask.data.scenes.prepared import write_prepared
 from depthmask.data.scenes.scene import Camera, Cutout, Plate
 from depthmask.stages.augment import augment
-from depthmask.stages.prepare import write_prepared
+from depthmask.stages.prepare import draw_library
 
 WALL_M = 6.0
 CAMERA_M = 1.6
@@ -113,5 +114,8 @@ def write_synthetic(root: Path) -> None:
     prepare = TINY.prepare.model_copy(update={"size": SIZE})
     prepared = root / "data/prepared"
     empty = make_empty_frames(library, TINY.prepare.num_scenes.nobody)
-    write_prepared(prepared, library, visible, frames, prepare, TINY.placement, empty=empty)
+    prepared.mkdir(parents=True)
+    rendered = {"frames": frames, "empty": empty}
+    write_prepared(prepared, library, visible, prepare, TINY.placement, **rendered)
+    draw_library(prepared)
     augment(prepared, root / "data/augmented", TINY.augment, TINY.placement, TINY.compositor)

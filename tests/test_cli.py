@@ -304,9 +304,7 @@ def judged(photos) -> Path:
 
 def set_threshold(folder: Path, name: str, value: object) -> None:
     path = folder / "params.yaml"
-    text = re.sub(rf"^    {name}: [^ ]*$", f"    {name}: {value}", path.read_text(), flags=re.M)
-    text = re.sub(rf"^    {name}: [^ ]* #", f"    {name}: {value} #", text, flags=re.M)
-    path.write_text(text)
+    path.write_text(re.sub(rf"(?m)^(    {name}): [^ \n]*", rf"\1: {value}", path.read_text()))
 
 
 def test_gate_judges_a_model_that_no_export_has_judged(run, judged):

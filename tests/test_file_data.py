@@ -7,9 +7,9 @@ import torch
 
 from depthmask.config import SizeSchedule
 from depthmask.data.sources.modest import read_layout
-from depthmask.data.sources.modest.scenes import ModestScenes
+from depthmask.data.sources.modest.scenes import FileScenes, FileTrainingScenes
 from depthmask.errors import InputError
-from depthmask.training.file_data import FileData
+from depthmask.training.scene_data import SceneData
 from modest_folder import SIDE, write_modest
 from test_fitting import Killed, make_module, run
 
@@ -22,25 +22,24 @@ def folder(tmp_path_factory):
     return write_modest(tmp_path_factory.mktemp("modest") / "data", side=2 * SIDE)
 
 
-def make_data(folder: Path, num_workers: int = 0) -> FileData:
+def make_data(folder: Path, num_workers: int = 0) -> SceneData:
     table = read_layout(folder)
-    return FileData(
-        ModestScenes(folder, table.iloc[:24], sizes=SIZES),
-        ModestScenes(folder, table.iloc[24:], sizes=SIZES),
+    train, val = FileScenes(folder, table.iloc[:24]), FileScenes(folder, table.iloc[24:])
+    return SceneData(
+        FileTrainingScenes(train, val, seed=0, num_workers=num_workers),
         schedule=SCHEDULE,
         scenes_per_epoch=16,
         batch_size=8,
-        num_workers=num_workers,
-        seed=0,
     )
 
 
-class Watched(FileData):
+class Watched(SceneData):
     """Notes the size of every batch."""
 
     def on_after_batch_transfer(self, batch, dataloader_idx):
-        self.seen.append(("train" if self.trainer.training else "val", batch.mask.shape[-1]))
-        return batch
+        scene = super().on_after_batch_transfer(batch, dataloader_idx)
+        self.seen.append(("train" if self.trainer.training else "val", scene.mask.shape[-1]))
+        return scene
 
 
 def test_train_and_val_grow_together(folder, tmp_path):

@@ -10,6 +10,7 @@ from torch import nn
 
 from depthmask.config import Optimizer, Scheduler, SizeSchedule
 from depthmask.data.composition.compositor import Compositor
+from depthmask.data.composition.training_scenes import ComposedScenes
 from depthmask.errors import TrainingDiverged
 from depthmask.models import Prediction, build_model
 from depthmask.models.hardware import Hardware
@@ -40,10 +41,9 @@ class TinyNet(nn.Module):
 def make_data(schedule=SCHEDULE, scenes_per_epoch=16) -> SceneData:
     library = make_library()
     placer = make_placer(library)
+    compositor = Compositor(library, TINY.compositor)
     return SceneData(
-        Compositor(library, TINY.compositor),
-        placer,
-        placer.draw(1, 0, range(8)),
+        ComposedScenes(compositor, placer, placer.draw(1, 0, range(8))),
         schedule=schedule,
         scenes_per_epoch=scenes_per_epoch,
         batch_size=8,

@@ -31,7 +31,7 @@ WITHOUT_TORCH = ("errors", "config", "data/scenes", "inference")
 
 
 def package_of(module: str) -> str:
-    """depthmask.data.scenes.files -> data/scenes, depthmask.data.progress -> data."""
+    """depthmask.data.scenes.files -> data/scenes, depthmask.data.work -> data."""
     parts = module.split(".")[1:]
     nested = parts[0] == "data" and PACKAGE.joinpath(*parts[:2]).is_dir()
     return "/".join(parts[: 2 if nested else 1])

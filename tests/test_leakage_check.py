@@ -10,14 +10,15 @@ import pandas as pd
 import pytest
 from PIL import Image
 
+from depthmask.config import Splits, SplitSizes
 from depthmask.data.scenes.leakage_check import SplitLeak
 from depthmask.data.sources import check_leakage
-from depthmask.data.sources.modest.preparing import SAMPLES, prepare_modest
+from depthmask.data.sources.modest import SAMPLES, prepare_modest
 from depthmask.stages import prepare
 from modest_folder import write_modest
 from synthetic import TINY, write_synthetic
 
-SHARES = {"train": 0.5, "val": 0.25, "test": 0.25}
+SPLIT = SplitSizes(train=2, val=1, test=1)
 NUM_SCENES = dict.fromkeys(("val", "seen_seen", "seen_unseen", "unseen_seen", "unseen_unseen"), 2)
 KINDS = pytest.mark.parametrize("kind, name", [("plate", "room"), ("cutout", "person")])
 
@@ -129,9 +130,13 @@ def modest(tmp_path: Path) -> Path:
     folder = write_modest(tmp_path / "source", num_plates=8, num_cutouts=8, side=64)
     prepared = tmp_path / "prepared"
     prepared.mkdir()
-    shares = {"plates": SHARES, "cutouts": SHARES}
-    options = {"size": 32, "splits": shares, "num_scenes": NUM_SCENES, "seed": 0, "decode": 0}
-    prepare_modest(folder, prepared, **options)
+    update = {
+        "source": "modest",
+        "size": 32,
+        "num_scenes": TINY.prepare.num_scenes.model_copy(update=NUM_SCENES),
+        "splits": Splits(plates=SPLIT, cutouts=SPLIT),
+    }
+    prepare_modest(folder, prepared, TINY.prepare.model_copy(update=update))
     return prepared
 
 

@@ -18,14 +18,12 @@ from depthmask import cli
 from depthmask.config import CompositorParams
 from depthmask.data.composition.compositor import Compositor
 from depthmask.data.materialise import materialise, plain_shots, rich_table
-from depthmask.data.materialise.files import depth_bytes
-from depthmask.data.materialise.painter import Painter
-from depthmask.data.materialise.written import LOG
+from depthmask.data.materialise.writing import LOG, Encoding, Writer
 from depthmask.data.scenes.library import Library, read_array
 from depthmask.data.scenes.placement import TRAIN_STREAM, Placer
-from depthmask.data.scenes.scene import COMPOSED_SETS, Scene
+from depthmask.data.scenes.scene import COMPOSED_SETS
 from depthmask.data.sources.modest import read_layout
-from depthmask.data.sources.modest.scenes import Draw, ModestScenes
+from depthmask.data.sources.modest.scenes import Draw, FileScenes
 from depthmask.errors import InputError
 from depthmask.models.depth_codec import decode_depth, encode_depth
 from synthetic import SIZE, TINY, write_synthetic
@@ -55,8 +53,8 @@ def write(data: Path, out: Path, **changes):
         "placement": TINY.placement,
         "compositor_params": TINY.compositor,
         "nobody": 0.1,
-        "depth_range_m": RANGE_M,
-        "quality": 95,
+        "encoding": Encoding(95, RANGE_M),
+        "code": "",
     }
     return materialise(out, **arguments | changes)
 
@@ -141,7 +139,7 @@ def test_layout_is_the_originals(whole):
 
 def test_files_hold_what_training_composes(data, tmp_path):
     out = tmp_path / "out"
-    write(data, out, count=10, size=SIZE, quality=100, exact_depth=True)
+    write(data, out, count=10, size=SIZE, encoding=Encoding(100, RANGE_M, True))
     compositor, placer = training(data, TINY.compositor, TINY.placement.seed, 0.1)
     recipes = placer.draw(TRAIN_STREAM, 0, range(10))
     scene = compositor(recipes, SIZE)
@@ -164,30 +162,6 @@ def test_files_hold_what_training_composes(data, tmp_path):
         assert exact.dtype == np.uint16
         assert exact == pytest.approx(scene.depth[number, 0].numpy() * 1000, abs=1)
         assert metres == pytest.approx(exact / 1000, rel=0.06)
-
-
-@pytest.mark.parametrize("size", [SIZE, 48, 41])
-@pytest.mark.parametrize("plain", [False, True])
-def test_the_painter_paints_what_the_compositor_composes(data, size, plain):
-    params = plain_shots(TINY.compositor) if plain else TINY.compositor
-    compositor, placer = training(data, params, 3, 0.1)
-    recipes = placer.draw(TRAIN_STREAM, 0, range(60))
-    composed = compositor(recipes, size)
-    painted = Scene(*map(np.stack, zip(*Painter(compositor, size).paint(recipes), strict=True)))
-    for name in ("bg", "bg_fg", "mask"):
-        true = (getattr(composed, name) * 255).round().permute(0, 2, 3, 1).numpy()[..., ::-1]
-        found = getattr(painted, name).astype(np.float32).reshape(true.shape)
-        assert np.abs(found - true).max() <= 1, name
-    assert painted.depth == pytest.approx(composed.depth[:, 0].numpy(), rel=1e-3)
-    assert painted.mask.any() and painted.mask[recipes.nobody].max() == 0
-
-
-def test_depth_maps_are_in_the_code_that_the_depth_head_learns():
-    depth_m = np.geomspace(0.1, 100, 2000, dtype=np.float32).reshape(40, 50)
-    true = encode_depth(torch.from_numpy(depth_m), RANGE_M).numpy() * 255
-    found = depth_bytes(depth_m, RANGE_M)
-    assert np.abs(found - true).max() <= 0.501
-    assert (found[0, 0], found[-1, -1]) == (0, 255)
 
 
 def test_plain_scenes_share_one_file_a_plate(data, tmp_path):
@@ -283,7 +257,7 @@ def test_a_folder_of_something_else_is_refused(data, whole, tmp_path):
         ({"size": 40}, "size"),
         ({"set_name": "val", "count": 4}, "set"),
         ({"placement": other}, "placement"),
-        ({"quality": 50}, "encoding"),
+        ({"encoding": Encoding(50, RANGE_M)}, "encoding"),
         ({"augmented": None}, "augmented"),
     ):
         with pytest.raises(InputError, match=rf"other settings \(.*{named}.*\)"):
@@ -312,7 +286,7 @@ def test_a_worker_that_is_killed_is_one_line(data, tmp_path, monkeypatch):
     def kill(*_):
         os.kill(os.getpid(), signal.SIGKILL)
 
-    monkeypatch.setattr("depthmask.data.materialise.writing.write_scene", kill)
+    monkeypatch.setattr(Writer, "__getitem__", kill)
     with pytest.raises(InputError, match="the same command goes on, with --workers 1"):
         write(data, tmp_path / "out", num_workers=2)
 
@@ -335,7 +309,6 @@ def test_test_sets_are_written_from_their_placements(data, tmp_path):
     [
         ({"size": SIZE + 8}, f"--size {SIZE + 8} is not possible: give 32 to {SIZE}"),
         ({"size": 16}, "--size 16 is not possible"),
-        ({"set_name": "in_scene"}, "there is no set 'in_scene'"),
         ({"prepared": Path("nowhere")}, "is missing: run `dvc repro`"),
     ],
 )
@@ -351,7 +324,7 @@ def test_metres_that_nobody_knows_are_refused(data, tmp_path):
     path = prepared / "summary.json"
     path.write_text(json.dumps(json.loads(path.read_text()) | {"unit": "relative"}))
     with pytest.raises(InputError, match="no metres: leave out --exact-depth"):
-        write(data, tmp_path / "out", prepared=prepared, exact_depth=True)
+        write(data, tmp_path / "out", prepared=prepared, encoding=Encoding(95, RANGE_M, True))
     write(data, tmp_path / "out", prepared=prepared, count=2)
     assert "** (value / 255) (relative)" in (tmp_path / "out/dataset.md").read_text()
 
@@ -360,8 +333,7 @@ def test_the_source_modest_reads_what_is_written(whole):
     """Plates that vary from scene to scene are files of their own: the reader takes them."""
     table = read_layout(whole)
     assert len(table) == len(maps(whole)[0]) and table["bg"].is_unique
-    scenes = ModestScenes(whole, table, sizes=[32])
-    bg, bg_fg, mask, depth = scenes.read([Draw(0, 0, 0), Draw(0, 1, 1)])
+    bg, bg_fg, mask, depth = FileScenes(whole, table).read([Draw(0, n, n, 32) for n in (0, 1)])
     assert bg.shape == bg_fg.shape == (2, 32, 32, 3) and mask.max() == 255 and depth.min() < 255
 
 

@@ -14,8 +14,8 @@ from PIL import Image
 
 from depthmask import Predictor
 from depthmask.config import read_params
-from depthmask.data.composition.eval_sets import open_sets
 from depthmask.data.scenes.scene import COMPOSED_SETS
+from depthmask.data.sources import open_sets
 from depthmask.evaluation.frame_edits import can_stand_together
 from depthmask.evaluation.robustness import CONDITIONS
 from depthmask.evaluation.robustness_table import collect_frames, measure_robustness

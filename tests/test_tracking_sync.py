@@ -42,6 +42,7 @@ def best(root: Path) -> dict[str, str | None]:
 def other_best(name: str) -> dict:
     metrics = copy.deepcopy(METRICS) | {"best": name}
     metrics["verdict"] |= {"best": name, "sentence": f"{name} is chosen."}
+    metrics["verdict"]["differences"]["a"] = metrics["verdict"]["differences"]["b"]
     return metrics
 
 

@@ -49,7 +49,9 @@ def materialise(
 
     from depthmask.config import read_params
     from depthmask.data.materialise import materialise, plain_shots, rich_table
+    from depthmask.data.materialise.writing import Encoding
     from depthmask.stages import AUGMENTED, PARAMS, PREPARED
+    from depthmask.tracking.provenance import code_hash
 
     params = read_params(PARAMS)
     done = materialise(
@@ -61,10 +63,9 @@ def materialise(
         size=params.prepare.size if size is None else size,
         placement=params.placement,
         compositor_params=plain_shots(params.compositor) if plain else params.compositor,
-        nobody=0.0 if plain else params.train.nobody,
-        depth_range_m=params.train.depth_range_m,
-        quality=quality,
-        exact_depth=exact_depth,
+        nobody=0.0 if plain or set_name != "train" else params.train.nobody,
+        encoding=Encoding(quality, params.train.depth_range_m, exact_depth),
+        code=code_hash(("data/composition", "data/materialise", "data/scenes")),
         num_workers=workers,
     )
     Console().print(rich_table(done.statistics))

@@ -37,7 +37,7 @@ def scale_shadow(scene: Scene[Tensor], strength: float) -> Scene[Tensor]:
     return scene._replace(bg_fg=scene.bg_fg * (scene.mask + (1 - scene.mask) * change))
 
 
-def camouflage(scene: Scene[Tensor], share: float) -> Scene[Tensor]:
+def dress_like_wall(scene: Scene[Tensor], share: float) -> Scene[Tensor]:
     """The person's colours moved by `share` towards those of the room behind them.
 
     At 1 the person wears the mean colour of what they hide, as bright or dark from fold to fold

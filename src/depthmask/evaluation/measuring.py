@@ -9,7 +9,7 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from depthmask.data.composition.eval_sets import SceneSets
+from depthmask.data.composition.eval_sets import EvalSets
 from depthmask.data.scenes.scene import Scene
 from depthmask.errors import InputError
 from depthmask.evaluation.intervals import ORIGINS
@@ -47,7 +47,7 @@ may fall on its other side. More is another network."""
 
 def measure_scenes(
     methods: Mapping[tuple[str, int], Method],
-    sets: SceneSets,
+    sets: EvalSets,
     names: Sequence[str],
     metrics: Collection[str] = METRICS.keys(),
 ) -> pd.DataFrame:
@@ -95,7 +95,7 @@ def over_seeds(table: pd.DataFrame) -> pd.DataFrame:
     return scenes[list(ORIGINS)].first().join(means)
 
 
-def baseline_methods(sets: SceneSets) -> tuple[dict[str, float], dict[tuple[str, int], Method]]:
+def baseline_methods(sets: EvalSets) -> tuple[dict[str, float], dict[tuple[str, int], Method]]:
     """`BASELINES`, their settings tuned on validation; with the settings."""
     threshold, constant = best_threshold(sets.scenes("val")), best_constant(sets.scenes("val"))
     methods: dict[str, Method] = {

@@ -6,7 +6,7 @@ is true of the frame stays true. Pictures stay what a camera delivers: 8 bits, 0
 
 import io
 from collections.abc import Callable, Mapping, Sequence
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import torch
@@ -17,84 +17,99 @@ from torch import Tensor
 from depthmask.config import CompositorParams
 from depthmask.data.scenes.scene import Scene
 from depthmask.errors import InputError
-from depthmask.evaluation.frame_edits import camouflage, scale_shadow
+from depthmask.evaluation.frame_edits import dress_like_wall, scale_shadow
 
 
 class Draws(NamedTuple):
-    """What chance decides of each of N scenes, the same at every strength.
+    """What chance decides of each of N scenes, the same at every strength."""
 
-    Attributes:
-        direction: float32 [N], radians, where a shift goes.
-        turn: float32 [N], 1 or -1, which way a rotation goes.
-        noise: float32 [N, 6, H, W], of standard deviation 1; bg's three channels, then bg_fg's.
-    """
-
-    direction: Tensor
-    turn: Tensor
-    noise: Tensor
+    direction: Tensor  # float32 [N], radians, where a shift goes
+    turn: Tensor  # float32 [N], 1 or -1, which way a rotation goes
+    noise: Tensor  # float32 [N, 6, H, W], of standard deviation 1; bg's channels, then bg_fg's
 
 
 def draw(scene: Scene[Tensor], seed: int) -> Draws:
     """Draw for a batch; a scene's numbers depend on the seed and its place alone."""
     shape, device = (6, *scene.mask.shape[-2:]), scene.mask.device
-    angles, turns, noise = [], [], []
+    angles, turns, noises = [], [], []
     for place in range(len(scene.mask)):
         random = np.random.default_rng([seed, place])
         angles.append(random.uniform(0, 2 * np.pi))
         turns.append(1.0 - 2 * random.integers(2))
-        noise.append(random.standard_normal(shape, np.float32))
+        noises.append(random.standard_normal(shape, np.float32))
     return Draws(
         torch.tensor(angles, dtype=torch.float32, device=device),
         torch.tensor(turns, dtype=torch.float32, device=device),
-        torch.from_numpy(np.stack(noise)).to(device),
+        torch.from_numpy(np.stack(noises)).to(device),
     )
 
 
 class Training(NamedTuple):
-    """What a training has drawn its scenes from.
+    """What a training has drawn its scenes from."""
 
-    Attributes:
-        params: the compositor's; None for a training on files, whose light nobody knows.
-        nobody: share of the frames with nobody in them.
-        size: side of a frame, px.
-        shadow: which share of the light the typical true shadow takes away, 0 to 1.
-    """
-
-    params: CompositorParams | None
-    nobody: float
-    size: int
-    shadow: float
+    params: CompositorParams | None  # None for a training on files, whose light nobody knows
+    nobody: float  # share of the frames with nobody in them
+    size: int  # side of a frame, px
+    shadow: float  # which share of the light the typical true shadow takes away, 0 to 1
 
 
 Change = Callable[[Scene[Tensor], float, Draws], Scene[Tensor]]
+"""A scene, a strength and draws to a scene whose pictures may leave 0 to 1."""
 
 
 class Condition(NamedTuple):
-    """A way to make a frame harder.
+    """A way to make a frame harder."""
 
-    Attributes:
-        label: what happens to the frames.
-        unit: of its strength.
-        changes: the picture that shows it.
-        apply: scene, strength and draws to a scene whose pictures may leave 0 to 1; None where
-            other frames are taken instead.
-        bounds: the least and the most that a strength may be; None where `params.yaml` has none.
-        neutral: the strength that changes nothing.
-        trained: whether a training drew frames of a strength that is not neutral.
-        is_falling: whether frames get harder as the strength falls.
-    """
-
-    label: str
-    unit: str
-    changes: Literal["plate", "frame"]
-    apply: Change | None
-    bounds: tuple[float, float] | None
-    neutral: float = 0.0
-    trained: Callable[[float, Training], bool] = lambda strength, training: False
-    is_falling: bool = False
+    label: str  # what happens to the frames
+    unit: str  # of its strength
+    changes: Literal["plate", "frame"]  # the picture that shows it
+    apply: Change | None  # None where other frames are taken instead
+    bounds: tuple[float, float] | None  # of a strength; None where `params.yaml` has none
+    neutral: float = 0.0  # the strength that changes nothing
+    trained: Callable[[float, Training], bool] = lambda strength, training: False  # if not neutral
+    is_falling: bool = False  # whether frames get harder as the strength falls
 
 
-def _shift(scene: Scene[Tensor], px: float, draws: Draws) -> Scene[Tensor]:
+CONDITIONS: dict[str, Condition] = {}
+"""In the order of tables and plots; a new one is a function under `condition` and its strengths in
+`params.yaml`."""
+
+
+def condition(
+    label: str,
+    unit: str,
+    changes: Literal["plate", "frame"],
+    bounds: tuple[float, float] | None,
+    **about: Any,
+) -> Callable[[Change], Change]:
+    """Enter a change into `CONDITIONS` under its name; arguments are fields of `Condition`."""
+
+    def decorate(apply: Change) -> Change:
+        CONDITIONS[apply.__name__] = Condition(label, unit, changes, apply, bounds, **about)
+        return apply
+
+    return decorate
+
+
+def up_to(section: str, farthest: Callable[[Any, int], float]) -> Callable[[float, Training], bool]:
+    """Strengths of either sign that a section of the compositor draws; of it and the side, px."""
+
+    def trained(strength: float, training: Training) -> bool:
+        drawn = getattr(training.params, section, None)
+        return drawn is not None and drawn.p > 0 and abs(strength) <= farthest(drawn, training.size)
+
+    return trained
+
+
+# Either way across and up: of what is drawn aslant, farther still, not all was drawn.
+@condition(
+    "Plate shifted",
+    "px",
+    "plate",
+    (0, 64),
+    trained=up_to("plate_motion", lambda motion, size: motion.shift * size),
+)
+def shift(scene: Scene[Tensor], px: float, draws: Draws) -> Scene[Tensor]:
     height, width = scene.bg.shape[-2:]
     theta = torch.eye(2, 3, device=scene.bg.device).repeat(len(scene.bg), 1, 1)
     theta[:, 0, 2] = 2 * px / width * draws.direction.cos()
@@ -102,7 +117,14 @@ def _shift(scene: Scene[Tensor], px: float, draws: Draws) -> Scene[Tensor]:
     return scene._replace(bg=_warp(theta, scene.bg))
 
 
-def _rotate(scene: Scene[Tensor], degrees: float, draws: Draws) -> Scene[Tensor]:
+@condition(
+    "Plate rotated",
+    "degrees",
+    "plate",
+    (0, 180),
+    trained=up_to("plate_motion", lambda motion, size: motion.degrees),
+)
+def rotation(scene: Scene[Tensor], degrees: float, draws: Draws) -> Scene[Tensor]:
     height, width = scene.bg.shape[-2:]
     angle = torch.deg2rad(degrees * draws.turn)
     cos, sin = angle.cos(), angle.sin()
@@ -118,25 +140,47 @@ def _warp(theta: Tensor, image: Tensor) -> Tensor:
     return F.grid_sample(image, grid, mode="bicubic", padding_mode="border", align_corners=False)
 
 
-def _expose(scene: Scene[Tensor], stops: float, draws: Draws) -> Scene[Tensor]:
+@condition(
+    "Plate brighter or darker",
+    "stops of the stored values",
+    "plate",
+    (-4, 4),
+    trained=up_to("plate_light", lambda light, size: light.gain),
+)
+def exposure(scene: Scene[Tensor], stops: float, draws: Draws) -> Scene[Tensor]:
     """As the compositor's `plate_light`: a stop of stored values is over two of light."""
     return scene._replace(bg=scene.bg * 2**stops)
 
 
-def _warm(scene: Scene[Tensor], stops: float, draws: Draws) -> Scene[Tensor]:
-    """Red over blue times 2^`stops`, half of it in each."""
+# Training moves red up and blue down, each by the most.
+@condition(
+    "Plate warmer or colder",
+    "stops, red over blue",
+    "plate",
+    (-4, 4),
+    trained=up_to("plate_light", lambda light, size: 2 * light.tint),
+)
+def temperature(scene: Scene[Tensor], stops: float, draws: Draws) -> Scene[Tensor]:
     gains = torch.tensor([stops / 2, 0.0, -stops / 2], device=scene.bg.device).exp2()
     return scene._replace(bg=scene.bg * gains.view(1, 3, 1, 1))
 
 
-def _add_noise(scene: Scene[Tensor], sigma: float, draws: Draws) -> Scene[Tensor]:
+@condition(
+    "Noise",
+    "sigma, of a range 0 to 1",
+    "frame",
+    (0, 1),
+    trained=up_to("noise", lambda noise, size: noise.sigma),
+)
+def noise(scene: Scene[Tensor], sigma: float, draws: Draws) -> Scene[Tensor]:
     return scene._replace(
         bg=scene.bg + sigma * draws.noise[:, :3], bg_fg=scene.bg_fg + sigma * draws.noise[:, 3:]
     )
 
 
-def _compress(scene: Scene[Tensor], quality: float, draws: Draws) -> Scene[Tensor]:
-    """JPEG with 4:2:0 colour, as cameras write it."""
+@condition("JPEG", "quality; 100: no JPEG", "frame", (1, 100), neutral=100.0, is_falling=True)
+def jpeg(scene: Scene[Tensor], quality: float, draws: Draws) -> Scene[Tensor]:
+    """With 4:2:0 colour, as cameras write it."""
 
     def through_jpeg(images: Tensor) -> Tensor:
         decoded = []
@@ -149,20 +193,6 @@ def _compress(scene: Scene[Tensor], quality: float, draws: Draws) -> Scene[Tenso
     return scene._replace(bg=through_jpeg(scene.bg), bg_fg=through_jpeg(scene.bg_fg))
 
 
-def _up_to(
-    section: str, farthest: Callable[[CompositorParams, int], float]
-) -> Callable[[float, Training], bool]:
-    """Strengths of either sign that a section of the compositor draws; of its params and side."""
-
-    def trained(strength: float, training: Training) -> bool:
-        params = training.params
-        if params is None or getattr(params, section).p == 0:
-            return False
-        return abs(strength) <= farthest(params, training.size)
-
-    return trained
-
-
 def _shadow_trained(strength: float, training: Training) -> bool:
     if training.params is None:
         return False
@@ -172,96 +202,44 @@ def _shadow_trained(strength: float, training: Training) -> bool:
     return drawn.p > 0 and 1 - (1 - training.shadow) ** strength <= drawn.strength
 
 
-CONDITIONS: dict[str, Condition] = {
-    "shift": Condition(
-        "Plate shifted",
-        "px",
-        "plate",
-        _shift,
-        (0, 64),
-        # either way across and up: of what is drawn aslant, farther still, not all was drawn
-        trained=_up_to("plate_motion", lambda params, size: params.plate_motion.shift * size),
-    ),
-    "rotation": Condition(
-        "Plate rotated",
-        "degrees",
-        "plate",
-        _rotate,
-        (0, 180),
-        trained=_up_to("plate_motion", lambda params, size: params.plate_motion.degrees),
-    ),
-    "exposure": Condition(
-        "Plate brighter or darker",
-        "stops of the stored values",
-        "plate",
-        _expose,
-        (-4, 4),
-        trained=_up_to("plate_light", lambda params, size: params.plate_light.gain),
-    ),
-    "temperature": Condition(
-        "Plate warmer or colder",
-        "stops, red over blue",
-        "plate",
-        _warm,
-        (-4, 4),
-        # red up and blue down, each by the most
-        trained=_up_to("plate_light", lambda params, size: 2 * params.plate_light.tint),
-    ),
-    "noise": Condition(
-        "Noise",
-        "sigma, of a range 0 to 1",
-        "frame",
-        _add_noise,
-        (0, 1),
-        trained=_up_to("noise", lambda params, size: params.noise.sigma),
-    ),
-    "jpeg": Condition(
-        "JPEG", "quality; 100: no JPEG", "frame", _compress, (1, 100), 100.0, is_falling=True
-    ),
-    "shadow": Condition(
-        "Shadow",
-        "times its true strength",
-        "frame",
-        lambda scene, strength, draws: scale_shadow(scene, strength),
-        (0, 10),
-        neutral=1.0,
-        trained=_shadow_trained,
-    ),
-    "camouflage": Condition(
-        "Dressed like the wall",
-        "share of the wall's colour",
-        "frame",
-        lambda scene, share, draws: camouflage(scene, share),
-        (0, 1),
-    ),
-    "two_people": Condition("Two people", "people in the frame", "frame", None, None, neutral=1.0),
-    "nobody": Condition(
-        "Nobody in the frame",
-        "stops of the plate",
-        "plate",
-        _expose,
-        None,
-        trained=lambda stops, training: (
-            training.nobody > 0 and is_trained("exposure", stops, training)
-        ),
-    ),
-}
-"""In the order of tables and plots; a new condition is one more entry and its `params.yaml`."""
+@condition(
+    "Shadow", "times its true strength", "frame", (0, 10), neutral=1.0, trained=_shadow_trained
+)
+def shadow(scene: Scene[Tensor], strength: float, draws: Draws) -> Scene[Tensor]:
+    return scale_shadow(scene, strength)
+
+
+@condition("Dressed like the wall", "share of the wall's colour", "frame", (0, 1))
+def camouflage(scene: Scene[Tensor], share: float, draws: Draws) -> Scene[Tensor]:
+    return dress_like_wall(scene, share)
+
+
+# These two have frames of their own, and no strengths in params.yaml: see `cases`.
+CONDITIONS["two_people"] = Condition(
+    "Two people", "people in the frame", "frame", apply=None, bounds=None, neutral=1.0
+)
+CONDITIONS["nobody"] = Condition(
+    "Nobody in the frame",
+    "stops of the plate",
+    "plate",
+    exposure,
+    bounds=None,
+    trained=lambda stops, training: training.nobody > 0 and is_trained("exposure", stops, training),
+)
 
 
 def is_trained(name: str, strength: float, training: Training) -> bool:
     """Whether the training drew frames changed so far; no change always counts as drawn."""
-    condition = CONDITIONS[name]
-    is_neutral = strength == condition.neutral and name != "nobody"
-    return is_neutral or condition.trained(strength, training)
+    is_neutral = strength == CONDITIONS[name].neutral and name != "nobody"
+    return is_neutral or CONDITIONS[name].trained(strength, training)
 
 
 def make_harder(scene: Scene[Tensor], name: str, strength: float, draws: Draws) -> Scene[Tensor]:
     """Change a batch by a condition: at its neutral strength the very batch, else 8 bits again."""
-    condition = CONDITIONS[name]
-    if strength == condition.neutral or condition.apply is None:
+    apply = CONDITIONS[name].apply
+    if strength == CONDITIONS[name].neutral or apply is None:
         return scene
-    return to_8_bits(condition.apply(scene, strength, draws))
+    return to_8_bits(apply(scene, strength, draws))
 
 
 def to_8_bits(scene: Scene[Tensor]) -> Scene[Tensor]:
@@ -272,7 +250,7 @@ def to_8_bits(scene: Scene[Tensor]) -> Scene[Tensor]:
 
 def check_strengths(strengths: Mapping[str, Sequence[float]]) -> None:
     """Raise InputError for a condition that there is not, or a strength out of its range."""
-    known = {name: condition.bounds for name, condition in CONDITIONS.items() if condition.bounds}
+    known = {name: each.bounds for name, each in CONDITIONS.items() if each.bounds}
     for name, values in strengths.items():
         if name not in known:
             raise InputError(f"unknown condition {name!r}; use one of {', '.join(known)}")

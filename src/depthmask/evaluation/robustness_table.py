@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from depthmask.config import CompositorParams, Robustness
-from depthmask.data.composition.eval_sets import BATCH_SIZE, SceneSets
+from depthmask.data.composition.eval_sets import BATCH_SIZE, EvalSets
 from depthmask.data.scenes.person import THRESHOLD, largest_region
 from depthmask.data.scenes.scene import Alignment, Scene
 from depthmask.evaluation.frame_edits import can_stand_together, put_together, typical_shadow
@@ -89,7 +89,7 @@ class FrameSets(NamedTuple):
 
 
 def collect_frames(
-    sets: SceneSets, count: int, *, trained: CompositorParams | None, trained_nobody: float
+    sets: EvalSets, count: int, *, trained: CompositorParams | None, trained_nobody: float
 ) -> FrameSets:
     """Take up to `count` frames of each kind, spread evenly; the rest as for `Training`."""
     origins = sets.origins(sets.headline)

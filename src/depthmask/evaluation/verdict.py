@@ -25,24 +25,14 @@ class Difference(NamedTuple):
 
 
 class Verdict(NamedTuple):
-    """What may be said of the comparison.
+    """What may be said of the comparison."""
 
-    Attributes:
-        best: the experiment that was chosen, on validation.
-        runner_up: the next of the same ranking; None where there is no other.
-        ties: experiments that the headline set cannot tell from the best.
-        ahead: experiments that are better than the best there.
-        differences: the best minus each other experiment and baseline, by `SCORE`, where the
-            other predicts both, and by every metric that both have.
-        sentence: all this in words.
-    """
-
-    best: str
-    runner_up: str | None
-    ties: list[str]
-    ahead: list[str]
-    differences: dict[str, dict[str, Difference]]
-    sentence: str
+    best: str  # the experiment that was chosen, on validation
+    runner_up: str | None  # the next of the same ranking
+    ties: list[str]  # experiments that the headline set cannot tell from the best
+    ahead: list[str]  # experiments that are better than the best there
+    differences: dict[str, dict[str, Difference]]  # to every other, by metric, rivals' by `SCORE`
+    sentence: str  # all this in words
 
 
 def choosing_metrics(alignment: Alignment | None) -> tuple[str, str]:

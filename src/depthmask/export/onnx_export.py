@@ -30,10 +30,8 @@ def export_onnx(
     """Write the model as one ONNX file whose bytes depend on nothing but the arguments.
 
     Args:
-        model: a `depthmask.models` network with a depth head.
         input_size: px, the side that the model was trained at.
-        metadata: `experiment`, `data_hash` and `depth_unit`, and whatever else should travel
-            along; `training_size` and the format are added here.
+        metadata: `experiment`, `data_hash`, `depth_unit`, and whatever else should travel along.
         opset: of ONNX, 18 or later.
 
     Returns:

@@ -10,7 +10,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from depthmask.data.composition.eval_sets import SceneSets
+from depthmask.data.composition.eval_sets import EvalSets
 from depthmask.data.scenes.scene import Scene
 from depthmask.evaluation.measuring import mean_figures, measure_scenes
 from depthmask.export.wrapper import ExportWrapper
@@ -29,7 +29,7 @@ class ParityError(RuntimeError):
     """The exported file and the network disagree, or an input does not matter."""
 
 
-def held_out_scenes(sets: SceneSets) -> list[Scene[np.ndarray]]:
+def held_out_scenes(sets: EvalSets) -> list[Scene[np.ndarray]]:
     """A few scenes of the hardest test set, spread over its first batch."""
     scene = next(sets.scenes(sets.headline))
     rows = np.unique(np.linspace(0, len(scene.mask) - 1, _NUM_SCENES).round().astype(int))
@@ -46,22 +46,20 @@ def check_parity(
     *,
     tolerance: float = 1e-3,
 ) -> dict[str, Any]:
-    """Compare the file, through onnxruntime on the CPU, with the network.
+    """Compare the file, through onnxruntime on the CPU, with the network on held-out scenes.
 
     Also that both inputs matter and are told apart: an empty room in place of the frame, the
     frame in place of the room, and both swapped must each change the answer.
 
     Args:
-        scenes: held out; bg and bg_fg are uint8 H x W x 3, one size.
-        sizes: (height, width) to resize the scenes to.
+        scenes: bg and bg_fg are uint8 H x W x 3, one size.
+        sizes: (height, width), px, to resize the scenes to.
         tolerance: largest absolute difference, in the mask and, in metres, in the depth.
 
     Returns:
-        `tolerance`, `num_scenes`, and under `differences` the largest difference for each size
-        ("96x160", height first) and output.
+        `tolerance`, `num_scenes`, and `differences`: the largest by size ("96x160") and output.
 
     Raises:
-        ValueError: there is no scene to compare on.
         ParityError: naming the output, the size and the largest difference.
     """
     if not scenes:
@@ -101,15 +99,12 @@ def check_parity(
 
 
 def check_figures(
-    path: Path, sets: SceneSets, expected: Mapping[str, float | None], tolerance: float
+    path: Path, sets: EvalSets, expected: Mapping[str, float | None], tolerance: float
 ) -> dict[str, Any]:
     """Compare the file's mean figures on the headline set with those of `metrics.json`.
 
-    Returns:
-        `set`, `largest_difference` (absolute or, of what exceeds 1, relative), and the figures.
-
-    Raises:
-        ParityError: a figure differs by more than the tolerance.
+    Returns `set`, `largest_difference` and the figures; raises ParityError where one differs by
+    more than the tolerance.
     """
     predictor = Predictor(path, device="cpu")
 
@@ -128,7 +123,7 @@ def check_figures(
 def largest_difference(
     found: Mapping[str, float], expected: Mapping[str, float | None], tolerance: float
 ) -> float:
-    """The largest difference between figures; raises ParityError if it exceeds the tolerance."""
+    """The largest difference between figures, absolute or, of what exceeds 1, relative."""
     largest = 0.0
     for name, figure in expected.items():
         value = math.nan if figure is None else figure

@@ -18,11 +18,7 @@ def draw_overlay(
 ) -> Image.Image:
     """Tint and outline the mask, mute the room, write the distance above the person.
 
-    Args:
-        frame: uint8, H x W x 3, RGB.
-        mask: float, H x W, 0 to 1.
-        person: what `find_person` found in it.
-        unit: of the person's depth, `metre` or `relative`.
+    frame: uint8, H x W x 3, RGB; mask: float, H x W, 0 to 1.
     """
     alpha = mask[..., np.newaxis].clip(0, 1)
     colour = frame.astype(np.float32)

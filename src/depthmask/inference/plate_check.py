@@ -18,9 +18,7 @@ _BARE = 10.0  # standard deviation of the edges: noise has 4, a room 70
 def plate_warning(bg: np.ndarray, bg_fg: np.ndarray, mask: np.ndarray) -> str:
     """One line if the room around the person is not the plate's or the camera moved, else "".
 
-    Args:
-        bg, bg_fg: uint8, H x W x 3.
-        mask: float, H x W, 0 to 1.
+    bg, bg_fg: uint8, H x W x 3; mask: float, H x W, 0 to 1.
     """
     room = mask < 0.5
     share = 1 - room.mean()

@@ -48,14 +48,8 @@ def predict_files(
 ) -> list[dict[str, Any]]:
     """Predict every frame and write `STEM_mask.png`, `_depth.png`, `_overlay.png`, `STEM.json`.
 
-    Depth without a unit goes to `STEM_depth_relative.png`, in thousandths.
-
-    All or nothing: files appear in `out` when every frame is done.
-
-    Args:
-        plate: the room with nobody in it.
-        scenes: frames of the same camera and size, from `list_scenes`.
-        out: a folder, made if need be; files of the same names in it are replaced.
+    Depth without a unit goes to `STEM_depth_relative.png`, in thousandths. All or nothing: files
+    appear in `out`, and replace those of the same names, when every frame is done.
 
     Returns:
         What the JSON files hold.

@@ -25,19 +25,12 @@ SMALLEST_SPAN = 1e-3
 
 
 class KnownPixels(NamedTuple):
-    """Predicted and true depth where the truth is known, float64, N x 1 x H x W.
+    """Predicted and true depth where the truth is known, float64, N x 1 x H x W."""
 
-    Attributes:
-        found: predicted; 1 where it does not count or is not finite.
-        true: the truth; 1 where it is unknown.
-        known: whether a pixel counts, bool.
-        has_nan: N, bool: a pixel that counts is predicted NaN or infinite.
-    """
-
-    found: Tensor
-    true: Tensor
-    known: Tensor
-    has_nan: Tensor
+    found: Tensor  # predicted; 1 where it does not count or is not finite
+    true: Tensor  # the truth; 1 where it is unknown
+    known: Tensor  # whether a pixel counts, bool
+    has_nan: Tensor  # N, bool: a pixel that counts is predicted NaN or infinite
 
     @property
     def positive(self) -> Tensor:

@@ -15,32 +15,23 @@ _PARTS: dict[Part, str] = {"mask": "Mask ", "depth": "Depth ", "person": "Person
 class Metric:
     """A figure of a scene.
 
-    Attributes:
-        name: in code and files.
-        label: short, under the heading of its part.
-        part: of the prediction that it looks at; `nobody`: a mask where nobody is.
-        higher_is_better: which way it points.
-        text: what it is and where it is from: the first paragraph of the function's docstring.
-        function: mask: (mask_prob, true_mask, threshold); depth: (depth, true_depth); person: the
-            same, the truth unknown beside the person; with `takes_all`: (mask_prob, depth,
-            true_mask, true_depth, threshold). All N x 1 x H x W -> N values, float64: NaN where a
-            scene does not count, the worse infinity for a prediction that is not a number.
-        takes_all: see `function`; there is no such figure without a mask and metres.
-        unit: `metre`, or nothing for a ratio.
-        decimals: written.
-        is_key: whether it is a column of the comparison, and measured on harder frames.
+    The function of a part takes, mask: (mask_prob, true_mask, threshold); depth: (depth,
+    true_depth); person: the same, the truth unknown beside the person; with `takes_all`:
+    (mask_prob, depth, true_mask, true_depth, threshold), which must be there and in metres. All
+    N x 1 x H x W -> N values, float64: NaN where a scene does not count, the worse infinity for a
+    prediction that is not a number.
     """
 
-    name: str
-    label: str
-    part: Part
+    name: str  # in code and files
+    label: str  # short, under the heading of its part
+    part: Part  # of the prediction; `nobody`: a mask where nobody is
     higher_is_better: bool
-    text: str
+    text: str  # what it is and where it is from
     function: Callable[..., Tensor]
     takes_all: bool = False
-    unit: Literal["", "metre"] = ""
-    decimals: int = 3
-    is_key: bool = False
+    unit: Literal["", "metre"] = ""  # nothing for a ratio
+    decimals: int = 3  # written
+    is_key: bool = False  # a column of the comparison, and measured on harder frames
 
     @property
     def better(self) -> str:

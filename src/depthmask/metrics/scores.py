@@ -26,16 +26,14 @@ def score_scenes(
     """Measure each scene of a batch; all N x 1 x H x W, on one device.
 
     Args:
-        mask_prob: probability of person, 0 to 1; None from a method without a mask.
-        depth: predicted depth, metres or relative; None from a method without depth.
-        true_mask: true share of person, 0 to 1.
-        true_depth: true depth; a pixel counts where `is_known`.
-        threshold: a mask's pixel is person above it.
+        mask_prob, true_mask: probability and share of person, 0 to 1, who is there above the
+            threshold; None from a method without a mask.
+        depth, true_depth: in metres or relative; None from a method without depth.
         alignment: of relative depth, see `align_depth`; None for metres.
-        names: of the metrics wanted, any of `METRICS`.
+        names: of the metrics wanted.
 
     Returns:
-        By name N values, see `Metric.function`; without the metrics of a part that is None.
+        By name N values, see `Metric`; without the metrics of a part that is None.
     """
     true_mask, true_depth = on_float64_device(true_mask), as_float64(true_depth)
     true_depth = true_depth.where(is_known(true_depth, alignment), torch.nan)

@@ -17,7 +17,7 @@ METRICS = REPORTS / "metrics.json"
 RECORD = REPORTS / "gate.json"
 CHECKPOINTS = Path(".checkpoints")
 FINDINGS = Path("reports/photos.csv")
-SOURCES = Path("data/source")
+SOURCES_FOLDER = Path("data/source")
 TEACHER_CACHE = Path(".teacher_cache")
 
 

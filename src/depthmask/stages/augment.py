@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
@@ -11,17 +11,18 @@ import torch
 from depthmask import visualization as report
 from depthmask.config import AugmentParams, CompositorParams, PlacementParams
 from depthmask.data.composition.augmentation import make_variants
-from depthmask.data.composition.compositor import Compositor
-from depthmask.data.scenes.files import content_hash, read_array, read_summary, replaced_folder
+from depthmask.data.composition.training_scenes import read_compositor
+from depthmask.data.scenes.files import content_hash, read_array, replaced_folder
 from depthmask.data.scenes.library import Library
 from depthmask.data.scenes.placement import TRAIN_STREAM, Placer
 from depthmask.data.scenes.scene import Scene
-from depthmask.data.sources.modest.sets import COLOURS, some_training_scenes
+from depthmask.data.sources import read_source
+from depthmask.data.sources.modest import COLOURS, some_training_scenes
 from depthmask.errors import exit_on_error
 from depthmask.stages import AUGMENTED, PARAMS, PREPARED, read_params
 from depthmask.tracking.provenance import code_hash
 
-_STATISTICS_SCENES = 256
+_BATCH, _NUM_BATCHES = 32, 8
 
 
 def augment(
@@ -31,64 +32,65 @@ def augment(
     placement: PlacementParams,
     compositor: CompositorParams,
 ) -> None:
-    """Write the variants and the statistics into the folder `output`.
+    """Write the colour variants and the statistics into the folder `output`.
 
     Where scenes are files, no variants: their colours are drawn while they are read.
     """
-    if read_summary(prepared)["source"] == "modest":
-        with replaced_folder(output) as folder:
-            colours = json.dumps(params.model_dump(mode="json"), indent=2) + "\n"
-            (folder / COLOURS).write_text(colours)
-            figures = statistics(some_training_scenes(prepared, _STATISTICS_SCENES, 32))
-            text = json.dumps(figures, indent=2) + "\n"
-            (folder / "statistics.json").write_text(text)
-            # what the files become is decided while they are read: by this code, not by arrays
-            code = code_hash(("data/composition/augmentation.py", "data/sources/modest"))
-            digest = hashlib.sha256((colours + text + code).encode()).hexdigest()[:16]
-            (folder / "digest.txt").write_text(digest + "\n")
-        print("augment: colours are drawn while the files are read")
-        return
+    with replaced_folder(output) as folder:
+        if read_source(prepared).is_composed:
+            write_variants(prepared, folder, params, placement, compositor)
+        else:
+            write_colours(prepared, folder, params)
+
+
+def write_colours(prepared: Path, folder: Path, params: AugmentParams) -> None:
+    """Write the strengths to draw from while files are read."""
+    colours = json.dumps(params.model_dump(mode="json"), indent=2) + "\n"
+    (folder / COLOURS).write_text(colours)
+    text = _write_statistics(folder, some_training_scenes(prepared, _BATCH * _NUM_BATCHES, _BATCH))
+    # what the files become is decided while they are read: by this code, not by arrays
+    code = code_hash(("data/composition/augmentation.py", "data/sources/modest"))
+    digest = hashlib.sha256((colours + text + code).encode()).hexdigest()[:16]
+    (folder / "digest.txt").write_text(digest + "\n")
+    print("augment: colours are drawn while the files are read")
+
+
+def write_variants(
+    prepared: Path,
+    folder: Path,
+    params: AugmentParams,
+    placement: PlacementParams,
+    compositor_params: CompositorParams,
+) -> None:
+    """Write colour variants of the training split's plates and cutouts."""
     library = Library.read(prepared)
     plates = np.asarray(library.images[library.plates_of("train")])
     cutouts = np.asarray(library.rgba[library.cutouts_of("train")])
-    plate_variants = make_variants(plates, params, stream=0)
-    cutout_variants = make_variants(cutouts[..., :3], params, stream=1)
-    with replaced_folder(output) as folder:
-        np.save(folder / "plates_image.npy", plate_variants)
-        np.save(folder / "cutouts_rgb.npy", cutout_variants)
-        scenes = training_scenes(
-            library,
-            read_array(prepared / "visible_shares.npy"),
-            placement,
-            Compositor(
-                library,
-                compositor,
-                plate_variants=plate_variants,
-                cutout_variants=cutout_variants,
-            ),
+    np.save(folder / "plates_image.npy", make_variants(plates, params, stream=0))
+    np.save(folder / "cutouts_rgb.npy", make_variants(cutouts[..., :3], params, stream=1))
+    compositor = read_compositor(library, compositor_params, folder)
+    visible = read_array(prepared / "visible_shares.npy")
+    placer = Placer(library, visible, placement, num_variants=compositor.num_variants)
+    starts = range(0, _BATCH * _NUM_BATCHES, _BATCH)
+    recipes = (placer.draw(TRAIN_STREAM, 0, range(start, start + _BATCH)) for start in starts)
+    _write_statistics(folder, (compositor(each, library.size) for each in recipes))
+    (folder / "digest.txt").write_text(content_hash(folder) + "\n")
+    if params.num_variants > 0:
+        report.augmented_sheet(
+            folder / "contact_sheet.png",
+            plates=plates,
+            plate_variants=read_array(folder / "plates_image.npy"),
+            cutouts=cutouts,
+            cutout_variants=read_array(folder / "cutouts_rgb.npy"),
+            subtitle=f"{params.num_variants} colour variants of each",
         )
-        figures = statistics(scenes)
-        (folder / "statistics.json").write_text(json.dumps(figures, indent=2) + "\n")
-        (folder / "digest.txt").write_text(content_hash(folder) + "\n")
-        if params.num_variants > 0:
-            report.augmented_sheet(
-                folder / "contact_sheet.png",
-                plates=plates,
-                plate_variants=plate_variants,
-                cutouts=cutouts,
-                cutout_variants=cutout_variants,
-                subtitle=f"{params.num_variants} colour variants of each",
-            )
     print(f"augment: {params.num_variants} variants of {len(plates)} plates, {len(cutouts)} people")
 
 
-def training_scenes(
-    library: Library, visible: np.ndarray, placement: PlacementParams, compositor: Compositor
-) -> Iterator[Scene[torch.Tensor]]:
-    """Batches of training scenes with somebody in each."""
-    placer = Placer(library, visible, placement, num_variants=compositor.num_variants)
-    for start in range(0, _STATISTICS_SCENES, 32):
-        yield compositor(placer.draw(TRAIN_STREAM, 0, range(start, start + 32)), library.size)
+def _write_statistics(folder: Path, scenes: Iterable[Scene[torch.Tensor]]) -> str:
+    text = json.dumps(statistics(scenes), indent=2) + "\n"
+    (folder / "statistics.json").write_text(text)
+    return text
 
 
 def statistics(scenes: Iterable[Scene[torch.Tensor]]) -> dict[str, list[float] | float]:

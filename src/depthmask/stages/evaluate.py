@@ -10,9 +10,9 @@ import torch
 
 from depthmask import visualization as report
 from depthmask.config import CompositorParams, EvaluateParams, PlacementParams
-from depthmask.data.composition.eval_sets import SceneSets, open_sets
+from depthmask.data.composition.eval_sets import EvalSets
 from depthmask.data.scenes.files import read_json, read_summary, read_table, replaced_file
-from depthmask.data.sources import check_leakage
+from depthmask.data.sources import SOURCES, check_leakage, open_sets
 from depthmask.errors import InputError, exit_on_error
 from depthmask.evaluation.measuring import (
     NO_SEED,
@@ -132,7 +132,7 @@ def measure_harder_frames(
     result: dict[str, Any],
     models: Models,
     methods: dict[tuple[str, int], Method],
-    sets: SceneSets,
+    sets: EvalSets,
     params: EvaluateParams,
     experiments: Path,
 ) -> tuple[pd.DataFrame, list[ConditionExample]]:
@@ -141,7 +141,7 @@ def measure_harder_frames(
     predictors = {name: methods[name, result["best_seeds"][name]] for name in names}
     folder = seed_folder(experiments / result["best"], result["best_seed"])
     settings = read_json(folder / "settings.json", ("compositor", "train"))
-    is_composed = models[result["best"], result["best_seed"]].card["source"] != "modest"
+    is_composed = SOURCES[models[result["best"], result["best_seed"]].card["source"]].is_composed
     frames = collect_frames(
         sets,
         params.robustness.num_scenes,

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from depthmask.config import CompositorParams, ExportParams, Gate, PlacementParams
-from depthmask.data.composition.eval_sets import open_sets
 from depthmask.data.scenes.files import read_json, replaced_folder
+from depthmask.data.sources import open_sets
 from depthmask.errors import exit_on_error
 from depthmask.export.benchmark import measure_latency, write_latency
 from depthmask.export.model_card import model_card
@@ -42,12 +42,9 @@ def export(
 ) -> None:
     """Export a model to `output`: model.onnx, parity.json and model_card.md.
 
-    Args:
-        placement, compositor_params: of the held-out scenes that they are compared on.
-        metrics: `metrics.json`; its figures of this network must be those of the file.
-
     Raises:
-        ParityError: the file differs from the network; `output` stays what it was.
+        ParityError: the file's answers differ from the network's, or its figures from those of
+            `metrics`, which is `metrics.json`; `output` stays what it was.
     """
     sets = open_sets(prepared, compositor_params, placement, "cpu")
     card = stored.card
@@ -85,9 +82,6 @@ def publish(gate: Gate) -> Judgement:
     """Measure the exported file's latency; register it in MLflow, as champion if the gate lets it.
 
     None of it is an output: times differ from run to run, and MLflow may be away.
-
-    Returns:
-        What the gate said, which `RECORD` holds.
     """
     path = BEST / "model.onnx"
     predictor = Predictor(path)

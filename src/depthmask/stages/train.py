@@ -17,8 +17,8 @@ from depthmask.config import (
     TrainParams,
     named_experiment,
 )
-from depthmask.data.composition.eval_sets import open_sets
 from depthmask.data.scenes.files import read_summary, read_text, replaced_folder
+from depthmask.data.sources import open_sets
 from depthmask.errors import exit_on_error
 from depthmask.models.hardware import choose_hardware
 from depthmask.models.store import save_model, seed_folder

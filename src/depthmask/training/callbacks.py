@@ -7,7 +7,7 @@ from typing import Any
 import lightning as L
 from lightning.pytorch.callbacks import Callback
 
-from depthmask.training.scene_data import SizedData
+from depthmask.training.scene_data import SceneData
 
 EpochListener = Callable[[int, dict[str, float]], None]
 
@@ -15,7 +15,7 @@ EpochListener = Callable[[int, dict[str, float]], None]
 class History(Callback):
     """Hands each epoch's figures to a listener, and keeps them across a resume."""
 
-    def __init__(self, data: SizedData, listener: EpochListener) -> None:
+    def __init__(self, data: SceneData, listener: EpochListener) -> None:
         self.data, self.listener = data, listener
         self.rows: list[dict[str, float]] = []
 
@@ -45,7 +45,7 @@ class History(Callback):
 class PlainProgress(Callback):
     """A line an epoch where there is no terminal, and one after the first steps."""
 
-    def __init__(self, label: str, data: SizedData) -> None:
+    def __init__(self, label: str, data: SceneData) -> None:
         self.label, self.data = label, data
         self.started = 0.0
 

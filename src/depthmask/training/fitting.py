@@ -20,7 +20,7 @@ from depthmask.data.scenes.scene import Scene
 from depthmask.models.hardware import Hardware
 from depthmask.training.callbacks import EpochListener, History, PlainProgress
 from depthmask.training.module import DepthMaskModule
-from depthmask.training.scene_data import SizedData
+from depthmask.training.scene_data import SceneData
 
 LAST, PREVIOUS = "last.ckpt", "previous.ckpt"
 
@@ -62,7 +62,7 @@ def find_checkpoint(folder: Path) -> Path | None:
 
 def fit(
     module: DepthMaskModule,
-    data: SizedData,
+    data: SceneData,
     *,
     hardware: Hardware,
     average: float,

@@ -14,7 +14,7 @@ from lightning.pytorch.tuner import Tuner
 from depthmask.errors import InputError, TrainingDiverged
 from depthmask.models.hardware import Hardware
 from depthmask.training.module import DepthMaskModule
-from depthmask.training.scene_data import SizedData
+from depthmask.training.scene_data import SceneData
 
 _BETA = 0.98  # of Lightning's running mean of the loss
 _WINDOW = 9
@@ -34,7 +34,7 @@ class RateRange(NamedTuple):
 
 def find_rate(
     module: DepthMaskModule,
-    data: SizedData,
+    data: SceneData,
     *,
     hardware: Hardware,
     min_lr: float,

@@ -1,40 +1,44 @@
-"""The scenes of a training, composed on the device that trains."""
+"""The scenes of a training as Lightning takes them."""
 
 from collections.abc import Sequence
 from typing import Any
 
 import lightning as L
-import torch
 from torch import Tensor
 from torch.utils.data import DataLoader
 
 from depthmask.config import SizeSchedule
-from depthmask.data.composition.compositor import Compositor
-from depthmask.data.scenes.placement import TRAIN_STREAM, Placer, Recipes
+from depthmask.data.composition.training_scenes import TrainingScenes
 from depthmask.data.scenes.scene import Scene
 
 
-class SizedData(L.LightningDataModule):
-    """A data module whose images grow from epoch to epoch.
+class SceneData(L.LightningDataModule):
+    """Scenes whose images grow from epoch to epoch.
 
     Args:
+        scenes: of the source.
         schedule: image sizes and for how many epochs each.
         scenes_per_epoch, batch_size: counts.
 
     Attributes:
         sizes: of every epoch's images, px.
-        lone: whether the last batch is one scene, of which batch normalisation learns nothing.
     """
 
     trainer: L.Trainer  # type: ignore[assignment]  # there is one wherever it is asked
 
     def __init__(
-        self, schedule: Sequence[SizeSchedule], scenes_per_epoch: int, batch_size: int
+        self,
+        scenes: TrainingScenes,
+        *,
+        schedule: Sequence[SizeSchedule],
+        scenes_per_epoch: int,
+        batch_size: int,
     ) -> None:
         super().__init__()
+        self.scenes = scenes
         self.sizes = [step.size for step in schedule for _ in range(step.epochs)]
         self.scenes_per_epoch, self.batch_size = scenes_per_epoch, batch_size
-        self.lone = scenes_per_epoch % batch_size == 1
+        self.next_epoch = 0
 
     def fix_size(self, size: int) -> None:
         """Train at one size, px, instead of the schedule's."""
@@ -45,43 +49,25 @@ class SizedData(L.LightningDataModule):
         """The side of this epoch's images, px."""
         return self.sizes[min(self.trainer.current_epoch, len(self.sizes) - 1)]
 
+    def state_dict(self) -> dict[str, Any]:
+        return {"next_epoch": self.trainer.current_epoch + 1}
 
-class SceneData(SizedData):
-    """Composes every batch on the device that trains.
-
-    Args:
-        compositor: makes scenes of recipes.
-        placer: draws the training recipes.
-        val: the validation recipes, the same in every epoch.
-        schedule, scenes_per_epoch, batch_size: see `SizedData`.
-    """
-
-    def __init__(
-        self,
-        compositor: Compositor,
-        placer: Placer,
-        val: Recipes,
-        *,
-        schedule: Sequence[SizeSchedule],
-        scenes_per_epoch: int,
-        batch_size: int,
-    ) -> None:
-        super().__init__(schedule, scenes_per_epoch, batch_size)
-        self.compositor, self.placer, self.val = compositor, placer, val
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        self.next_epoch = state_dict["next_epoch"]
 
     def train_dataloader(self) -> DataLoader:
-        numbers: Any = range(self.scenes_per_epoch)
-        return DataLoader(numbers, self.batch_size, drop_last=self.lone, collate_fn=list)
+        # workers fetch ahead before a resume has restored the epoch; later ones Lightning sets
+        epoch = max(self.next_epoch, self.trainer.current_epoch)
+        return self.scenes.train_loader(self.scenes_per_epoch, self.batch_size, self.sizes, epoch)
 
     def val_dataloader(self) -> DataLoader:
-        numbers: Any = range(len(self.val.plate))
-        return DataLoader(numbers, self.batch_size, collate_fn=list)
+        return self.scenes.val_loader(self.batch_size, self.sizes, self.trainer.current_epoch)
 
-    def on_after_batch_transfer(self, batch: list[int], dataloader_idx: int) -> Scene[Tensor]:
-        self.compositor.to(self.trainer.strategy.root_device)
-        if self.trainer.training:
-            recipes = self.placer.draw(TRAIN_STREAM, self.trainer.current_epoch, batch)
-        else:
-            recipes = Recipes(*(column[batch] for column in self.val))
-        with torch.no_grad(), torch.autocast(self.compositor.device.type, enabled=False):
-            return self.compositor(recipes, self.size)
+    def on_after_batch_transfer(self, batch: Any, dataloader_idx: int) -> Scene[Tensor]:
+        return self.scenes.scene(
+            batch,
+            split="train" if self.trainer.training else "val",
+            epoch=self.trainer.current_epoch,
+            size=self.size,
+            device=self.trainer.strategy.root_device,
+        )

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from depthmask import visualization as report
-from depthmask.data.composition.eval_sets import SceneSets
+from depthmask.data.composition.eval_sets import EvalSets
 from depthmask.data.scenes.files import replaced_folder
 from depthmask.data.scenes.person import THRESHOLD
 from depthmask.data.scenes.scene import Scene
@@ -22,7 +22,7 @@ from depthmask.models.store import StoredModel
 def draw_panels(
     folder: Path,
     models: dict[str, StoredModel],
-    sets: SceneSets,
+    sets: EvalSets,
     *,
     best: str,
     num_panels: int,
@@ -47,7 +47,7 @@ def draw_plots(
     result: dict[str, Any],
     curves: pd.DataFrame,
     best: StoredModel,
-    sets: SceneSets,
+    sets: EvalSets,
     hardened: pd.DataFrame,
     examples: Sequence[report.ConditionExample],
 ) -> None:
@@ -93,7 +93,7 @@ def _subtitle(card: dict[str, Any]) -> str:
     return f"{card['model']}, {', '.join(heads)}"
 
 
-def _some_frames(sets: SceneSets, count: int) -> Scene[Tensor]:
+def _some_frames(sets: EvalSets, count: int) -> Scene[Tensor]:
     """Scenes spread evenly over the hardest set, the same for every model."""
     scenes = list(sets.scenes(sets.headline))
     joined = Scene(*(torch.cat(fields) for fields in zip(*scenes, strict=True)))
@@ -102,7 +102,7 @@ def _some_frames(sets: SceneSets, count: int) -> Scene[Tensor]:
     return Scene(*(field[chosen] for field in joined))
 
 
-def panel_rows(stored: StoredModel, sets: SceneSets, num_panels: int) -> list[report.PanelRow]:
+def panel_rows(stored: StoredModel, sets: EvalSets, num_panels: int) -> list[report.PanelRow]:
     """Predictions for some scenes, to draw; relative depth is aligned with the truth."""
     scene = _some_frames(sets, num_panels)
     mask, depth = stored.predict(scene)
@@ -126,7 +126,7 @@ def panel_rows(stored: StoredModel, sets: SceneSets, num_panels: int) -> list[re
     ]
 
 
-def hero_scenes(stored: StoredModel, sets: SceneSets) -> Scene[np.ndarray]:
+def hero_scenes(stored: StoredModel, sets: EvalSets) -> Scene[np.ndarray]:
     """Three scenes of the hardest set with the best model's predictions.
 
     Those whose IoU is nearest the set's upper quartile: a picture of what it does when it works,

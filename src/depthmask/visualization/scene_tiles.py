@@ -11,7 +11,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from depthmask.data.composition.eval_sets import SceneSets
+from depthmask.data.composition.eval_sets import EvalSets
 from depthmask.data.scenes.files import replaced_folder
 from depthmask.data.scenes.person import THRESHOLD
 from depthmask.data.scenes.scene import Scene
@@ -28,7 +28,7 @@ MAX_SIDE_PX = 128
 def draw_scene_tiles(
     folder: Path,
     stored: StoredModel,
-    sets: SceneSets,
+    sets: EvalSets,
     scenes: pd.DataFrame,
     *,
     num_each: int = NUM_EACH,
@@ -112,7 +112,7 @@ def chosen_scenes(scenes: pd.DataFrame, num_each: int = NUM_EACH) -> dict[str, l
     return {kind: group for kind, group in groups.items() if group}
 
 
-def _gathered(sets: SceneSets, numbers: list[int]) -> Scene[Tensor]:
+def _gathered(sets: EvalSets, numbers: list[int]) -> Scene[Tensor]:
     """Scenes of the headline set by their ascending numbers, in one batch."""
     parts, start = [], 0
     for batch in sets.scenes(sets.headline):

@@ -66,63 +66,7 @@ def pair_recipes(
     return placer.draw(stream, 0, places.tolist(), pairs)
 
 
-def composed_batches(
-    compositor: Compositor, recipes: Recipes, size: int, batch_size: int
-) -> Iterator[Scene[Tensor]]:
-    """Compose a set batch by batch."""
-    for start in range(0, len(recipes.plate), batch_size):
-        part = Recipes(*(column[start : start + batch_size] for column in recipes))
-        yield compositor(part, size)
-
-
-def as_8_bit(scene: Scene[Tensor]) -> Scene[Tensor]:
-    """Round both pictures as a file's: a test scene is what a camera would have delivered."""
-    bg, bg_fg = ((image * 255).round() / 255 for image in (scene.bg, scene.bg_fg))
-    return scene._replace(bg=bg, bg_fg=bg_fg)
-
-
-def in_scene_batches(
-    library: Library, frames: InSceneFrames, batch_size: int, rows: np.ndarray | None = None
-) -> Iterator[Scene[Tensor]]:
-    """The rendered frames batch by batch, each with its room's plate.
-
-    Args:
-        rows: indices of the frames; None for all.
-    """
-    plates = frames.table["plate"].to_numpy()
-    rows = np.arange(len(plates)) if rows is None else rows
-    for start in range(0, len(rows), batch_size):
-        part = rows[start : start + batch_size]
-        yield Scene(
-            bg=_unit(library.images[plates[part]]),
-            bg_fg=_unit(frames.bg_fg[part]),
-            mask=torch.from_numpy(np.array(frames.mask[part]))[:, None].float() / 255,
-            depth=torch.from_numpy(np.array(frames.depth[part]))[:, None],
-        )
-
-
-def empty_batches(
-    library: Library, frames: EmptyFrames, batch_size: int
-) -> Iterator[Scene[Tensor]]:
-    """The rendered frames of empty rooms batch by batch; their depth is the room's."""
-    plates = frames.table["plate"].to_numpy()
-    for start in range(0, len(plates), batch_size):
-        part = slice(start, start + batch_size)
-        depth = torch.from_numpy(library.depths[plates[part]])[:, None]
-        yield Scene(
-            bg=_unit(library.images[plates[part]]),
-            bg_fg=_unit(frames.bg_fg[part]),
-            mask=torch.zeros_like(depth),
-            depth=depth,
-        )
-
-
-def _unit(images: np.ndarray) -> Tensor:
-    """uint8 N x S x S x 3 as float N x 3 x S x S in 0..1."""
-    return torch.from_numpy(np.array(images)).permute(0, 3, 1, 2).float() / 255
-
-
-class SceneSets(Protocol):
+class EvalSets(Protocol):
     """Every set's scenes, batch by batch, and the empty plates' depth beside them.
 
     Attributes:
@@ -164,8 +108,8 @@ class SceneSets(Protocol):
         """
 
 
-class TestSets:
-    """The sets of recipes and, from the museum, of rendered frames: see `SceneSets`.
+class LibrarySets:
+    """The sets of recipes and, from the museum, of rendered frames: see `EvalSets`.
 
     Args:
         prepared: the folder that prepare wrote.
@@ -174,7 +118,7 @@ class TestSets:
         device: where scenes are composed.
     """
 
-    leak_sets = tuple(PAIR_SETS)
+    leak_sets: tuple[str, ...] = tuple(PAIR_SETS)
 
     def __init__(
         self, prepared: Path, params: CompositorParams, placement: PlacementParams, device: str
@@ -190,12 +134,10 @@ class TestSets:
         self.prepared, self.placement, self.device = prepared, placement, device
 
     def scenes(self, name: str) -> Iterator[Scene[Tensor]]:
-        """The batches of `val` or of one of `depthmask.data.scenes.scene.TEST_SETS`."""
+        """The batches of `val`, of a test set or of `leak_sets`."""
         if name == "in_scene" and self.frames is not None:
-            for scene in in_scene_batches(self.library, self.frames, BATCH_SIZE):
-                yield Scene(*(field.to(self.device) for field in scene))
-        else:
-            yield from self._composed(self._recipes(name))
+            return self._rendered(self.frames, np.arange(len(self.frames.table)))
+        return self._composed(self._recipes(name))
 
     def plate_depths(self, name: str) -> Iterator[Tensor]:
         """N x 1 x S x S, metres: the room's own depth under each batch of `scenes`."""
@@ -210,23 +152,24 @@ class TestSets:
     def origins(self, name: str) -> pd.DataFrame:
         """Columns plate and cutout: what each scene of a set was made of, by name."""
         if name == "in_scene" and self.frames is not None:
-            plates, cutouts = (self.frames.table[column] for column in ("plate", "cutout"))
+            table = self.frames.table
         else:
-            plates, cutouts = self._recipes(name)[:2]
+            table = pd.DataFrame(dict(zip(("plate", "cutout"), self._recipes(name), strict=False)))
         return pd.DataFrame(
             {
-                "plate": self.library.plates["name"].to_numpy()[plates],
-                "cutout": self.library.cutouts["name"].to_numpy()[cutouts],
+                "plate": self.library.plates["name"].to_numpy()[table["plate"]],
+                "cutout": self.library.cutouts["name"].to_numpy()[table["cutout"]],
             }
         )
 
     def empty_scenes(self) -> Iterator[Scene[Tensor]]:
         """Batches of test rooms with nobody in the frame: rendered anew, or composed."""
-        if self.empty is not None:
-            for scene in empty_batches(self.library, self.empty, BATCH_SIZE):
-                yield Scene(*(field.to(self.device) for field in scene))
-        else:
-            yield from self._composed(_with_nobody(self._recipes(self.headline)))
+        if self.empty is None:
+            return self._composed(_with_nobody(self._recipes(self.headline)))
+        depth = self.library.depths[self.empty.table["plate"].to_numpy()]
+        mask = np.zeros(depth.shape, np.uint8)
+        frames = InSceneFrames(self.empty.table, self.empty.bg_fg, mask, depth)
+        return self._rendered(frames, np.arange(len(depth)))
 
     def empty_plates(self) -> list[str]:
         """The room of each of `empty_scenes`, by name."""
@@ -239,29 +182,21 @@ class TestSets:
         """Batches of the set's scenes, and of the same rooms in the same shots with others."""
         if name == "in_scene" and self.frames is not None:
             rows, others = next_alike(self.frames.table["plate"].to_numpy())
-            sides = [
-                in_scene_batches(self.library, self.frames, BATCH_SIZE, part)
-                for part in (rows, others)
-            ]
-            for pair, numbers in zip(zip(*sides, strict=True), batched(rows), strict=True):
-                first, second = (Scene(*(field.to(self.device) for field in s)) for s in pair)
-                yield first, second, numbers
-        else:
-            recipes = self._recipes(name)
-            rows, others = next_alike(recipes.plate)
-            apart = recipes.stand[rows] != recipes.stand[others]  # two cannot stand in one place
-            rows, others = rows[apart], others[apart]
-            first, second = (
-                Recipes(*(column[part] for column in recipes)) for part in (rows, others)
-            )
-            # the same numbers: the same light and noise
-            second = second._replace(uniforms=first.uniforms)
-            sides = self._composed(first), self._composed(second), batched(rows)
-            for one, other, numbers in zip(*sides, strict=True):
-                # but a crop may lean towards the person
-                same = (one.bg == other.bg).flatten(1).all(1)
-                fitting = (Scene(*(field[same] for field in scene)) for scene in (one, other))
-                yield *fitting, numbers[same.cpu().numpy()]
+            sides = self._rendered(self.frames, rows), self._rendered(self.frames, others)
+            yield from zip(*sides, _batched(rows), strict=True)
+            return
+        recipes = self._recipes(name)
+        rows, others = next_alike(recipes.plate)
+        apart = recipes.stand[rows] != recipes.stand[others]  # two cannot stand in one place
+        rows, others = rows[apart], others[apart]
+        first, second = (Recipes(*(column[part] for column in recipes)) for part in (rows, others))
+        # the same numbers: the same light and noise
+        composed = self._composed(first), self._composed(second._replace(uniforms=first.uniforms))
+        for one, other, numbers in zip(*composed, _batched(rows), strict=True):
+            # but a crop may lean towards the person
+            same = (one.bg == other.bg).flatten(1).all(1)
+            one, other = (Scene(*(field[same] for field in scene)) for scene in (one, other))
+            yield one, other, numbers[same.cpu().numpy()]
 
     def _recipes(self, name: str) -> Recipes:
         if name not in PAIR_SETS:
@@ -271,26 +206,32 @@ class TestSets:
         return pair_recipes(self.library, visible, self.placement, name)
 
     def _composed(self, recipes: Recipes) -> Iterator[Scene[Tensor]]:
-        size = self.library.size
-        return map(as_8_bit, composed_batches(self.compositor, recipes, size, BATCH_SIZE))
+        """The pictures rounded as a file's: a test scene is what a camera would have delivered."""
+        for rows in _batched(np.arange(len(recipes.plate))):
+            part = Recipes(*(column[rows] for column in recipes))
+            scene = self.compositor(part, self.library.size)
+            bg, bg_fg = ((image * 255).round() / 255 for image in (scene.bg, scene.bg_fg))
+            yield scene._replace(bg=bg, bg_fg=bg_fg)
+
+    def _rendered(self, frames: InSceneFrames, rows: np.ndarray) -> Iterator[Scene[Tensor]]:
+        """Frames, each with its room's plate."""
+        plates = frames.table["plate"].to_numpy()
+        for part in _batched(rows):
+            yield Scene(
+                bg=self._unit(self.library.images[plates[part]]).permute(0, 3, 1, 2),
+                bg_fg=self._unit(frames.bg_fg[part]).permute(0, 3, 1, 2),
+                mask=self._unit(frames.mask[part])[:, None],
+                depth=torch.from_numpy(np.array(frames.depth[part]))[:, None].to(self.device),
+            )
+
+    def _unit(self, images: np.ndarray) -> Tensor:
+        """uint8 as float in 0..1."""
+        return (torch.from_numpy(np.array(images)).float() / 255).to(self.device)
 
 
-def batched(rows: np.ndarray) -> list[np.ndarray]:
-    """Row numbers batch by batch."""
+def _batched(rows: np.ndarray) -> list[np.ndarray]:
     return [rows[start : start + BATCH_SIZE] for start in range(0, len(rows), BATCH_SIZE)]
 
 
 def _with_nobody(recipes: Recipes) -> Recipes:
     return recipes._replace(nobody=np.ones(len(recipes.plate), bool))
-
-
-def open_sets(
-    prepared: Path, params: CompositorParams, placement: PlacementParams, device: str
-) -> SceneSets:
-    """The test sets of prepared data, whatever their source; arguments as for `TestSets`."""
-    if read_summary(prepared)["source"] == "modest":
-        # not above: OpenCV, which it needs, is not on every GPU machine
-        from depthmask.data.sources.modest.sets import FileSets
-
-        return FileSets(prepared, BATCH_SIZE, device)
-    return TestSets(prepared, params, placement, device)

@@ -1,22 +1,22 @@
 """What was written: the two maps of the original's layout, statistics like its, a contact sheet."""
 
 import json
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from rich.table import Table
+from torch import Tensor
 
 from depthmask import visualization as report
-from depthmask.data.materialise.files import NUM_CHANNELS, SUFFIXES, plate_name
-from depthmask.data.materialise.written import Chunk
+from depthmask.data.materialise.writing import SUFFIXES, Chunk, plate_name
 from depthmask.data.scenes.files import replaced_file
 from depthmask.data.scenes.scene import Scene
 from depthmask.visualization.tiles import spread
 
 _NUM_SHOWN = 24
-
+_COLUMNS = ("folder", "images", "shape", "MB", "mean", "std")
 _TITLES = {
     "bg": "backgrounds",
     "bg_fg": "backgrounds with foreground",
@@ -31,7 +31,7 @@ def write_report(
     chunks: Sequence[Chunk],
     settings: dict[str, Any],
     *,
-    paint: Callable[[Sequence[int]], Iterable[Scene[np.ndarray]]],
+    compose: Callable[[Sequence[int]], Scene[Tensor]],
     unit: str,
 ) -> dict[str, Any]:
     """Write bbox.txt, statistics.json, dataset.md, contact_sheet.png and, last, file_map.txt.
@@ -39,7 +39,7 @@ def write_report(
     Args:
         chunks: of all scenes, in order.
         settings: what the files were made with.
-        paint: scenes by their numbers, as the files hold them, for the contact sheet.
+        compose: scenes by their numbers.
         unit: of depth, metre or relative.
 
     Returns:
@@ -48,24 +48,26 @@ def write_report(
     names = [name for chunk in chunks for name in chunk.names]
     statistics = summarise(chunks, settings, unit)
     boxes = [box for chunk in chunks for box in chunk.boxes]
-    box_lines = ("\t".join(map(str, (f"{n}.jpeg", *b))) for n, b in zip(names, boxes, strict=True))
+    box_lines = ["\t".join(map(str, (f"{n}.jpeg", *b))) for n, b in zip(names, boxes, strict=True)]
     _write_text(out / "bbox.txt", "".join(f"{line}\n" for line in box_lines))
     _write_text(out / "statistics.json", json.dumps(statistics, indent=2) + "\n")
     _write_text(out / "dataset.md", describe(statistics))
-    shown = Scene(*map(np.stack, zip(*paint(spread(len(names), _NUM_SHOWN)), strict=True)))
+    bg, bg_fg, mask, depth = compose(spread(len(names), _NUM_SHOWN))
+    bg, bg_fg = ((image * 255).round().byte().permute(0, 2, 3, 1) for image in (bg, bg_fg))
     with replaced_file(out / "contact_sheet.png") as temporary:
         report.composed_sheet(
             temporary,
-            shown._replace(bg=shown.bg[..., ::-1], bg_fg=shown.bg_fg[..., ::-1]),
+            Scene(bg.numpy(), bg_fg.numpy(), mask[:, 0].numpy(), depth[:, 0].numpy()),
             unit=unit,
             subtitle=f"{len(names)} scenes of {settings['set']} · {settings['size']} px",
             num_scenes=_NUM_SHOWN,
         )
-    map_lines = []
     written_bgs = {name for chunk in chunks for name in chunk.bg_names}
-    for name in names:
-        bg = name if name in written_bgs else plate_name(name)
-        map_lines.append(f"{bg}\t{name}\t{name}_mask\t{name}_depth_map\n")
+    bgs = [name if name in written_bgs else plate_name(name) for name in names]
+    map_lines = [
+        f"{bg}\t{name}\t{name}_mask\t{name}_depth_map\n"
+        for bg, name in zip(bgs, names, strict=True)
+    ]
     _write_text(out / "file_map.txt", "".join(map_lines))
     return statistics
 
@@ -83,11 +85,11 @@ def summarise(chunks: Sequence[Chunk], settings: dict[str, Any], unit: str) -> d
         if not num_bytes:
             continue
         entry: dict[str, Any] = {"num_files": len(num_bytes), "num_bytes": sum(num_bytes)}
-        if folder in NUM_CHANNELS:
-            entry["shape"] = [size, size, NUM_CHANNELS[folder]]
-            sums = [chunk.sums[folder] for chunk in chunks if folder in chunk.sums]
+        sums = [chunk.sums[folder] for chunk in chunks if folder in chunk.sums]
+        if sums:
             total, squares = np.sum(sums, axis=0) / (len(num_bytes) * size * size)
             deviation = np.sqrt(np.maximum(squares - total**2, 0))
+            entry["shape"] = [size, size, len(total)]
             entry["mean"] = [round(float(value) / 255, 5) for value in total]
             entry["std"] = [round(float(value) / 255, 5) for value in deviation]
         images[folder] = entry
@@ -107,8 +109,7 @@ def summarise(chunks: Sequence[Chunk], settings: dict[str, Any], unit: str) -> d
     }
 
 
-def rows(statistics: dict[str, Any]) -> list[tuple[str, ...]]:
-    """The table of the report: folder, images, shape, MB, mean, standard deviation."""
+def _rows(statistics: dict[str, Any]) -> list[tuple[str, ...]]:
     found = []
     for folder, entry in statistics["images"].items():
         moments = [" ".join(f"{v:.5f}" for v in entry.get(name, ())) for name in ("mean", "std")]
@@ -118,15 +119,10 @@ def rows(statistics: dict[str, Any]) -> list[tuple[str, ...]]:
     return found
 
 
-_COLUMNS = ("folder", "images", "shape", "MB", "mean", "std")
-
-
 def rich_table(statistics: dict[str, Any]) -> Table:
-    """`rows` for a terminal."""
-    table = Table(title=f"{statistics['num_scenes']:,} scenes of {statistics['set']}")
-    for name in _COLUMNS:
-        table.add_column(name, justify="right" if name in ("images", "MB") else "left")
-    for row in rows(statistics):
+    """The folders' figures for a terminal."""
+    table = Table(*_COLUMNS, title=f"{statistics['num_scenes']:,} scenes of {statistics['set']}")
+    for row in _rows(statistics):
         table.add_row(*row)
     return table
 
@@ -135,34 +131,31 @@ def describe(statistics: dict[str, Any]) -> str:
     """The data set's own page, in Markdown."""
     near, far = statistics["depth_range"]
     unit = {"metre": " m"}.get(statistics["unit"], f" ({statistics['unit']})")
-    table = ["| " + " | ".join(_COLUMNS) + " |", "|---|---:|---|---:|---|---|"]
-    table += ["| " + " | ".join(row) + " |" for row in rows(statistics)]
-    titles = [f"- `{name}/`: {_TITLES[name]}" for name in statistics["images"]]
-    return "\n".join(
-        [
-            f"# {statistics['num_scenes']:,} composed scenes of the set {statistics['set']}",
-            "",
-            f"{statistics['num_plates']} plates, {statistics['num_people']} people,"
-            f" {statistics['num_scenes_without_person']} scenes with nobody in them (`fg000`);"
-            f" {statistics['num_files']:,} images, {statistics['num_bytes'] / 1e6:.1f} MB.",
-            "Mean and standard deviation are of the pixels' values in 0 to 1, red, green, blue.",
-            "",
-            *table,
-            "",
-            "![24 of the scenes](contact_sheet.png)",
-            "",
-            "## Files",
-            "",
-            *titles,
-            "- `file_map.txt`: background, background with foreground, mask, depth map, by tabs",
-            "- `bbox.txt`: background with foreground, the person's x, y, width, height, px",
-            "",
-            "`bg007_fg012_000042` is plate 7 and person 12 in sample 42; `fg000` is nobody.",
-            "A mask is 255 where a pixel is all person. A depth map is 8 bits of",
-            f"{near:g} * ({far:g} / {near:g}) ** (value / 255){unit}: 0 is near, 255 far.",
-            "",
-        ]
-    )
+    rows = (_COLUMNS, ("---", "---:", "---", "---:", "---", "---"), *_rows(statistics))
+    table = "\n".join("| " + " | ".join(row) + " |" for row in rows)
+    titles = "\n".join(f"- `{name}/`: {_TITLES[name]}" for name in statistics["images"])
+    return f"""\
+# {statistics["num_scenes"]:,} composed scenes of the set {statistics["set"]}
+
+{statistics["num_plates"]} plates, {statistics["num_people"]} people,\
+ {statistics["num_scenes_without_person"]} scenes with nobody in them (`fg000`);\
+ {statistics["num_files"]:,} images, {statistics["num_bytes"] / 1e6:.1f} MB.
+Mean and standard deviation are of the pixels' values in 0 to 1, red, green, blue.
+
+{table}
+
+![24 of the scenes](contact_sheet.png)
+
+## Files
+
+{titles}
+- `file_map.txt`: background, background with foreground, mask, depth map, by tabs
+- `bbox.txt`: background with foreground, the person's x, y, width, height, px
+
+`bg007_fg012_000042` is plate 7 and person 12 in sample 42; `fg000` is nobody.
+A mask is 255 where a pixel is all person. A depth map is 8 bits of
+{near:g} * ({far:g} / {near:g}) ** (value / 255){unit}: 0 is near, 255 far.
+"""
 
 
 def _write_text(path: Path, text: str) -> None:

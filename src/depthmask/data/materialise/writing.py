@@ -1,188 +1,292 @@
-"""Paint and write scenes over the cores, chunk by chunk.
+"""Scenes as image files, and a folder that says what it holds.
 
-In processes where the system can fork them, for they share the library's memory; elsewhere in
-threads, which wait for the interpreter between two short calls of OpenCV (on two cores at 224 px,
-two processes wrote 517 scenes/s and two threads 412).
+    bg/             bg007_fg012_000042.jpeg              a plate as this sample saw it, or
+                    bg007.jpeg                           the plate, where nothing varies it
+    bg_fg/          bg007_fg012_000042.jpeg
+    bg_fg_mask/     bg007_fg012_000042_mask.jpeg         grey, 255 is person
+    bg_fg_depth_map/bg007_fg012_000042_depth_map.jpeg    grey, 0 near to 255 far
+    depth_mm/       bg007_fg012_000042_depth_mm.png      16 bit, millimetres; only if asked for
+
+Plate and person are numbered from 1, here by their rows in the library, and `fg000` is nobody. The
+last number is the sample's, also from 1. `recipe.json` says what the folder is made with, and a log
+which chunks of scenes are complete: what was begun when a run was killed is written again.
 """
 
-import multiprocessing
-import signal
-import sys
+import json
+import os
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import (
-    FIRST_COMPLETED,
-    Executor,
-    Future,
-    ProcessPoolExecutor,
-    ThreadPoolExecutor,
-    wait,
-)
-from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Any
 
 import cv2
+import numpy as np
 import torch
+from filelock import FileLock, Timeout
+from torch import Tensor
+from torch.utils.data import Dataset
 
-from depthmask.data.materialise.files import Encoding, Written, plate_name, scene_names, write_scene
-from depthmask.data.materialise.painter import Painter
-from depthmask.data.materialise.written import Chunk, WrittenLog
-from depthmask.data.processes import end_with_parent, num_cores
-from depthmask.data.progress import progress
+from depthmask.data.composition.compositor import Compositor
+from depthmask.data.scenes.files import replaced_file
 from depthmask.data.scenes.placement import Recipes
+from depthmask.data.scenes.scene import Scene
 from depthmask.errors import InputError
+from depthmask.models.depth_codec import encode_depth
+
+SUFFIXES = {
+    "bg": ".jpeg",
+    "bg_fg": ".jpeg",
+    "bg_fg_mask": "_mask.jpeg",
+    "bg_fg_depth_map": "_depth_map.jpeg",
+    "depth_mm": "_depth_mm.png",
+}
+"""How the names in each folder end."""
 
 CHUNK = 32
 """Scenes a worker writes between two lines of the log: what a kill costs."""
 
-Draw = Callable[[Sequence[int]], Recipes]
-"""The recipes of the scenes of the given numbers, those left out that the set does not have."""
+LOG = ".written.jsonl"
+_FARTHEST_MM = np.iinfo(np.uint16).max
 
 
 @dataclass(frozen=True)
-class Job:
-    """What the workers share.
+class Encoding:
+    """How pixels become files.
 
     Attributes:
-        out: the folder.
-        painter, draw: scenes by their recipes, recipes by their numbers.
-        varied: whether a plate is written with every scene, not once.
+        quality: of the JPEGs, 1 to 100.
+        depth_range_m: what 0 and 255 of a depth map stand for, in equal ratios between.
+        exact_depth: whether `depth_mm` is written.
     """
 
-    out: Path
-    painter: Painter
-    draw: Draw
-    encoding: Encoding
-    varied: bool
+    quality: int
+    depth_range_m: tuple[float, float]
+    exact_depth: bool = False
+
+    @property
+    def folders(self) -> tuple[str, ...]:
+        return tuple(name for name in SUFFIXES if name != "depth_mm" or self.exact_depth)
 
 
-@dataclass(frozen=True)
-class _Task:
-    """A chunk to write: its first scene's number, what it is made of, what its files are called.
+@dataclass
+class Chunk:
+    """Consecutive scenes whose files are complete.
 
     Attributes:
-        recipes: of a whole chunk, names: of those scenes of it that are asked for.
-        bg_names: None where another scene writes the plate.
+        start: number of the first, from 0.
+        names: of the scenes.
+        bg_names: of the plates' files written with them.
+        boxes: per scene, x, y, width, height of the person, px; zeros if nobody is seen.
+        num_bytes: of each folder, a file's size after the other.
+        sums: of each folder of 8 bits, the sum of the values and of their squares, per channel.
     """
 
     start: int
-    recipes: Recipes
     names: list[str]
-    bg_names: list[str | None]
+    bg_names: list[str]
+    boxes: list[list[int]] = field(default_factory=list)
+    num_bytes: dict[str, list[int]] = field(default_factory=dict)
+    sums: dict[str, list[list[int]]] = field(default_factory=dict)
+
+    @property
+    def stop(self) -> int:
+        return self.start + len(self.names)
+
+    def is_whole(self, out: Path) -> bool:
+        """Whether every file is there in the size in which it was written."""
+        for folder, sizes in self.num_bytes.items():
+            stems = self.bg_names if folder == "bg" else self.names
+            paths = [out / folder / f"{stem}{SUFFIXES[folder]}" for stem in stems]
+            if [path.exists() and path.stat().st_size for path in paths] != sizes:
+                return False
+        return True
 
 
-def write_missing(job: Job, log: WrittenLog, count: int, num_workers: int | None) -> int:
-    """Write the chunks that the log lacks; returns the number of files."""
-    missing = log.missing(count, CHUNK)
-    if not missing:
-        return 0
-    for folder in job.encoding.folders:
-        (job.out / folder).mkdir(exist_ok=True)
-    tasks = _tasks(job, log, missing, count)
-    rest = sum(min(start + CHUNK, count) - start for start in missing)
-    there = f" ({count - rest} are there)" if rest < count else ""
-    num_workers, num_files = num_workers or num_cores(), 0
-    pending: set[Future[Chunk]] = set()
-    with _one_thread_each():
-        pool = _start_pool(job, min(num_workers, len(missing)))
+class Writer(Dataset[Chunk | OSError]):
+    """Item n writes the n-th chunk that is planned.
 
-        def submit() -> None:
-            # few ahead: Ctrl-C waits for what runs
-            while len(pending) < 2 * num_workers and (task := next(tasks, None)):
-                pending.add(pool.submit(_write_chunk, task))
+    Args:
+        draw: the recipes of the scenes of the given numbers, without those that there are not.
+        size: of the images, px.
+        is_varied: whether a plate is written with every scene, not once.
+    """
 
+    def __init__(
+        self,
+        out: Path,
+        compositor: Compositor,
+        draw: Callable[[Sequence[int]], Recipes],
+        size: int,
+        encoding: Encoding,
+        is_varied: bool,
+    ) -> None:
+        self.out, self.compositor, self.draw, self.size = out, compositor, draw, size
+        self.encoding, self.is_varied = encoding, is_varied
+        self.tasks: list[Chunk] = []
+        compositor.sources(size)  # for all workers
+
+    def plan(self, log: "Log", count: int) -> None:
+        """Settle in order which chunk writes a plate that many scenes share."""
+        starts = log.missing(count)
+        plates = {name for c in log.chunks.values() if c.start not in starts for name in c.bg_names}
+        for start in starts:
+            names = self._names(start)[: count - start]
+            bg_names = names
+            if not self.is_varied:
+                bg_names = [name for name in map(plate_name, names) if name not in plates]
+                bg_names = list(dict.fromkeys(bg_names))
+                plates.update(bg_names)
+            self.tasks.append(Chunk(start, names, bg_names))
+
+    def __len__(self) -> int:
+        return len(self.tasks)
+
+    def __getitem__(self, number: int) -> Chunk | OSError:
+        cv2.setNumThreads(1)  # the workers are the parallelism
+        chunk = self.tasks[number]
+        recipes = self.draw(range(chunk.start, chunk.start + CHUNK))
+        images = as_files_hold(self.compositor(recipes, self.size), self.encoding)
+        left = set(chunk.bg_names)
         try:
-            with progress(rest, f"{job.out}{there}") as advance:
-                submit()
-                while pending:
-                    # a timeout keeps the main thread open to Ctrl-C
-                    done, _ = wait(pending, timeout=1.0, return_when=FIRST_COMPLETED)
-                    pending -= done
-                    for chunk in (future.result() for future in done):
-                        log.append(chunk)
-                        num_files += sum(len(sizes) for sizes in chunk.num_bytes.values())
-                        advance(len(chunk.names))
-                    submit()
-        except (KeyboardInterrupt, SystemExit):
-            print(
-                f"{log.num_scenes} of {count} scenes are in {job.out}: the same command goes on",
-                file=sys.stderr,
-            )
-            raise
-        except BrokenProcessPool:
-            raise InputError(
-                "a worker was ended from outside, perhaps for want of memory:"
-                " the same command goes on, with --workers 1 in less memory"
-            ) from None
-        finally:
-            pool.shutdown(wait=True, cancel_futures=True)
-    return num_files
+            for place, name in enumerate(chunk.names):
+                bg_name = name if self.is_varied else plate_name(name)
+                for folder in self.encoding.folders:
+                    stem = bg_name if folder == "bg" else name
+                    if folder != "bg" or stem in left:
+                        self._write(chunk, folder, stem, images[folder][place])
+                left.discard(bg_name)
+                person = (images["bg_fg_mask"][place] >= 128).astype(np.uint8)
+                chunk.boxes.append(list(cv2.boundingRect(person)))
+        except OSError as error:
+            return error
+        return chunk
+
+    def _names(self, start: int) -> list[str]:
+        library, recipes = self.compositor.library, self.draw(range(start, start + CHUNK))
+        plate_digits, person_digits = (
+            max(3, len(str(len(table)))) for table in (library.plates, library.cutouts)
+        )
+        people = np.where(recipes.nobody, 0, recipes.cutout + 1)
+        places = zip(recipes.plate, people, strict=True)
+        return [
+            f"bg{plate + 1:0{plate_digits}d}_fg{person:0{person_digits}d}_{number:06d}"
+            for number, (plate, person) in enumerate(places, start + 1)
+        ]
+
+    def _write(self, chunk: Chunk, folder: str, stem: str, pixels: np.ndarray) -> None:
+        options = [cv2.IMWRITE_JPEG_QUALITY, self.encoding.quality]
+        suffix = SUFFIXES[folder]
+        _, encoded = cv2.imencode(suffix[suffix.index(".") :], pixels[..., ::-1], options)
+        (self.out / folder / f"{stem}{suffix}").write_bytes(encoded.tobytes())
+        chunk.num_bytes.setdefault(folder, []).append(len(encoded))
+        if folder != "depth_mm":
+            values = pixels.reshape(-1, pixels.shape[-1]).astype(np.int64)
+            sums = np.stack([values.sum(0), np.square(values).sum(0)])
+            chunk.sums[folder] = (sums + chunk.sums.get(folder, 0)).tolist()
 
 
-def _tasks(job: Job, log: WrittenLog, missing: list[int], count: int) -> Iterator[_Task]:
-    """A task per chunk; who writes a plate that many scenes share is settled here, in order."""
-    library = job.painter.compositor.library
-    redone = set(missing)
-    plates = {name for c in log.chunks.values() if c.start not in redone for name in c.bg_names}
-    for start in missing:
-        recipes = job.draw(range(start, start + CHUNK))
-        names = scene_names(recipes, start, len(library.plates), len(library.cutouts))
-        names = names[: count - start]
-        bg_names: list[str | None] = list(names)
-        if not job.varied:
-            for number, name in enumerate(map(plate_name, names)):
-                bg_names[number] = None if name in plates else name
-                plates.add(name)
-        yield _Task(start, recipes, names, bg_names)
+def as_files_hold(scene: Scene[Tensor], encoding: Encoding) -> dict[str, np.ndarray]:
+    """The images by folder: N x S x S x 3 or x 1, uint8, and depth_mm uint16."""
+    depth_map = encode_depth(scene.depth, encoding.depth_range_m)
+    units = {"bg": scene.bg, "bg_fg": scene.bg_fg, "bg_fg_mask": scene.mask}
+    images = {
+        name: (unit.clamp(0, 1) * 255).round().byte().permute(0, 2, 3, 1).numpy()
+        for name, unit in (units | {"bg_fg_depth_map": depth_map}).items()
+    }
+    depth_mm = (scene.depth * 1000).round().clamp(0, _FARTHEST_MM).to(torch.int32)
+    return images | {"depth_mm": depth_mm.permute(0, 2, 3, 1).numpy().astype(np.uint16)}
 
 
-_job: Job
-"""The job of this worker, and of the threads of this process."""
-
-
-def _start_pool(job: Job, num_workers: int) -> Executor:
-    if num_workers > 1 and sys.platform == "linux":
-        context = multiprocessing.get_context("fork")
-        pool = ProcessPoolExecutor(num_workers, context, _start_worker, (job,))
-        # forked here, before the bar starts a thread; Ctrl-C is for the parent, who ends them
-        before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-        try:
-            pool.submit(int)
-        finally:
-            signal.pthread_sigmask(signal.SIG_SETMASK, before)
-        return pool
-    return ThreadPoolExecutor(num_workers, initializer=_take, initargs=(job,))
-
-
-def _take(job: Job) -> None:
-    global _job
-    _job = job
-
-
-def _start_worker(job: Job) -> None:
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
-    end_with_parent()
-    _take(job)
-
-
-def _write_chunk(task: _Task) -> Chunk:
-    job, written = _job, Written()
-    scenes = job.painter.paint(task.recipes)
-    for scene, name, bg_name in zip(scenes, task.names, task.bg_names, strict=False):
-        write_scene(job.out, scene, name, bg_name, job.encoding, written)
-    bgs = [name for name in task.bg_names if name is not None]
-    return Chunk(task.start, task.names, bgs, written.boxes, written.num_bytes, written.sums())
+def plate_name(name: str) -> str:
+    """The part of a scene's name that stands for its plate."""
+    return name.partition("_")[0]
 
 
 @contextmanager
-def _one_thread_each() -> Iterator[None]:
-    """The workers are the parallelism: the libraries start no threads within an operation."""
-    before = torch.get_num_threads(), cv2.getNumThreads()
-    torch.set_num_threads(1)
-    cv2.setNumThreads(1)
+def claimed(out: Path, settings: dict[str, Any]) -> Iterator[None]:
+    """Keep `out` to this process, for what `settings` (JSON values) describe.
+
+    Raises:
+        InputError: another process writes there, or something else was written there.
+    """
+    recipe = out / "recipe.json"
+    if out.exists() and not out.is_dir():
+        raise InputError(f"{out} is a file: name a folder")
+    if out.is_dir() and not recipe.exists():
+        if any(not path.name.startswith(".") for path in out.iterdir()):
+            raise InputError(f"{out} holds something else: name a new or an empty folder")
+    out.mkdir(parents=True, exist_ok=True)
     try:
-        yield
-    finally:
-        torch.set_num_threads(before[0])
-        cv2.setNumThreads(before[1])
+        with FileLock(out / ".lock", timeout=0):
+            _check_recipe(recipe, settings)
+            yield
+    except Timeout:
+        raise InputError(f"another run writes to {out}: wait for it, or name another") from None
+
+
+def _check_recipe(path: Path, settings: dict[str, Any]) -> None:
+    text = json.dumps(settings, indent=2) + "\n"
+    if not path.exists():
+        with replaced_file(path) as temporary:
+            temporary.write_text(text, encoding="utf-8")
+        return
+    try:
+        old, new = json.loads(path.read_text(encoding="utf-8")), json.loads(text)
+        names = [name for name in new if old.get(name) != new[name]]
+    except (ValueError, AttributeError):
+        raise InputError(f"{path} is damaged: name another folder, or delete this one") from None
+    if names:
+        raise InputError(
+            f"{path.parent} was written with other settings ({', '.join(names)}):"
+            " name another folder, or delete this one"
+        )
+
+
+class Log:
+    """The complete chunks of a folder, by their first scene's number.
+
+    A chunk with a file that is missing or of another size does not count. A line that was cut off
+    is removed, so that the next one starts on its own.
+    """
+
+    def __init__(self, out: Path) -> None:
+        self.path = out / LOG
+        self.chunks: dict[int, Chunk] = {}
+        lines = self.path.read_bytes().splitlines(keepends=True) if self.path.exists() else []
+        good = 0
+        for line in lines:
+            try:
+                chunk = Chunk(**json.loads(line))
+            except (ValueError, TypeError):
+                break
+            if not line.endswith(b"\n"):
+                break
+            good += len(line)
+            self.chunks[chunk.start] = chunk
+        if lines:
+            os.truncate(self.path, good)
+        self.chunks = {start: c for start, c in self.chunks.items() if c.is_whole(out)}
+
+    @property
+    def num_scenes(self) -> int:
+        return sum(len(chunk.names) for chunk in self.chunks.values())
+
+    @property
+    def stop(self) -> int:
+        """One more than the highest number of a complete scene."""
+        return max((chunk.stop for chunk in self.chunks.values()), default=0)
+
+    def missing(self, count: int) -> list[int]:
+        """Where chunks start that are yet to be written for `count` scenes."""
+        return [
+            start
+            for start in range(0, count, CHUNK)
+            if start not in self.chunks or self.chunks[start].stop < min(start + CHUNK, count)
+        ]
+
+    def append(self, chunk: Chunk) -> None:
+        """Note a chunk whose files are all written."""
+        self.chunks[chunk.start] = chunk
+        with open(self.path, "a", encoding="utf-8") as file:
+            file.write(json.dumps(asdict(chunk), separators=(",", ":")) + "\n")

@@ -1,38 +1,195 @@
-"""Where plates and cutouts come from."""
+"""Where scenes come from, and the one interface to it.
+
+A source's own modules are imported where they are used: OpenCV and Mitsuba are not on every machine
+that trains.
+"""
 
 from pathlib import Path
+from typing import NamedTuple, Protocol
 
-from depthmask.data.scenes.files import read_summary, read_table
+from depthmask.config import CompositorParams, PlacementParams, PrepareParams, TrainParams
+from depthmask.data.composition.eval_sets import BATCH_SIZE, EvalSets, LibrarySets
+from depthmask.data.composition.training_scenes import TrainingScenes, read_composed_scenes
+from depthmask.data.scenes.files import read_summary
 from depthmask.data.scenes.leakage_check import check_files, check_library
+from depthmask.data.scenes.placement import visible_shares
+from depthmask.data.scenes.prepared import write_prepared
+from depthmask.errors import InputError
 
-MODEL_CARD = {
-    "museum": (
-        "rendered museum rooms and people, composed and varied at random",
-        "Trained on rendered pictures alone: measure it on photographs before relying on it.",
-    ),
-    "photos": (
-        "photographs of rooms and cut-out people, composed and varied at random",
-        "Rooms and people unlike those of its photographs were not measured.",
-    ),
-    "modest": (
-        "the MODEST Museum data set: composites, their depth a teacher network's",
-        "Its truth is a teacher's depth: the figures say how well it agrees with that.",
-    ),
-}
-"""What each source is, and what it leaves unmeasured."""
+
+class Places(NamedTuple):
+    """Where a source reads, keeps a teacher's answers, and lists what it found."""
+
+    source: Path
+    cache: Path
+    findings: Path
+
+
+class Source(Protocol):
+    """A kind of scenes: what is asked of it before, in and after training.
+
+    Attributes:
+        is_composed: whether scenes are composed from a library of plates and cutouts; if not,
+            they are files that are read as they are.
+        description: what it is, for the model card.
+        limit: what figures on it leave unmeasured.
+    """
+
+    is_composed: bool
+    description: str
+    limit: str
+
+    def prepare(
+        self, folder: Path, places: Places, params: PrepareParams, placement: PlacementParams
+    ) -> None:
+        """Write the prepared data into an existing folder; raises InputError."""
+
+    def check_leakage(self, prepared: Path) -> None:
+        """Raise SplitLeak if anything is on both sides of a split; see `leakage_check`."""
+
+    def eval_sets(
+        self, prepared: Path, params: CompositorParams, placement: PlacementParams, device: str
+    ) -> EvalSets:
+        """The validation's and the tests' scenes."""
+
+    def training_scenes(
+        self,
+        prepared: Path,
+        augmented: Path | None,
+        params: TrainParams,
+        placement: PlacementParams,
+        compositor: CompositorParams,
+    ) -> TrainingScenes:
+        """What training sees, with the colours of `augmented`, where that is given."""
+
+
+class _LibrarySource:
+    """Scenes composed from a library."""
+
+    is_composed = True
+    compares_pictures = True
+
+    def check_leakage(self, prepared: Path) -> None:
+        check_library(prepared, compare=self.compares_pictures)
+
+    def eval_sets(
+        self, prepared: Path, params: CompositorParams, placement: PlacementParams, device: str
+    ) -> EvalSets:
+        return LibrarySets(prepared, params, placement, device)
+
+    def training_scenes(
+        self,
+        prepared: Path,
+        augmented: Path | None,
+        params: TrainParams,
+        placement: PlacementParams,
+        compositor: CompositorParams,
+    ) -> TrainingScenes:
+        return read_composed_scenes(prepared, augmented, params, placement, compositor)
+
+
+class Museum(_LibrarySource):
+    """Rooms and people rendered with Mitsuba."""
+
+    description = "rendered museum rooms and people, composed and varied at random"
+    limit = "Trained on rendered pictures alone: measure it on photographs before relying on it."
+    compares_pictures = False  # rooms that were drawn at random cannot be the same
+
+    def prepare(
+        self, folder: Path, places: Places, params: PrepareParams, placement: PlacementParams
+    ) -> None:
+        from depthmask.data.sources.museum import prepare as museum
+
+        library = museum.render_library(params)
+        visible = visible_shares(library)
+        frames = museum.render_in_scene(library, visible, params, placement)
+        empty = museum.render_empty(library, params)
+        write_prepared(folder, library, visible, params, placement, frames=frames, empty=empty)
+
+
+class Photos(_LibrarySource):
+    """A user's own pictures of rooms and of people."""
+
+    description = "photographs of rooms and cut-out people, composed and varied at random"
+    limit = "Rooms and people unlike those of its photographs were not measured."
+
+    def prepare(
+        self, folder: Path, places: Places, params: PrepareParams, placement: PlacementParams
+    ) -> None:
+        from depthmask.data.sources.photos import ingest_photos
+
+        library, unit = ingest_photos(
+            places.source,
+            params.photos,
+            seed=params.seed,
+            size=params.size,
+            splits=params.splits.model_dump(),
+            cache=places.cache,
+            findings_path=places.findings,
+        )
+        write_prepared(folder, library, visible_shares(library), params, placement, unit=unit)
+
+
+class Modest:
+    """Composites as files, in the original data set's layout."""
+
+    is_composed = False
+    description = "composites in MODEST's layout, their depth a teacher network's"
+    limit = "Its truth is a teacher's depth: the figures say how well it agrees with that."
+
+    def prepare(
+        self, folder: Path, places: Places, params: PrepareParams, placement: PlacementParams
+    ) -> None:
+        from depthmask.data.sources.modest import prepare_modest
+
+        prepare_modest(places.source, folder, params)
+
+    def check_leakage(self, prepared: Path) -> None:
+        from depthmask.data.sources.modest import SAMPLES, pictures_of
+
+        images = {kind: pictures_of(kind, prepared) for kind in ("plate", "cutout")}
+        lines = Path(read_summary(prepared)["folder"]) / "file_map.txt"
+        check_files(prepared / SAMPLES, images, f"remove one's lines from {lines}")
+
+    def eval_sets(
+        self, prepared: Path, params: CompositorParams, placement: PlacementParams, device: str
+    ) -> EvalSets:
+        from depthmask.data.sources.modest import FileSets
+
+        return FileSets(prepared, BATCH_SIZE, device)
+
+    def training_scenes(
+        self,
+        prepared: Path,
+        augmented: Path | None,
+        params: TrainParams,
+        placement: PlacementParams,
+        compositor: CompositorParams,
+    ) -> TrainingScenes:
+        from depthmask.data.sources.modest import training_scenes
+
+        return training_scenes(prepared, augmented, params.seed)
+
+
+SOURCES: dict[str, Source] = {"museum": Museum(), "photos": Photos(), "modest": Modest()}
+"""By the names of `prepare.source`."""
+
+
+def read_source(prepared: Path) -> Source:
+    """The source of prepared data; raises InputError if they are missing, damaged or of none."""
+    name = read_summary(prepared)["source"]
+    if name not in SOURCES:
+        raise InputError(f"{prepared} is of no source that there is: run `dvc repro --force`")
+    return SOURCES[name]
 
 
 def check_leakage(prepared: Path) -> None:
     """Refuse prepared data if anything is on both sides of a split; see `leakage_check`."""
-    summary = read_summary(prepared)
-    if summary["source"] != "modest":
-        check_library(prepared, compare=summary["source"] == "photos")
-        return
-    # not above: they need OpenCV, which is not on every GPU machine
-    from depthmask.data.sources.modest.portraits import pictures_of
-    from depthmask.data.sources.modest.preparing import SAMPLES
+    read_source(prepared).check_leakage(prepared)
 
-    folder, path = Path(summary["folder"]), prepared / SAMPLES
-    table = read_table(path, ("plate", "cutout", "bg", "bg_fg", "mask"))
-    images = {kind: pictures_of(kind, folder, table) for kind in ("plate", "cutout")}
-    check_files(path, images, f"remove one's lines from {folder / 'file_map.txt'}")
+
+def open_sets(
+    prepared: Path, params: CompositorParams, placement: PlacementParams, device: str
+) -> EvalSets:
+    """The validation's and the tests' scenes of prepared data."""
+    return read_source(prepared).eval_sets(prepared, params, placement, device)

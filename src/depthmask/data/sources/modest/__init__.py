@@ -1,16 +1,185 @@
 """MODEST: the original data set's own layout, read as it is (see `layout`)."""
 
-from depthmask.data.sources.modest.checking import check_images
-from depthmask.data.sources.modest.decoding import image_side, read_image
-from depthmask.data.sources.modest.layout import FOLDERS, read_layout
-from depthmask.data.sources.modest.splitting import draw_sets, split_sources
+import hashlib
+import json
+from collections.abc import Iterator
+from pathlib import Path
 
-__all__ = [
-    "FOLDERS",
-    "check_images",
-    "draw_sets",
-    "image_side",
-    "read_image",
-    "read_layout",
-    "split_sources",
-]
+import numpy as np
+import pandas as pd
+from torch import Tensor
+
+from depthmask.config import AugmentParams, PrepareParams
+from depthmask.data.scenes.files import content_hash, read_json, read_summary, read_table
+from depthmask.data.scenes.placement import next_alike
+from depthmask.data.scenes.scene import COMPOSED_SETS, SPLITS, TEST_SETS, Scene, headline_of
+from depthmask.data.sources.modest.images import check_images, image_side, read_image
+from depthmask.data.sources.modest.layout import FOLDERS, read_layout
+from depthmask.data.sources.modest.scenes import FileScenes, FileTrainingScenes
+from depthmask.data.sources.modest.splitting import draw_sets, split_sources
+from depthmask.data.work import num_cores
+from depthmask.errors import InputError
+
+SAMPLES = "samples.parquet"
+"""Columns set, plate, cutout and the four paths within the source folder."""
+
+COLOURS = "colours.json"
+"""What augment writes where scenes are files: the strengths to draw from while they are read."""
+
+_ROWS = 8  # of a person's composites: in some, furniture or the frame's edge hides part
+_HAZE = 32  # what JPEG leaves of a mask's black
+_LEAST_PX = 64
+
+
+def prepare_modest(source: Path, folder: Path, params: PrepareParams) -> None:
+    """Check and split the source; write the table and the summary into an existing folder.
+
+    The images stay where they are. Depth is relative and linear, 0 to 1, as the files have it.
+
+    Raises:
+        InputError: something must be mended in the source; named and counted.
+    """
+    layout = read_layout(source)
+    side = image_side(source, layout)
+    if params.size > side:
+        raise InputError(
+            f"the images of {source} are {side} px: set prepare.size to {side} or less,"
+            f" not {params.size}"
+        )
+    content = check_images(source, layout, decode=params.modest.decoded)
+    shares = params.splits.plates.shares(), params.splits.cutouts.shares()
+    split = split_sources(layout, *shares, params.seed)
+    sizes = params.num_scenes.model_dump(include=set(COMPOSED_SETS))
+    chosen = draw_sets(split, sizes, params.seed)
+    samples = pd.concat(
+        [split.iloc[rows].assign(set=name) for name, rows in chosen.items()], ignore_index=True
+    )[["set", "plate", "cutout", *FOLDERS]]
+    samples.to_parquet(folder / SAMPLES)
+    summary = {
+        "source": params.source,
+        "folder": source.as_posix(),
+        "unit": "relative",
+        "depth_alignment": "depth",
+        "depth_range": [0.0, 1.0],
+        "size": params.size,
+        "num_plates": _counts(split, "plate"),
+        "num_cutouts": _counts(split, "cutout"),
+        "num_samples": {"train": len(chosen["train"]), "unused": len(layout) - len(samples)},
+        "num_scenes": sizes,
+        "data_hash": hashlib.sha256((content_hash(folder) + content).encode()).hexdigest()[:16],
+    }
+    (folder / "summary.json").write_text(json.dumps(summary, indent=2) + "\n")
+
+
+def _counts(split: pd.DataFrame, column: str) -> dict[str, int]:
+    sources = split.drop_duplicates(column)[f"{column}_split"]
+    return {name: int(np.sum(sources == name)) for name in SPLITS}
+
+
+def read_samples(prepared: Path, name: str) -> tuple[Path, pd.DataFrame]:
+    """The source's folder, and the rows of `train` or of a set."""
+    table = read_table(prepared / SAMPLES, ("set", "plate", "cutout", *Scene._fields))
+    return Path(read_summary(prepared)["folder"]), table[table["set"] == name]
+
+
+def training_scenes(prepared: Path, augmented: Path | None, seed: int) -> FileTrainingScenes:
+    """What training reads; with the colours of `augmented`, where that is given."""
+    colours = None
+    if augmented is not None:
+        colours = AugmentParams.model_validate(read_json(augmented / COLOURS))
+    train = FileScenes(*read_samples(prepared, "train"), colours)
+    val = FileScenes(*read_samples(prepared, "val"))
+    return FileTrainingScenes(train, val, seed=seed, num_workers=num_cores())
+
+
+def some_training_scenes(prepared: Path, count: int, batch_size: int) -> Iterator[Scene[Tensor]]:
+    """Batches of at most `count` training scenes, spread over the split, as they are."""
+    folder, table = read_samples(prepared, "train")
+    rows = np.unique(np.linspace(0, len(table) - 1, min(count, len(table))).astype(int))
+    return FileScenes(folder, table.iloc[rows]).batches(read_summary(prepared)["size"], batch_size)
+
+
+def pictures_of(kind: str, prepared: Path) -> dict[int, np.ndarray | None]:
+    """A picture of each `plate` or `cutout`, by its number, for comparing them.
+
+    Returns:
+        Of a plate uint8 S x S x 3. Of a person uint8 S x S x 4, RGB and alpha, out of the composite
+        that shows most of them, of a few; None if that is next to nothing.
+
+    Raises:
+        InputError: a file cannot be read.
+    """
+    folder = Path(read_summary(prepared)["folder"])
+    table = read_table(prepared / SAMPLES, ("plate", "cutout", *Scene._fields))
+    side = image_side(folder, table)
+    if kind == "plate":
+        first = table.drop_duplicates("plate")
+        return {
+            int(number): read_image(folder / path, side, side=side)
+            for number, path in zip(first["plate"], first["bg"], strict=True)
+        }
+    return {
+        number: _person(folder, table[table["cutout"] == number], side)
+        for number in table["cutout"].unique().tolist()
+    }
+
+
+def _person(folder: Path, rows: pd.DataFrame, side: int) -> np.ndarray | None:
+    some = rows.iloc[np.unique(np.linspace(0, len(rows) - 1, _ROWS).astype(int))]
+    masks = [read_image(folder / path, side, side=side, grey=True) for path in some["mask"]]
+    most = int(np.argmax([(mask > 127).sum() for mask in masks]))
+    alpha = np.where(masks[most] < _HAZE, 0, masks[most])
+    if (alpha > 127).sum() < _LEAST_PX:
+        return None
+    return np.dstack([read_image(folder / some["bg_fg"].iloc[most], side, side=side), alpha])
+
+
+class FileSets:
+    """Sets of scenes that are files: see `eval_sets.EvalSets`. A plate's depth is not known."""
+
+    leak_sets: tuple[str, ...] = ("seen_seen", "unseen_unseen")
+
+    def __init__(self, prepared: Path, batch_size: int, device: str) -> None:
+        summary = read_summary(prepared)
+        self.prepared, self.batch_size, self.device = prepared, batch_size, device
+        self.size: int = summary["size"]
+        self.unit, self.alignment = summary["unit"], summary["depth_alignment"]
+        self.names = ("val", *(name for name in TEST_SETS if name in COMPOSED_SETS))
+        self.headline = headline_of(self.names)
+
+    def scenes(self, name: str) -> Iterator[Scene[Tensor]]:
+        """The batches of `val` or of a test set."""
+        return self._read(*read_samples(self.prepared, name))
+
+    def plate_depths(self, name: str) -> Iterator[None]:
+        """None for each batch of `scenes`."""
+        count = len(read_samples(self.prepared, name)[1])
+        yield from [None] * -(-count // self.batch_size)
+
+    def origins(self, name: str) -> pd.DataFrame:
+        """Columns plate and cutout: what each scene of a set was made of, by name."""
+        table = read_samples(self.prepared, name)[1]
+        return table[["plate", "cutout"]].astype(str).reset_index(drop=True)
+
+    def empty_scenes(self) -> Iterator[Scene[Tensor]]:
+        """No batch: every file has somebody in it."""
+        yield from ()
+
+    def empty_plates(self) -> list[str]:
+        """None: see `empty_scenes`."""
+        return []
+
+    def pairs(self, name: str) -> Iterator[tuple[Scene[Tensor], Scene[Tensor], np.ndarray]]:
+        """Batches of the set's scenes, and of others before the same plate's file."""
+        folder, table = read_samples(self.prepared, name)
+        rows, others = next_alike(table["bg"].to_numpy())
+        if len(rows):
+            yield from zip(
+                self._read(folder, table.iloc[rows]),
+                self._read(folder, table.iloc[others]),
+                [rows[at : at + self.batch_size] for at in range(0, len(rows), self.batch_size)],
+                strict=True,
+            )
+
+    def _read(self, folder: Path, table: pd.DataFrame) -> Iterator[Scene[Tensor]]:
+        return FileScenes(folder, table).batches(self.size, self.batch_size, self.device)

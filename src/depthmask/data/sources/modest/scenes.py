@@ -1,46 +1,96 @@
-"""Scenes from image files in MODEST's layout, as bytes.
+"""Scenes from image files in MODEST's layout: decoded as bytes, in workers for training.
 
-What a sample is depends on (seed, epoch, index) alone: see `depthmask.data.sources.modest.loader`.
+Which samples an epoch has follows from (seed, epoch) and a sample's colours from (seed, epoch,
+index), so the number of workers changes nothing and a run that is resumed goes on as if it had
+never stopped.
 """
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import NamedTuple, TypeVar
+from typing import Any, NamedTuple
 
+import cv2
 import numpy as np
 import pandas as pd
+import torch
 from torch import Tensor
+from torch.utils.data import DataLoader, Dataset, Sampler
 
 from depthmask.config import AugmentParams
 from depthmask.data.composition.augmentation import build_transform
 from depthmask.data.scenes.scene import Scene
-from depthmask.data.sources.modest import image_side, read_image
-
-BYTES_PER_PX = 8
-"""Of a scene: three of bg, three of bg_fg, one of mask, one of depth."""
+from depthmask.data.sources.modest.images import image_side, read_image
+from depthmask.errors import InputError
 
 _AUGMENT_STREAM = 200
 _MOST_PLATES = 1000
 
-Array = TypeVar("Array", np.ndarray, Tensor)
-
 
 class Draw(NamedTuple):
-    """Which sample: its epoch, its place in it, and the row of the table it is taken from."""
+    """A sample: its epoch, its place in it, the row of the table it is taken from, its side, px."""
 
     epoch: int
-    index: int
+    place: int
     row: int
+    size: int
 
 
-class ModestScenes:
-    """Reads scenes of a data set, at the size that the epoch has.
+class EpochOrder(Sampler[Draw]):
+    """The samples of an epoch, in an order that follows from the seed and the epoch alone.
+
+    The rows are shuffled anew each time they are used up, not each epoch: every row is seen
+    before one is seen twice, however many an epoch takes.
+
+    Args:
+        num_rows: of the table.
+        sizes: side of each epoch's images, px; the last holds for all that follow.
+        per_epoch: how many samples an epoch has; by default every row.
+        seed: of the shuffles; None for the table's order.
+    """
+
+    def __init__(
+        self,
+        num_rows: int,
+        sizes: Sequence[int],
+        per_epoch: int | None = None,
+        *,
+        seed: int | None = None,
+    ) -> None:
+        self.num_rows, self.sizes, self.seed, self.epoch = num_rows, tuple(sizes), seed, 0
+        self.per_epoch = num_rows if per_epoch is None else per_epoch
+
+    def set_epoch(self, epoch: int) -> None:
+        """Choose the epoch, from 0; Lightning calls this before each."""
+        self.epoch = epoch
+
+    def __len__(self) -> int:
+        return self.per_epoch
+
+    def __iter__(self) -> Iterator[Draw]:
+        epoch = self.epoch
+        size = self.sizes[min(epoch, len(self.sizes) - 1)]
+        for index, row in enumerate(self._rows(epoch).tolist()):
+            yield Draw(epoch, index, row, size)
+
+    def _rows(self, epoch: int) -> np.ndarray:
+        start, end = epoch * self.per_epoch, (epoch + 1) * self.per_epoch
+        if self.seed is None:
+            return np.arange(self.per_epoch) % self.num_rows
+        passes = range(start // self.num_rows, -(-end // self.num_rows))
+        shuffled = [
+            np.random.default_rng([self.seed, number]).permutation(self.num_rows)
+            for number in passes
+        ]
+        begin = start - passes.start * self.num_rows
+        return np.concatenate(shuffled)[begin : begin + self.per_epoch]
+
+
+class FileScenes(Dataset[Scene[Tensor] | str]):
+    """Reads batches of scenes from the rows of a table of `read_layout`.
 
     Args:
         folder: the data set's.
-        table: the rows of `depthmask.data.sources.modest.read_layout` to draw from.
-        sizes: side of each epoch's images, px; the last holds for all that follow.
         augment: strengths of the colour changes, which are drawn for bg and for bg_fg apart, as
             the original did; None for no change. `num_variants` is of no concern here.
 
@@ -49,90 +99,132 @@ class ModestScenes:
     """
 
     def __init__(
-        self,
-        folder: Path,
-        table: pd.DataFrame,
-        *,
-        sizes: Sequence[int],
-        augment: AugmentParams | None = None,
+        self, folder: Path, table: pd.DataFrame, augment: AugmentParams | None = None
     ) -> None:
-        self.folder, self.sizes = os.fspath(folder), tuple(sizes)
-        self.side = image_side(folder, table)
+        self.folder, self.side = os.fspath(folder), image_side(folder, table)
         # fixed-width bytes: Python's strings would be copied into every worker when counted
-        self.paths = Scene(*(_packed(table[field]) for field in Scene._fields))
+        self.paths = Scene(
+            *(np.array([os.fsencode(path) for path in table[field]]) for field in Scene._fields)
+        )
         self.augment = augment
         self._transform = None if augment is None else build_transform(augment, 0)
         # a recipe written as files may have a plate a scene, of which none comes twice
         self._keeps_plates = len(np.unique(self.paths.bg)) <= _MOST_PLATES
-        self._plates: dict[bytes, np.ndarray] = {}
-        self._plates_size = 0
+        self._plates: dict[tuple[bytes, int], np.ndarray] = {}
 
     def __len__(self) -> int:
         return len(self.paths.bg)
 
-    def size(self, epoch: int) -> int:
-        """Side of the epoch's images, px."""
-        return self.sizes[min(epoch, len(self.sizes) - 1)]
+    def __getitems__(self, draws: list[Draw]) -> Scene[Tensor] | str:
+        """A batch as bytes, or why it cannot be read.
 
-    def read(self, draws: Sequence[Draw], memory: np.ndarray | None = None) -> Scene[np.ndarray]:
-        """Decode a batch.
+        An exception that leaves a worker has the worker's traceback for a message.
+        """
+        try:
+            return Scene(*map(torch.from_numpy, self.read(draws)))
+        except InputError as error:
+            return str(error)
 
-        Args:
-            draws: samples of one epoch.
-            memory: uint8, flat, at least `BYTES_PER_PX` * N * S * S: where to write the batch.
+    def read(self, draws: Sequence[Draw]) -> Scene[np.ndarray]:
+        """Decode samples of one size S.
 
         Returns:
-            Scene of uint8: bg and bg_fg N x S x S x 3, RGB; mask and depth N x S x S, 255 for 1.
-            Depth is relative, as the files have it.
+            uint8: bg and bg_fg N x S x S x 3, RGB; mask and depth N x S x S, 255 for 1. Depth is
+            relative, as the files have it: 0 is the nearest.
 
         Raises:
             InputError: a file is missing, cut short, no image or of another size.
         """
-        size = self.size(draws[0].epoch)
-        if memory is None:
-            memory = np.empty(BYTES_PER_PX * len(draws) * size * size, np.uint8)
-        batch = scene_views(memory, len(draws), size)
+        count, size = len(draws), draws[0].size
+        batch = Scene(
+            *(np.empty((count, size, size, 3), np.uint8) for _ in range(2)),
+            *(np.empty((count, size, size), np.uint8) for _ in range(2)),
+        )
         for place, draw in enumerate(draws):
-            batch.bg[place], batch.bg_fg[place] = self._colored(draw, size)
+            batch.bg[place], batch.bg_fg[place] = self._colored(draw)
             batch.mask[place] = self._read(self.paths.mask[draw.row], size, grey=True)
             batch.depth[place] = self._read(self.paths.depth[draw.row], size, grey=True)
         return batch
 
-    def _colored(self, draw: Draw, size: int) -> tuple[np.ndarray, np.ndarray]:
-        bg = self._plate(self.paths.bg[draw.row], size)
-        bg_fg = self._read(self.paths.bg_fg[draw.row], size)
+    def batches(
+        self, size: int, batch_size: int, device: torch.device | str = "cpu"
+    ) -> Iterator[Scene[Tensor]]:
+        """Every row in the table's order, as `to_unit` has it."""
+        draws = list(EpochOrder(len(self), [size]))
+        for start in range(0, len(draws), batch_size):
+            yield to_unit(self.__getitems__(draws[start : start + batch_size]), device)
+
+    def _colored(self, draw: Draw) -> tuple[np.ndarray, np.ndarray]:
+        path, key = self.paths.bg[draw.row], (self.paths.bg[draw.row], draw.size)
+        bg = self._plates[key] if key in self._plates else self._read(path, draw.size)
+        if self._keeps_plates:
+            self._plates[key] = bg
+        bg_fg = self._read(self.paths.bg_fg[draw.row], draw.size)
         if self.augment is None or self._transform is None:
             return bg, bg_fg
-        entropy = (self.augment.seed, _AUGMENT_STREAM, draw.epoch, draw.index)
+        entropy = (self.augment.seed, _AUGMENT_STREAM, draw.epoch, draw.place)
         # one stream: bg takes its numbers from it, then bg_fg others
         self._transform.set_random_seed(int(np.random.SeedSequence(entropy).generate_state(1)[0]))
         return self._transform(image=bg)["image"], self._transform(image=bg_fg)["image"]
 
-    def _plate(self, path: bytes, size: int) -> np.ndarray:
-        if not self._keeps_plates:
-            return self._read(path, size)
-        if size != self._plates_size:
-            self._plates, self._plates_size = {}, size
-        if path not in self._plates:
-            self._plates[path] = self._read(path, size)
-        return self._plates[path]
-
     def _read(self, path: bytes, size: int, *, grey: bool = False) -> np.ndarray:
-        return read_image(
-            os.path.join(self.folder, os.fsdecode(path)), size, side=self.side, grey=grey
+        path_in_folder = os.path.join(self.folder, os.fsdecode(path))
+        return read_image(path_in_folder, size, side=self.side, grey=grey)
+
+
+class FileTrainingScenes:
+    """What training reads: see `depthmask.data.composition.training_scenes.TrainingScenes`."""
+
+    def __init__(self, train: FileScenes, val: FileScenes, *, seed: int, num_workers: int) -> None:
+        self.train, self.val, self.seed, self.num_workers = train, val, seed, num_workers
+
+    def train_loader(
+        self, count: int, batch_size: int, sizes: Sequence[int], epoch: int
+    ) -> DataLoader:
+        order = EpochOrder(len(self.train), sizes, count, seed=self.seed)
+        return self._loader(self.train, order, batch_size, epoch, count % batch_size == 1)
+
+    def val_loader(self, batch_size: int, sizes: Sequence[int], epoch: int) -> DataLoader:
+        return self._loader(self.val, EpochOrder(len(self.val), sizes), batch_size, epoch, False)
+
+    def scene(
+        self, batch: Scene[Tensor] | str, *, split: str, epoch: int, size: int, device: torch.device
+    ) -> Scene[Tensor]:
+        """What a loader gave, as `to_unit` has it."""
+        return to_unit(batch, device)
+
+    def _loader(
+        self, scenes: FileScenes, order: EpochOrder, batch_size: int, epoch: int, drop_last: bool
+    ) -> DataLoader:
+        order.set_epoch(epoch)
+        return DataLoader(
+            scenes,
+            batch_size,
+            sampler=order,
+            num_workers=self.num_workers,
+            collate_fn=_as_it_is,
+            drop_last=drop_last,
+            worker_init_fn=_start_worker,
         )
 
 
-def scene_views(memory: Array, count: int, size: int) -> Scene[Array]:
-    """The fields of a batch, one after another in flat memory: an array's or a tensor's."""
-    area = count * size * size
-    return Scene(
-        bg=memory[: 3 * area].reshape(count, size, size, 3),
-        bg_fg=memory[3 * area : 6 * area].reshape(count, size, size, 3),
-        mask=memory[6 * area : 7 * area].reshape(count, size, size),
-        depth=memory[7 * area : 8 * area].reshape(count, size, size),
-    )
+def to_unit(batch: Scene[Tensor] | str, device: torch.device | str) -> Scene[Tensor]:
+    """Bytes as float32 in 0..1 on the device.
+
+    bg and bg_fg become N x 3 x S x S (channels last in memory), mask and depth N x 1 x S x S.
+
+    Raises:
+        InputError: the batch is the reason why it could not be read.
+    """
+    if isinstance(batch, str):
+        raise InputError(batch)
+    bg, bg_fg, mask, depth = (field.to(device) / 255 for field in batch)
+    return Scene(bg.permute(0, 3, 1, 2), bg_fg.permute(0, 3, 1, 2), mask[:, None], depth[:, None])
 
 
-def _packed(paths: pd.Series) -> np.ndarray:
-    return np.array([os.fsencode(path) for path in paths])
+def _as_it_is(batch: Any) -> Any:
+    return batch
+
+
+def _start_worker(_: int) -> None:
+    cv2.setNumThreads(0)  # the workers are the threads

@@ -11,7 +11,6 @@ table plates x people:
 Unused are the composites of a validation source with a source of another split: trained on, they
 would show the validation half of itself; tested on, they would belong to neither seen nor unseen.
 With shares a, b, c these are 2 b (a + c): 102,000 of the original's 400,000 at 0.7, 0.15, 0.15.
-The original's random 70/30 split leaves none unused, and has every plate and person on both sides.
 Of the other rectangles, what exceeds a set's size goes unused as well.
 """
 
@@ -28,60 +27,39 @@ from depthmask.errors import InputError
 def split_sources(
     table: pd.DataFrame, plates: Mapping[str, float], cutouts: Mapping[str, float], seed: int
 ) -> pd.DataFrame:
-    """Say of every composite which split its plate and its person belong to.
+    """Add the columns `plate_split` and `cutout_split` to a table of `read_layout`.
 
     Args:
-        table: from `read_layout`.
-        plates, cutouts: for train, val and test a count each (int), or a share each (float) of
-            all there are; sources beyond them belong to no split.
-        seed: of the shuffles; the same numbers and sizes give the same split.
-
-    Returns:
-        The table with the columns `plate_split` and `cutout_split`, "" for no split.
+        plates, cutouts: the shares of train, val and test, which add up to 1.
+        seed: of the shuffles.
 
     Raises:
-        InputError: the sizes are not three counts or three shares, or ask for more than there is.
+        InputError: there are too few plates or people.
     """
     split = table.copy()
-    for kind, (column, sizes) in enumerate((("plate", plates), ("cutout", cutouts))):
+    for kind, (column, shares) in enumerate((("plate", plates), ("cutout", cutouts))):
         numbers = np.sort(table[column].unique())
         shuffled = np.random.default_rng([seed, kind]).permutation(numbers)
-        bounds = _bounds(column, sizes, len(numbers))
-        names = np.full(len(numbers), "", dtype=object)
-        for name, start, end in zip(SPLITS, bounds[:-1], bounds[1:], strict=True):
-            names[start:end] = name
+        ends = np.rint(np.cumsum([shares[name] for name in SPLITS]) * len(numbers)).astype(int)
+        counts = np.diff(ends, prepend=0)
+        if min(counts) < 1:
+            raise InputError(
+                f"the {column} split {dict(shares)} leaves a split of {len(numbers)} {column}s"
+                " empty: give each its own"
+            )
+        names = np.repeat(SPLITS, counts)
         split[f"{column}_split"] = split[column].map(dict(zip(shuffled, names, strict=True)))
     return split
 
 
-def _bounds(column: str, sizes: Mapping[str, float], available: int) -> list[int]:
-    values = [sizes[name] for name in SPLITS]
-    what = f"the {column} split {dict(sizes)}"
-    if all(isinstance(value, int) for value in values):
-        ends = np.cumsum(values)
-    elif all(isinstance(value, float) for value in values):
-        ends = np.rint(np.cumsum(values) * available).astype(int)
-    else:
-        raise InputError(f"{what} mixes counts and shares: give three whole numbers or three parts")
-    bounds = [0, *ends.tolist()]
-    if bounds[-1] > available:
-        raise InputError(f"{what} asks for {bounds[-1]} of {available} {column}s: lower it")
-    if min(np.diff(bounds)) < 1:
-        raise InputError(f"{what} leaves a split of {available} {column}s empty: give each its own")
-    return bounds
-
-
 def draw_sets(table: pd.DataFrame, sizes: Mapping[str, int], seed: int) -> dict[str, np.ndarray]:
-    """Choose the composites of `train` and of `depthmask.data.scenes.scene.COMPOSED_SETS`.
+    """Choose the composites of `train` and of the composed sets from a table of `split_sources`.
 
     Every plate and every person takes its turn, so a set that is smaller than its rectangle holds
-    them evenly. `seen_seen` is chosen first and kept out of `train`, where it has the rectangle
-    with it; so `seen_seen` are composites that no training saw, of sources that it did see.
+    them evenly. `seen_seen` is kept out of `train`, which has the rest of their rectangle.
 
     Args:
-        table: from `split_sources`.
-        sizes: how many composites each of `COMPOSED_SETS` has and, optionally, `train`, which
-            otherwise has all that are left to it.
+        sizes: how many composites each of `depthmask.data.scenes.scene.COMPOSED_SETS` has.
         seed: of the choice.
 
     Returns:
@@ -104,12 +82,7 @@ def draw_sets(table: pd.DataFrame, sizes: Mapping[str, int], seed: int) -> dict[
             )
         chosen[name] = np.sort(rows[:count])
         if name == "seen_seen":
-            wanted = sizes.get("train", len(rows) - count)
-            if not 0 < wanted <= len(rows) - count:
-                raise InputError(
-                    f"train asks for {wanted} composites of {len(rows) - count}: lower its size"
-                )
-            chosen["train"] = np.sort(rows[count : count + wanted])
+            chosen["train"] = np.sort(rows[count:])
     return chosen
 
 

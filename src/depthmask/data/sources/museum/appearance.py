@@ -1,7 +1,6 @@
 """What a person looks like: clothes, head and hair, things carried."""
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -17,9 +16,6 @@ from depthmask.data.sources.museum.shapes import (
 )
 from depthmask.data.sources.museum.textures import choose, grid, hsv, mix, noise, shaded
 
-if TYPE_CHECKING:
-    from depthmask.data.sources.museum.people import Body
-
 _HAIR_COLORS = ((0.08, 0.06, 0.06), (0.26, 0.16, 0.1), (0.5, 0.28, 0.14), (0.78, 0.64, 0.42))
 _LEATHERS = ((0.08, 0.07, 0.07), (0.3, 0.18, 0.1), (0.85, 0.84, 0.82), (0.5, 0.1, 0.1))
 _HEAD_LEVELS = (0, 0.05, 0.18, 0.36, 0.55, 0.7, 0.84, 0.93, 1)  # from the chin, a head's height
@@ -28,6 +24,30 @@ _HEAD_PROFILE = (  # half the width and the depth there, and how far forward
     (0.1, 0.2, 0.31, 0.38, 0.41, 0.42, 0.37, 0.26, 0.01),
     (0.16, 0.14, 0.08, 0.04, 0.01, 0.0, -0.01, -0.02, -0.02),
 )
+
+
+@dataclass(frozen=True)
+class Body:
+    """Proportions and joints: [3] in the middle, else [2, 3], left and right.
+
+    `stature` and `head_m` are metres; `girth` and `width` (of the hips) are 1 on average.
+    """
+
+    stature: float
+    head_m: float
+    girth: float
+    width: float
+    child: bool
+    pelvis: np.ndarray
+    chest: np.ndarray
+    neck: np.ndarray
+    head: np.ndarray
+    shoulders: np.ndarray
+    elbows: np.ndarray
+    hands: np.ndarray
+    hips: np.ndarray
+    knees: np.ndarray
+    ankles: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -142,7 +162,7 @@ def stone_head(rng: np.random.Generator, material: Material) -> list[Part]:
     return _head(rng, material, material)
 
 
-def head_parts(rng: np.random.Generator, body: "Body", skin: np.ndarray) -> list[Part]:
+def head_parts(rng: np.random.Generator, body: Body, skin: np.ndarray) -> list[Part]:
     """Neck and head, with hair and sometimes a hat: a cap, a beanie, a brimmed one."""
     hair = np.array(choose(rng, _HAIR_COLORS)) * rng.uniform(0.9, 1.1)
     if rng.random() < 0.2:
@@ -165,7 +185,7 @@ def head_parts(rng: np.random.Generator, body: "Body", skin: np.ndarray) -> list
     return [neck, *moved(parts, body.head, turn, body.head_m)]
 
 
-def carried_parts(rng: np.random.Generator, body: "Body", gesture: tuple[str, str]) -> list[Part]:
+def carried_parts(rng: np.random.Generator, body: Body, gesture: tuple[str, str]) -> list[Part]:
     """A book or a phone in both hands; a backpack, or a bag in a hand or at the hip."""
     h, parts, kind = body.stature, [], rng.random()
     if gesture[0] in ("read", "phone"):

@@ -121,45 +121,39 @@ _KINDS = (_pedestal, _bench, _statue, _column)
 _SHARES = (0.55, 0.25, 0.12, 0.08)
 
 
-class Furniture:
-    """Puts things where nothing else stands and the camera is not.
+def furnish(
+    rng: np.random.Generator,
+    walls: Sequence[Wall],
+    size: np.ndarray,
+    free: Sequence[tuple[np.ndarray, float]],
+) -> tuple[list[Part], list[np.ndarray]]:
+    """Furniture, and sometimes a rug, where nothing else stands.
 
-    `footprints` lists x, y, half width and half depth of each.
+    Args:
+        free: points of the floor to keep free, and how far around.
+
+    Returns:
+        the parts; x, y, half width and half depth of each piece.
     """
-
-    def __init__(self, rng: np.random.Generator, size: np.ndarray, camera: np.ndarray) -> None:
-        self.rng, self.size = rng, size
-        self.footprints: list[np.ndarray] = []
-        self.reserved = [(camera[:2], 1.5)]
-
-    def keep_free(self, point: np.ndarray) -> None:
-        """Reserve the floor around a point."""
-        self.reserved.append((point[:2], 1.1))
-
-    def _claim(self, place: np.ndarray, half: np.ndarray, gap: float) -> bool:
-        free = bool((np.abs(place) + half < self.size / 2).all())
-        for point, radius in self.reserved:
-            free &= np.hypot(*np.maximum(np.abs(place - point) - half, 0)) > radius
-        for other in self.footprints:
-            free &= bool((np.abs(place - other[:2]) > half + other[2:] + gap).any())
-        if free:
-            self.footprints.append(np.concatenate([place, half]))
-        return free
-
-    def fill(self, walls: Sequence[Wall]) -> list[Part]:
-        """Draw the furniture, and sometimes a rug."""
-        rng, parts = self.rng, []
-        if rng.random() < 0.25:
-            extent = rng.uniform(0.35, 0.6, 2) * self.size
-            for rim, high in ((0, 0.012), (0.35, 0.014)):
-                rug = carpet(rng, hsv(rng.random(), 0.55, rng.uniform(0.25, 0.5)))
-                parts.append(box((0, 0, high / 2), (*(extent - rim), high), rug))
-        number = int(rng.integers(4, 7) + np.prod(self.size) / 14)
-        for kind in rng.choice(len(_KINDS), size=number, p=_SHARES):
-            made, extent = _KINDS[kind](rng, walls[0].height)
-            for _ in range(12):
-                quarter, place = int(rng.integers(4)), rng.uniform(-0.46, 0.46, 2) * self.size
-                if self._claim(place, 0.5 * np.array(extent[:: -1 if quarter % 2 else 1]), 0.4):
-                    parts += moved(made, (*place, 0), walls[quarter].turn)
-                    break
-        return parts
+    parts: list[Part] = []
+    taken: list[np.ndarray] = []
+    if rng.random() < 0.25:
+        extent = rng.uniform(0.35, 0.6, 2) * size
+        for rim, high in ((0, 0.012), (0.35, 0.014)):
+            rug = carpet(rng, hsv(rng.random(), 0.55, rng.uniform(0.25, 0.5)))
+            parts.append(box((0, 0, high / 2), (*(extent - rim), high), rug))
+    for kind in rng.choice(len(_KINDS), size=int(rng.integers(4, 7) + size.prod() / 14), p=_SHARES):
+        made, footprint = _KINDS[kind](rng, walls[0].height)
+        for _ in range(12):
+            quarter, place = int(rng.integers(4)), rng.uniform(-0.46, 0.46, 2) * size
+            half = 0.5 * np.array(footprint[:: -1 if quarter % 2 else 1])
+            fits = (np.abs(place) + half < size / 2).all()
+            for point, radius in free:
+                fits &= np.hypot(*np.maximum(np.abs(place - point[:2]) - half, 0)) > radius
+            for other in taken:
+                fits &= (np.abs(place - other[:2]) > half + other[2:] + 0.4).any()
+            if fits:
+                taken.append(np.concatenate([place, half]))
+                parts += moved(made, (*place, 0), walls[quarter].turn)
+                break
+    return parts, taken

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from depthmask.data.sources.museum.appearance import (
+    Body,
     Outfit,
     carried_parts,
     draw_outfit,
@@ -49,30 +50,6 @@ _GESTURES = [(arm, _OTHER_ARM.get(arm, arm)) for arm in _ARM.split()] + [("hips"
 _SKINS = ((0.3, 0.2, 0.16), (0.96, 0.79, 0.68))
 _STANCES = ((0.05, 0.0), (0.06, 0.04), (0.11, 0.0), (0.05, 0.09))
 """Half the feet's distance sideways, half the stride, statures."""
-
-
-@dataclass(frozen=True)
-class Body:
-    """Proportions and joints: [3] in the middle, else [2, 3], left and right.
-
-    `stature` and `head_m` are metres; `girth` and `width` (of the hips) are 1 on average.
-    """
-
-    stature: float
-    head_m: float
-    girth: float
-    width: float
-    child: bool
-    pelvis: np.ndarray
-    chest: np.ndarray
-    neck: np.ndarray
-    head: np.ndarray
-    shoulders: np.ndarray
-    elbows: np.ndarray
-    hands: np.ndarray
-    hips: np.ndarray
-    knees: np.ndarray
-    ankles: np.ndarray
 
 
 @dataclass(frozen=True)

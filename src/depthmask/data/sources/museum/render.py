@@ -2,24 +2,22 @@
 
 import multiprocessing
 import signal
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any, NamedTuple
 
 import drjit
 import numpy as np
 
-from depthmask.data.processes import end_with_parent, num_cores
-from depthmask.data.progress import progress
 from depthmask.data.scenes.scene import Camera, Cutout, Plate
 from depthmask.data.sources.museum import optics
 from depthmask.data.sources.museum.optics import View, depth_map, load_scene, meshes, sub_depths
 from depthmask.data.sources.museum.people import CANVAS_M, FOOT_MARGIN_M, STUDIO_M, draw_person
 from depthmask.data.sources.museum.rooms import Room, candidates, draw_room, draw_stands
 from depthmask.data.sources.museum.shapes import Part, moved, rotation
+from depthmask.data.work import end_with_parent, num_cores, progress
 
 _FEWEST_STANDS, NUM_STANDS = 20, 64
 _ATTEMPTS = 40
@@ -57,7 +55,7 @@ def render_plate(seed: int, *, size: int, samples_per_px: int) -> Plate:
     return Plate(
         name=f"room-{seed:05d}",
         image=loaded.picture(loaded.scene, size, samples_per_px, _PLATE, seed),
-        depth=depth_map(loaded.scene, view, (size, size)),
+        depth=_room_depth(seed, size),
         camera=Camera(float(view.focal), tuple(view.up.tolist()), float(view.origin[2])),
         stands=loaded.stands,
     )
@@ -97,7 +95,7 @@ def render_in_scene(
     return InScene(
         loaded.picture(scene, size, samples_per_px, *stream),
         (in_front < behind).mean(-1, dtype=np.float32),
-        np.minimum(in_front[..., _MIDDLE], depth_map(loaded.scene, view, (size, size))),
+        np.minimum(in_front[..., _MIDDLE], _room_depth(room_seed, size)),
         float(stand[2]),
     )
 
@@ -155,6 +153,12 @@ def _load_room(seed: int) -> _LoadedRoom:
     raise RuntimeError(f"no room of seed {seed} has {_FEWEST_STANDS} places to stand")
 
 
+@lru_cache(maxsize=1)
+def _room_depth(seed: int, size: int) -> np.ndarray:
+    loaded = _load_room(seed)
+    return depth_map(loaded.scene, loaded.room.view, (size, size))
+
+
 def _exposure(scene: Any, room: Room, seed: int) -> np.ndarray:
     """Gains [3] for linear light: exposure and half a white balance, metered on a small picture."""
     light = np.mean(optics.radiance(scene, room.view, (32, 32), 12, _noise_seed(_METER, seed)), 0)
@@ -199,13 +203,12 @@ def _develop(light: np.ndarray) -> np.ndarray:
     return np.round(srgb * 255).clip(0, 255).astype(np.uint8)
 
 
-@dataclass(frozen=True)
-class Job:
+class Job(NamedTuple):
     """A call to make elsewhere: a picklable function and its arguments."""
 
     function: Callable[..., Any]
     args: tuple = ()
-    kwargs: dict[str, Any] = field(default_factory=dict)
+    kwargs: Mapping[str, Any] = {}
 
 
 def run_jobs(jobs: Sequence[Job], *, description: str, num_workers: int | None = None) -> list:

@@ -6,7 +6,7 @@ from typing import Any
 import mitsuba as mi
 import numpy as np
 
-from depthmask.data.sources.museum.exhibits import Furniture
+from depthmask.data.sources.museum.exhibits import furnish
 from depthmask.data.sources.museum.interiors import TEMPERATURES, Wall, draw_shell, make_walls
 from depthmask.data.sources.museum.optics import View, globe, panel
 from depthmask.data.sources.museum.shapes import Material, Part, box, moved
@@ -47,17 +47,18 @@ def draw_room(seed: int, attempt: int = 0) -> Room:
     walls = make_walls(size)
     view, nearest_wall = _draw_view(rng, walls, size)
     others = rng.permutation([n for n in range(4) if n != nearest_wall])
-    furniture = Furniture(rng, size[:2], view.origin)
+    free = [(view.origin, 1.5)]
     if rng.random() < 0.75:
-        furniture.keep_free(walls[others[0]].cut_door(rng))
+        free.append((walls[others[0]].cut_door(rng), 1.1))
     parts, lamps = _ceiling_lights(rng, size[:2], size[2])
     if rng.random() < 0.35:
         frames, windows = _windows(rng, walls[others[1]])
         parts, lamps = parts + frames, lamps + windows
     shell, behind_doors = draw_shell(rng, walls)
-    parts += shell + furniture.fill(walls)
+    furniture, footprints = furnish(rng, walls, size[:2], free)
+    parts += shell + furniture
     lamps += behind_doors
-    return Room(parts, lamps, view, size, furniture.footprints, float(rng.uniform(0.17, 0.3)))
+    return Room(parts, lamps, view, size, footprints, float(rng.uniform(0.17, 0.3)))
 
 
 def _draw_view(rng: np.random.Generator, walls: list[Wall], size: np.ndarray) -> tuple[View, int]:

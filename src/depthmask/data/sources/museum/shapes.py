@@ -125,19 +125,9 @@ def lathe(profile: Vector | Sequence[Vector], material: Material) -> Part:
 
 
 def tube(
-    points: Vector | Sequence[Vector],
-    radii: Vector,
-    material: Material,
-    *,
-    segments: int = 12,
-    flatness: float = 1.0,
+    points: Vector | Sequence[Vector], radii: Vector, material: Material, *, segments: int = 12
 ) -> Part:
-    """A limb, rope or pole along a polyline, with round ends.
-
-    Args:
-        points: [N, 3]; radii: [N].
-        flatness: of the section, across the horizontal direction that is square to the tube.
-    """
+    """A limb, rope or pole along a polyline: points [N, 3], radii [N], with round ends."""
     points, radii = np.asarray(points, float), np.asarray(radii, float)
     tangents = np.gradient(points, axis=0)
     tangents /= np.linalg.norm(tangents, axis=1, keepdims=True)
@@ -152,7 +142,7 @@ def tube(
     return loft(
         np.concatenate([start, points, end]),
         widths,
-        widths * flatness,
+        widths,
         material,
         axis_u=across,
         axis_v=np.cross(tangents, across),

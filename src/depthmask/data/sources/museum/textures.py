@@ -1,13 +1,11 @@
 """Textures and paintings drawn from random generators: no file is read. Colours: sRGB in 0..1."""
 
 from collections.abc import Sequence
-from typing import TypeVar
+from typing import Any
 
 import numpy as np
 
 from depthmask.data.sources.museum.shapes import Material, Vector
-
-Option = TypeVar("Option")
 
 
 def hsv(hue: float, saturation: float, value: float) -> np.ndarray:
@@ -16,7 +14,7 @@ def hsv(hue: float, saturation: float, value: float) -> np.ndarray:
     return value - value * saturation * np.clip(np.minimum(k, 4 - k), 0, 1)
 
 
-def choose(rng: np.random.Generator, options: Sequence[Option]) -> Option:
+def choose(rng: np.random.Generator, options: Sequence[Any]) -> Any:
     """One of a sequence."""
     return options[int(rng.integers(len(options)))]
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from depthmask.data.composition.eval_sets import open_sets
+from depthmask.data.sources import open_sets
 from synthetic import SIZE, TINY, write_synthetic
 
 

@@ -20,7 +20,7 @@ from depthmask.data.scenes.files import read_array, read_json, replaced_file
 from depthmask.data.scenes.library import InSceneFrames
 from depthmask.errors import InputError, exit_on_error
 from depthmask.stages import BEST, METRICS, PARAMS, RECORD
-from depthmask.tracking.promotion import Judgement, read_record
+from depthmask.tracking.gate import Judgement, read_record
 
 COLUMNS = (
     ("mask IoU", "mask_iou", "{:.3f}"),

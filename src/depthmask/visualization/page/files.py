@@ -11,7 +11,7 @@ import pandas as pd
 from depthmask.config import Params, read_params
 from depthmask.data.scenes.files import read_json, read_table
 from depthmask.errors import InputError
-from depthmask.tracking.promotion import read_record
+from depthmask.tracking.gate import read_record
 
 _Read = TypeVar("_Read")
 

@@ -6,7 +6,7 @@
 # Bring the checkout with data/prepared and data/augmented, made under the same profile elsewhere.
 # Time up (exit code 75): the same command goes on where it stopped, also in a later call, as all
 # state lies in .offline/PROFILE. Each call packs what there is into --out: at most 8 files, each
-# under 16 MiB. At home, unpack tracking.tar.gz into a folder: `depthmask import-runs FOLDER`.
+# under 16 MiB. At home, unpack runs.tar.gz into a folder: `depthmask import-runs FOLDER`.
 # Python packages that the machine lacks may lie unpacked in a folder named by PYTHONPATH.
 set -euo pipefail
 
@@ -64,7 +64,6 @@ from depthmask.config import read_params
 with exit_on_error():
     print(*read_params().compare)')
 read -ra names <<<"$list"
-journals=$("$python" -c 'from depthmask.tracking import find_root; print(find_root())')
 
 # What a stage's result depends on; a finished stage is not run again while it stays the same.
 fingerprint() {
@@ -80,7 +79,7 @@ is_made() {
 }
 
 pack() {
-    local file size pictures=(params.yaml) tracking=(logs)
+    local file size pictures=(params.yaml) runs=(logs)
     for file in reports/metrics.json reports/report.html reports/latency.json; do
         if [ -e "$file" ]; then cp "$file" "$out/"; fi
     done
@@ -91,9 +90,12 @@ to_float16(*map(Path, sys.argv[1:]))' models/best/model.onnx "$out/model-float16
     for file in reports/{panels,plots,tiles,{curves,scenes,robustness}.csv,gate.json}; do
         if [ -e "$file" ]; then pictures+=("$file"); fi
     done
-    if [ -d "$journals/.tracking" ]; then tracking+=(-C "$journals" .tracking); fi
+    for file in models/experiments/*/seed_*/{model,settings}.json models/experiments/*/seed_*/curves.csv \
+        reports/metrics.json reports/panels; do
+        if [ -e "$file" ]; then runs+=("$file"); fi
+    done
     tar -czf "$out/pictures.tar.gz" "${pictures[@]}"
-    tar -czf "$out/tracking.tar.gz" "${tracking[@]}"
+    tar -czf "$out/runs.tar.gz" "${runs[@]}"
     for file in "$out"/*; do
         size=$(stat -c %s "$file")
         [ "$size" -lt $((16 * 1024 * 1024)) ] || echo "offline: $file has $size bytes, over 16 MiB" >&2

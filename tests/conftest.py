@@ -1,7 +1,10 @@
 """What several test modules share: one tiny exported model whose answers are known by hand."""
 
 import os
+import shutil
 import signal
+import socket
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +19,7 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 DIFFERENCE_SIZE = 48
 METADATA = {
     "experiment": "difference",
+    "seed": "0",
     "data_hash": "feed",
     "depth_unit": "metre",
 }
@@ -80,3 +84,59 @@ def room_and_visitor() -> tuple[np.ndarray, np.ndarray]:
     bg_fg = bg.copy()
     bg_fg[24:84, 60:84] = (127, 128, 128)
     return bg, bg_fg
+
+
+@pytest.fixture(autouse=True)
+def own_store(monkeypatch: pytest.MonkeyPatch) -> None:
+    """MLflow sets this for its process: a test does not write to another's store."""
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "")
+
+
+@pytest.fixture(scope="session")
+def empty_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A store whose tables are made; making them takes seconds."""
+    from depthmask.tracking.store import open_store
+
+    root = tmp_path_factory.mktemp("store")
+    open_store(root, f"sqlite:///{root / 'mlflow.db'}")
+    return root / "mlflow.db"
+
+
+@pytest.fixture
+def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The working folder, where nothing has spoken to MLflow yet."""
+    from depthmask.tracking import store
+
+    monkeypatch.setattr(store, "_offline", set())
+    store.open_store.cache_clear()
+    root = tmp_path / "checkout"
+    (root / ".git").mkdir(parents=True)
+    monkeypatch.chdir(root)
+    return root
+
+
+@pytest.fixture
+def root(checkout: Path, empty_store: Path) -> Path:
+    """The working folder, with a store that holds nothing."""
+    shutil.copyfile(empty_store, checkout / "mlflow.db")
+    return checkout
+
+
+@pytest.fixture
+def trial(root: Path) -> Path:
+    """A copy of that checkout, as `dvc exp run --temp` makes it."""
+    copy = root / ".dvc/tmp/exps/standalone/tmp1"
+    (copy / ".git").mkdir(parents=True)
+    return copy
+
+
+@pytest.fixture(params=["refused", "silent"])
+def dead_server(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """The address of what refuses, or accepts and never answers; MLflow is said to be there."""
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        if request.param == "silent":
+            listener.listen()
+        address = f"127.0.0.1:{listener.getsockname()[1]}"
+        monkeypatch.setenv("MLFLOW_TRACKING_URI", f"http://me:secret@{address}")
+        yield f"http://{address}"

@@ -5,7 +5,7 @@ import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
-from types import SimpleNamespace
+from typing import get_args
 
 import numpy as np
 import pytest
@@ -15,9 +15,11 @@ import depthmask
 from depthmask import cli
 from depthmask.config import read_params
 from depthmask.data.scenes import onnx_session
+from depthmask.data.scenes.scene import COMPOSED_SETS
 from depthmask.inference import prediction
 from depthmask.inference.predictor import Predictor
 from report_files import write_run
+from tracked import card, runs, write_outputs
 
 PREDICT = "predict --bg plate.png --scene frame.png"
 
@@ -242,17 +244,25 @@ def test_doctor(run, broken):
     assert code == 1 and "FAIL  model" in out
 
 
-def test_import_runs(run, photos, monkeypatch):
-    assert run("import-runs nowhere")[::2] == (
-        2,
-        "depthmask: nowhere is not a folder: name the one with the journals\n",
-    )
-    asked = []
-    tracking = SimpleNamespace(import_journals=lambda folder: asked.append(folder) or ["best-0a1b"])
-    monkeypatch.setitem(sys.modules, "depthmask.tracking", tracking)
-    code, out, _ = run("import-runs models")
-    assert (code, asked) == (0, [Path("models")])
-    assert out.startswith("best-0a1b\nImported 1 runs")
+def test_import_runs(run, root):
+    missing = "depthmask: nowhere has no models/experiments: unpack runs.tar.gz there\n"
+    assert run("import-runs nowhere")[::2] == (2, missing)
+    write_outputs(root / "away", card("a"), card("b", 3))
+    expected = ["a", "b, seed 3", "Imported 2 runs; look at them with `make ui`"]
+    assert run("import-runs away")[1].splitlines() == expected
+    assert run("import-runs away")[1].startswith("Imported 0 runs")
+    assert set(runs(root)) == {"a0key", "b3key"}
+
+
+def test_import_runs_without_a_server(run, checkout, dead_server):
+    write_outputs(checkout, card("a"))
+    code, out, err = run("import-runs .")
+    assert (code, out) == (2, "")
+    assert err.endswith("depthmask: nothing imported: see the line above, then run it again\n")
+
+
+def test_materialise_offers_every_set():
+    assert get_args(cli.data.SetName) == ("train", *COMPOSED_SETS)
 
 
 def test_version(run):
@@ -287,10 +297,11 @@ def judged(photos) -> Path:
     figures = {"mask_iou": 0.712, "depth_delta1": 0.7, "depth_abs_rel": 0.2}
     metrics = {
         "best": "difference",
-        "headline": {"set": "in_scene", **figures},
+        "headline": {"set": "in_scene"},
         "unit": "metre",
         "data": "feed",
-        "leak": {"difference": {"mask_iou": {"gap": 0.01}}},
+        "seeds": {"difference": {"0": {"in_scene": figures}}},
+        "leak": {"difference": {"mask_iou": {"excess": 0.01}}},
     }
     (photos / "reports").mkdir()
     (photos / "reports/metrics.json").write_text(json.dumps(metrics))
@@ -321,8 +332,8 @@ def test_gate_judges_a_model_that_no_export_has_judged(run, judged):
 
 def test_gate_reads_what_export_recorded_as_long_as_it_holds(run, judged):
     from depthmask.stages import BEST, METRICS, RECORD
-    from depthmask.tracking import Registered
-    from depthmask.tracking.promotion import judge, write_record
+    from depthmask.tracking.gate import judge, write_record
+    from depthmask.tracking.registry import Registered
 
     set_threshold(judged, "mask_iou", 0.7)
     model = BEST / "model.onnx"

@@ -66,36 +66,22 @@ def recorder(monkeypatch, tmp_path):
 def test_each_stage_declares_the_sections_it_reads(recorder, monkeypatch, tmp_path):
     name = recorder.params.compare[0]
     monkeypatch.setattr("sys.argv", ["train", name])
-    for module, work in (
-        (prepare, "prepare"),
-        (augment, "augment"),
-        (train, "train"),
-        (evaluate, "evaluate"),
-        (export, "export"),
-    ):
+    result = {
+        "best": name,
+        "best_seed": 0,
+        "headline": {"set": "in_scene"},
+        "verdict": {"sentence": ""},
+        "seeds": {name: {"0": {"in_scene": {}}}},
+    }
+    stages.REPORTS.mkdir()
+    stages.METRICS.write_text(json.dumps(result))
+    monkeypatch.setattr(export, "load_model", lambda folder: StoredModel(None, {}))
+    monkeypatch.setattr(export, "publish", lambda gate: SimpleNamespace(misses=[], lines=list))
+    monkeypatch.setattr(evaluate, "sync", lambda *folders: None)
+    monkeypatch.setattr(evaluate, "write_report", lambda: None)
+    for module in (prepare, augment, train, evaluate, export):
         stage = module.__name__.rpartition(".")[2]
-        result = {
-            "best": name,
-            "best_seed": 0,
-            "headline": {"set": "in_scene"},
-            "verdict": {"sentence": ""},
-            "leak": {},
-            "seeds": {each: {"0": {"in_scene": {}}} for each in recorder.params.compare},
-        }
-        monkeypatch.setattr(module, work, lambda *args, result=result, **kwargs: result)
-        stages.REPORTS.mkdir(exist_ok=True)
-        (stages.REPORTS / "metrics.json").write_text(json.dumps(result))
-        for each in recorder.params.compare:
-            folder = stages.EXPERIMENTS / each / "seed_0"
-            folder.mkdir(parents=True, exist_ok=True)
-            (folder / "model.json").write_text(
-                json.dumps(dict.fromkeys(("key", "model", "data_hash", "source", "unit"), "none"))
-            )
-            (folder / "settings.json").write_text("{}")
-        monkeypatch.setattr(export, "load_model", lambda folder: StoredModel(None, {}))
-        monkeypatch.setattr(export, "publish", lambda gate: SimpleNamespace(lines=list))
-        monkeypatch.setattr(evaluate, "log", lambda result: None)
-        monkeypatch.setattr(evaluate, "write_report", lambda: None)
+        monkeypatch.setattr(module, stage, lambda *args, **kwargs: result)
         recorder.read.clear()
         module.main()
         declared = {

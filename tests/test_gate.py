@@ -1,146 +1,193 @@
+"""What the exported model must reach, what people are told, and for what the record holds."""
+
+import copy
 import json
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from depthmask.config import Gate
-from depthmask.tracking.gate import CRITERIA, check_gate, gate_figures, passed_words
+import tracked
+from depthmask.config import Gate, read_params
+from depthmask.errors import InputError
+from depthmask.tracking import gate as module
+from depthmask.tracking.gate import CRITERIA, Judgement, judge, read_record, register, write_record
+from depthmask.tracking.registry import Registered
+from depthmask.tracking.sync import sync
 
 NOTHING = dict.fromkeys(Gate.model_fields)
-ALL = {
-    "mask_iou": 0.75,
-    "depth_delta1": 0.6,
-    "depth_abs_rel": 0.25,
-    "leak_gap": 0.1,
-    "latency_ms": 200.0,
-}
-GOOD = {
-    "mask_iou": 0.807,
-    "depth_delta1": 0.811,
-    "depth_abs_rel": 0.165,
-    "leak_gap": -0.016,
-    "latency_ms": 8.06,
-}
+ASKED = dict(zip(CRITERIA, (0.75, 0.6, 0.25, 0.1, 200.0), strict=True))
+GOOD = dict(zip(CRITERIA, (0.807, 0.811, 0.165, -0.016, 8.06), strict=True))
+METADATA = {"experiment": "a", "data_hash": "feed", "run_key": "a0key", "seed": "0"}
+UNTOLD, REMEDY = (
+    "a passes the gate and is not promoted:",
+    "`depthmask gate --promote` makes up for it",
+)
+SLOW = "a is not promoted: latency 25.0 ms is 5.0 ms above export.gate.latency_ms 20"
 
 
-def gate(**asked: float | None) -> Gate:
-    return Gate(**NOTHING | asked)
+def judgement(asked: dict, figures: dict, unit: str = "metre") -> Judgement:
+    return Judgement("a", ["", ""], "in_scene", unit, Gate(**NOTHING | asked), figures)
 
 
-def words(asked: dict, figures: dict, unit: str = "metre") -> list[str]:
-    return [miss.words for miss in check_gate(gate(**asked), figures, scenes="in_scene", unit=unit)]
+def misses(asked: dict, figures: dict, unit: str = "metre") -> list[str]:
+    return list(judgement(asked, figures, unit).misses.values())
 
 
-def test_every_threshold_is_looked_at() -> None:
+def test_every_threshold_is_looked_at_and_the_shipped_gate_asks_for_each() -> None:
     assert list(CRITERIA) == list(Gate.model_fields)
+    shipped = read_params(Path(__file__).parents[1] / "params.yaml").export.gate
+    assert None not in shipped.model_dump().values()
 
 
 def test_what_is_reached_is_no_miss() -> None:
-    assert words(ALL, GOOD) == []
-    assert words(ALL, ALL) == [], "a figure that equals its threshold reaches it"
-    assert words({}, {}) == [], "what is not asked for may be missing"
-    assert words({}, dict.fromkeys(GOOD, math.nan)) == []
+    assert misses(ASKED, GOOD) == []
+    assert misses(ASKED, ASKED) == [], "a figure that equals its threshold reaches it"
+    assert misses({}, dict.fromkeys(GOOD)) == [], "what is not asked for may be missing"
 
 
 @pytest.mark.parametrize(
-    ("name", "value", "by", "expected"),
+    ("name", "value", "expected"),
     [
-        ("mask_iou", 0.712, 0.038, "in_scene mask IoU 0.712 is 0.038 below"),
-        ("depth_delta1", 0.0, 0.6, "in_scene depth δ1 0.000 is 0.600 below"),
-        ("depth_abs_rel", 0.5, 0.25, "in_scene depth AbsRel 0.500 is 0.250 above"),
-        ("leak_gap", 0.15, 0.05, "leak gap 0.150 is 0.050 above"),
-        ("latency_ms", 231.4, 31.4, "latency 231.4 ms is 31.4 ms above"),
-        ("mask_iou", 0.749996, 4e-6, "in_scene mask IoU 0.749996 is 0.000004 below"),
-        ("latency_ms", 200.004, 0.004, "latency 200.004 ms is 0.004 ms above"),
+        ("mask_iou", 0.712, "in_scene mask IoU 0.712 is 0.038 below"),
+        ("depth_abs_rel", 0.5, "in_scene depth AbsRel 0.500 is 0.250 above"),
+        ("leak_gap", 0.15, "leak gap 0.150 is 0.050 above"),
+        ("mask_iou", 0.749996, "in_scene mask IoU 0.749996 is 0.000004 below"),
+        ("latency_ms", math.inf, "latency inf ms is inf ms above"),
     ],
 )
-def test_a_miss_says_which_and_by_how_much(name, value, by, expected) -> None:
-    (miss,) = check_gate(gate(**ALL), GOOD | {name: value}, scenes="in_scene", unit="metre")
-    assert (miss.name, miss.value, miss.threshold) == (name, value, ALL[name])
-    assert miss.by == pytest.approx(by)
-    assert miss.words == f"{expected} export.gate.{name} {ALL[name]:g}"
+def test_a_miss_says_which_and_by_how_much(name: str, value: float, expected: str) -> None:
+    assert misses(ASKED, GOOD | {name: value}) == [f"{expected} export.gate.{name} {ASKED[name]:g}"]
 
 
-def test_every_miss_is_told_in_order() -> None:
-    bad = {"mask_iou": 0, "depth_delta1": 0, "depth_abs_rel": 9, "leak_gap": 1, "latency_ms": 999}
-    misses = check_gate(gate(**ALL), bad, scenes="in_scene", unit="metre")
-    assert [miss.name for miss in misses] == list(CRITERIA)
-
-
-@pytest.mark.parametrize("name", ALL)
-@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
-def test_a_figure_that_is_no_number_does_not_pass(name: str, value: float) -> None:
-    (miss,) = check_gate(gate(**ALL), GOOD | {name: value}, scenes="in_scene", unit="metre")
-    assert (miss.name, miss.by) == (name, None)
-    assert f"is {value}, which is no number; export.gate.{name} asks for at" in miss.words
-
-
-@pytest.mark.parametrize("name", ALL)
+@pytest.mark.parametrize("name", ASKED)
 def test_a_figure_that_is_missing_does_not_pass(name: str) -> None:
     without = {other: value for other, value in GOOD.items() if other != name}
-    for figures in (without, without | {name: None}):
-        (miss,) = check_gate(gate(**ALL), figures, scenes="in_scene", unit="metre")
-        assert (miss.name, miss.value, miss.by) == (name, None, None)
-        assert f"export.gate.{name} asks for at" in miss.words
-        assert miss.words.endswith("or set it to null")
+    for figures in (without, without | {name: None}, without | {name: math.nan}):
+        (miss,) = misses(ASKED, figures)
+        assert miss.endswith(f" is missing; export.gate.{name} asks for {ASKED[name]:g}")
 
 
 def test_relative_depth_is_judged_after_alignment_and_says_so() -> None:
-    bad = GOOD | {"depth_delta1": 0.5, "mask_iou": 0.5}
-    mask, depth = words(ALL, bad, unit="relative")
-    assert depth == (
-        "in_scene depth δ1, scale and shift fitted, 0.500 is 0.100 below"
-        " export.gate.depth_delta1 0.6"
-    )
+    mask, depth = misses(ASKED, GOOD | {"depth_delta1": 0.5, "mask_iou": 0.5}, "relative")
+    assert depth.startswith("in_scene depth δ1, scale and shift fitted, 0.500 is 0.100 below")
     assert "fitted" not in mask
 
 
 def test_what_was_passed_is_told_beside_what_was_asked() -> None:
-    asked = gate(mask_iou=0.75, latency_ms=200)
-    assert passed_words(asked, GOOD, scenes="unseen_unseen", unit="metre") == (
-        "unseen_unseen mask IoU 0.807 (at least 0.75), latency 8.1 ms (at most 200 ms)"
+    assert judgement({"mask_iou": 0.75, "latency_ms": 200}, GOOD).passed_words() == (
+        "in_scene mask IoU 0.807 (at least 0.75), latency 8.1 ms (at most 200 ms)"
     )
-    assert passed_words(gate(), {}, scenes="", unit="metre") == "export.gate asks for nothing"
+    assert judgement({}, {}).passed_words() == "export.gate asks for nothing"
 
 
-METRICS = {
-    "best": "b",
-    "headline": {"set": "in_scene", "mask_iou": 0.8, "depth_delta1": 0.7, "depth_abs_rel": 0.2},
-    "leak": {
-        "a": {"mask_iou": {"gap": 0.9, "low": 0.8, "high": 1.0}},
-        "b": {"mask_iou": {"gap": 0.04, "low": 0.01, "high": 0.07}, "depth_rmse": {"gap": 0.5}},
-    },
-    "seeds": {"b": {"1": {"in_scene": {"mask_iou": 0.6, "depth_delta1": 0.5}}}},
-}
+@pytest.fixture
+def folder(root: Path) -> Path:
+    """The checkout with a model, as far as its bytes are concerned, and its figures."""
+    tracked.write_outputs(root, tracked.card("a"))
+    (root / "model.onnx").write_bytes(b"model")
+    return root
 
 
-def test_figures_are_those_of_the_best_on_the_hardest_set() -> None:
-    assert gate_figures(METRICS, 8.0) == {
-        "mask_iou": 0.8,
-        "depth_delta1": 0.7,
-        "depth_abs_rel": 0.2,
-        "leak_gap": 0.04,
-        "latency_ms": 8.0,
+def judged(latency_ms: float = 8.0, **asked: float) -> Judgement:
+    asked = asked or {"mask_iou": 0.75, "latency_ms": 20}
+    metrics = Path("reports/metrics.json")
+    return judge(Path("model.onnx"), METADATA, metrics, Gate(**NOTHING | asked), latency_ms)
+
+
+def recorded(**asked: float) -> Judgement | None:
+    asked = asked or {"mask_iou": 0.75, "latency_ms": 20}
+    metrics = Path("reports/metrics.json")
+    return read_record(Path("gate.json"), Path("model.onnx"), metrics, Gate(**NOTHING | asked))
+
+
+def test_figures_are_those_of_the_exported_seed_and_the_leak_is_the_excess(folder: Path) -> None:
+    metrics = copy.deepcopy(tracked.METRICS)
+    metrics["headline"]["mask_iou"] = 0.9  # the mean of seeds
+    (folder / "reports/metrics.json").write_text(json.dumps(metrics))
+    expected = {"mask_iou": 0.8, "depth_delta1": 0.7, "depth_abs_rel": 0.16}
+    expected |= {"leak_gap": 0.0412345, "latency_ms": 8.0}
+    assert judged().figures == expected
+    (folder / "reports/metrics.json").write_text(json.dumps(metrics | {"leak": {}}))
+    assert judged(leak_gap=0.1).misses == {
+        "leak_gap": "leak gap is missing; export.gate.leak_gap asks for 0.1"
     }
 
 
-def test_figures_of_one_seed_are_its_own_and_what_it_lacks_is_missing() -> None:
-    figures = gate_figures(METRICS, 8.0, seed="1")
-    assert (figures["mask_iou"], figures["depth_delta1"]) == (0.6, 0.5)
-    assert figures["depth_abs_rel"] is None and figures["leak_gap"] == 0.04
+@pytest.mark.parametrize(
+    ("latency_ms", "published", "registered", "lines"),
+    [
+        (8, True, Registered("4", "4", "a"), ["promoted a as DepthMaskNet version 4, champion"]),
+        (8, True, Registered("4", "3", "b"), [
+            "the gate passes a as DepthMaskNet version 4; a trial in a copy promotes nothing,"
+            " the champion stays version 3 (b)"
+        ]),
+        (8, True, None, [f"{UNTOLD} MLflow cannot be used; once it can, {REMEDY}"]),
+        (8, False, None, [
+            f"{UNTOLD} it came from DVC's cache, or something changed since export; {REMEDY}"
+        ]),
+        (25, True, Registered("1"), [
+            SLOW,
+            "there is no champion yet; a, which lies in models/best, is version 1, tagged"
+            " `gate: refused`",
+        ]),
+        (25, True, Registered("4", "4", "a"), [
+            SLOW,
+            "version 4, promoted before, is the same model and stays the champion until another"
+            " passes",
+        ]),
+        (25, False, None, [SLOW, "MLflow was not told; its champion stays what it was"]),
+    ],
+)  # fmt: skip
+def test_what_people_are_told_now_and_from_the_record(
+    folder: Path, latency_ms: float, published: bool, registered: Registered, lines: list[str]
+) -> None:
+    told = replace(judged(latency_ms), published=published, registered=registered)
+    assert told.lines() == lines
+    write_record(folder / "gate.json", told)
+    assert recorded() == told
+    content = json.loads((folder / "gate.json").read_text())
+    assert content["lines"] == lines and content["passed"] == (latency_ms < 20)
 
 
-def test_figures_without_a_leak_table() -> None:
-    metrics = json.loads(json.dumps(METRICS))
-    del metrics["leak"]["b"]
-    assert gate_figures(metrics, 8.0)["leak_gap"] is None
-    del metrics["leak"]
-    assert gate_figures(metrics, 8.0)["leak_gap"] is None
+def test_a_record_holds_for_one_model_its_figures_and_its_thresholds(folder: Path) -> None:
+    assert recorded() is None, "there is none"
+    write_record(folder / "gate.json", judged())
+    assert recorded() == judged()
+    assert recorded(mask_iou=0.76, latency_ms=20) is None
+    for name in ("model.onnx", "reports/metrics.json", "gate.json"):
+        before = (folder / name).read_bytes()
+        (folder / name).write_bytes(before[:-3])
+        assert recorded() is None, name
+        (folder / name).write_bytes(before)
+    for content in ("[]", "{}", '{"registered": {"volume": 1}}'):
+        (folder / "gate.json").write_text(content)
+        assert recorded() is None
+    (folder / "model.onnx").unlink()
+    with pytest.raises(InputError, match=r"model\.onnx is missing: run `dvc repro`"):
+        recorded()
 
 
-def test_the_gate_of_the_shipped_parameters_asks_for_everything() -> None:
-    from depthmask.config import read_params
+@pytest.mark.parametrize(("key", "value"), [("best", "b"), ("data", "beef")])
+def test_another_model_s_figures_are_refused(folder: Path, key: str, value: str) -> None:
+    (folder / "reports/metrics.json").write_text(json.dumps(tracked.METRICS | {key: value}))
+    with pytest.raises(InputError, match=f"metrics.json calls {value} the .*: run `dvc repro`"):
+        judged()
 
-    shipped = read_params(Path(__file__).parents[1] / "params.yaml").export.gate
-    assert None not in shipped.model_dump().values()
+
+def test_registering_brings_the_run_first(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    told = []
+
+    def register_model(**values):
+        told.append(values | {"runs": list(tracked.runs(folder))})
+
+    monkeypatch.setattr(module, "register_model", register_model)
+    folders = {"experiments": folder / "models/experiments", "reports": folder / "reports"}
+    published = register(judged(25), folder / "model.onnx", METADATA, **folders)
+    assert published.published and published.registered is None
+    (values,) = told
+    assert (values["experiment"], values["key"], values["runs"]) == ("a", "a0key", ["a0key"])
+    assert values["refusals"] == [SLOW.removeprefix("a is not promoted: ")]
+    assert values["metrics"]["leak_gap"] == 0.0412345 and values["metrics"]["latency_ms"] == 25
+    assert sync(**folders) == [], "all of it"

@@ -14,7 +14,7 @@ from depthmask.data.scenes.scene import SETS
 from depthmask.errors import InputError
 from depthmask.metrics import METRICS
 from depthmask.stages.report import write_report
-from depthmask.tracking.promotion import Judgement, write_record
+from depthmask.tracking.gate import Judgement, write_record
 from depthmask.visualization import page as page_module
 from depthmask.visualization.tables import KEYS
 from html_page import Page, spoken
@@ -280,8 +280,7 @@ def test_the_gate_is_shown_while_it_is_of_this_model_and_these_thresholds(run_ro
     figures = dict.fromkeys(gate.model_dump(), 0.5) | {"mask_iou": gate.mask_iou - 0.1}
     said = Judgement(
         experiment="bce_rmse",
-        model_sha256=hashlib.sha256(model.read_bytes()).hexdigest(),
-        metrics_sha256=hashlib.sha256(metrics.read_bytes()).hexdigest(),
+        made_from=[hashlib.sha256(path.read_bytes()).hexdigest() for path in (model, metrics)],
         scenes="in_scene",
         unit="metre",
         gate=gate,

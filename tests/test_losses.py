@@ -29,27 +29,19 @@ def blob(side: int = 32) -> Tensor:
     return mask
 
 
-def test_bce_by_hand() -> None:
-    value = losses.bce(logit(image(0.5, 0.8, 0.8, 0.1)), image(1, 1, 0, 0))
-    expected = -(math.log(0.5) + math.log(0.8) + math.log(0.2) + math.log(0.9)) / 4
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("bce", -(math.log(0.5) + math.log(0.8) + math.log(0.2) + math.log(0.9)) / 4),
+        ("rmse", math.sqrt((0.5**2 + 0.2**2 + 0.8**2 + 0.1**2) / 4 + 1e-6)),
+        ("l1", (0.5 + 0.2 + 0.8 + 0.1) / 4),
+        # overlap 1.3; squares 1.54 and 2; one pixel of smoothing
+        ("dice", 1 - (2 * 1.3 + 1) / (1.54 + 2 + 1)),
+    ],
+)
+def test_by_hand(name: str, expected: float) -> None:
+    value = TERMS[name](logit(image(0.5, 0.8, 0.8, 0.1)), image(1, 1, 0, 0))
     assert value.item() == pytest.approx(expected, rel=1e-5)
-
-
-def test_rmse_by_hand() -> None:
-    """Errors 0.5, 0.2, 0.8 and 0.1: a mean square of 0.94 / 4."""
-    value = losses.rmse(logit(image(0.5, 0.8, 0.8, 0.1)), image(1, 1, 0, 0))
-    assert value.item() == pytest.approx(math.sqrt(0.235 + 1e-6), rel=1e-5)
-
-
-def test_l1_by_hand() -> None:
-    value = losses.l1(logit(image(0.5, 0.8, 0.8, 0.1)), image(1, 1, 0, 0))
-    assert value.item() == pytest.approx(0.4, rel=1e-5)
-
-
-def test_dice_by_hand() -> None:
-    """Overlap 1.3; squares 0.25 + 0.64 + 0.64 + 0.01 and 2; one pixel of smoothing."""
-    value = losses.dice(logit(image(0.5, 0.8, 0.8, 0.1)), image(1, 1, 0, 0))
-    assert value.item() == pytest.approx(1 - (2 * 1.3 + 1) / (1.54 + 2 + 1), rel=1e-5)
 
 
 def test_dice_is_a_mean_over_images() -> None:
@@ -127,14 +119,6 @@ def test_values_and_gradients_are_finite(name: str, extreme: float, true: float 
 
 
 @pytest.mark.parametrize("name", TERMS)
-def test_gradient_at_the_truth_is_finite(name: str) -> None:
-    for target in (blob(), 0.2 + 0.6 * blob()):
-        logits = logit(target).requires_grad_()
-        TERMS[name](logits, target).backward()
-        assert logits.grad.isfinite().all()
-
-
-@pytest.mark.parametrize("name", TERMS)
 def test_descending_the_gradient_finds_the_truth(name: str) -> None:
     target = 0.1 + 0.8 * blob()
     logits = torch.zeros_like(target, requires_grad=True)
@@ -176,19 +160,6 @@ def test_float32_under_autocast(name: str) -> None:
         total, terms = SceneLoss({name: 1})(Prediction(logits, None), target)
     assert total.dtype == terms[f"mask_{name}"].dtype == torch.float32
     assert total.item() == expected.item()
-
-
-def test_gradient_under_autocast_is_float32s() -> None:
-    values = torch.randn(2, 1, 32, 32).bfloat16().float()
-    target = torch.rand(2, 1, 32, 32)
-    gradients = []
-    for enabled in (False, True):
-        logits = values.clone().requires_grad_()
-        with torch.autocast("cpu", torch.bfloat16, enabled=enabled):
-            total, _ = SceneLoss(dict.fromkeys(TERMS, 1.0))(Prediction(logits, None), target)
-        total.backward()
-        gradients.append(logits.grad)
-    torch.testing.assert_close(*gradients, rtol=0, atol=0)
 
 
 def test_wrong_terms() -> None:

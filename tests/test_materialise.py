@@ -15,13 +15,11 @@ import torch
 from filelock import FileLock
 
 from depthmask import cli
-from depthmask.config import CompositorParams
-from depthmask.data.composition.compositor import Compositor
+from depthmask.data.composition.training_scenes import read_compositor
 from depthmask.data.materialise import materialise, plain_shots, rich_table
 from depthmask.data.materialise.writing import LOG, Encoding, Writer
 from depthmask.data.scenes.library import Library, read_array
 from depthmask.data.scenes.placement import TRAIN_STREAM, Placer
-from depthmask.data.scenes.scene import COMPOSED_SETS
 from depthmask.data.sources.modest import read_layout
 from depthmask.data.sources.modest.scenes import Draw, FileScenes
 from depthmask.errors import InputError
@@ -90,26 +88,6 @@ def maps(out: Path) -> tuple[list[list[str]], list[list[str]]]:
     )
 
 
-def training(data: Path, params: CompositorParams, seed: int, nobody: float) -> tuple:
-    """What training composes with: the compositor, and the placer of its recipes."""
-    prepared, augmented = data / "data/prepared", data / "data/augmented"
-    library = Library.read(prepared)
-    compositor = Compositor(
-        library,
-        params,
-        plate_variants=read_array(augmented / "plates_image.npy"),
-        cutout_variants=read_array(augmented / "cutouts_rgb.npy"),
-    )
-    placer = Placer(
-        library,
-        read_array(prepared / "visible_shares.npy"),
-        TINY.placement.model_copy(update={"seed": seed}),
-        nobody=nobody,
-        num_variants=compositor.num_variants,
-    )
-    return compositor, placer
-
-
 def test_layout_is_the_originals(whole):
     lines, boxes = maps(whole)
     assert len(lines) == len(boxes) == COUNT
@@ -140,8 +118,11 @@ def test_layout_is_the_originals(whole):
 def test_files_hold_what_training_composes(data, tmp_path):
     out = tmp_path / "out"
     write(data, out, count=10, size=SIZE, encoding=Encoding(100, RANGE_M, True))
-    compositor, placer = training(data, TINY.compositor, TINY.placement.seed, 0.1)
-    recipes = placer.draw(TRAIN_STREAM, 0, range(10))
+    library = Library.read(data / "data/prepared")
+    compositor = read_compositor(library, TINY.compositor, data / "data/augmented")
+    visible = read_array(data / "data/prepared/visible_shares.npy")
+    shares = {"nobody": 0.1, "num_variants": compositor.num_variants}
+    recipes = Placer(library, visible, TINY.placement, **shares).draw(TRAIN_STREAM, 0, range(10))
     scene = compositor(recipes, SIZE)
     codes = encode_depth(scene.depth, RANGE_M)
     for number, (bg, bg_fg, mask, depth) in enumerate(maps(out)[0]):
@@ -335,10 +316,6 @@ def test_the_source_modest_reads_what_is_written(whole):
     assert len(table) == len(maps(whole)[0]) and table["bg"].is_unique
     bg, bg_fg, mask, depth = FileScenes(whole, table).read([Draw(0, n, n, 32) for n in (0, 1)])
     assert bg.shape == bg_fg.shape == (2, 32, 32, 3) and mask.max() == 255 and depth.min() < 255
-
-
-def test_the_command_line_offers_every_set():
-    assert tuple(cli.data.SetName) == ("train", *COMPOSED_SETS)
 
 
 def start(data: Path, out: Path, count: int, environment: dict[str, str]) -> subprocess.Popen:

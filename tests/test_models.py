@@ -157,15 +157,6 @@ def test_normalises_with_its_own_statistics(model: nn.Module) -> None:
     torch.testing.assert_close(got.mask_logits, expected.mask_logits, rtol=1e-4, atol=1e-4)
 
 
-def test_channels_last_changes_nothing(model: nn.Module) -> None:
-    images = pair(2, 64, 64)
-    with torch.no_grad():
-        expected = model.eval()(*images).mask_logits
-        model.to(memory_format=torch.channels_last)
-        got = model(*(image.to(memory_format=torch.channels_last) for image in images)).mask_logits
-    torch.testing.assert_close(got, expected, rtol=1e-4, atol=1e-4)
-
-
 @pytest.mark.parametrize(
     ("shapes", "message"),
     [

@@ -89,13 +89,9 @@ def test_damaged_files_are_refused_by_name(tmp_path):
         read_image(tmp_path / "b.jpeg", 32, side=64)
 
 
-def test_side_is_that_of_most_images(folder):
+def test_side_is_that_of_most_images_which_are_square(folder):
     save(folder / "bg/bg001.jpeg", smooth(48))
     assert image_side(folder, read_layout(folder)) == SIDE
-
-
-def test_images_must_be_square(tmp_path):
-    folder = write_modest(tmp_path / "data", num_plates=1, num_cutouts=1, num_positions=1)
     for path in folder.glob("bg*/*.jpeg"):
         save(path, smooth(32)[:24])
     with pytest.raises(InputError, match="32 x 24 px: they must be square"):
@@ -110,9 +106,10 @@ def test_nothing_readable(folder):
 
 
 @pytest.mark.parametrize("num_workers", [0, 2])
-def test_faults_are_counted_by_kind_and_the_first_named(folder, num_workers):
+def test_faults_are_counted_by_kind_and_the_first_named(folder, num_workers, capfd):
     table = read_layout(folder)
     check_images(folder, table, num_workers=num_workers)
+    assert "images checked: 26 of 26" in capfd.readouterr().err
     cut_short(folder / "bg_fg/bg001_fg002_01.jpeg")
     cut_short(folder / "bg_fg_depth_map/bg001_fg002_01_depth_map.jpeg")
     (folder / "bg_fg_mask/bg002_fg001_01_mask.jpeg").write_bytes(b"")
@@ -139,8 +136,3 @@ def test_only_decoding_finds_damage_within(folder):
     check_images(folder, table.iloc[:-1], decode=len(table))
     with pytest.raises(InputError, match="1 of 26 .*bg002_fg002_02_mask.png is no image"):
         check_images(folder, table, decode=len(table))
-
-
-def test_progress_is_told_without_a_terminal(folder, capfd):
-    check_images(folder, read_layout(folder))
-    assert "images checked: 26 of 26" in capfd.readouterr().err

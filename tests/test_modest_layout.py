@@ -64,11 +64,8 @@ def test_what_is_missing_is_named(folder, name):
     (folder / name).rename(folder / "elsewhere")
     with pytest.raises(InputError, match=f"{name}/? is missing"):
         read_layout(folder)
-
-
-def test_no_folder(tmp_path):
     with pytest.raises(InputError, match="nowhere is no folder"):
-        read_layout(tmp_path / "nowhere")
+        read_layout(folder / "nowhere")
 
 
 def test_missing_files_are_counted_and_the_first_line_named(folder):
@@ -116,16 +113,12 @@ def test_images_without_a_line(folder):
         read_layout(folder)
 
 
-@pytest.mark.parametrize("content", ["", "\n\n"])
-def test_empty_file_map(folder, content):
-    (folder / "file_map.txt").write_text(content)
-    with pytest.raises(InputError, match="file_map.txt is empty"):
-        read_layout(folder)
-
-
-def test_a_file_map_that_is_no_text(folder):
-    (folder / "file_map.txt").write_bytes(b"\xff\xfe\x00bg")
-    with pytest.raises(InputError, match="file_map.txt is no text"):
+@pytest.mark.parametrize(
+    ("content", "text"), [(b"\n\n", "is empty"), (b"\xff\xfe\x00bg", "is no text")]
+)
+def test_a_file_map_without_lines(folder, content, text):
+    (folder / "file_map.txt").write_bytes(content)
+    with pytest.raises(InputError, match=f"file_map.txt {text}"):
         read_layout(folder)
 
 

@@ -70,18 +70,6 @@ def test_sets_lie_in_their_rectangles_and_share_nothing(split):
     assert len(sets["train"]) == 6 * 6 * 4 - SIZES["seen_seen"]
 
 
-def test_no_plate_and_no_person_of_the_tests_was_trained_on_or_validated(split):
-    sets = draw_sets(split, SIZES, seed=3)
-    for column in ("plate", "cutout"):
-        seen = {name: set(split[column].iloc[rows]) for name, rows in sets.items()}
-        assert not seen["train"] & seen["val"]
-        assert not seen["unseen_unseen"] & (seen["train"] | seen["val"])
-        assert seen["seen_seen"] <= seen["train"]
-    assert not set(split["plate"].iloc[sets["unseen_seen"]]) & set(
-        split["plate"].iloc[sets["train"]]
-    )
-
-
 def test_a_small_set_holds_sources_and_pairs_evenly():
     table = make_table(20, 50, 3)
     shares = {"train": 0.2, "val": 0.05, "test": 0.75}, {"train": 0.8, "val": 0.02, "test": 0.18}

@@ -12,6 +12,8 @@ import pytest
 
 pytest.importorskip("mitsuba")
 
+import drjit
+
 from depthmask.data.scenes.scene import Camera
 from depthmask.data.sources.museum import Job, optics, render, run_jobs
 from depthmask.data.sources.museum.optics import View, depth_map, load_scene, meshes
@@ -109,6 +111,15 @@ def test_plate_repeats_and_stands_do_not_depend_on_size(plate):
     np.testing.assert_array_equal(small.stands, plate.stands)
     assert small.camera == plate.camera
     assert render.render_plate(ROOM + 1, size=32, samples_per_px=2).camera != plate.camera
+
+
+def test_light_does_not_depend_on_the_number_of_threads(plate):
+    drjit.set_thread_count(4)
+    try:
+        image = render.render_plate(ROOM, **SETTINGS).image
+    finally:
+        drjit.set_thread_count(2)
+    np.testing.assert_array_equal(image, plate.image)
 
 
 def test_a_seed_without_a_usable_room_is_an_error_that_says_so(monkeypatch):

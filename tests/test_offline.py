@@ -17,7 +17,6 @@ FAKES = {
     "__init__.py": "",
     "stages/__init__.py": "",
     "errors.py": "from contextlib import nullcontext as exit_on_error\n",
-    "tracking.py": "from pathlib import Path\n\nfind_root = Path.cwd\n",
     "config.py": """
 from pathlib import Path
 from types import SimpleNamespace
@@ -40,8 +39,6 @@ from pathlib import Path
 name = sys.argv[1]
 print("training", name)
 assert Path("data/augmented").is_dir()
-Path(".tracking").mkdir(exist_ok=True)
-Path(f".tracking/{name}.jsonl").write_text("{}")
 checkpoint = Path(".checkpoints") / name
 if os.environ.get("SLOW") == name and not checkpoint.exists():
     checkpoint.parent.mkdir(exist_ok=True)
@@ -49,7 +46,10 @@ if os.environ.get("SLOW") == name and not checkpoint.exists():
     time.sleep(60)
 if os.environ.get("FAIL") == name:
     sys.exit(3)
-Path("models/experiments", name).mkdir(parents=True, exist_ok=True)
+folder = Path("models/experiments", name, "seed_0")
+folder.mkdir(parents=True, exist_ok=True)
+for file in ("model.json", "settings.json", "curves.csv", "weights"):
+    (folder / file).touch()
 """,
     "stages/evaluate.py": """
 from pathlib import Path
@@ -93,8 +93,8 @@ class Project:
     def packed(self) -> list[str]:
         return sorted(path.name for path in self.out.iterdir())
 
-    def tracked(self) -> set[str]:
-        with tarfile.open(self.out / "tracking.tar.gz") as archive:
+    def runs(self) -> set[str]:
+        with tarfile.open(self.out / "runs.tar.gz") as archive:
             return set(archive.getnames())
 
 
@@ -103,14 +103,17 @@ def project(tmp_path: Path) -> Project:
     return Project(tmp_path)
 
 
-ALL = ["metrics.json", "model-float16.onnx", "pictures.tar.gz", "tracking.tar.gz"]
+ALL = ["metrics.json", "model-float16.onnx", "pictures.tar.gz", "runs.tar.gz"]
 
 
 def test_runs_all_stages_and_packs_few_files(project: Project) -> None:
     project.run()
     assert project.packed == ALL
     assert (project.out / "model-float16.onnx").read_bytes() == b"ac"
-    assert {".tracking/one.jsonl", ".tracking/two.jsonl"} <= project.tracked()
+    files = ("model.json", "settings.json", "curves.csv")
+    assert {f"models/experiments/two/seed_0/{file}" for file in files} <= project.runs()
+    assert {"reports/metrics.json", "reports/panels/one.png"} <= project.runs()
+    assert not any("weights" in name for name in project.runs()), "what `import-runs` needs"
     assert (project.root / "params.yaml").read_text() == PARAMS
     assert not (project.root / "models").exists(), "the checkout keeps what it has"
 
@@ -118,7 +121,7 @@ def test_runs_all_stages_and_packs_few_files(project: Project) -> None:
 def test_goes_on_where_the_time_was_up(project: Project) -> None:
     first = project.run("--seconds", "5", code=75, SLOW="two")
     assert "the time is up in train-two; run the same command again" in first
-    assert project.packed == ["pictures.tar.gz", "tracking.tar.gz"]
+    assert project.packed == ["pictures.tar.gz", "runs.tar.gz"]
     second = project.run("--seconds", "60", SLOW="two")
     assert "train-one is done" in second and "training two" in second
     assert project.packed == ALL
@@ -138,7 +141,7 @@ def test_some_experiments_only_and_others_do_not_train_them_anew(project: Projec
 
 def test_a_failed_stage_is_named_and_its_log_packed(project: Project) -> None:
     assert "train-one failed with exit code 3" in project.run(code=3, FAIL="one")
-    assert "logs/train-one.log" in project.tracked()
+    assert "logs/train-one.log" in project.runs()
 
 
 def test_what_is_missing_is_named(project: Project) -> None:

@@ -16,8 +16,8 @@ from depthmask.config import read_params
 from depthmask.data.scenes.library import InSceneFrames
 from depthmask.errors import InputError
 from depthmask.stages import report as summary
-from depthmask.tracking import Registered
-from depthmask.tracking.promotion import judge, write_record
+from depthmask.tracking.gate import judge, write_record
+from depthmask.tracking.registry import Registered
 
 ROOT = Path(__file__).parents[1]
 REPORT = {
@@ -138,15 +138,20 @@ def test_picture_stacks_the_best_panel_and_the_plots(tmp_path: Path) -> None:
 def judged_model(root: Path, mask_iou: float) -> None:
     """A model, as far as its bytes are concerned, with figures and what the gate said of it."""
     shutil.copy(ROOT / "params.yaml", root)
-    headline = {"set": "in_scene", "mask_iou": mask_iou, "depth_delta1": 0.7, "depth_abs_rel": 0.15}
-    leak = {"b": {"mask_iou": {"gap": 0.01}}}
-    report = REPORT | {"headline": headline, "leak": leak, "unit": "metre", "data": "feed"}
+    figures = {"mask_iou": mask_iou, "depth_delta1": 0.7, "depth_abs_rel": 0.15}
+    report = REPORT | {
+        "headline": {"set": "in_scene", **figures},
+        "seeds": {"b": {"0": {"in_scene": figures}}},
+        "leak": {"b": {"mask_iou": {"excess": 0.01}}},
+        "unit": "metre",
+        "data": "feed",
+    }
     metrics = write_report(root, report)
     model = root / "models/best/model.onnx"
     model.parent.mkdir(parents=True, exist_ok=True)
     model.write_bytes(b"model")
     gate = read_params(root / "params.yaml").export.gate
-    metadata = {"experiment": "b", "data_hash": "feed"}
+    metadata = {"experiment": "b", "seed": "0", "data_hash": "feed"}
     judgement = replace(
         judge(model, metadata, metrics, gate, 8.0),
         published=True,

@@ -63,7 +63,7 @@ def materialise(
         size=params.prepare.size if size is None else size,
         placement=params.placement,
         compositor_params=plain_shots(params.compositor) if plain else params.compositor,
-        nobody=0.0 if plain or set_name != SetName.train else params.train.nobody,
+        nobody=0.0 if plain or set_name != "train" else params.train.nobody,
         encoding=Encoding(quality, params.train.depth_range_m, exact_depth),
         code=code_hash(("data/composition", "data/materialise", "data/scenes")),
         num_workers=workers,

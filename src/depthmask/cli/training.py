@@ -120,7 +120,7 @@ def gate(
 
         judgement = publish(thresholds)
     else:
-        from depthmask.tracking.promotion import judge, read_record
+        from depthmask.tracking.gate import judge, read_record
 
         recorded = read_record(RECORD, model, METRICS, thresholds)
         if recorded is not None:
@@ -158,14 +158,17 @@ def report(
 
 @app.command("import-runs")
 def import_runs(
-    folder: Annotated[Path, typer.Argument(help="Journals written where MLflow was not there.")],
+    folder: Annotated[Path, typer.Argument(help="Where what offline.sh packed was unpacked.")],
 ) -> None:
-    """Import runs that were tracked into files, on a machine without MLflow."""
-    if not folder.is_dir():
-        raise InputError(f"{folder} is not a folder: name the one with the journals")
-    from depthmask.tracking import import_journals
+    """Bring runs that were trained without MLflow into it; a second call changes nothing."""
+    from depthmask.stages import EXPERIMENTS, REPORTS
+    from depthmask.tracking.sync import sync
 
-    imported = import_journals(folder)
-    for name in imported:
+    if not (folder / EXPERIMENTS).is_dir():
+        raise InputError(f"{folder} has no {EXPERIMENTS}: unpack runs.tar.gz there")
+    names = sync(folder / EXPERIMENTS, folder / REPORTS)
+    if names is None:
+        raise InputError("nothing imported: see the line above, then run it again")
+    for name in names:
         typer.echo(name)
-    typer.echo(f"Imported {len(imported)} runs; look at them with `make ui`")
+    typer.echo(f"Imported {len(names)} runs; look at them with `make ui`")

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from depthmask.data.scenes.scene import SETS
-from depthmask.data.sources import MODEL_CARD
+from depthmask.data.sources import SOURCES
 from depthmask.metrics import METRICS
 
 
@@ -19,7 +19,7 @@ def model_card(
         parity: what `check_parity` found, with `figures`.
     """
     name, source, unit = card["experiment"], card["source"], card["unit"]
-    data, limit = MODEL_CARD[source]
+    data, limit = SOURCES[source].description, SOURCES[source].limit
     figures = parity["figures"]
     test_set = figures["set"]
     depth = (

@@ -8,7 +8,6 @@ from typing import Any
 import pandas as pd
 import torch
 
-from depthmask import tracking
 from depthmask.config import CompositorParams, EvaluateParams, PlacementParams
 from depthmask.data.composition.eval_sets import EvalSets
 from depthmask.data.scenes.files import read_json, read_summary, read_table, replaced_file
@@ -33,7 +32,7 @@ from depthmask.models.hardware import choose_hardware
 from depthmask.models.store import StoredModel, load_model, seed_folder, trained_seeds
 from depthmask.stages import EXPERIMENTS, PARAMS, PREPARED, REPORTS, prune_checkpoints, read_params
 from depthmask.stages.report import write_report
-from depthmask.tracking.notes import comparison_note, run_view
+from depthmask.tracking.sync import sync
 from depthmask.visualization.gallery import draw_panels, draw_plots, draw_scene_tiles
 from depthmask.visualization.tables import results_table
 
@@ -165,36 +164,12 @@ def main() -> None:
     )
     for name in params.compare:  # DVC has recorded what they led to
         prune_checkpoints(name)
-    log(result)
+    sync(EXPERIMENTS, REPORTS)
     print(f"evaluate: {result['verdict']['sentence']}")
     try:  # no output: it shows the latency, once export has measured it
         write_report()
     except InputError as error:
         print(f"evaluate: no page yet: {error}")
-
-
-def log(result: dict[str, Any]) -> None:
-    """Bring every network's figures and panel to its run in MLflow, and the comparison."""
-    for name, seeds in result["seeds"].items():
-        drawn = result["best_seed"] if name == result["best"] else min(map(int, seeds))
-        for seed in map(int, seeds):
-            folder = seed_folder(EXPERIMENTS / name, seed)
-            card = read_json(folder / "model.json", ("key", "model", "losses", "source", "unit"))
-            view = run_view(result, name, card)
-            tracking.log_evaluation(
-                experiment=name,
-                key=card["key"],
-                metrics=view.metrics,
-                tags=view.tags,
-                images=[REPORTS / "panels" / f"{name}.png"] if seed == drawn else [],
-                params=read_json(folder / "settings.json"),
-                data_digest=card["data_hash"],
-                data_source=str(PREPARED),
-                curves=folder / "curves.csv",
-            )
-            if (name, seed) == (result["best"], result["best_seed"]):
-                best_key = card["key"]
-    tracking.log_comparison(note=comparison_note(result), experiment=result["best"], key=best_key)
 
 
 if __name__ == "__main__":

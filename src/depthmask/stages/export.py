@@ -27,7 +27,7 @@ from depthmask.stages import (
     read_params,
 )
 from depthmask.stages.report import write_report
-from depthmask.tracking.promotion import Judgement, judge, register, write_record
+from depthmask.tracking.gate import Judgement, judge, register, write_record
 
 
 def export(
@@ -90,19 +90,8 @@ def publish(gate: Gate) -> Judgement:
     write_latency(REPORTS / "latency.json", predictor, latencies)
     print(latencies.to_string(index=False))
     judgement = judge(path, predictor.metadata, METRICS, gate, float(latencies.median_ms[0]))
-    seeds = read_json(METRICS, ("seeds",))["seeds"][judgement.experiment]
-    sets = seeds[predictor.metadata["seed"]]
     judgement = register(
-        judgement,
-        path,
-        predictor.metadata,
-        EXPERIMENTS / judgement.experiment,
-        metrics={
-            f"test/{set_name}/{metric}": value
-            for set_name, figures in sets.items()
-            for metric, value in figures.items()
-        },
-        data_source=str(PREPARED),
+        judgement, path, predictor.metadata, experiments=EXPERIMENTS, reports=REPORTS
     )
     write_record(RECORD, judgement)
     print(f"export: {write_report()} tells the whole story")

@@ -21,7 +21,7 @@ from depthmask.errors import InputError, exit_on_error
 from depthmask.metrics import METRICS
 from depthmask.stages import BEST, PARAMS, RECORD
 from depthmask.stages import METRICS as METRICS_PATH
-from depthmask.tracking.promotion import Judgement, read_record
+from depthmask.tracking.gate import Judgement, read_record
 from depthmask.tracking.provenance import commit_date, git_commit
 from depthmask.visualization.numbers import known, written
 from depthmask.visualization.page import Gate, write_page

@@ -10,8 +10,13 @@ from typing import Any
 import pandas as pd
 import torch
 
-from depthmask import tracking
-from depthmask.config import Experiment, Params, TrainParams, named_experiment
+from depthmask.config import (
+    CompositorParams,
+    Experiment,
+    PlacementParams,
+    TrainParams,
+    named_experiment,
+)
 from depthmask.data.scenes.files import read_summary, read_text, replaced_folder
 from depthmask.data.sources import open_sets
 from depthmask.errors import exit_on_error
@@ -26,14 +31,19 @@ from depthmask.stages import (
     prune_checkpoints,
     read_params,
 )
-from depthmask.tracking.provenance import git_commit, run_key, training_code_hash
+from depthmask.tracking.notes import run_tags
+from depthmask.tracking.provenance import run_key, training_code_hash
+from depthmask.tracking.run import start_run
 from depthmask.training.assembly import assemble_data, build_module
-from depthmask.training.fitting import LAST, fit, run_test
+from depthmask.training.fitting import fit, run_test
 
 
 def train(
     name: str,
-    params: Params,
+    experiment: Experiment,
+    params: TrainParams,
+    placement: PlacementParams,
+    compositor: CompositorParams,
     *,
     prepared: Path,
     augmented: Path,
@@ -45,20 +55,20 @@ def train(
     Its checkpoints stay until evaluate, which runs once DVC has recorded the folder: a run killed
     before that is taken up again as it is.
     """
-    if params.train.num_threads:
-        torch.set_num_threads(params.train.num_threads)
-    experiment, keys = named_experiment(params, name), set[str]()
+    if params.num_threads:
+        torch.set_num_threads(params.num_threads)
+    keys = set[str]()
     with replaced_folder(output) as temporary:
-        for seed in experiment.seeds or (params.train.seed,):
+        for seed in experiment.seeds or (params.seed,):
             folder = seed_folder(temporary, seed)
             folder.mkdir()
-            seeded = params.train.model_copy(update={"seed": seed})
             key = train_seed(
                 folder,
                 name,
                 experiment,
-                seeded,
-                params,
+                params.model_copy(update={"seed": seed}),
+                placement,
+                compositor,
                 prepared=prepared,
                 augmented=augmented,
                 checkpoints=checkpoints,
@@ -71,92 +81,87 @@ def train_seed(
     output: Path,
     name: str,
     experiment: Experiment,
-    train: TrainParams,
-    params: Params,
+    params: TrainParams,
+    placement: PlacementParams,
+    compositor: CompositorParams,
     *,
     prepared: Path,
     augmented: Path,
     checkpoints: Path,
 ) -> str:
-    """Train with `train.seed`, from the last checkpoint where there is one; write to `output`.
+    """Train with `params.seed`, from the last checkpoint where there is one; write to `output`.
 
     Returns:
         The run's key.
     """
     summary = read_summary(prepared)
     digest = read_text(augmented / "digest.txt").strip()
-    hardware = choose_hardware(train.device, train.precision)
+    hardware = choose_hardware(params.device, params.precision)
     settings = {
         # which other seeds there are is nothing to this one
         "experiment": experiment.model_dump(mode="json", exclude={"seeds"}),
-        "train": train.model_dump(mode="json"),
-        "placement": params.placement.model_dump(mode="json"),
-        "compositor": params.compositor.model_dump(mode="json"),
+        "train": params.model_dump(mode="json"),
+        "placement": placement.model_dump(mode="json"),
+        "compositor": compositor.model_dump(mode="json"),
     }
     key = run_key(
         **settings, data=summary["data_hash"], augmented=digest, code=training_code_hash()
     )
-    label = f"{name} (seed {train.seed})" if len(experiment.seeds) > 1 else name
+    label = f"{name} (seed {params.seed})" if len(experiment.seeds) > 1 else name
     print(f"{label}: {experiment.model} on {hardware}, run {key}", flush=True)
     data = assemble_data(
-        train,
-        params.placement,
-        params.compositor,
+        params,
+        placement,
+        compositor,
         prepared=prepared,
         augmented=augmented,
         variants=experiment.augmented,
     )
-    module = build_module(experiment, train, prepared=prepared, augmented=augmented)
+    module = build_module(experiment, params, prepared=prepared, augmented=augmented)
     folder = checkpoints / f"{name}-{key}"
-    run = tracking.start_run(
-        experiment=name,
-        key=key,
-        params=settings | {"hardware": str(hardware)},
-        tags={
-            "git_commit": git_commit(),
-            "model": experiment.model,
-            "seed": str(train.seed),
-            "augmented": digest,
-            "depth_unit": summary["unit"],
-        },
-        data_digest=summary["data_hash"],
-        data_source=str(prepared),
-        resumed=(folder / LAST).exists(),
-    )
-    with run:
-        rows = fit(
-            module,
-            data,
-            hardware=hardware,
-            average=train.average,
-            checkpoints=folder,
-            label=label,
-            on_epoch=lambda epoch, row: run.log_metrics(row, step=epoch),
-            interactive=sys.stderr.isatty() and "CI" not in os.environ,
-        )
-    sets = open_sets(prepared, params.compositor, params.placement, hardware.device)
-    test = run_test(module, list(sets.scenes(sets.headline)), device=hardware.device)
-    val = {key: value for key, value in rows[-1].items() if key.startswith("val/")}
     card: dict[str, Any] = {
         "experiment": name,
-        "seed": train.seed,
+        "seed": params.seed,
         "key": key,
         "model": experiment.model,
         "losses": {"mask": experiment.mask, "depth": experiment.depth},
-        "size": train.schedule[-1].size,
+        "size": params.schedule[-1].size,
         "unit": summary["unit"],
         "data_hash": summary["data_hash"],
         "source": summary["source"],
         "depth_range_m": list(module.depth_range_m),
         "depth_alignment": summary.get("depth_alignment"),
         "num_parameters": sum(weight.numel() for weight in module.model.parameters()),
+    }
+    run = start_run(
+        key=key,
+        params=settings | {"hardware": str(hardware)},
+        tags=run_tags(card),
+        data_digest=summary["data_hash"],
+        data_source=str(prepared),
+    )
+    with run:
+        rows = fit(
+            module,
+            data,
+            hardware=hardware,
+            average=params.average,
+            checkpoints=folder,
+            label=label,
+            on_epoch=lambda epoch, row: run.log_metrics(row, step=epoch),
+            interactive=sys.stderr.isatty() and "CI" not in os.environ,
+        )
+    sets = open_sets(prepared, compositor, placement, hardware.device)
+    test = run_test(module, list(sets.scenes(sets.headline)), device=hardware.device)
+    val = {key: value for key, value in rows[-1].items() if key.startswith("val/")}
+    card |= {
         "val": {column.removeprefix("val/"): value for column, value in val.items()},
         "test": {"set": sets.headline, "device": hardware.device, "figures": test},
     }
     save_model(output, module.model, card)
     curves = pd.DataFrame(rows)
     curves.insert(0, "experiment", name)
-    curves.insert(1, "seed", train.seed)
+    curves.insert(1, "seed", params.seed)
     curves.to_csv(output / "curves.csv", index=False, float_format="%.6g")
     (output / "settings.json").write_text(json.dumps(settings, indent=2, sort_keys=True) + "\n")
     return key
@@ -166,9 +171,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("name", help="an experiment of params.yaml")
     name = parser.parse_args().name
+    params = read_params(PARAMS)
     train(
         name,
-        read_params(PARAMS),
+        named_experiment(params, name),
+        params.train,
+        params.placement,
+        params.compositor,
         prepared=PREPARED,
         augmented=AUGMENTED,
         output=EXPERIMENTS / name,

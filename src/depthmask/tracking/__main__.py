@@ -7,10 +7,9 @@ import sys
 from pathlib import Path
 
 from depthmask.errors import InputError, exit_on_error
-from depthmask.tracking.comparison import FILE, deliver
-from depthmask.tracking.connection import attempt
-from depthmask.tracking.journal import FOLDER, find_root
-from depthmask.tracking.mlflow_store import is_local, tracking_uri, without_password
+from depthmask.tracking.store import Store, attempt, find_root, is_local, tracking_uri
+from depthmask.tracking.store import without_password as shown
+from depthmask.tracking.sync import sync
 
 HOST = "127.0.0.1"
 
@@ -22,41 +21,42 @@ ENVIRONMENT = {
 }
 
 
-def server_command(root: Path, port: int) -> list[str]:
-    """The command line of a server that only this machine reaches."""
-    return [
-        sys.executable,
-        *("-m", "mlflow", "server"),
-        *("--backend-store-uri", tracking_uri(root), "--registry-store-uri", tracking_uri(root)),
-        *("--artifacts-destination", str(root / "mlartifacts")),
-        *("--host", HOST, "--port", str(port), "--workers", "1"),
-        *("--uvicorn-opts", "--log-level warning"),
-    ]
-
-
 def serve(root: Path, port: int) -> None:
-    """Become the MLflow server of a checkout.
+    """Bring MLflow up to the outputs, then become its server, which only this machine reaches.
 
     Raises:
         InputError: if the port is taken, the store cannot be opened or is somebody's server.
     """
     uri = tracking_uri(root)
     if not is_local(uri):
-        raise InputError(f"MLFLOW_TRACKING_URI is set: open {without_password(uri)}, or unset it")
+        raise InputError(f"MLFLOW_TRACKING_URI is set: open {shown(uri)}, or unset it")
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind((HOST, port))
         except OSError:
             raise InputError(f"port {port} is in use: take another with --port") from None
-    opened = attempt(root, lambda store: (store.reap(), deliver(store, root / FOLDER / FILE)))
-    if opened is None:
+
+    def prepare(store: Store) -> str:
+        store.end_killed_runs()
+        return store.experiment_id
+
+    sync(root / "models/experiments", root / "reports")
+    experiment_id = attempt(root, prepare)
+    if experiment_id is None:
         raise InputError(f"{uri} cannot be opened: see the line above")
-    print(f"MLflow: http://{HOST}:{port} (Ctrl-C ends it)", flush=True)
-    if link := opened[1]:
-        print(f"the comparison: http://{HOST}:{port}/{link}", flush=True)
+    # not the pages for language models, which MLflow opens otherwise
+    view = f"experiments/{experiment_id}/runs?workflowType=machine_learning&compareRunsMode=CHART"
+    print(f"MLflow: http://{HOST}:{port}/#/{view} (Ctrl-C ends it)", flush=True)
     os.environ.update(ENVIRONMENT)
-    command = server_command(root, port)
+    command = [
+        sys.executable,
+        *("-m", "mlflow", "server"),
+        *("--backend-store-uri", uri, "--registry-store-uri", uri),
+        *("--artifacts-destination", str(root / "mlartifacts")),
+        *("--host", HOST, "--port", str(port), "--workers", "1"),
+        *("--uvicorn-opts", "--log-level warning"),
+    ]
     os.execv(command[0], command)
 
 

@@ -1,28 +1,30 @@
-"""The gate: what the exported model must reach to be promoted to champion."""
+"""The gate: what the exported model must reach to become the champion, and the record of it.
 
+The record is no output of DVC, since a latency is a time: it says what it was made from, and holds
+for nothing else.
+"""
+
+import hashlib
+import json
 import math
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, NamedTuple
 
 from depthmask.config import Gate
+from depthmask.data.scenes.files import read_json, replaced_file
+from depthmask.errors import InputError
+from depthmask.tracking.registry import Registered, register_model
+from depthmask.tracking.sync import sync
 
 
-@dataclass(frozen=True)
-class Criterion:
-    """One threshold of `export.gate`.
-
-    Attributes:
-        label: what it is of, in words.
-        at_least: whether the figure must reach it; else the figure must not exceed it.
-        of_scenes: whether the figure is of the hardest test set, which is then named.
-        unit: written after a figure.
-        decimals: of a figure, where no more are needed to tell it from the threshold.
-    """
+class Criterion(NamedTuple):
+    """One threshold of `export.gate`: what it is of, and which side is right."""
 
     label: str
     at_least: bool
-    of_scenes: bool = True
+    of_scenes: bool = True  # of the hardest test set, which is then named
     unit: str = ""
     decimals: int = 3
 
@@ -37,107 +39,196 @@ CRITERIA = {
 
 
 @dataclass(frozen=True)
-class Miss:
-    """A threshold that was not reached.
+class Judgement:
+    """One exported model before the gate.
 
     Attributes:
-        name: of the threshold in `export.gate`.
-        value: the figure; None where it is missing.
-        threshold: what was asked for.
-        by: by how much the figure falls short of it, or exceeds it; None where it is no number.
-        words: all of that in a sentence without a full stop.
+        made_from: hashes of the ONNX file and of `metrics.json`.
+        scenes, unit: the test set that the figures are of, and the unit of its depth.
+        figures: under the names of the thresholds; None where there is none.
+        published: whether MLflow was to be told.
+        registered: what MLflow answered; None if it was not asked or could not be reached.
     """
 
-    name: str
-    value: float | None
-    threshold: float
-    by: float | None
-    words: str
+    experiment: str
+    made_from: list[str]
+    scenes: str
+    unit: str
+    gate: Gate
+    figures: dict[str, float | None]
+    published: bool = False
+    registered: Registered | None = None
 
+    def _asked(self) -> dict[str, float]:
+        thresholds = {name: getattr(self.gate, name) for name in CRITERIA}
+        return {name: each for name, each in thresholds.items() if each is not None}
 
-def check_gate(
-    gate: Gate, figures: Mapping[str, float | None], *, scenes: str, unit: str
-) -> list[Miss]:
-    """Compare a model's figures with the thresholds; a figure that is asked for must be there.
+    def _label(self, name: str) -> str:
+        label = f"{self.scenes} " * CRITERIA[name].of_scenes + CRITERIA[name].label
+        if name.startswith("depth_") and self.unit == "relative":
+            label += ", scale and shift fitted,"
+        return label
 
-    Args:
-        figures: under the names of the thresholds; those not asked for may be missing.
-        scenes: the test set that the figures are of.
-        unit: of the depth, one of `scene.UNITS`; the thresholds hold for the figures
-            after alignment where it is relative.
+    @property
+    def misses(self) -> dict[str, str]:
+        """What was missed, in words, by the threshold's name; a missing figure is missed too."""
+        misses = {}
+        for name, threshold in self._asked().items():
+            criterion, value = CRITERIA[name], self.figures.get(name)
+            label, where = self._label(name), f"export.gate.{name}"
+            if value is None or math.isnan(value):
+                misses[name] = f"{label} is missing; {where} asks for {threshold:.12g}"
+            elif value < threshold if criterion.at_least else value > threshold:
+                by = abs(value - threshold)
+                side = "below" if criterion.at_least else "above"
+                decimals = criterion.decimals
+                if 0 < by < math.inf:  # enough to tell the figure from the threshold
+                    decimals = max(decimals, math.ceil(-math.log10(by)))
+                found, short = (f"{each:.{decimals}f}{criterion.unit}" for each in (value, by))
+                misses[name] = f"{label} {found} is {short} {side} {where} {threshold:.12g}"
+        return misses
 
-    Returns:
-        What was missed, in the order of `CRITERIA`; a missing figure or one that is no number
-        is missed too.
-    """
-    misses = []
-    for name, criterion, threshold in _asked(gate):
-        value, where = figures.get(name), f"export.gate.{name}"
-        label, bound = _label(name, scenes, unit), _bound(criterion, threshold)
-        if value is None:
-            words = (
-                f"{label} is not in reports/metrics.json and {where} asks for {bound}: run"
-                f" `dvc repro --single-item --force evaluate`, or set it to null"
+    def lines(self) -> list[str]:
+        """What became of it: one line if it passed, else a line a miss and one on the champion."""
+        registered, kept = self.registered, "there is no champion yet"
+        if registered and registered.champion:
+            kept = (
+                f"the champion stays version {registered.champion}"
+                f" ({registered.champion_experiment})"
             )
-            misses.append(Miss(name, None, threshold, None, words))
-        elif not math.isfinite(value):
-            words = f"{label} is {value}, which is no number; {where} asks for {bound}"
-            misses.append(Miss(name, value, threshold, None, words))
-        elif value < threshold if criterion.at_least else value > threshold:
-            by = abs(value - threshold)
-            side = "below" if criterion.at_least else "above"
-            decimals = max(criterion.decimals, math.ceil(-math.log10(by)))
-            found, short = (f"{each:.{decimals}f}{criterion.unit}" for each in (value, by))
-            words = f"{label} {found} is {short} {side} {where} {_exact(threshold)}"
-            misses.append(Miss(name, value, threshold, by, words))
-    return misses
+        if misses := self.misses:
+            if registered is None:
+                last = "MLflow was not told; its champion stays what it was"
+            elif registered.is_champion:
+                last = (
+                    f"version {registered.version}, promoted before, is the same model and stays"
+                    " the champion until another passes"
+                )
+            else:
+                last = (
+                    f"{kept}; {self.experiment}, which lies in models/best, is version"
+                    f" {registered.version}, tagged `gate: refused`"
+                )
+            refused = [f"{self.experiment} is not promoted: {miss}" for miss in misses.values()]
+            return [*refused, last]
+        if registered is None:
+            why = (
+                "MLflow cannot be used; once it can, `depthmask gate --promote` makes up for it"
+                if self.published
+                else "it came from DVC's cache, or something changed since export;"
+                " `depthmask gate --promote` makes up for it"
+            )
+            return [f"{self.experiment} passes the gate and is not promoted: {why}"]
+        version = f"{self.experiment} as DepthMaskNet version {registered.version}"
+        if registered.is_champion:
+            return [f"promoted {version}, champion"]
+        return [f"the gate passes {version}; a trial in a copy promotes nothing, {kept}"]
+
+    def passed_words(self) -> str:
+        """What was asked of a model that passed, and what it has."""
+        words = [
+            f"{self._label(name)} {self.figures[name]:.{criterion.decimals}f}{criterion.unit}"
+            f" (at {'least' if criterion.at_least else 'most'} {threshold:.12g}{criterion.unit})"
+            for name, threshold in self._asked().items()
+            for criterion in (CRITERIA[name],)
+        ]
+        return ", ".join(words) or "export.gate asks for nothing"
 
 
-def passed_words(gate: Gate, figures: Mapping[str, float], *, scenes: str, unit: str) -> str:
-    """What a model that passed was asked for and has, in words; arguments as for `check_gate`."""
-    found = [
-        f"{_label(name, scenes, unit)} {figures[name]:.{criterion.decimals}f}{criterion.unit}"
-        f" ({_bound(criterion, threshold)})"
-        for name, criterion, threshold in _asked(gate)
-    ]
-    return ", ".join(found) or "export.gate asks for nothing"
-
-
-def gate_figures(
-    metrics: Mapping[str, Any], latency_ms: float, seed: str = ""
-) -> dict[str, float | None]:
-    """The figures that the gate looks at, from what `metrics.json` says of the best.
+def judge(
+    model: Path, metadata: Mapping[str, str], metrics_path: Path, gate: Gate, latency_ms: float
+) -> Judgement:
+    """Hold an exported model against the gate; MLflow is not told.
 
     Args:
+        model: the ONNX file.
+        metadata: what it says about itself.
+        metrics_path: `metrics.json`, in which it must be the best.
         latency_ms: of one pair at the training size.
-        seed: of the model, where its own figures are to be taken and not the experiment's mean.
+
+    Raises:
+        InputError: if the figures are missing, or another model's.
     """
-    best, headline = metrics["best"], metrics["headline"]
-    own = metrics.get("seeds", {}).get(best, {}).get(seed, {}).get(headline["set"], headline)
-    scored = {name: own.get(name) for name, criterion in CRITERIA.items() if criterion.of_scenes}
-    leak = metrics.get("leak", {}).get(best, {}).get("mask_iou", {}).get("gap")
-    return scored | {"leak_gap": leak, "latency_ms": latency_ms}
+    metrics = read_json(metrics_path, ("best", "headline", "unit", "data", "seeds", "leak"))
+    best, scenes = metrics["best"], metrics["headline"]["set"]
+    for said, told, of in (
+        (best, metadata["experiment"], "the best"),
+        (metrics["data"], metadata["data_hash"], "the data"),
+    ):
+        if said != told:
+            raise InputError(
+                f"{metrics_path} calls {said} {of} and {model} {told}: run `dvc repro`, then both"
+                " are of one run"
+            )
+    own = metrics["seeds"][best][metadata["seed"]][scenes]
+    figures = {name: own.get(name) for name, each in CRITERIA.items() if each.of_scenes}
+    figures["leak_gap"] = metrics["leak"].get(best, {}).get("mask_iou", {}).get("excess")
+    figures["latency_ms"] = latency_ms
+    return Judgement(
+        best, [_sha256(model), _sha256(metrics_path)], scenes, metrics["unit"], gate, figures
+    )
 
 
-def _asked(gate: Gate) -> Iterator[tuple[str, Criterion, float]]:
-    for name, criterion in CRITERIA.items():
-        threshold = getattr(gate, name)
-        if threshold is not None:
-            yield name, criterion, threshold
+def register(
+    judgement: Judgement,
+    model: Path,
+    metadata: Mapping[str, str],
+    *,
+    experiments: Path,
+    reports: Path,
+) -> Judgement:
+    """Register the model in MLflow, its run first; it is the champion if nothing was missed."""
+    sync(experiments, reports)
+    registered = register_model(
+        experiment=judgement.experiment,
+        key=metadata["run_key"],
+        onnx_path=model,
+        metrics=judgement.figures,
+        refusals=list(judgement.misses.values()),
+    )
+    return replace(judgement, published=True, registered=registered)
 
 
-def _label(name: str, scenes: str, unit: str) -> str:
-    label = CRITERIA[name].label
-    if CRITERIA[name].of_scenes:
-        label = f"{scenes} {label}"
-    if name.startswith("depth_") and unit == "relative":
-        label += ", scale and shift fitted,"
-    return label
+def write_record(path: Path, judgement: Judgement) -> None:
+    """Write a judgement as JSON."""
+    registered = judgement.registered
+    content = vars(judgement) | {
+        "gate": judgement.gate.model_dump(),
+        "registered": registered._asdict() if registered else None,
+        "passed": not judgement.misses,
+        "misses": judgement.misses,
+        "lines": judgement.lines(),
+    }
+    with replaced_file(path) as temporary:
+        text = json.dumps(content, indent=2, ensure_ascii=False)
+        temporary.write_text(text + "\n", encoding="utf-8")
 
 
-def _bound(criterion: Criterion, threshold: float) -> str:
-    return f"at {'least' if criterion.at_least else 'most'} {_exact(threshold)}{criterion.unit}"
+def read_record(path: Path, model: Path, metrics_path: Path, gate: Gate) -> Judgement | None:
+    """The judgement of this model by these figures and thresholds; None if there is none.
+
+    Raises:
+        InputError: if the model or the figures are missing.
+    """
+    for needed in (model, metrics_path):
+        if not needed.is_file():
+            raise InputError(f"{needed} is missing: run `dvc repro` (or `dvc pull`) first")
+    try:
+        content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        registered = content["registered"]
+        judgement = Judgement(
+            **{name: content[name] for name in ("experiment", "made_from", "scenes", "unit")},
+            gate=Gate(**content["gate"]),
+            figures=content["figures"],
+            published=content["published"],
+            registered=Registered(**registered) if registered else None,
+        )
+    except (OSError, ValueError, LookupError, TypeError):
+        return None  # none, or another version's
+    current = judgement.made_from == [_sha256(model), _sha256(metrics_path)]
+    return judgement if current and judgement.gate == gate else None
 
 
-def _exact(threshold: float) -> str:
-    return f"{threshold:.12g}"
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

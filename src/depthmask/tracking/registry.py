@@ -1,35 +1,26 @@
 """The exported model in MLflow's model registry, and who is called the champion there."""
 
 import hashlib
-import os
 import shutil
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, NamedTuple
 
-from depthmask.tracking.backfill import ensure_journal
-from depthmask.tracking.connection import attempt
-from depthmask.tracking.journal import Journal, copied_checkout, find_root, metric_values
-from depthmask.tracking.mlflow_store import Store
-from depthmask.tracking.run_copy import clean_name
+from filelock import FileLock
+
+from depthmask.tracking.store import FOLDER, Store, Unreachable, attempt, copied_checkout, find_root
+
+if TYPE_CHECKING:
+    from mlflow.entities.model_registry import ModelVersion
 
 MODEL = "DepthMaskNet"
 ALIAS = "champion"
 _REASONS = "gate.reasons"
 
 
-@dataclass(frozen=True)
-class Registered:
-    """What MLflow's registry holds after a model came to it.
-
-    Attributes:
-        version: of the model, as in `models:/DepthMaskNet/VERSION`.
-        champion: the version called so; empty if there is none.
-        champion_experiment: what that one was trained in.
-    """
+class Registered(NamedTuple):
+    """A model's version, as in `models:/DepthMaskNet/VERSION`, and the champion's, if any."""
 
     version: str
     champion: str = ""
@@ -45,118 +36,73 @@ def register_model(
     experiment: str,
     key: str,
     onnx_path: Path,
-    metrics: Mapping[str, Any],
+    metrics: Mapping[str, float | None],
     refusals: Sequence[str] = (),
-    params: Mapping[str, Any] | None = None,
-    tags: Mapping[str, str] | None = None,
-    data_digest: str = "",
-    data_source: str = "",
-    curves: Path | None = None,
-    root: Path | None = None,
 ) -> Registered | None:
-    """Register an ONNX model as a version of DepthMaskNet; it is the champion unless refused.
+    """Register an ONNX file as a version of DepthMaskNet; it is the champion unless refused.
 
-    A model of the same run and the same bytes is registered once; later calls change its tags
-    and, where it passes now, move the alias to it. A refused one never moves the alias.
-    The champion is what the checkout itself holds: a trial in a copy made by DVC, of which several
-    may run at once, becomes a version and leaves the alias and the tags of others as they are.
+    The same bytes of the same run are registered once; later calls change the version's tags and
+    move the alias. A trial in a copy made by DVC, of which several may run at once, never moves it.
 
     Args:
-        metrics: shown as the version's tags.
-        refusals: why it is not to be the champion, shown as the tag `gate.reasons`; the tag
-            `gate` says `passed` where there are none, else `refused`.
-        experiment, key, params, tags, data_digest, data_source, curves, root: as in
-            `log_evaluation`, in case MLflow does not have the run.
+        experiment, key: of the run that trained it, which `sync` has brought to MLflow.
+        metrics: shown as the version's tags, beside `gate` (passed or refused).
+        refusals: why it is not to be the champion, shown as the tag `gate.reasons`.
 
     Returns:
-        The version and the champion; None if MLflow could not be reached.
+        None if MLflow could not be reached.
     """
-    root = root.resolve() if root else find_root()
-    journal, _ = ensure_journal(
-        root,
-        experiment,
-        key,
-        params=params,
-        tags=tags,
-        data_digest=data_digest,
-        data_source=data_source,
-        curves=curves,
-    )
-    shown = {clean_name(name): f"{value:.6g}" for name, value in metric_values(metrics).items()}
-    shown["gate"] = "refused" if refusals else "passed"
-    if refusals:
-        shown[_REASONS] = "; ".join(refusals)
-    is_trial = copied_checkout(Path.cwd()) is not None
-    return attempt(
-        root, lambda store: _register(store, journal, onnx_path, shown, is_trial=is_trial)
-    )
+    tags = {
+        "depthmask.experiment": experiment,
+        "depthmask.key": key,
+        "depthmask.sha256": hashlib.sha256(onnx_path.read_bytes()).hexdigest(),
+        **{name: f"{value:.6g}" for name, value in metrics.items() if value is not None},
+        "gate": "refused" if refusals else "passed",
+        **({_REASONS: "; ".join(refusals)} if refusals else {}),
+    }
+    return attempt(find_root(), lambda store: _register(store, onnx_path, tags))
 
 
-def _register(
-    store: Store, journal: Journal, onnx_path: Path, shown: dict[str, str], *, is_trial: bool
-) -> Registered:
+def _register(store: Store, onnx_path: Path, tags: dict[str, str]) -> Registered:
+    import mlflow
     from mlflow.exceptions import MlflowException
 
-    record = journal.record()
-    assert record is not None
-    run_id, _ = store.copy(journal, record, same_key=True)
-    digest = hashlib.sha256(onnx_path.read_bytes()).hexdigest()
-    client = store.client
-    with store.lock:
+    run, client = store.find_run(tags["depthmask.key"]), store.client
+    if run is None:
+        raise Unreachable("it has no run of the exported model")
+    is_trial = copied_checkout(Path.cwd()) is not None
+    with FileLock(store.root / FOLDER / "mlflow.lock", timeout=120):
         try:
             client.create_registered_model(MODEL, description="A person's mask, a scene's depth.")
         except MlflowException as error:
             if error.error_code != "RESOURCE_ALREADY_EXISTS":
                 raise
-        found = client.search_model_versions(f"name = '{MODEL}' and run_id = '{run_id}'")
-        same = [version for version in found if version.tags.get("depthmask.sha256") == digest]
-        if same:
-            version = str(same[0].version)
-            if not is_trial:  # which may ask for more than the checkout that made the version
-                _change_tags(client, version, same[0].tags, shown)
-        else:
-            tags = {
-                "depthmask.experiment": record.experiment,
-                "depthmask.key": record.key,
-                "depthmask.sha256": digest,
-            } | shown
-            model_id = _log_model(store, run_id, onnx_path)
-            with _default_uri(store.uri):
-                version = str(
-                    client.create_model_version(
-                        MODEL, f"models:/{model_id}", run_id=run_id, tags=tags, model_id=model_id
-                    ).version
-                )
+        version = _find_version(store, run.info.run_id, tags["depthmask.sha256"])
+        if version is None:
+            model_id = _log_model(store, run.info.run_id, onnx_path)
+            mlflow.set_tracking_uri(store.uri)  # where it looks the model up, not in the client's
+            version = client.create_model_version(
+                MODEL, f"models:/{model_id}", run_id=run.info.run_id, tags=tags, model_id=model_id
+            )
+        elif not is_trial:  # which may ask for more than the checkout that made the version
+            for name, value in tags.items():
+                client.set_model_version_tag(MODEL, str(version.version), name, value)
+            if _REASONS in version.tags and _REASONS not in tags:
+                client.delete_model_version_tag(MODEL, str(version.version), _REASONS)
+        number = str(version.version)
         champion = str(client.get_registered_model(MODEL).aliases.get(ALIAS, ""))
-        if shown["gate"] == "passed" and not is_trial and champion != version:
-            client.set_registered_model_alias(MODEL, ALIAS, version)
-            champion = version
+        if tags["gate"] == "passed" and not is_trial:
+            client.set_registered_model_alias(MODEL, ALIAS, number)
+            champion = number
         if not champion:
-            return Registered(version)
-        tags = client.get_model_version(MODEL, champion).tags
-        return Registered(version, champion, tags.get("depthmask.experiment", ""))
+            return Registered(number)
+        known = client.get_model_version(MODEL, champion).tags
+        return Registered(number, champion, known.get("depthmask.experiment", ""))
 
 
-def _change_tags(client: Any, version: str, old: Mapping[str, str], new: Mapping[str, str]) -> None:
-    for name, value in new.items():
-        if old.get(name) != value:
-            client.set_model_version_tag(MODEL, version, name, value)
-    if _REASONS in old and _REASONS not in new:
-        client.delete_model_version_tag(MODEL, version, _REASONS)
-
-
-@contextmanager
-def _default_uri(uri: str) -> Iterator[None]:
-    """MLflow looks `models:/ID` up in the process's default store, not in the client's own."""
-    before = os.environ.get("MLFLOW_TRACKING_URI")
-    os.environ["MLFLOW_TRACKING_URI"] = uri
-    try:
-        yield
-    finally:
-        if before is None:
-            del os.environ["MLFLOW_TRACKING_URI"]
-        else:
-            os.environ["MLFLOW_TRACKING_URI"] = before
+def _find_version(store: Store, run_id: str, sha256: str) -> "ModelVersion | None":
+    found = store.client.search_model_versions(f"name = '{MODEL}' and run_id = '{run_id}'")
+    return next((each for each in found if each.tags.get("depthmask.sha256") == sha256), None)
 
 
 def _log_model(store: Store, run_id: str, onnx_path: Path) -> str:
@@ -179,7 +125,7 @@ def _log_model(store: Store, run_id: str, onnx_path: Path) -> str:
             mlflow_model=Model(
                 artifact_path=logged.artifact_location, run_id=run_id, model_id=logged.model_id
             ),
-            # Named here, or MLflow finds them by loading the model in another process.
+            # named here, or MLflow finds them by loading the model in another process
             pip_requirements=[
                 f"mlflow=={mlflow.__version__}",
                 f"onnx=={onnx.__version__}",

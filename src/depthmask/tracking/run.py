@@ -1,182 +1,113 @@
-"""A run while it trains: written to its journal at once, carried to MLflow in the background."""
+"""A run in MLflow: opened by its key, logged to while it trains."""
 
 import getpass
+import json
 import os
 import platform
-import subprocess
-import threading
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
-import numpy as np
-from filelock import FileLock, Timeout
+import pandas as pd
+from filelock import Timeout
 
-from depthmask.errors import InputError
-from depthmask.tracking.connection import go_offline, open_store, reason, say, usable_uri
-from depthmask.tracking.journal import Journal, Record, epoch_metrics, find_root, journal_at
-from depthmask.tracking.mlflow_store import is_local
+from depthmask.tracking.provenance import git_commit
+from depthmask.tracking.store import EXPERIMENT, LOCK, Store, attempt, find_root, run_lock, say
 
-# How long `close` waits for what is still to be sent. The first use of a SQLite store makes its
-# tables, which takes seconds, but always ends.
-CLOSE_TIMEOUT_S = 4.0
-CLOSE_TIMEOUT_LOCAL_S = 30.0
+if TYPE_CHECKING:
+    from mlflow.entities import Run as MlflowRun
+
+MAX_DIGEST_LENGTH = 36
 
 
-def git_commit() -> str | None:
-    """The commit of the current folder's checkout; None without git."""
-    try:
-        return subprocess.run(
-            ["git", "rev-parse", "HEAD"], capture_output=True, text=True, timeout=5, check=True
-        ).stdout.strip()
-    except (OSError, subprocess.SubprocessError):
-        return None
-
-
-def run_tags(tags: Mapping[str, str] | None) -> dict[str, str]:
-    """The caller's tags, and those that MLflow's pages show."""
-    own = {"mlflow.source.name": "depthmask", "mlflow.source.type": "LOCAL"}
-    if commit := git_commit():
-        own["mlflow.source.git.commit"] = commit
-    if name := os.environ.get("DVC_EXP_NAME"):  # as `dvc exp show` lists it
-        own["dvc.experiment"] = name
-    try:
-        own["mlflow.user"] = getpass.getuser()
-    except (OSError, KeyError):
-        pass  # a container's nameless user
-    return own | {name: str(value) for name, value in (tags or {}).items()}
-
-
-class Courier(threading.Thread):
-    """Carries a journal to MLflow as it grows; the journal is the queue, so nothing is lost."""
-
-    def __init__(
-        self, root: Path, uri: str, journal: Journal, record: Record, *, same_key: bool
-    ) -> None:
-        super().__init__(name="depthmask-tracking", daemon=True)
-        self.run_id: str | None = None
-        self._root, self._uri, self._journal, self._record = root, uri, journal, record
-        self._same_key = same_key
-        self._news = threading.Event()
-        self._closing = threading.Event()
-        self._abandoned = threading.Event()
-
-    def notify(self) -> None:
-        self._news.set()
-
-    def finish(self, timeout_s: float) -> bool:
-        """Let the thread send the rest; False if that took longer than the timeout."""
-        self._closing.set()
-        self._news.set()
-        self.join(timeout_s)
-        if self.is_alive():
-            self._abandoned.set()
-            return False
-        return True
-
-    def run(self) -> None:
-        try:
-            self._carry()
-        except Exception as error:  # whatever MLflow does, training goes on
-            if not self._abandoned.is_set():
-                go_offline(self._uri, reason(error))
-
-    def _carry(self) -> None:
-        store = open_store(self._root, self._uri)
-        copy = store.attach(self._journal, self._record, same_key=self._same_key)
-        self.run_id = copy.run_id
-        copy.set_status("RUNNING")
-        store.reap(self._record)
-        offset, history = 0, True
-        while not self._abandoned.is_set():
-            closing = self._closing.is_set()  # before reading: what came earlier is then read
-            self._news.clear()
-            events, offset = self._journal.read(offset)
-            copy.send(events, again=not history)
-            history = False
-            if closing:
-                record = self._journal.record()
-                copy.set_status((record and record.status) or "KILLED", record and record.ended_ms)
-                return
-            if not self._closing.is_set():
-                self._news.wait()
-
-
-class Run:
-    """A run that is being recorded; a context manager that closes it.
+class OpenRun:
+    """A run that this process writes, through Lightning's logger, and has locked.
 
     Attributes:
-        name: EXPERIMENT-KEY.
-        folder: of its journal; None if another process records the same key.
+        steps: the epochs whose metrics it holds already.
     """
 
     def __init__(
-        self,
-        name: str,
-        *,
-        journal: Journal | None = None,
-        lock: FileLock | None = None,
-        courier: Courier | None = None,
-        uri: str = "",
-        steps: Iterable[tuple[str, int]] = (),
+        self, store: Store, key: str, found: "MlflowRun | None", tags: Mapping[str, str]
     ) -> None:
-        self.name = name
-        self.folder = journal.folder if journal else None
-        self._journal, self._lock, self._courier, self._uri = journal, lock, courier, uri
-        self._steps = set(steps)
+        """Go on with the run that was found, or begin one.
+
+        Raises:
+            Timeout: another process of this checkout writes it.
+        """
+        from lightning.pytorch.loggers import MLFlowLogger
+
+        self.store, self.lock, self.steps = store, run_lock(store.root, key), set[int]()
+        self.lock.acquire()
+        self.has_params = bool(found and found.data.params)
+        own = {
+            "depthmask.key": key,
+            "depthmask.host": platform.node(),
+            LOCK: self.lock.lock_file,
+            **tags,
+        }
+        self.logger: MLFlowLogger = MLFlowLogger(
+            EXPERIMENT,
+            tracking_uri=store.uri,
+            tags=_source_tags() | own,
+            run_id=found.info.run_id if found else None,
+        )
+        self.run_id = str(self.logger.run_id)
+        if found:
+            self.set_tags(own)
+            store.client.update_run(self.run_id, status="RUNNING")
+            history = store.client.get_metric_history(self.run_id, "val/loss")
+            self.steps = {metric.step for metric in history}
+
+    def set_tags(self, tags: Mapping[str, str]) -> None:
+        """Set tags, in one call."""
+        from mlflow.entities import RunTag
+
+        batch = [RunTag(name, value[:8000]) for name, value in tags.items()]
+        self.store.client.log_batch(self.run_id, tags=batch)
+
+    def describe(self, params: Mapping[str, Any], data_digest: str, data_source: str) -> None:
+        """Log nested parameters under dotted names, and the data set's lineage, once."""
+        from mlflow.entities import Dataset, DatasetInput, InputTag
+
+        if self.has_params:
+            return
+        (flat,) = pd.json_normalize(dict(params), sep=".").to_dict(orient="records")
+        self.logger.log_hyperparams({str(name): value for name, value in flat.items()})
+        source = json.dumps({"uri": data_source})
+        data = Dataset("prepared", data_digest[:MAX_DIGEST_LENGTH], "local", source)
+        context = [InputTag("mlflow.data.context", "training")]
+        self.store.client.log_inputs(self.run_id, [DatasetInput(data, context)])
+
+    def log_metrics(self, metrics: Mapping[str, float], step: int) -> None:
+        """Log an epoch's metrics, in one call, unless the run holds that epoch."""
+        if step not in self.steps:
+            self.steps.add(step)
+            self.logger.log_metrics(epoch_metrics(metrics), step)
+
+    def end(self, status: str) -> None:
+        """End it as MLflow calls it: FINISHED, FAILED or KILLED."""
+        self.logger.finalize(status)
+        self.lock.release()
+
+
+class Run:
+    """A training that is being recorded as far as MLflow answers; a context manager ends it."""
+
+    def __init__(self, root: Path, opened: OpenRun | None) -> None:
+        self._root, self._opened = root, opened
 
     @property
     def run_id(self) -> str | None:
-        """MLflow's id of the run; None before it is known, and offline."""
-        return self._courier.run_id if self._courier else None
+        """MLflow's id of the run; None offline."""
+        return self._opened.run_id if self._opened else None
 
-    def log_metrics(self, metrics: Mapping[str, Any], step: int) -> None:
-        """Record metrics of an epoch; a name's step that is on record already stays as it is.
-
-        Args:
-            metrics: numbers by name; nested mappings are joined with slashes. A name without one
-                comes under `train/`.
-            step: the epoch.
-        """
-        new = {
-            name: value
-            for name, value in epoch_metrics(metrics).items()
-            if (name, step) not in self._steps
-        }
-        if self._journal and new:
-            self._steps |= {(name, step) for name in new}
-            self._journal.append("metrics", step=int(step), metrics=new)
-            self._notify()
-
-    def log_image(self, name: str, image: Path | str | np.ndarray) -> None:
-        """Record a picture, such as `panels/epoch_003.png`; a file, or u8[H,W,3] or u8[H,W]."""
-        if self._journal:
-            self._journal.add_image(name, image)
-            self._notify()
-
-    def log_artifact(self, path: Path | str, name: str | None = None) -> None:
-        """Record a copy of a file, under its own name if none is given."""
-        if self._journal:
-            self._journal.add_artifact(path, name)
-            self._notify()
-
-    def _notify(self) -> None:
-        if self._courier:
-            self._courier.notify()
-
-    def close(self, status: str = "FINISHED") -> None:
-        """End the run as FINISHED, FAILED or KILLED; waits a few seconds for MLflow at most."""
-        if self._journal is None:
-            return
-        self._journal.append("end", status=status)
-        if self._courier:
-            timeout_s = CLOSE_TIMEOUT_LOCAL_S if is_local(self._uri) else CLOSE_TIMEOUT_S
-            if not self._courier.finish(timeout_s):
-                go_offline(self._uri, f"it took longer than {timeout_s:.0f} s")
-        self._journal = None
-        if self._lock:
-            self._lock.release()
+    def log_metrics(self, metrics: Mapping[str, float], step: int) -> None:
+        """Record an epoch's metrics; never raises."""
+        if opened := self._opened:
+            attempt(self._root, lambda _: opened.log_metrics(metrics, step))
 
     def __enter__(self) -> Self:
         return self
@@ -187,73 +118,63 @@ class Run:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        if error_type is None:
-            self.close("FINISHED")
-        else:
-            # Lightning turns Ctrl-C into SystemExit, and `exit_on_error` SIGTERM
-            killed = issubclass(error_type, KeyboardInterrupt | SystemExit)
-            self.close("KILLED" if killed else "FAILED")
+        # Lightning turns Ctrl-C into SystemExit, and `exit_on_error` SIGTERM
+        killed = error_type and issubclass(error_type, KeyboardInterrupt | SystemExit)
+        status = "KILLED" if killed else "FAILED" if error_type else "FINISHED"
+        if opened := self._opened:
+            attempt(self._root, lambda _: opened.end(status))
 
 
 def start_run(
     *,
-    experiment: str,
     key: str,
     params: Mapping[str, Any],
-    tags: Mapping[str, str] | None = None,
-    data_digest: str = "",
-    data_source: str = "",
-    resumed: bool = True,
-    root: Path | None = None,
+    tags: Mapping[str, str],
+    data_digest: str,
+    data_source: str,
 ) -> Run:
-    """Begin to record a training run, or go on with the one of the same key.
+    """Begin to record a training, or go on with the run of the same key; never raises.
 
     Args:
-        experiment: its name in params.yaml.
         key: a hash of parameters, data and code: runs of one key give the same figures.
         params: may be nested.
-        tags: added to ours; `mlflow.source.git.commit` is set if missing, and `mlflow.runName` is
-            the run's name, by default the experiment's.
-        data_digest: of the prepared data, such as DVC's md5; the run's data set lineage.
-        data_source: where the prepared data lies.
-        resumed: go on with the run that this checkout recorded under the key, if there is one;
-            False if training starts anew, which makes a new run.
-        root: the checkout; found from the current folder if None.
-
-    Raises:
-        InputError: if the journal's folder cannot be written.
+        tags: what is known of the run when it begins, see `notes.run_tags`.
+        data_digest, data_source: of the prepared data, the run's lineage.
     """
-    root = root.resolve() if root else find_root()
-    journal = journal_at(root, experiment, key)
-    lock = journal.lock()
-    try:
-        journal.folder.mkdir(parents=True, exist_ok=True)
-        lock.acquire(timeout=1)
-    except Timeout:
-        say(f"another process records {experiment} under the same key; this one records nothing.")
-        return Run(journal.folder.name)
-    except OSError as error:
-        raise InputError(
-            f"{journal.folder}: cannot be written ({error.strerror}); remove it or mend its rights"
-        ) from None
-    before = journal.record() if resumed else None
-    if before:
-        journal.append("resume", host=platform.node(), pid=os.getpid())
-    else:
-        data = {"digest": data_digest, "source": data_source}
-        journal.begin(experiment, key, params=params, tags=run_tags(tags), data=data)
-    record = journal.record()
-    assert record is not None
-    uri = usable_uri(root)
-    courier = None
-    if uri:
-        courier = Courier(root, uri, journal, record, same_key=resumed)
-        courier.start()
-    return Run(
-        journal.folder.name,
-        journal=journal,
-        lock=lock,
-        courier=courier,
-        uri=uri or "",
-        steps=record.steps,
-    )
+
+    def begin(store: Store) -> OpenRun | None:
+        store.end_killed_runs()
+        found = store.find_run(key)
+        try:
+            if found and found.info.status == "RUNNING":
+                raise Timeout(found.data.tags[LOCK])
+            opened = OpenRun(store, key, found, tags)
+        except Timeout:
+            say(f"{tags['mlflow.runName']} of the same key runs elsewhere; this is not recorded.")
+            return None
+        opened.describe(params, data_digest, data_source)
+        return opened
+
+    root = find_root()
+    return Run(root, attempt(root, begin))
+
+
+def epoch_metrics(row: Mapping[str, float]) -> dict[str, float]:
+    """A row of the curves under the names that MLflow shows; what is not of `val` is of `train`."""
+    return {
+        name if "/" in name else f"train/{name}": value
+        for name, value in row.items()
+        if name not in ("epoch", "seed", "experiment")
+    }
+
+
+def _source_tags() -> dict[str, str]:
+    """What MLflow's pages show of where a run comes from."""
+    tags = {"mlflow.source.name": "depthmask", "mlflow.source.type": "LOCAL"}
+    if (commit := git_commit()) != "unknown":
+        tags |= {"git_commit": commit, "mlflow.source.git.commit": commit.partition("-")[0]}
+    if name := os.environ.get("DVC_EXP_NAME"):  # as `dvc exp show` lists it
+        tags["dvc.experiment"] = name
+    with suppress(OSError, KeyError):  # a container's nameless user
+        tags["mlflow.user"] = getpass.getuser()
+    return tags

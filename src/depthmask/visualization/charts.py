@@ -13,7 +13,7 @@ from depthmask.visualization.theme import Series
 
 WIDTH, HEIGHT = 300, 170
 BASELINE = Series(-1, "var(--muted)", (2, 3))
-"""Of what needs no training, wherever it stands beside the experiments."""
+"""Of what needs no training."""
 
 CURVES = {
     "val/mask_iou": ("Mask IoU", "validation, higher is better"),
@@ -28,10 +28,6 @@ _SHAPES = {"in_scene": "circle", "unseen_unseen": "diamond", "seen_seen": "squar
 
 def _title(text: str, note: str) -> alt.TitleParams:
     return alt.TitleParams(text=text, subtitle=note or alt.Undefined)
-
-
-def _quoted(names: Sequence[str]) -> str:
-    return json.dumps(list(names), ensure_ascii=False)
 
 
 def dot_chart(
@@ -65,7 +61,7 @@ def dot_chart(
             f"datum.value == {json.dumps(best)}", alt.value("bold"), alt.value("normal")
         ),
         labelColor=alt.condition(
-            f"indexof({_quoted(baselines)}, datum.value) >= 0",
+            f"indexof({json.dumps(list(baselines))}, datum.value) >= 0",
             alt.value("var(--muted)"), alt.value("var(--ink)"),
         ),
     )  # fmt: skip

@@ -62,13 +62,10 @@ def materialise(
     training composes as number k of its first epoch.
 
     Args:
-        out: the folder to write; new, empty, or from these same arguments.
-        prepared, augmented: the folders of those stages; the latter's variants are for `train`
-            alone, None leaves them out.
+        out: new, empty, or from these same arguments.
+        augmented: whose variants are for `train` alone; None leaves them out.
         set_name: `train` or one of `depthmask.data.scenes.scene.COMPOSED_SETS`.
-        size: of the images, px.
-        compositor_params: without variation of the plate every plate is written once, as in the
-            original, and not with each scene.
+        compositor_params: without variation of the plate every plate is written once.
         nobody: share of the training scenes in which nobody stands.
         code: a hash of what decides the files' content: a folder of other code is not continued.
         num_workers: processes; by default one a core. The files do not depend on it.

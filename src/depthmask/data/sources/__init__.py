@@ -5,7 +5,7 @@ that trains.
 """
 
 from pathlib import Path
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 from depthmask.config import CompositorParams, PlacementParams, PrepareParams, TrainParams
 from depthmask.data.composition.eval_sets import BATCH_SIZE, EvalSets, LibrarySets
@@ -25,52 +25,35 @@ class Places(NamedTuple):
     findings: Path
 
 
-class Source(Protocol):
-    """A kind of scenes: what is asked of it before, in and after training.
+class Source:
+    """What is asked of a source; here of one whose scenes are composed from a library.
 
     Attributes:
-        is_composed: whether scenes are composed from a library of plates and cutouts; if not,
-            they are files that are read as they are.
+        is_composed: whether scenes are composed; if not, they are files that are read as they are.
+        compares_pictures: whether two plates or two cutouts may be the same.
+        description: what it is, for the model card.
+        limit: what figures on it leave unmeasured.
     """
 
-    is_composed: bool
+    is_composed = True
+    compares_pictures = True
+    description: str
+    limit: str
 
     def prepare(
         self, folder: Path, places: Places, params: PrepareParams, placement: PlacementParams
     ) -> None:
         """Write the prepared data into an existing folder; raises InputError."""
+        raise NotImplementedError
 
     def check_leakage(self, prepared: Path) -> None:
         """Raise SplitLeak if anything is on both sides of a split; see `leakage_check`."""
-
-    def eval_sets(
-        self, prepared: Path, params: CompositorParams, placement: PlacementParams, device: str
-    ) -> EvalSets:
-        """The validation's and the tests' scenes."""
-
-    def training_scenes(
-        self,
-        prepared: Path,
-        augmented: Path | None,
-        params: TrainParams,
-        placement: PlacementParams,
-        compositor: CompositorParams,
-    ) -> TrainingScenes:
-        """What training sees, with the colours of `augmented`, where that is given."""
-
-
-class _LibrarySource:
-    """Scenes composed from a library."""
-
-    is_composed = True
-    compares_pictures = True
-
-    def check_leakage(self, prepared: Path) -> None:
         check_library(prepared, compare=self.compares_pictures)
 
     def eval_sets(
         self, prepared: Path, params: CompositorParams, placement: PlacementParams, device: str
     ) -> EvalSets:
+        """The validation's and the tests' scenes."""
         return LibrarySets(prepared, params, placement, device)
 
     def training_scenes(
@@ -81,12 +64,15 @@ class _LibrarySource:
         placement: PlacementParams,
         compositor: CompositorParams,
     ) -> TrainingScenes:
+        """What training sees, with the colours of `augmented`, where that is given."""
         return read_composed_scenes(prepared, augmented, params, placement, compositor)
 
 
-class Museum(_LibrarySource):
+class Museum(Source):
     """Rooms and people rendered with Mitsuba."""
 
+    description = "rendered museum rooms and people, composed and varied at random"
+    limit = "Trained on rendered pictures alone: measure it on photographs before relying on it."
     compares_pictures = False  # rooms that were drawn at random cannot be the same
 
     def prepare(
@@ -101,8 +87,11 @@ class Museum(_LibrarySource):
         write_prepared(folder, library, visible, params, placement, frames=frames, empty=empty)
 
 
-class Photos(_LibrarySource):
+class Photos(Source):
     """A user's own pictures of rooms and of people."""
+
+    description = "photographs of rooms and cut-out people, composed and varied at random"
+    limit = "Rooms and people unlike those of its photographs were not measured."
 
     def prepare(
         self, folder: Path, places: Places, params: PrepareParams, placement: PlacementParams
@@ -121,10 +110,12 @@ class Photos(_LibrarySource):
         write_prepared(folder, library, visible_shares(library), params, placement, unit=unit)
 
 
-class Modest:
+class Modest(Source):
     """Composites as files, in the original data set's layout."""
 
     is_composed = False
+    description = "composites in MODEST's layout, their depth a teacher network's"
+    limit = "Its truth is a teacher's depth: the figures say how well it agrees with that."
 
     def prepare(
         self, folder: Path, places: Places, params: PrepareParams, placement: PlacementParams
@@ -160,7 +151,7 @@ class Modest:
         return training_scenes(prepared, augmented, params.seed)
 
 
-SOURCES: dict[str, Source] = {"museum": Museum(), "photos": Photos(), "modest": Modest()}
+SOURCES = {"museum": Museum(), "photos": Photos(), "modest": Modest()}
 """By the names of `prepare.source`."""
 
 
@@ -170,22 +161,6 @@ def read_source(prepared: Path) -> Source:
     if name not in SOURCES:
         raise InputError(f"{prepared} is of no source that there is: run `dvc repro --force`")
     return SOURCES[name]
-
-MODEL_CARD = {
-    "museum": (
-        "rendered museum rooms and people, composed and varied at random",
-        "Trained on rendered pictures alone: measure it on photographs before relying on it.",
-    ),
-    "photos": (
-        "photographs of rooms and cut-out people, composed and varied at random",
-        "Rooms and people unlike those of its photographs were not measured.",
-    ),
-    "modest": (
-        "the MODEST Museum data set: composites, their depth a teacher network's",
-        "Its truth is a teacher's depth: the figures say how well it agrees with that.",
-    ),
-}
-"""What each source is, and what it leaves unmeasured."""
 
 
 def check_leakage(prepared: Path) -> None:

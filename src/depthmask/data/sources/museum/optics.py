@@ -180,9 +180,9 @@ def radiance(
     lamps_visible: bool = True,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Linear light, float32 [h, w, 3], twice, from half the samples each."""
-    integrator = mi.load_dict(
-        {"type": "path", "max_depth": 3, "rr_depth": 16, "hide_emitters": not lamps_visible}
-    )
+    settings = {"type": "path", "max_depth": 3, "hide_emitters": not lamps_visible}
+    # blocks have random numbers of their own, and would be smaller for more threads
+    integrator = mi.load_dict(settings | {"block_size": 32})
     # multijitter divides a pixel into k * k or k * (k + 1) strata
     k = max(1, int((samples_per_px / 2) ** 0.5))
     count = k * (k + 1) if k * (k + 1) <= samples_per_px / 2 else k * k

@@ -1,0 +1,104 @@
+"""The exported model in MLflow's registry: once for the same bytes, and who is the champion."""
+
+import time
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+from onnx import TensorProto, helper
+
+from depthmask.tracking.registry import Registered, register_model
+from depthmask.tracking.sync import sync
+from tracked import card, client, runs, write_outputs
+
+REFUSALS = ["mask IoU 0.7 is 0.05 below 0.75", "latency 9 ms is 4 ms above 5"]
+
+
+@pytest.fixture
+def onnx_path(tmp_path: Path) -> Path:
+    x, y = (helper.make_tensor_value_info(name, TensorProto.FLOAT, [2]) for name in "xy")
+    graph = helper.make_graph([helper.make_node("Neg", ["x"], ["y"])], "negative", [x], [y])
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=10)
+    onnx.save(model, tmp_path / "model.onnx")
+    return tmp_path / "model.onnx"
+
+
+@pytest.fixture
+def trained(root: Path) -> Path:
+    """The checkout, with runs of a and d."""
+    write_outputs(root, card("a"), card("d"))
+    sync(root / "models/experiments", root / "reports")
+    return root
+
+
+def register(path: Path, name: str = "a", **more) -> Registered | None:
+    arguments = {"experiment": name, "key": f"{name}0key", "metrics": {}} | more
+    return register_model(onnx_path=path, **arguments)
+
+
+def champion(root: Path) -> str:
+    return str(client(root).get_registered_model("DepthMaskNet").aliases.get("champion"))
+
+
+def tags(root: Path, version: str) -> dict[str, str]:
+    return client(root).get_model_version("DepthMaskNet", version).tags
+
+
+def test_the_same_bytes_are_registered_once(trained: Path, onnx_path: Path):
+    import mlflow
+
+    assert register(onnx_path, metrics={"mask_iou": 0.75}) == Registered("1", "1", "a")
+    again = register(onnx_path, metrics={"mask_iou": 0.875, "leak_gap": None})  # measured anew
+    assert again == Registered("1", "1", "a") and again.is_champion
+    version = client(trained).get_model_version_by_alias("DepthMaskNet", "champion")
+    assert version.run_id == runs(trained)["a0key"].info.run_id
+    assert version.tags["mask_iou"] == "0.875" and version.tags["gate"] == "passed"
+    assert "leak_gap" not in version.tags and "gate.reasons" not in version.tags
+    mlflow.set_tracking_uri(f"sqlite:///{trained / 'mlflow.db'}")
+    model = mlflow.pyfunc.load_model("models:/DepthMaskNet@champion")
+    np.testing.assert_array_equal(model.predict(np.float32([1, -2]))["y"], [-1, 2])
+
+    assert register(onnx_path, "d") == Registered("2", "2", "d"), "another run's"
+    onnx_path.write_bytes(onnx_path.read_bytes() + b"\x32\x02hi")  # a doc_string more
+    assert register(onnx_path) == Registered("3", "3", "a")
+    assert champion(trained) == "3"
+
+
+def test_a_refused_model_is_a_version_and_the_champion_stays(trained: Path, onnx_path: Path):
+    assert register(onnx_path, "d", refusals=REFUSALS) == Registered("1"), "nobody is champion"
+    assert champion(trained) == "None"
+    assert register(onnx_path).is_champion
+    assert register(onnx_path, "d", refusals=REFUSALS) == Registered("1", "2", "a")
+    assert champion(trained) == "2"
+    assert tags(trained, "1")["gate"] == "refused"
+    assert tags(trained, "1")["gate.reasons"] == "; ".join(REFUSALS)
+
+    assert register(onnx_path, "d") == Registered("1", "1", "d"), "it passes now"
+    assert champion(trained) == "1"
+    assert tags(trained, "1")["gate"] == "passed" and "gate.reasons" not in tags(trained, "1")
+
+    again = register(onnx_path, "d", refusals=REFUSALS)
+    assert again.is_champion, "a champion is not deposed, only told"
+    assert tags(trained, "1")["gate"] == "refused" and champion(trained) == "1"
+
+
+def test_a_trial_in_a_copy_is_a_version_and_no_champion(trained, onnx_path, trial, monkeypatch):
+    assert register(onnx_path).is_champion
+    monkeypatch.chdir(trial)
+    assert register(onnx_path, "d") == Registered("2", "1", "a")
+    assert register(onnx_path, refusals=["too slow"]) == Registered("1", "1", "a")
+    assert tags(trained, "1")["gate"] == "passed", "what a trial asks for is its own"
+    assert champion(trained) == "1"
+
+
+def test_without_its_run_it_is_not_registered(trained, onnx_path, capfd):
+    assert register(onnx_path, "b") is None
+    assert "no run of the exported model" in capfd.readouterr().err
+
+
+def test_a_dead_server_is_no_error(checkout, onnx_path, dead_server, capfd):
+    begun = time.monotonic()
+    assert register(onnx_path) is None and register(onnx_path) is None
+    assert time.monotonic() - begun < 5
+    assert len(capfd.readouterr().err.splitlines()) == 1

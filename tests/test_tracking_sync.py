@@ -1,0 +1,231 @@
+"""What DVC's outputs hold comes to MLflow, once, whatever kept a run from it."""
+
+import copy
+import json
+import shutil
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+
+from depthmask.errors import InputError
+from depthmask.tracking import __main__ as server
+from depthmask.tracking.notes import run_tags
+from depthmask.tracking.run import start_run
+from depthmask.tracking.sync import sync
+from tracked import METRICS, card, client, history, runs, train_elsewhere, write_outputs
+
+EXPERIMENTS, REPORTS = Path("models/experiments"), Path("reports")
+
+
+def bring(folder: Path = Path()) -> list[str] | None:
+    return sync(folder / EXPERIMENTS, folder / REPORTS)
+
+
+def note(root: Path) -> str | None:
+    return client(root).get_experiment_by_name("depthmask").tags.get("mlflow.note.content")
+
+
+def contents(root: Path) -> list[object]:
+    """All that a second call could change."""
+    found = runs(root)
+    names = {name for run in found.values() for name in run.data.metrics}
+    return [
+        [[run.to_dictionary(), [history(root, key, name) for name in sorted(names)]]
+         for key, run in sorted(found.items())],
+        note(root),
+    ]  # fmt: skip
+
+
+def best(root: Path) -> dict[str, str | None]:
+    return {key: run.data.tags.get("best") for key, run in runs(root).items()}
+
+
+def other_best(name: str) -> dict:
+    metrics = copy.deepcopy(METRICS) | {"best": name}
+    metrics["verdict"] |= {"best": name, "sentence": f"{name} is chosen."}
+    metrics["verdict"]["differences"]["a"] = metrics["verdict"]["differences"]["b"]
+    return metrics
+
+
+def test_a_missing_run_is_made_with_all_that_the_outputs_hold(root: Path):
+    write_outputs(root, card("a"), card("b", 3), card("b", 4))
+    assert bring() == ["a", "b, seed 3", "b, seed 4"]
+    run = runs(root)["a0key"]
+    assert (run.info.status, run.info.run_name) == ("FINISHED", "a")
+    assert run.data.params == {"train.optimizer.lr": "0.1"}
+    assert history(root, "a0key", "val/loss") == [(1, 1), (2, 0.5), (3, 1 / 3), (4, 0.25)]
+    assert history(root, "a0key", "train/lr") == [(epoch, 0.1) for epoch in (1, 2, 3, 4)]
+    assert run.data.metrics["test/seen_seen/mask_iou"] == 1.6
+    assert run.data.metrics["headline/leak_gap"] == 0.0412345
+    assert run.inputs.dataset_inputs[0].dataset.digest == "feed"
+    assert (run.data.tags["verdict"], run.data.tags["place"]) == ("best, tied with b", "1 of 3")
+    assert best(root) == {"a0key": "yes", "b3key": "no", "b4key": "no"}
+    panels = client(root).list_artifacts(run.info.run_id, "panels")
+    assert [file.path for file in panels] == ["panels/a.png"]
+    assert not client(root).list_artifacts(runs(root)["b3key"].info.run_id)
+    assert note(root).startswith("**a is chosen; b ties with it.**")
+    before = contents(root)
+    assert bring() == []
+    assert contents(root) == before
+
+
+def test_a_partial_run_is_completed(root: Path):
+    with pytest.raises(SystemExit), start_run(
+        key="a0key", params={"lr": 1}, tags=run_tags(card("a")), data_digest="x", data_source="y"
+    ) as run:  # fmt: skip
+        for epoch in (1, 2):
+            run.log_metrics({"val/loss": 1 / epoch, "lr": 0.1}, step=epoch)
+        raise SystemExit
+    write_outputs(root, card("a"))
+    assert bring() == ["a"]
+    assert runs(root)["a0key"].info.status == "FINISHED"
+    assert history(root, "a0key", "val/loss") == [(1, 1), (2, 0.5), (3, 1 / 3), (4, 0.25)]
+    assert bring() == []
+
+
+def test_a_run_is_brought_in_few_calls(root: Path, monkeypatch: pytest.MonkeyPatch):
+    from mlflow import MlflowClient
+
+    calls, log_batch = [], MlflowClient.log_batch
+
+    def counted(self, *arguments, **values):
+        calls.append(len(values.get("metrics") or ()))
+        return log_batch(self, *arguments, **values)
+
+    monkeypatch.setattr(MlflowClient, "log_batch", counted)
+    write_outputs(root, card("a"))
+    bring()
+    assert [count > 25 for count in calls if count] == [True], "curves and figures in one batch"
+    assert len(calls) <= 4
+
+
+def test_new_figures_change_what_differs_and_one_run_alone_is_the_best(root: Path):
+    write_outputs(root, card("a"), card("d"))
+    bring()
+    write_outputs(root, metrics=other_best("d"))
+    assert bring() == ["a", "d"]
+    assert best(root) == {"a0key": "no", "d0key": "yes"}
+    assert note(root).startswith("**d is chosen.**")
+    assert len(history(root, "a0key", "test/in_scene/mask_iou")) == 1, "it is the same"
+
+    shutil.rmtree(EXPERIMENTS / "d")  # `compare` names it no more
+    write_outputs(root, metrics=METRICS)
+    assert bring() == ["a"]
+    assert best(root) == {"a0key": "yes", "d0key": "no longer"}
+
+
+def test_figures_of_an_earlier_training_are_not_the_new_run_s(root: Path):
+    write_outputs(root, card("a"))
+    bring()
+    again = card("a") | {"key": "anew"}  # trained, and not yet evaluated
+    again["test"] = {"set": "in_scene", "figures": {"mask_iou": 0.5}}
+    write_outputs(root, again)
+    assert bring() == ["a"]
+    run = runs(root)["anew"]
+    assert "verdict" not in run.data.tags and "test/in_scene/mask_iou" not in run.data.metrics
+
+
+def test_a_trial_in_a_copy_is_not_the_best_and_leaves_the_checkout_s_runs(root, trial, monkeypatch):
+    write_outputs(root, card("a"))
+    bring()
+    before = contents(root)
+    monkeypatch.chdir(trial)
+    write_outputs(trial, card("a"), card("d"), metrics=other_best("d"))
+    assert bring() == ["d"]
+    assert best(root) == {"a0key": "yes", "d0key": None}
+    assert runs(root)["d0key"].data.tags["verdict"] == "best, tied with b"
+    assert note(root) == before[1]
+    assert bring() == []
+    assert not (trial / "mlflow.db").exists()
+
+    monkeypatch.chdir(root)  # `dvc exp apply`: the trial becomes the checkout's
+    write_outputs(root, card("d"), metrics=other_best("d"))
+    assert bring() == ["a", "d"]
+    assert best(root) == {"a0key": "no", "d0key": "yes"}
+    assert note(root).startswith("**d is chosen.**")
+
+
+def test_runs_of_another_folder_are_brought(root: Path, tmp_path: Path):
+    away = tmp_path / "away"
+    write_outputs(away, card("a"), card("c"))
+    assert bring(away) == ["a", "c"]
+    assert bring(away) == []
+    (away / "reports/metrics.json").unlink()
+    write_outputs(away, card("d"), metrics=None)
+    assert "d" in bring(away), "curves alone"
+    assert set(runs(root)["d0key"].data.metrics) == {"train/lr", "val/loss", "val/mask_iou"}
+
+
+def test_a_damaged_network_is_left_out_with_a_line(root: Path, capfd: pytest.CaptureFixture[str]):
+    write_outputs(root, card("a"), card("d"))
+    (EXPERIMENTS / "d/seed_0/model.json").write_text(json.dumps({"experiment": "d"}))
+    assert bring() == ["a"]
+    (line,) = capfd.readouterr().err.splitlines()
+    assert "experiments/d/seed_0/model.json" in line and line.endswith("not told of this network.")
+
+
+def test_a_dead_server_is_no_error(checkout, dead_server, capfd):
+    write_outputs(checkout, card("a"), card("d"))
+    begun = time.monotonic()
+    assert bring() is None
+    assert bring() is None
+    assert time.monotonic() - begun < 5
+    assert len(capfd.readouterr().err.splitlines()) == 1
+
+
+@pytest.mark.slow
+def test_a_run_that_is_killed_is_completed_and_one_that_trains_is_left(root: Path):
+    write_outputs(root, card("a"))
+    process = train_elsewhere(root, "a0key", 2, "hang")
+    assert process.stdout.readline().startswith("recorded")
+    assert bring() == []
+    assert runs(root)["a0key"].info.status == "RUNNING"
+    process.kill()
+    process.wait()
+    assert bring() == ["a"]
+    assert runs(root)["a0key"].info.status == "FINISHED"
+    assert [step for step, _ in history(root, "a0key", "val/loss")] == [1, 2, 3, 4]
+
+
+@pytest.mark.slow
+def test_make_ui_brings_the_outputs_and_serves_them(root, environment, tmp_path):
+    write_outputs(root, card("a"))
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        port = listener.getsockname()[1]
+    command = [sys.executable, "-m", "depthmask.tracking", "--port", str(port)]
+    with (tmp_path / "log").open("w") as log:
+        process = subprocess.Popen(command, env=environment, stdout=log, stderr=log)
+    try:
+        address = f"http://127.0.0.1:{port}"
+        for _ in range(1200):
+            with suppress(OSError):
+                urllib.request.urlopen(f"{address}/health", timeout=1).close()
+                break
+            assert process.poll() is None, (tmp_path / "log").read_text()
+            time.sleep(0.1)
+        run_id = runs(root)["a0key"].info.run_id
+        panel = f"{address}/get-artifact?path=panels/a.png&run_uuid={run_id}"
+        with urllib.request.urlopen(panel, timeout=20) as response:
+            assert response.read() == b"png"
+    finally:
+        process.terminate()
+        process.wait(timeout=20)
+    assert f"MLflow: {address}/#/experiments/" in (tmp_path / "log").read_text()
+
+
+def test_make_ui_refuses_a_taken_port_and_somebody_s_server(root, monkeypatch):
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen()
+        with pytest.raises(InputError, match="in use: take another with --port"):
+            server.serve(root, listener.getsockname()[1])
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "https://me:secret@mlflow.example.org")
+    with pytest.raises(InputError, match=r"open https://mlflow\.example\.org, or unset it"):
+        server.serve(root, 0)

@@ -5,6 +5,7 @@ import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 import pytest
@@ -14,6 +15,7 @@ import depthmask
 from depthmask import cli
 from depthmask.config import read_params
 from depthmask.data.scenes import onnx_session
+from depthmask.data.scenes.scene import COMPOSED_SETS
 from depthmask.inference import prediction
 from depthmask.inference.predictor import Predictor
 from report_files import write_run
@@ -257,6 +259,10 @@ def test_import_runs_without_a_server(run, checkout, dead_server):
     code, out, err = run("import-runs .")
     assert (code, out) == (2, "")
     assert err.endswith("depthmask: nothing imported: see the line above, then run it again\n")
+
+
+def test_materialise_offers_every_set():
+    assert get_args(cli.data.SetName) == ("train", *COMPOSED_SETS)
 
 
 def test_version(run):

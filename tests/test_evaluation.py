@@ -217,6 +217,7 @@ def test_the_leak_is_positive_where_seen_is_better_and_less_the_threshold_s():
     assert excess["excess_high"] - excess["excess_low"] < 1e-6
     assert "excess" not in leak["a"]["depth_abs_rel"]
     assert "excess" not in leak["difference_threshold"]["mask_iou"]
+    assert leak_gaps({"a": {"seen_seen": model["seen_seen"]}}, LEAK_SETS, 0.95) == {}
 
 
 def table(name: str, lead: float, seeds: tuple[int, ...] = (0,), sets=SETS) -> pd.DataFrame:

@@ -17,12 +17,8 @@ REFUSALS = ["mask IoU 0.7 is 0.05 below 0.75", "latency 9 ms is 4 ms above 5"]
 
 @pytest.fixture
 def onnx_path(tmp_path: Path) -> Path:
-    graph = helper.make_graph(
-        [helper.make_node("Neg", ["x"], ["y"])],
-        "negative",
-        [helper.make_tensor_value_info("x", TensorProto.FLOAT, [2])],
-        [helper.make_tensor_value_info("y", TensorProto.FLOAT, [2])],
-    )
+    x, y = (helper.make_tensor_value_info(name, TensorProto.FLOAT, [2]) for name in "xy")
+    graph = helper.make_graph([helper.make_node("Neg", ["x"], ["y"])], "negative", [x], [y])
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=10)
     onnx.save(model, tmp_path / "model.onnx")
     return tmp_path / "model.onnx"
@@ -87,9 +83,7 @@ def test_a_refused_model_is_a_version_and_the_champion_stays(trained: Path, onnx
     assert tags(trained, "1")["gate"] == "refused" and champion(trained) == "1"
 
 
-def test_a_trial_in_a_copy_is_a_version_and_no_champion(
-    trained: Path, onnx_path: Path, trial: Path, monkeypatch: pytest.MonkeyPatch
-):
+def test_a_trial_in_a_copy_is_a_version_and_no_champion(trained, onnx_path, trial, monkeypatch):
     assert register(onnx_path).is_champion
     monkeypatch.chdir(trial)
     assert register(onnx_path, "d") == Registered("2", "1", "a")
@@ -98,16 +92,12 @@ def test_a_trial_in_a_copy_is_a_version_and_no_champion(
     assert champion(trained) == "1"
 
 
-def test_without_its_run_or_a_server_it_is_not_registered(
-    trained: Path, onnx_path: Path, capfd: pytest.CaptureFixture[str]
-):
+def test_without_its_run_it_is_not_registered(trained, onnx_path, capfd):
     assert register(onnx_path, "b") is None
     assert "no run of the exported model" in capfd.readouterr().err
 
 
-def test_a_dead_server_is_no_error(
-    checkout: Path, onnx_path: Path, dead_server: str, capfd: pytest.CaptureFixture[str]
-):
+def test_a_dead_server_is_no_error(checkout, onnx_path, dead_server, capfd):
     begun = time.monotonic()
     assert register(onnx_path) is None and register(onnx_path) is None
     assert time.monotonic() - begun < 5

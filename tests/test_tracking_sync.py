@@ -3,11 +3,18 @@
 import copy
 import json
 import shutil
+import socket
+import subprocess
+import sys
 import time
+import urllib.request
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
+from depthmask.errors import InputError
+from depthmask.tracking import __main__ as server
 from depthmask.tracking.notes import run_tags
 from depthmask.tracking.run import start_run
 from depthmask.tracking.sync import sync
@@ -124,9 +131,7 @@ def test_figures_of_an_earlier_training_are_not_the_new_run_s(root: Path):
     assert "verdict" not in run.data.tags and "test/in_scene/mask_iou" not in run.data.metrics
 
 
-def test_a_trial_in_a_copy_is_neither_the_best_nor_tells_the_checkout_s_runs(
-    root: Path, trial: Path, monkeypatch: pytest.MonkeyPatch
-):
+def test_a_trial_in_a_copy_is_not_the_best_and_leaves_the_checkout_s_runs(root, trial, monkeypatch):
     write_outputs(root, card("a"))
     bring()
     before = contents(root)
@@ -165,9 +170,7 @@ def test_a_damaged_network_is_left_out_with_a_line(root: Path, capfd: pytest.Cap
     assert "experiments/d/seed_0/model.json" in line and line.endswith("not told of this network.")
 
 
-def test_a_dead_server_is_no_error(
-    checkout: Path, dead_server: str, capfd: pytest.CaptureFixture[str]
-):
+def test_a_dead_server_is_no_error(checkout, dead_server, capfd):
     write_outputs(checkout, card("a"), card("d"))
     begun = time.monotonic()
     assert bring() is None
@@ -188,3 +191,41 @@ def test_a_run_that_is_killed_is_completed_and_one_that_trains_is_left(root: Pat
     assert bring() == ["a"]
     assert runs(root)["a0key"].info.status == "FINISHED"
     assert [step for step, _ in history(root, "a0key", "val/loss")] == [1, 2, 3, 4]
+
+
+@pytest.mark.slow
+def test_make_ui_brings_the_outputs_and_serves_them(root, environment, tmp_path):
+    write_outputs(root, card("a"))
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        port = listener.getsockname()[1]
+    command = [sys.executable, "-m", "depthmask.tracking", "--port", str(port)]
+    with (tmp_path / "log").open("w") as log:
+        process = subprocess.Popen(command, env=environment, stdout=log, stderr=log)
+    try:
+        address = f"http://127.0.0.1:{port}"
+        for _ in range(1200):
+            with suppress(OSError):
+                urllib.request.urlopen(f"{address}/health", timeout=1).close()
+                break
+            assert process.poll() is None, (tmp_path / "log").read_text()
+            time.sleep(0.1)
+        run_id = runs(root)["a0key"].info.run_id
+        panel = f"{address}/get-artifact?path=panels/a.png&run_uuid={run_id}"
+        with urllib.request.urlopen(panel, timeout=20) as response:
+            assert response.read() == b"png"
+    finally:
+        process.terminate()
+        process.wait(timeout=20)
+    assert f"MLflow: {address}/#/experiments/" in (tmp_path / "log").read_text()
+
+
+def test_make_ui_refuses_a_taken_port_and_somebody_s_server(root, monkeypatch):
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen()
+        with pytest.raises(InputError, match="in use: take another with --port"):
+            server.serve(root, listener.getsockname()[1])
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "https://me:secret@mlflow.example.org")
+    with pytest.raises(InputError, match=r"open https://mlflow\.example\.org, or unset it"):
+        server.serve(root, 0)

@@ -115,21 +115,21 @@ def leak_gaps(
     difference threshold, which remembers nothing, on the same pairs. Positive where the seen pair
     is better, whichever direction is; with the bounds of an interval each.
     """
-    threshold = tables.get(THRESHOLD_BASELINE, {})
-    leak: dict[str, dict[str, dict[str, float]]] = {name: {} for name in tables}
-    for name, sets in tables.items():
-        origins = [sets[set_name] for set_name in leak_sets]
-        for metric in _known(origins[0]):
-            figures = [table[metric] for table in origins]
-            leak[name][metric] = _gap(figures, origins, level, metric, ("gap", "low", "high"))
-            if (
-                name != THRESHOLD_BASELINE
-                and threshold
-                and metric in _known(threshold[leak_sets[0]])
-            ):
-                paired = [sets[each][metric] - threshold[each][metric] for each in leak_sets]
+    both = {
+        name: [sets[each] for each in leak_sets]
+        for name, sets in tables.items()
+        if {*leak_sets} <= sets.keys()
+    }
+    threshold = both.get(THRESHOLD_BASELINE, [])
+    leak: dict[str, dict[str, dict[str, float]]] = {name: {} for name in both}
+    for name, pair in both.items():
+        for metric in _known(pair[0]):
+            figures = [table[metric] for table in pair]
+            leak[name][metric] = _gap(figures, pair, level, metric, ("gap", "low", "high"))
+            if name != THRESHOLD_BASELINE and threshold and metric in _known(threshold[0]):
+                paired = [a - b[metric] for a, b in zip(figures, threshold, strict=True)]
                 keys = ("excess", "excess_low", "excess_high")
-                leak[name][metric] |= _gap(paired, origins, level, metric, keys)
+                leak[name][metric] |= _gap(paired, pair, level, metric, keys)
     return leak
 
 

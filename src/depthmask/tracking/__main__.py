@@ -45,9 +45,9 @@ def serve(root: Path, port: int) -> None:
     experiment_id = attempt(root, prepare)
     if experiment_id is None:
         raise InputError(f"{uri} cannot be opened: see the line above")
-    print(
-        f"MLflow: http://{HOST}:{port}/#/experiments/{experiment_id} (Ctrl-C ends it)", flush=True
-    )
+    # not the pages for language models, which MLflow opens otherwise
+    view = f"experiments/{experiment_id}/runs?workflowType=machine_learning&compareRunsMode=CHART"
+    print(f"MLflow: http://{HOST}:{port}/#/{view} (Ctrl-C ends it)", flush=True)
     os.environ.update(ENVIRONMENT)
     command = [
         sys.executable,

@@ -1,8 +1,7 @@
 """The gate: what the exported model must reach to become the champion, and the record of it.
 
-The record is no output of DVC, since a latency is a time. So DVC may restore a model from its
-cache, or a threshold may change, and the record not follow: it says what it was made from, and
-holds for nothing else.
+The record is no output of DVC, since a latency is a time: it says what it was made from, and holds
+for nothing else.
 """
 
 import hashlib
@@ -44,10 +43,8 @@ class Judgement:
     """One exported model before the gate.
 
     Attributes:
-        experiment: that trained it.
         made_from: hashes of the ONNX file and of `metrics.json`.
         scenes, unit: the test set that the figures are of, and the unit of its depth.
-        gate: the thresholds.
         figures: under the names of the thresholds; None where there is none.
         published: whether MLflow was to be told.
         registered: what MLflow answered; None if it was not asked or could not be reached.
@@ -180,13 +177,7 @@ def register(
     experiments: Path,
     reports: Path,
 ) -> Judgement:
-    """Register the model in MLflow, its run first; it is the champion if nothing was missed.
-
-    Args:
-        judgement: of this model.
-        model, metadata: the ONNX file, and what it says about itself.
-        experiments, reports: the folders that `sync` brings.
-    """
+    """Register the model in MLflow, its run first; it is the champion if nothing was missed."""
     sync(experiments, reports)
     registered = register_model(
         experiment=judgement.experiment,
@@ -214,10 +205,7 @@ def write_record(path: Path, judgement: Judgement) -> None:
 
 
 def read_record(path: Path, model: Path, metrics_path: Path, gate: Gate) -> Judgement | None:
-    """The judgement of this model by these figures and thresholds.
-
-    Returns:
-        None if there is no record, or one of another model, other figures or thresholds.
+    """The judgement of this model by these figures and thresholds; None if there is none.
 
     Raises:
         InputError: if the model or the figures are missing.

@@ -20,13 +20,7 @@ _REASONS = "gate.reasons"
 
 
 class Registered(NamedTuple):
-    """What MLflow's registry holds after a model came to it.
-
-    Attributes:
-        version: of the model, as in `models:/DepthMaskNet/VERSION`.
-        champion: the version called so; empty if there is none.
-        champion_experiment: what that one was trained in.
-    """
+    """A model's version, as in `models:/DepthMaskNet/VERSION`, and the champion's, if any."""
 
     version: str
     champion: str = ""
@@ -47,18 +41,16 @@ def register_model(
 ) -> Registered | None:
     """Register an ONNX file as a version of DepthMaskNet; it is the champion unless refused.
 
-    A model of the same run and the same bytes is registered once; later calls change its tags and
-    move the alias. A refused one never moves the alias, nor does a trial in a copy made by DVC, of
-    which several may run at once.
+    The same bytes of the same run are registered once; later calls change the version's tags and
+    move the alias. A trial in a copy made by DVC, of which several may run at once, never moves it.
 
     Args:
         experiment, key: of the run that trained it, which `sync` has brought to MLflow.
-        metrics: shown as the version's tags.
-        refusals: why it is not to be the champion, shown as the tag `gate.reasons`; the tag
-            `gate` says `passed` where there are none, else `refused`.
+        metrics: shown as the version's tags, beside `gate` (passed or refused).
+        refusals: why it is not to be the champion, shown as the tag `gate.reasons`.
 
     Returns:
-        The version and the champion; None if MLflow could not be reached.
+        None if MLflow could not be reached.
     """
     tags = {
         "depthmask.experiment": experiment,

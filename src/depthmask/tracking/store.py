@@ -131,8 +131,7 @@ def say(line: str) -> None:
 def attempt(root: Path, action: Callable[[Store], Result]) -> Result | None:
     """Do something with the store of a checkout; None if that cannot be.
 
-    The first failure is said in a line, and the store left alone for the rest of the process:
-    MLflow never ends a stage, and a dead server costs a few seconds once.
+    The first failure is said in a line, and the store left alone for the rest of the process.
     """
     uri = tracking_uri(root)
     if uri in _offline:
@@ -168,10 +167,8 @@ def open_store(root: Path, uri: str) -> Store:
         experiment = client.get_experiment_by_name(EXPERIMENT)
         if experiment is None:
             location = (root / "mlartifacts").as_uri() if is_local(uri) else None
-            # without this tag MLflow shows the pages for language models
-            tags = {"mlflow.experimentKind": "custom_model_development"}
             try:
-                identity = client.create_experiment(EXPERIMENT, location, tags)
+                identity = client.create_experiment(EXPERIMENT, location)
                 return Store(root, uri, client, identity)
             except MlflowException:  # another machine was faster
                 experiment = client.get_experiment_by_name(EXPERIMENT)

@@ -1,8 +1,7 @@
-"""Bring MLflow up to what DVC's outputs hold: whatever kept a run from it, this makes up for it.
+"""Bring MLflow up to what DVC's outputs hold, whatever kept a run from it.
 
-An outage, a model from DVC's cache, a trial in a copy, the queue and runs trained elsewhere are
-all the same: the run of a trained network's key is missing or partial, and its folder has the
-parameters, curves and figures.
+After an outage, with a model from DVC's cache, and for trials in a copy and runs trained elsewhere
+the run of a network's key is missing or partial, and its folder has all of it.
 """
 
 import hashlib

@@ -136,10 +136,13 @@ class Compositor(nn.Module):
         gain = self._column(shots.person_gain)
         bg_fg = room * (1 - floor * shade) * (1 - mask) + colour * gain * mask
         depth = torch.where(mask > 0.5, depth.clamp_min(0.1), plate_depth)
-        noise, sigma = sensor_noise(self._tensor(shots.noise_key), size), self._column(shots.sigma)
-        bg = (bg * self._column(shots.plate_gain) + noise[:, 0] * sigma[:, :1]).clamp_(0, 1)
-        bg_fg = (bg_fg + noise[:, 1] * sigma[:, 1:]).clamp_(0, 1)
-        return Scene(bg, bg_fg, mask, depth)
+        bg = bg * self._column(shots.plate_gain)
+        noisy = self._tensor(np.flatnonzero(shots.sigma.any(axis=1)))
+        noise = sensor_noise(self._tensor(shots.noise_key)[noisy], size)
+        sigma = self._column(shots.sigma)[noisy]
+        bg[noisy] += noise[:, 0] * sigma[:, :1]
+        bg_fg[noisy] += noise[:, 1] * sigma[:, 1:]
+        return Scene(bg.clamp_(0, 1), bg_fg.clamp_(0, 1), mask, depth)
 
     def _people(
         self, sources: Sources, recipes: Recipes, levels: np.ndarray, grid: Tensor

@@ -60,7 +60,7 @@ $(INSTALLED): pyproject.toml constraints.txt
 repro: $(INSTALLED)
 	$(if $(PROFILE),$(BIN)/depthmask profile $(PROFILE))
 	PATH="$(CURDIR)/$(BIN):$$PATH" dvc repro $(REPRO_FLAGS)
-	@$(BIN)/python -m depthmask.visualization.summary
+	@$(BIN)/python -m depthmask.stages.report
 
 lint: $(INSTALLED)
 	$(BIN)/ruff check .

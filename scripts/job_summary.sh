@@ -30,7 +30,7 @@ if known "$base"; then
         "$python" -m dvc metrics diff --md "$base"
 fi
 section Experiments 'The run made no report; its log says why.' \
-    "$python" -m depthmask.visualization.summary --markdown
+    "$python" -m depthmask.stages.report --markdown
 # 2: there is no model to judge
 gate=$("$python" -m depthmask.cli gate 2>&1)
 if [ $? -lt 2 ]; then printf '## Gate\n\n```text\n%s\n```\n\n' "$gate"; fi

@@ -39,7 +39,7 @@ out=$(realpath -m "${out:-$root/.offline/$profile/out}")
 missing=$("$python" - <<'PYTHON'
 from importlib.util import find_spec
 
-names = """numpy scipy pandas pyarrow pydantic yaml PIL cv2 matplotlib filelock rich
+names = """numpy scipy pandas pyarrow pydantic ruamel PIL cv2 altair jinja2 vl_convert filelock rich
 torch torchmetrics lightning safetensors onnx onnxscript onnxruntime"""
 print(*(name for name in names.split() if find_spec(name) is None))
 PYTHON

@@ -15,7 +15,7 @@ from depthmask.evaluation.measuring import KEYS
 from depthmask.evaluation.results import summarise
 from depthmask.evaluation.robustness_table import COLUMNS
 from depthmask.metrics import METRICS
-from depthmask.visualization.page.pictures import FIELDS, GROUPS
+from depthmask.visualization.page import FIELDS, GROUPS
 
 NAMES = ("bce_rmse", "bce_ssim", "masknet3_bce")
 BASELINES = {"difference_threshold": "mask", "constant_depth": "depth", "plate_depth": "depth"}

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 import re
 import shutil
 from pathlib import Path
@@ -9,11 +10,13 @@ from pathlib import Path
 import pytest
 
 from depthmask.config import read_params
+from depthmask.data.scenes.scene import SETS
 from depthmask.errors import InputError
 from depthmask.metrics import METRICS
+from depthmask.stages.report import write_report
 from depthmask.tracking.gate import Judgement, write_record
-from depthmask.visualization.page import write_report
-from depthmask.visualization.page.definitions import DEFINITIONS, HEADLINE
+from depthmask.visualization import page as page_module
+from depthmask.visualization.tables import KEYS
 from html_page import Page, spoken
 from report_files import ALL_SETS, BASELINES, NAMES, Run, run_key, write_json, write_run
 
@@ -46,15 +49,6 @@ def edit_metrics(root: Path, change) -> None:
     metrics = json.loads(path.read_text())
     change(metrics)
     write_json(path, metrics)
-
-
-def test_the_words_are_those_of_the_metrics():
-    assert set(DEFINITIONS) == set(METRICS)
-    for name, metric in METRICS.items():
-        words = DEFINITIONS[name]
-        assert (words.name, words.better, words.part) == (name, metric.better, metric.part)
-        assert words.metres == (metric.unit == "metre")
-        assert metric.label.removeprefix("person ") == words.label
 
 
 def test_the_page_refers_to_nothing_outside_itself(shared):
@@ -92,9 +86,9 @@ def test_the_table_has_the_figures_of_the_files(shared):
     for name in NAMES:
         row = page.row(COMPARISON, name)
         own = metrics["experiments"][name]["in_scene"]
-        for cell, metric in zip(row[1:], HEADLINE, strict=True):
+        for cell, metric in zip(row[1:], KEYS, strict=True):
             if metric in own:
-                decimals = DEFINITIONS[metric].decimals
+                decimals = METRICS[metric].decimals
                 low, high = metrics["intervals"][name]["in_scene"][metric]
                 expected = f"{own[metric]:.{decimals}f}\n[{low:.{decimals}f}, {high:.{decimals}f}]"
                 assert cell == expected
@@ -106,15 +100,9 @@ def test_the_table_has_the_figures_of_the_files(shared):
         assert first == (f"{own['mask_iou']:.3f}" if "mask_iou" in own else "–")
     assert f"{metrics['best']} best" in " ".join(page.row(COMPARISON, metrics["best"])[0].split())
     for name in ALL_SETS:
-        label = f"Every figure, {page_title(name)}"
+        label = f"Every figure, {SETS[name].label}"
         cell = page.row(label, "bce_rmse")[1]
         assert cell == f"{metrics['experiments']['bce_rmse'][name]['mask_iou']:.3f}"
-
-
-def page_title(set_name: str) -> str:
-    from depthmask.visualization.page.definitions import SETS
-
-    return SETS[set_name][0]
 
 
 def test_the_best_figure_of_a_column_is_bold_and_no_other(shared):
@@ -129,7 +117,7 @@ def test_the_best_figure_of_a_column_is_bold_and_no_other(shared):
 def test_verdict_leak_and_provenance_are_those_of_the_files(shared):
     root, metrics, page = shared
     assert metrics["verdict"]["sentence"].replace("-", "−") in page.sections["verdict"]
-    gap = metrics["leak"][metrics["best"]]["mask_iou"]["gap"]
+    gap = metrics["leak"][metrics["best"]]["mask_iou"]["excess"]
     written = f"{gap:+.3f}".replace("-", "−")
     assert written in page.sections["leak"] and written in page.sections["verdict"]
     assert all(run_key(name, 0) in page.sections["origin"] for name in NAMES)
@@ -141,9 +129,27 @@ def test_verdict_leak_and_provenance_are_those_of_the_files(shared):
     assert "9 scenes of 3 rooms and 2 people" in page.sections["verdict"]
 
 
-def test_the_same_files_give_the_same_bytes(shared):
-    first = (shared[0] / "reports/report.html").read_bytes()
-    assert write_report(shared[0]).read_bytes() == first
+def test_a_page_of_other_files_is_written_anew_whatever_their_times(run_root):
+    path = write_report(run_root)
+    first = path.read_bytes()
+    path.write_bytes(first + b"<!-- kept -->")
+    assert write_report(run_root).read_bytes().endswith(b"<!-- kept -->"), "nothing differs"
+    times = (run_root / "params.yaml").stat()
+    edit_metrics(run_root, lambda metrics: metrics["verdict"].update(sentence="Another."))
+    os.utime(run_root / "reports/metrics.json", (times.st_atime, 0))
+    assert b"Another." in write_report(run_root).read_bytes()
+    path.unlink()
+    assert b"Another." in write_report(run_root).read_bytes()
+
+
+def test_a_bug_keeps_its_traceback(run_root, monkeypatch):
+    def bug(run):
+        raise KeyError("ours")
+
+    (run_root / "reports/report.html").unlink(missing_ok=True)
+    monkeypatch.setattr(page_module, "gallery", bug)
+    with pytest.raises(KeyError, match="ours"):
+        write_report(run_root)
 
 
 @pytest.mark.parametrize(
@@ -232,7 +238,7 @@ def test_several_seeds_show_mean_spread_and_their_own_figures(tmp_path):
     cell = page.row(COMPARISON, "bce_rmse")[1]
     assert cell.startswith(f"{mean:.3f}\n± {spread:.3f}\n[")
     assert "3 seeds" in page.row(COMPARISON, "bce_rmse")[0]
-    assert page.text.count('class="part"') >= 3 * len(NAMES)
+    assert "bce_rmse, seed 2" in page.text
     assert "seeds 0.333 to 1.000" in page.text  # of the loss in the first epoch
     assert all(run_key("bce_ssim", seed) in page.sections["origin"] for seed in (0, 1, 2))
 
@@ -252,8 +258,8 @@ def test_figures_that_are_none_or_no_number_are_dashes(run_root):
     page = page_of(run_root)
     best = json.loads((run_root / "reports/metrics.json").read_text())["best"]
     row = page.row(COMPARISON, best)
-    assert row[1] == "–" and row[1 + HEADLINE.index("depth_rmse")] == "–"
-    assert "[" not in row[1 + HEADLINE.index("depth_delta1")]
+    assert row[1] == "–" and row[1 + KEYS.index("depth_rmse")] == "–"
+    assert "[" not in row[1 + KEYS.index("depth_delta1")]
     assert not re.search(r"\b(None|nan|NaN|inf)\b", spoken(page))
     assert "Leak gap" not in page.sections["verdict"]
 
@@ -302,14 +308,14 @@ def test_missing_and_damaged_files_are_named_with_the_remedy(run_root):
     with pytest.raises(InputError, match=r"0000_bg\.png is missing: run `dvc repro"):
         write_report(run_root)
     write_json(run_root / "reports/tiles/index.json", {"groups": {}})
-    with pytest.raises(InputError, match=r"index\.json is damaged .*'scale'"):
+    with pytest.raises(InputError, match=r"index\.json is damaged .*scale"):
         write_report(run_root)
     shutil.rmtree(run_root / "reports/tiles")
     (run_root / "models/best/model.onnx").write_bytes(b"no model")  # export makes it anew
     (run_root / "reports/latency.json").write_text("{")
     write_report(run_root)
     (run_root / "reports/scenes.csv").write_text("scene\n1\n")
-    with pytest.raises(InputError, match=r"reports is damaged .*dvc repro --single-item --force"):
+    with pytest.raises(InputError, match=r"scenes\.csv is damaged .*lacks the column experiment"):
         write_report(run_root)
     (run_root / "reports/metrics.json").unlink()
     with pytest.raises(InputError, match=r"metrics\.json is missing: run `dvc repro`"):

@@ -7,9 +7,10 @@ import pytest
 import torch
 from PIL import Image
 
-from depthmask import visualization as report
 from depthmask.errors import InputError
 from depthmask.training.lr_finder import find_rate
+from depthmask.visualization.rate_range import rate_range
+from depthmask.visualization.theme import save_png
 from test_fitting import CPU, make_data, make_module
 
 
@@ -57,13 +58,8 @@ def test_the_weights_are_what_they_were(found):
 
 def test_the_plot_is_written(found, tmp_path):
     result, _ = found
-    report.rate_range(
-        tmp_path / "range.png",
-        *(result.table[column].to_numpy() for column in ("lr", "loss", "smoothed")),
-        title="bce_rmse",
-        suggested=result.suggested,
-        current=0.008,
-    )
+    chart = rate_range(result.table, title="bce_rmse", suggested=result.suggested, current=0.008)
+    save_png(chart, tmp_path / "range.png")
     with Image.open(tmp_path / "range.png") as image:
         assert len(image.convert("RGB").getcolors(1 << 20)) > 50
 

@@ -87,12 +87,12 @@ def test_a_model_that_dvc_restores_is_judged_anew(clone):
     assert "bce_rmse is not promoted: in_scene mask IoU " in output
     assert "is the same model and stays the champion" in run(clone, *gate, code=1)
     assert "Gate\n  bce_rmse is not promoted" in run(
-        clone, sys.executable, "-m", "depthmask.visualization.summary"
+        clone, sys.executable, "-m", "depthmask.stages.report"
     )
 
     assert stages_run(ask(None)) == [], "DVC's cache has it"
     assert "it came from DVC's cache, or something changed" in run(clone, *gate)
-    summary = run(clone, sys.executable, "-m", "depthmask.visualization.summary")
+    summary = run(clone, sys.executable, "-m", "depthmask.stages.report")
     assert "Gate\n" not in summary and "depthmask gate" in summary
     assert "promoted bce_rmse as DepthMaskNet version 1" in run(clone, *gate, "--promote")
     assert run(clone, *gate) == asked_for_nothing
@@ -144,7 +144,7 @@ def test_bad_parameters_are_one_line(clone):
 
 
 def test_predict_on_the_pair_that_the_summary_names(clone):
-    output = run(clone, sys.executable, "-m", "depthmask.visualization.summary")
+    output = run(clone, sys.executable, "-m", "depthmask.stages.report")
     assert "depthmask predict --bg" in output
     depthmask = str(Path(sys.executable).parent / "depthmask")
     run(

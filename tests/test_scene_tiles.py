@@ -11,11 +11,9 @@ from PIL import Image
 
 from depthmask.data.scenes.scene import Scene
 from depthmask.metrics import METRICS, score_scenes
+from depthmask.visualization.canvas import MISSED
 from depthmask.visualization.depth_colors import DepthScale
-from depthmask.visualization.page import write_report
-from depthmask.visualization.scene_tiles import MAX_SIDE_PX, chosen_scenes, draw_scene_tiles
-from depthmask.visualization.tiles import MISSED
-from report_files import write_run
+from depthmask.visualization.gallery import MAX_SIDE_PX, chosen_scenes, draw_scene_tiles
 
 SIDE, NUM = 32, 7
 
@@ -157,12 +155,3 @@ def test_the_same_bytes_each_time_and_large_scenes_are_shrunk(tmp_path):
     for name in files:
         assert (tmp_path / "one" / name).read_bytes() == (tmp_path / "other" / name).read_bytes()
     assert Image.open(tmp_path / "one/0000_bg.png").size == (MAX_SIDE_PX, MAX_SIDE_PX)
-
-
-def test_the_report_shows_what_was_drawn(tmp_path):
-    write_run(tmp_path)
-    sets, model = Sets(), Model()
-    draw_scene_tiles(tmp_path / "reports/tiles", model, sets, table_of(sets, model), num_each=1)
-    text = write_report(tmp_path).read_text(encoding="utf-8")
-    assert 'alt="predicted mask of frame 6"' in text
-    assert "room-6" in text and ">3 m</span>" in text

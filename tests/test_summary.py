@@ -15,13 +15,14 @@ from rich.console import Console
 from depthmask.config import read_params
 from depthmask.data.scenes.library import InSceneFrames
 from depthmask.errors import InputError
+from depthmask.stages import report as summary
 from depthmask.tracking.gate import judge, write_record
 from depthmask.tracking.registry import Registered
-from depthmask.visualization import summary
 
 ROOT = Path(__file__).parents[1]
 REPORT = {
     "best": "b",
+    "headline": {"set": "in_scene"},
     "experiments": {
         "mask_only": {"in_scene": {"mask_iou": 0.6}},
         "b": {
@@ -34,7 +35,7 @@ REPORT = {
             "seen_seen": {"mask_iou": 0.99},
         },
     },
-    "baselines": {"difference": {"in_scene": {"mask_iou": 0.9}}},
+    "baselines": {"difference_threshold": {"in_scene": {"mask_iou": 0.9}}},
 }
 
 
@@ -52,22 +53,23 @@ def printed(root: Path) -> str:
 
 
 def test_rows_run_from_the_best_to_the_baselines(tmp_path: Path) -> None:
-    rows = summary.read_rows(write_report(tmp_path))
-    assert [row.name for row in rows] == ["b", "mask_only", "difference"]
-    assert [row.is_best for row in rows] == [True, False, False]
-    assert rows[0].cells() == ["0.812", "0.700", "0.150", "1.25"]
-    assert rows[1].cells() == ["0.600", "–", "–", "–"]
+    write_report(tmp_path)
+    rows = dict(summary.rows_of(summary.read_metrics(tmp_path)))
+    assert list(rows) == ["b", "mask_only", "difference_threshold"]
+    assert rows["b"] == ["0.812", "0.700", "0.150", "1.25"]
+    assert rows["mask_only"] == ["0.600", "–", "–", "–"]
 
 
-@pytest.mark.parametrize("content", ([], {}, {"best": "b"}, {"best": "b", "experiments": {"b": 1}}))
+@pytest.mark.parametrize("content", ([], {}, {"best": "b"}))
 def test_a_file_that_is_no_report(tmp_path: Path, content: Any) -> None:
-    with pytest.raises(InputError, match="is no report of depthmask"):
-        summary.read_rows(write_report(tmp_path, content))
+    write_report(tmp_path, content)
+    with pytest.raises(InputError, match=r"metrics\.json is damaged"):
+        summary.read_metrics(tmp_path)
 
 
 def test_no_report_is_one_line_and_exit_code_2(tmp_path: Path) -> None:
     result = subprocess.run(
-        [sys.executable, "-m", "depthmask.visualization.summary"],
+        [sys.executable, "-m", "depthmask.stages.report"],
         cwd=tmp_path,
         env={"PYTHONPATH": str(ROOT / "src")},
         capture_output=True,
@@ -112,11 +114,11 @@ def test_summary_offers_a_prediction_that_can_be_typed(tmp_path: Path) -> None:
 
 
 def test_markdown_has_a_table_and_a_chart(tmp_path: Path) -> None:
-    lines = summary.markdown(summary.read_rows(write_report(tmp_path))).splitlines()
+    lines = summary.markdown(REPORT).splitlines()
     assert lines[2] == "| **b** | 0.812 | 0.700 | 0.150 | 1.25 |"
-    assert lines[4] == "| _difference_ | 0.900 | – | – | – |"
+    assert lines[4] == "| _difference_threshold_ | 0.900 | – | – | – |"
     assert lines[6] == "```mermaid" and lines[-1] == "```"
-    assert '    x-axis ["b", "mask_only", "difference"]' in lines
+    assert '    x-axis ["b", "mask_only", "difference_threshold"]' in lines
     assert "    bar [0.812, 0.600, 0.900]" in lines
 
 

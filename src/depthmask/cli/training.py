@@ -45,13 +45,14 @@ def lr_find(
     ] = None,
 ) -> None:
     """Test a range of learning rates on an experiment: a plot, its figures as CSV, a suggestion."""
-    from depthmask import visualization as report
     from depthmask.config import named_experiment
     from depthmask.data.scenes.files import replaced_file
     from depthmask.models.hardware import choose_hardware
     from depthmask.stages import AUGMENTED, PARAMS, PREPARED, REPORTS, read_params
     from depthmask.training.assembly import assemble_data, build_module
     from depthmask.training.lr_finder import find_rate
+    from depthmask.visualization.rate_range import rate_range
+    from depthmask.visualization.theme import save_png
 
     params = read_params(PARAMS)
     experiment, train = named_experiment(params, name), params.train
@@ -84,13 +85,13 @@ def lr_find(
     )
     with replaced_file(out.with_suffix(".csv")) as path:
         found.table.to_csv(path, index=False, float_format="%.6g")
-    report.rate_range(
-        out,
-        *(found.table[column].to_numpy() for column in ("lr", "loss", "smoothed")),
+    chart = rate_range(
+        found.table,
         title=f"{name}, {train.optimizer.name}, batch {train.batch_size}, {data.sizes[0]} px",
         suggested=found.suggested,
         current=train.optimizer.lr,
     )
+    save_png(chart, out)
     typer.echo(
         "the loss never falls: try a wider range with --min-lr and --max-lr"
         if found.suggested is None
@@ -147,9 +148,9 @@ def report(
     show: Annotated[bool, typer.Option("--open", help="Open it in the browser.")] = False,
 ) -> None:
     """Write reports/report.html anew from the files of the last run; it opens without a network."""
-    from depthmask.visualization.page import write_report
+    from depthmask.stages.report import write_report
 
-    path = write_report(Path())
+    path = write_report()
     typer.echo(f"Wrote {path} ({path.stat().st_size / 1e6:.1f} MB)")
     if show:
         typer.launch(str(path.resolve()))

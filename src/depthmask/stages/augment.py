@@ -8,7 +8,6 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from depthmask import visualization as report
 from depthmask.config import AugmentParams, CompositorParams, PlacementParams
 from depthmask.data.composition.augmentation import make_variants
 from depthmask.data.composition.training_scenes import read_compositor
@@ -21,6 +20,7 @@ from depthmask.data.sources.modest import COLOURS, some_training_scenes
 from depthmask.errors import exit_on_error
 from depthmask.stages import AUGMENTED, PARAMS, PREPARED, read_params
 from depthmask.tracking.provenance import code_hash
+from depthmask.visualization.sheets import augmented_sheet
 
 _BATCH, _NUM_BATCHES = 32, 8
 
@@ -76,7 +76,7 @@ def write_variants(
     _write_statistics(folder, (compositor(each, library.size) for each in recipes))
     (folder / "digest.txt").write_text(content_hash(folder) + "\n")
     if params.num_variants > 0:
-        report.augmented_sheet(
+        augmented_sheet(
             folder / "contact_sheet.png",
             plates=plates,
             plate_variants=read_array(folder / "plates_image.npy"),

@@ -8,7 +8,6 @@ from typing import Any
 import pandas as pd
 import torch
 
-from depthmask import visualization as report
 from depthmask.config import CompositorParams, EvaluateParams, PlacementParams
 from depthmask.data.composition.eval_sets import EvalSets
 from depthmask.data.scenes.files import read_json, read_summary, read_table, replaced_file
@@ -32,10 +31,10 @@ from depthmask.metrics import METRICS
 from depthmask.models.hardware import choose_hardware
 from depthmask.models.store import StoredModel, load_model, seed_folder, trained_seeds
 from depthmask.stages import EXPERIMENTS, PARAMS, PREPARED, REPORTS, prune_checkpoints, read_params
+from depthmask.stages.report import write_report
 from depthmask.tracking.sync import sync
-from depthmask.visualization.gallery import draw_panels, draw_plots
-from depthmask.visualization.page import write_report
-from depthmask.visualization.scene_tiles import draw_scene_tiles
+from depthmask.visualization.gallery import draw_panels, draw_plots, draw_scene_tiles
+from depthmask.visualization.tables import results_table
 
 Models = dict[tuple[str, int], StoredModel]
 """By experiment and seed."""
@@ -101,7 +100,7 @@ def evaluate(
         with replaced_file(output / f"{name}.csv") as path:
             rows.to_csv(path, index=False, float_format="%.6g")
     with replaced_file(output / "results.md") as path:
-        path.write_text(report.results_table(result), encoding="utf-8")
+        path.write_text(results_table(result), encoding="utf-8")
     for name, content in (("metrics", result), ("headline", headline_figures(result, robustness))):
         with replaced_file(output / f"{name}.json") as path:
             text = json.dumps(content, indent=2, ensure_ascii=False)
@@ -168,7 +167,7 @@ def main() -> None:
     sync(EXPERIMENTS, REPORTS)
     print(f"evaluate: {result['verdict']['sentence']}")
     try:  # no output: it shows the latency, once export has measured it
-        write_report(Path())
+        write_report()
     except InputError as error:
         print(f"evaluate: no page yet: {error}")
 

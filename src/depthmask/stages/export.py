@@ -26,8 +26,8 @@ from depthmask.stages import (
     REPORTS,
     read_params,
 )
+from depthmask.stages.report import write_report
 from depthmask.tracking.gate import Judgement, judge, register, write_record
-from depthmask.visualization.page import write_report
 
 
 def export(
@@ -94,7 +94,7 @@ def publish(gate: Gate) -> Judgement:
         judgement, path, predictor.metadata, experiments=EXPERIMENTS, reports=REPORTS
     )
     write_record(RECORD, judgement)
-    print(f"export: {write_report(Path())} tells the whole story")
+    print(f"export: {write_report()} tells the whole story")
     return judgement
 
 

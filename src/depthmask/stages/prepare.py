@@ -4,7 +4,6 @@ from pathlib import Path
 
 import numpy as np
 
-from depthmask import visualization as report
 from depthmask.config import PlacementParams, PrepareParams
 from depthmask.data.scenes.files import read_summary, replaced_folder
 from depthmask.data.scenes.library import InSceneFrames, Library
@@ -12,6 +11,7 @@ from depthmask.data.scenes.scene import Scene
 from depthmask.data.sources import SOURCES, Places
 from depthmask.errors import exit_on_error
 from depthmask.stages import FINDINGS, PARAMS, PREPARED, SOURCES_FOLDER, TEACHER_CACHE, read_params
+from depthmask.visualization.sheets import SplitImages, composed_sheet, contact_sheet
 
 
 def prepare(output: Path, params: PrepareParams, placement: PlacementParams) -> None:
@@ -38,11 +38,11 @@ def draw_library(folder: Path) -> None:
         bg = library.images[frames.table["plate"].to_numpy()]
         scenes = Scene(bg, frames.bg_fg, frames.mask, frames.depth)
         counts += f", {len(frames.table)} in-scene frames"
-    report.contact_sheet(
+    contact_sheet(
         folder / "contact_sheet.png",
-        rooms=report.SplitImages(library.images, library.plates.split.tolist()),
+        rooms=SplitImages(library.images, library.plates.split.tolist()),
         rooms_depth=library.depths,
-        people=report.SplitImages(library.rgba, library.cutouts.split.tolist()),
+        people=SplitImages(library.rgba, library.cutouts.split.tolist()),
         frames=scenes,
         unit=summary["unit"],
         subtitle=f"{counts}, {library.size} px",
@@ -56,7 +56,7 @@ def draw_samples(folder: Path) -> None:
 
     bg, bg_fg, mask, depth = next(iter(some_training_scenes(folder, 24, 24)))
     bg, bg_fg = ((image * 255).round().byte().permute(0, 2, 3, 1) for image in (bg, bg_fg))
-    report.composed_sheet(
+    composed_sheet(
         folder / "contact_sheet.png",
         Scene(bg.numpy(), bg_fg.numpy(), mask[:, 0].numpy(), depth[:, 0].numpy()),
         unit="relative",

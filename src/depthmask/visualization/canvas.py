@@ -1,48 +1,34 @@
-"""A sheet of pictures and words, laid out in pixels from the top left.
+"""A sheet of pictures and words, laid out in pixels from the top left; and arrays as pictures.
 
-Pictures are pasted as they are, not drawn through axes: a sheet of a hundred takes a moment,
-and a pixel stays a pixel. Words come from matplotlib and its own font, the same on any machine.
+A sheet is an SVG that vl-convert draws: a picture stays its very pixels, words are in the font
+that comes with it.
 """
 
+import base64
+import io
 from pathlib import Path
-from typing import Self
+from xml.sax.saxutils import escape, quoteattr
 
 import numpy as np
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.colors import to_rgb
-from matplotlib.figure import Figure
-from matplotlib.font_manager import FontProperties
-from PIL import Image, ImageDraw
+import vl_convert
+from PIL import Image
 
-from depthmask.visualization.depth_colors import DepthScale, depth_ramp, error_ramp
-from depthmask.visualization.theme import DPI, INK, MUTED, PAPER, plain_style, save
+from depthmask.data.scenes.files import replaced_file
+from depthmask.visualization.depth_colors import ERROR_TICKS, DepthScale, depth_ramp, error_ramp
+from depthmask.visualization.theme import FONT, LIGHT
 
-POINTS_PER_PX = 72 / DPI
+MISSED, FALSE = LIGHT["sky"], LIGHT["orange"]
+"""Person taken for room, room taken for person: apart also for colour-blind readers."""
 
 
 class Canvas:
-    """A figure `width` x `height` pixels, at `scale` device pixels to each of them.
+    """A sheet `width` x `height` pixels."""
 
-    Use it as a context: it shuts out the user's matplotlib settings.
-    """
-
-    def __init__(
-        self, width: int, height: int, *, background: str | None = PAPER, scale: int = 1
-    ) -> None:
-        self.width, self.height, self.scale = width, height, scale
-        fill = (0, 0, 0, 0) if background is None else (*_rgb(background), 255)
-        self._sheet = Image.new("RGBA", (width * scale, height * scale), fill)
-        self._style = plain_style()
-
-    def __enter__(self) -> Self:
-        self._style.__enter__()
-        size_inches = (self.width / DPI, self.height / DPI)
-        self._figure = Figure(figsize=size_inches, dpi=DPI * self.scale, facecolor="none")
-        self._renderer = FigureCanvasAgg(self._figure).get_renderer()
-        return self
-
-    def __exit__(self, *exception: object) -> None:
-        self._style.__exit__(*exception)
+    def __init__(self, width: int, height: int, background: str | None = "white") -> None:
+        self.width, self.height = width, height
+        self._parts: list[str] = []
+        if background:
+            self.box(0, 0, width, height, background)
 
     def image(
         self,
@@ -56,56 +42,52 @@ class Canvas:
         radius: float = 3,
     ) -> None:
         """Paste uint8 H x W x 3 pixels, resized to `width` x `height`, corners rounded."""
-        size = (width * self.scale, height * self.scale)
         picture = Image.fromarray(np.ascontiguousarray(pixels))
-        if picture.size != size:
-            enlarged = picture.width < size[0] and not smooth
+        if picture.size != (width, height):
+            enlarged = picture.width < width and not smooth
             kind = Image.Resampling.NEAREST if enlarged else Image.Resampling.LANCZOS
-            picture = picture.resize(size, kind)
-        self._paste(x, y, picture, radius)
+            picture = picture.resize((width, height), kind)
+        file = io.BytesIO()
+        picture.save(file, "PNG")
+        box = f'x="{x:g}" y="{y:g}" width="{width}" height="{height}"'
+        name = f"clip{len(self._parts)}"
+        self._parts.append(
+            f'<clipPath id="{name}"><rect {box} rx="{radius}"/></clipPath>'
+            f'<image {box} clip-path="url(#{name})" href="{as_data(file.getvalue(), "png")}"/>'
+        )
 
     def box(
         self, x: float, y: float, width: float, height: float, color: str, radius: float = 0
     ) -> None:
         """Fill a rectangle, its corners rounded by `radius`."""
-        size = (max(1, round(width * self.scale)), max(1, round(height * self.scale)))
-        self._paste(x, y, Image.new("RGB", size, _rgb(color)), radius)
+        self._parts.append(
+            f'<rect x="{x:g}" y="{y:g}" width="{width:g}" height="{height:g}" rx="{radius}"'
+            f' fill="{color}"/>'
+        )
 
     def text(
         self,
         x: float,
         y: float,
         words: str,
+        note: str = "",
         *,
         size: float = 13,
-        color: str = INK,
+        color: str = LIGHT["ink"],
+        note_color: str = LIGHT["muted"],
         weight: str = "normal",
-        ha: str = "left",
-        va: str = "center_baseline",
-        rotation: float = 0,
-    ) -> float:
-        """Write `words`, `size` pixels high; `ha` and `va` as in matplotlib.
-
-        Returns:
-            The x at which left-aligned words end.
-        """
-        self._figure.text(
-            x / self.width,
-            1 - y / self.height,
-            words,
-            fontsize=size * POINTS_PER_PX,
-            color=color,
-            fontweight=weight,
-            ha=ha,
-            va=va,
-            rotation=rotation,
+        anchor: str = "start",
+    ) -> None:
+        """Write `words`, `size` pixels high, their middle at `y`, and a paler note after them."""
+        after = (
+            f'<tspan dx="10" font-size="{size * 0.8:g}" font-weight="normal" fill="{note_color}">'
+            f"{escape(note)}</tspan>"
         )
-        return x + self.text_width(words, size=size, weight=weight)
-
-    def text_width(self, words: str, *, size: float = 13, weight: str = "normal") -> float:
-        """How many pixels wide `words` would be."""
-        font = FontProperties(size=size * POINTS_PER_PX, weight=weight)
-        return self._renderer.get_text_width_height_descent(words, font, False)[0] / self.scale
+        self._parts.append(
+            f'<text x="{x:g}" y="{y + 0.36 * size:g}" font-size="{size:g}" fill="{color}"'
+            f" font-weight={quoteattr(weight)} text-anchor={quoteattr(anchor)}>{escape(words)}"
+            f"{after if note else ''}</text>"
+        )
 
     def depth_legend(
         self,
@@ -114,54 +96,73 @@ class Canvas:
         width: int,
         scale: DepthScale,
         *,
-        color: str = MUTED,
+        color: str = LIGHT["muted"],
         named: bool = True,
     ) -> None:
         """Draw a bar `width` wide from `y` down, its ticks beneath, its name left if `named`."""
         if named:
-            self.text(x - 12, y + 5, scale.label, size=13, color=color, ha="right")
-        self.image(x, y, width, 10, np.tile(depth_ramp(width), (10, 1, 1)))
-        for at, words in scale.ticks():
-            self._tick(x + at * (width - 1), y + 12, words, color)
+            self.text(x - 12, y + 5, scale.label, color=color, anchor="end")
+        self._ramp(x, y, depth_ramp(width), scale.ticks(), color)
 
-    def error_legend(self, x: float, y: float, width: int, *, color: str = MUTED) -> None:
+    def error_legend(self, x: float, y: float, width: int) -> None:
         """Draw the bar that reads `error_rgb`."""
-        self.image(x, y, width, 10, np.tile(error_ramp(width), (10, 1, 1)))
-        for at, words in ((0, "−50 %"), (0.5, "0"), (1, "+50 %")):
-            self._tick(x + at * (width - 1), y + 12, words, color)
+        self._ramp(x, y, error_ramp(width), list(ERROR_TICKS), LIGHT["muted"])
+
+    def mask_legend(self, x: float, y: float) -> None:
+        """Name the colours of a mask's errors."""
+        for color, words, left in ((MISSED, "missed", x), (FALSE, "false", x + 76)):
+            self.box(left, y - 6, 12, 12, color, radius=2)
+            self.text(left + 18, y, words, color=LIGHT["muted"])
 
     def save(self, path: Path) -> None:
         """Write the PNG, the same bytes for the same content."""
-        self._figure.figimage(np.asarray(self._sheet), 0, 0, origin="upper", zorder=-1)
-        save(self._figure, path, dpi=DPI * self.scale)
+        svg = (
+            f'<svg xmlns="http://www.w3.org/2000/svg" width="{self.width}" height="{self.height}"'
+            f' font-family="{FONT}">{"".join(self._parts)}</svg>'
+        )
+        with replaced_file(path) as temporary:
+            temporary.write_bytes(vl_convert.svg_to_png(svg))
 
-    def _tick(self, x: float, y: float, words: str, color: str) -> None:
-        self.box(x, y, 1, 4, color)
-        self.text(x + 0.5, y + 12, words, size=12, color=color, ha="center")
-
-    def _paste(self, x: float, y: float, picture: Image.Image, radius: float) -> None:
-        corner = (round(x * self.scale), round(y * self.scale))
-        self._sheet.paste(picture, corner, _rounded(picture.size, radius * self.scale))
-
-
-def _rounded(size: tuple[int, int], radius: float) -> Image.Image | None:
-    """A paste mask of `size` whose corners are smooth quarter circles."""
-    radius = round(min(radius, size[0] / 2, size[1] / 2))
-    if radius < 1:
-        return None
-    fine = 4
-    corner = Image.new("L", (2 * radius * fine, 2 * radius * fine), 0)
-    ImageDraw.Draw(corner).ellipse((0, 0, corner.width - 1, corner.height - 1), fill=255)
-    corner = corner.resize((2 * radius, 2 * radius), Image.Resampling.BOX)
-    mask = Image.new("L", size, 255)
-    for right in (0, 1):
-        for low in (0, 1):
-            box = (right * radius, low * radius, (right + 1) * radius, (low + 1) * radius)
-            place = (right * (size[0] - radius), low * (size[1] - radius))
-            mask.paste(corner.crop(box), place)
-    return mask
+    def _ramp(
+        self, x: float, y: float, ramp: np.ndarray, ticks: list[tuple[float, str]], color: str
+    ) -> None:
+        self.image(x, y, len(ramp), 10, np.tile(ramp, (10, 1, 1)))
+        for at, words in ticks:
+            place = x + at * (len(ramp) - 1)
+            self.box(place, y + 12, 1, 4, color)
+            self.text(place + 0.5, y + 24, words, size=12, color=color, anchor="middle")
 
 
-def _rgb(color: str) -> tuple[int, int, int]:
-    red, green, blue = (round(255 * channel) for channel in to_rgb(color))
-    return red, green, blue
+def as_data(content: bytes, kind: str) -> str:
+    """A picture's bytes as an address that holds them."""
+    return f"data:image/{kind};base64,{base64.b64encode(content).decode('ascii')}"
+
+
+def unit_mask(mask: np.ndarray) -> np.ndarray:
+    """Bring a mask, bool, uint8 0..255 or float 0..1, to float32 0..1."""
+    unit = np.asarray(mask).astype(np.float32)
+    return unit / 255 if np.asarray(mask).dtype == np.uint8 else unit
+
+
+def mask_rgb(mask: np.ndarray) -> np.ndarray:
+    """A mask (..., H, W) as white on black, uint8 (..., H, W, 3)."""
+    grey = np.round(255 * np.clip(unit_mask(mask), 0, 1)).astype(np.uint8)
+    return np.repeat(grey[..., None], 3, axis=-1)
+
+
+def mask_errors_rgb(
+    pred_mask: np.ndarray, true_mask: np.ndarray, threshold: float = 0.5
+) -> np.ndarray:
+    """The predicted mask, white on black, its errors coloured; uint8 (..., H, W, 3)."""
+    pred = unit_mask(pred_mask) > threshold
+    true = unit_mask(true_mask) > threshold
+    rgb = mask_rgb(pred & true)
+    for wrong, color in ((true & ~pred, MISSED), (pred & ~true, FALSE)):
+        rgb[wrong] = tuple(bytes.fromhex(color[1:]))
+    return rgb
+
+
+def spread(num_total: int, num_wanted: int) -> list[int]:
+    """Choose up to `num_wanted` indices below `num_total`, evenly spread, the first among them."""
+    num_wanted = min(num_total, num_wanted)
+    return [i * num_total // num_wanted for i in range(num_wanted)]

@@ -3,12 +3,12 @@
 from dataclasses import dataclass
 from typing import Self
 
-import matplotlib
+import cv2
 import numpy as np
 
+from depthmask.data.scenes.scene import UNITS
 from depthmask.errors import InputError
 
-UNITS = ("metre", "relative")
 INVALID_RGB = (128, 134, 140)
 TICKS_M = (0.25, 0.5, 0.75, 1, 1.5, 2, 3, 4, 5, 7, 10, 15, 20, 30, 50, 100)
 
@@ -16,11 +16,19 @@ TICKS_M = (0.25, 0.5, 0.75, 1, 1.5, 2, 3, 4, 5, 7, 10, 15, 20, 30, 50, 100)
 # greyscale and colour-blindness, and it shows no edge where the depth has none (turbo does).
 # Reversed, near is bright and far sinks into the dark, as under a lamp. Its blackest tenth is
 # left away: the far wall stays apart from a black mask.
-DEPTH_COLORS = matplotlib.colormaps["magma"]
-DARKEST, BRIGHTEST = 0.1, 0.98
+_BRIGHTEST, _DARKEST = 250, 26
+_MAGMA = cv2.applyColorMap(np.arange(256, dtype=np.uint8)[None], cv2.COLORMAP_MAGMA)[0, :, ::-1]
 
-ERROR_COLORS = matplotlib.colormaps["RdBu_r"]
 ERROR_LIMIT = 0.5
+_BLUE_TO_RED = np.array(
+    [
+        (5, 48, 97), (33, 102, 172), (67, 147, 195), (146, 197, 222), (209, 229, 240),
+        (247, 247, 247),
+        (253, 219, 199), (244, 165, 130), (214, 96, 77), (178, 24, 43), (103, 0, 31),
+    ],
+    float,
+)  # fmt: skip
+"""RdBu of ColorBrewer, reversed."""
 
 
 @dataclass(frozen=True)
@@ -51,28 +59,28 @@ class DepthScale:
         values = values[np.isfinite(values) & ((values > 0) | (unit == "relative"))]
         if not values.size:
             return cls(1.0, 10.0, unit) if unit == "metre" else cls(0.0, 1.0, unit)
-        near, far = (float(v) for v in np.percentile(values, (0.5, 99.5)))
-        if unit == "metre":
-            return cls(near, max(far, near * 1.5), unit)
-        return cls(near, max(far, near + 1e-3), unit)
+        near, far = (float(value) for value in np.percentile(values, (0.5, 99.5)))
+        return cls(near, max(far, near * 1.5 if unit == "metre" else near + 1e-3), unit)
+
+    @property
+    def label(self) -> str:
+        return "depth" if self.unit == "metre" else "relative depth"
 
     def unit_interval(self, depth: np.ndarray) -> np.ndarray:
         """Map depth to 0 (near) .. 1 (far), clipped; NaN where there is no valid depth."""
         depth = np.asarray(depth, np.float64)
+        valid = np.isfinite(depth) & ((depth > 0) | (self.unit == "relative"))
+        depth = np.where(valid, depth, self.near)
         if self.unit == "metre":
-            valid = np.isfinite(depth) & (depth > 0)
-            at = np.log(np.where(valid, depth, self.near) / self.near)
-            at /= np.log(self.far / self.near)
+            at = np.log(depth / self.near) / np.log(self.far / self.near)
         else:
-            valid = np.isfinite(depth)
-            at = (np.where(valid, depth, self.near) - self.near) / (self.far - self.near)
+            at = (depth - self.near) / (self.far - self.near)
         return np.where(valid, np.clip(at, 0, 1), np.nan)
 
     def rgb(self, depth: np.ndarray) -> np.ndarray:
         """Colour a depth map (..., H, W) as uint8 (..., H, W, 3); grey where it is not valid."""
         at = self.unit_interval(depth)
-        shade = BRIGHTEST + (DARKEST - BRIGHTEST) * np.nan_to_num(at)
-        rgb = DEPTH_COLORS(shade, bytes=True)[..., :3].copy()
+        rgb = _depth_rgb(np.nan_to_num(at))
         rgb[np.isnan(at)] = INVALID_RGB
         return rgb
 
@@ -87,36 +95,43 @@ class DepthScale:
             at = float(self.unit_interval(np.array(metres)))
             if all(abs(at - other) >= min_gap for other, _ in ticks):
                 ticks.append((at, f"{metres:g} m"))
-        if not ticks:
-            ticks = [(0.0, f"{self.near:.2g} m"), (1.0, f"{self.far:.2g} m")]
-        return sorted(ticks)
+        return sorted(ticks) or [(0.0, f"{self.near:.2g} m"), (1.0, f"{self.far:.2g} m")]
 
-    @property
-    def label(self) -> str:
-        return "depth" if self.unit == "metre" else "relative depth"
+
+ERROR_TICKS = ((0.0, "−50 %"), (0.5, "0"), (1.0, "+50 %"))
 
 
 def error_rgb(pred_depth: np.ndarray, true_depth: np.ndarray) -> np.ndarray:
-    """Colour (pred - true) / true: blue is too near, red too far, full colour at half the truth.
+    """Colour (pred - true) / true, blue too near, red too far, full at `ERROR_LIMIT`.
 
     Returns:
-        uint8, (..., H, W, 3); grey where the truth is not a valid depth.
+        uint8, (..., H, W, 3); grey where there is no valid depth.
     """
     true_depth = np.asarray(true_depth, np.float64)
     valid = np.isfinite(true_depth) & (true_depth > 0) & np.isfinite(pred_depth)
     safe = np.where(valid, true_depth, 1.0)
-    relative = np.where(valid, (np.where(valid, pred_depth, 1.0) - safe) / safe, 0.0)
-    rgb = ERROR_COLORS(np.clip(relative / (2 * ERROR_LIMIT) + 0.5, 0, 1), bytes=True)
-    rgb = rgb[..., :3].copy()
+    relative = (np.where(valid, pred_depth, safe) - safe) / safe
+    rgb = _error_rgb(np.clip(relative / (2 * ERROR_LIMIT) + 0.5, 0, 1))
     rgb[~valid] = INVALID_RGB
     return rgb
 
 
 def depth_ramp(num_steps: int) -> np.ndarray:
     """The scale itself, near to far, as uint8 `num_steps` x 3."""
-    return DEPTH_COLORS(np.linspace(BRIGHTEST, DARKEST, num_steps), bytes=True)[:, :3]
+    return _depth_rgb(np.linspace(0, 1, num_steps))
 
 
 def error_ramp(num_steps: int) -> np.ndarray:
     """The error scale, too near to too far, as uint8 `num_steps` x 3."""
-    return ERROR_COLORS(np.linspace(0, 1, num_steps), bytes=True)[:, :3]
+    return _error_rgb(np.linspace(0, 1, num_steps))
+
+
+def _depth_rgb(at: np.ndarray) -> np.ndarray:
+    shades = np.round(_BRIGHTEST + (_DARKEST - _BRIGHTEST) * at).astype(int)
+    return _MAGMA[shades].copy()
+
+
+def _error_rgb(at: np.ndarray) -> np.ndarray:
+    places = np.linspace(0, 1, len(_BLUE_TO_RED))
+    channels = [np.interp(at, places, channel) for channel in _BLUE_TO_RED.T]
+    return np.round(np.stack(channels, axis=-1)).astype(np.uint8)

@@ -1,6 +1,7 @@
-"""The pictures of an evaluation: what the models answer on the hardest set, and their figures."""
+"""The pictures of an evaluation: what the models predict on the hardest set, and their figures."""
 
-import sys
+import json
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -8,121 +9,123 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import torch
+from PIL import Image
 from torch import Tensor
 
-from depthmask import visualization as report
 from depthmask.data.composition.eval_sets import EvalSets
 from depthmask.data.scenes.files import replaced_folder
-from depthmask.data.scenes.person import THRESHOLD
 from depthmask.data.scenes.scene import Scene
-from depthmask.metrics import align_depth, depth_abs_rel, mask_iou
+from depthmask.evaluation.robustness_table import ConditionExample
+from depthmask.metrics import METRICS, align_depth, depth_abs_rel, mask_iou
 from depthmask.models.store import StoredModel
+from depthmask.visualization.canvas import mask_errors_rgb, mask_rgb
+from depthmask.visualization.depth_colors import DepthScale, error_rgb
+from depthmask.visualization.panels import PanelRow, conditions_sheet, hero, panels
+from depthmask.visualization.plots import comparison, conditions, curves
+from depthmask.visualization.sheets import composed_sheet
+from depthmask.visualization.theme import save_png
+
+CURVES = {"iou": "val/mask_iou", "loss": "val/loss", "rmse": "val/depth_rmse"}
+NUM_EACH = 3
+"""Scenes of a group: the best, the median, …"""
+MAX_SIDE_PX = 128
+"""Of a tile: the page that holds them all is to stay a file that one can send."""
 
 
 def draw_panels(
-    folder: Path,
-    models: dict[str, StoredModel],
-    sets: EvalSets,
-    *,
-    best: str,
-    num_panels: int,
+    folder: Path, models: dict[str, StoredModel], sets: EvalSets, *, best: str, num_panels: int
 ) -> None:
     """Draw NAME.png for every model: the same frames, one depth scale."""
     rows = {name: panel_rows(stored, sets, num_panels) for name, stored in models.items()}
-    scale = report.DepthScale.spanning(*(row.true_depth for row in rows[best]), unit=sets.unit)
+    depths = [row.true_depth for row in rows[best] if row.true_depth is not None]
+    scale = DepthScale.spanning(*depths, unit=sets.unit) if depths else DepthScale(1, 10)
     with replaced_folder(folder) as temporary:
         for name, stored in models.items():
-            report.panels(
-                temporary / f"{name}.png",
-                rows[name],
-                title=name,
-                subtitle=_subtitle(stored.card),
-                threshold=THRESHOLD,
-                scale=scale if rows[name][0].true_depth is not None else None,
-            )
+            heads = [
+                f"{head}: " + " + ".join(f"{weight:g}·{term}" for term, weight in terms.items())
+                for head in ("mask", "depth")
+                if (terms := stored.card["losses"][head])
+            ]
+            subtitle = f"{stored.card['model']}, {', '.join(heads)}"
+            path = temporary / f"{name}.png"
+            panels(path, rows[name], title=name, subtitle=subtitle, scale=scale)
 
 
 def draw_plots(
     folder: Path,
-    result: dict[str, Any],
-    curves: pd.DataFrame,
+    metrics: dict[str, Any],
+    table: pd.DataFrame,
     best: StoredModel,
     sets: EvalSets,
-    hardened: pd.DataFrame,
-    examples: Sequence[report.ConditionExample],
+    robustness: pd.DataFrame,
+    examples: Sequence[ConditionExample],
 ) -> None:
     """Draw the training curves, the comparison of all figures, and the README's picture.
 
     Args:
-        hardened, examples: the figures on harder frames, and such frames.
+        table: `curves.csv`.
+        robustness, examples: the figures on harder frames, and such frames.
     """
+    name = metrics["best"]
+    charts = {
+        "curves": curves(table, [*CURVES.values()], metrics),
+        "comparison": comparison(metrics),
+        "robustness": conditions(robustness, metrics),
+    } | {name: curves(table, [column], metrics) for name, column in CURVES.items()}
     with replaced_folder(folder) as temporary:
-        report.curves(temporary / "curves.png", curves, best=result["best"])
-        for name, column in _CURVES.items():
-            report.curves(temporary / f"{name}.png", curves, columns=[column], best=result["best"])
-        report.comparison(temporary / "comparison.png", result)
-        names = list(result["experiments"])
-        report.robustness(
-            temporary / "robustness.png", hardened, experiments=names, best=result["best"]
-        )
-        report.conditions_sheet(
-            temporary / "conditions.png",
-            examples,
-            subtitle=f"as {result['best']} answers them; the figure is the mask's IoU,"
-            " of frames with nobody the share taken for person",
-        )
-        report.hero(temporary / "hero.png", hero_scenes(best, sets), unit=sets.unit)
-        composed = next(sets.scenes("val"))
-        report.composed_sheet(
+        for title, chart in charts.items():
+            save_png(chart, temporary / f"{title}.png")
+        words = f"as {name} predicts them; the figure is the mask’s IoU, with nobody in the frame"
+        subtitle = f"{words} the share taken for person"
+        conditions_sheet(temporary / "conditions.png", examples, subtitle=subtitle)
+        hero(temporary / "hero.png", hero_scenes(best, sets), unit=sets.unit)
+        composed_sheet(
             temporary / "composed.png",
-            _arrays(composed),
+            _arrays(next(sets.scenes("val"))),
             unit=sets.unit,
             subtitle="what training sees: people pasted onto plates, by rules of perspective",
         )
 
 
-_CURVES = {"iou": "val/mask_iou", "loss": "val/loss", "rmse": "val/depth_rmse"}
+def _all_frames(sets: EvalSets) -> Scene[Tensor]:
+    batches = zip(*sets.scenes(sets.headline), strict=True)
+    return Scene(*(torch.cat(fields) for fields in batches))
 
 
-def _subtitle(card: dict[str, Any]) -> str:
-    heads = [
-        f"{head}: " + " + ".join(f"{weight:g}·{term}" for term, weight in terms.items())
-        for head in ("mask", "depth")
-        if (terms := card["losses"][head])
-    ]
-    return f"{card['model']}, {', '.join(heads)}"
-
-
-def _some_frames(sets: EvalSets, count: int) -> Scene[Tensor]:
-    """Scenes spread evenly over the hardest set, the same for every model."""
-    scenes = list(sets.scenes(sets.headline))
-    joined = Scene(*(torch.cat(fields) for fields in zip(*scenes, strict=True)))
-    total = len(joined.mask)
-    chosen = np.unique(np.linspace(0, total - 1, min(count, total)).round().astype(int))
-    return Scene(*(field[chosen] for field in joined))
-
-
-def panel_rows(stored: StoredModel, sets: EvalSets, num_panels: int) -> list[report.PanelRow]:
-    """Predictions for some scenes, to draw; relative depth is aligned with the truth."""
-    scene = _some_frames(sets, num_panels)
+def _predict(
+    stored: StoredModel, scene: Scene[Tensor], sets: EvalSets
+) -> tuple[Tensor, Tensor | None]:
+    """Mask and depth; relative depth is aligned with the truth."""
     mask, depth = stored.predict(scene)
     if depth is not None and sets.alignment is not None:
         depth = align_depth(depth, scene.depth, sets.alignment)
-    ious = mask_iou(mask, scene.mask, THRESHOLD).tolist()
-    errors = depth_abs_rel(depth, scene.depth).tolist() if depth is not None else None
+    return mask, depth
+
+
+def panel_rows(stored: StoredModel, sets: EvalSets, num_panels: int) -> list[PanelRow]:
+    """Predictions for scenes spread evenly over the hardest set, the same for every model."""
+    scene = _all_frames(sets)
+    total = len(scene.mask)
+    chosen = np.unique(np.linspace(0, total - 1, min(num_panels, total)).round().astype(int))
+    scene = Scene(*(field[chosen] for field in scene))
+    mask, depth = _predict(stored, scene, sets)
+    figures = {"mask_iou": mask_iou(mask, scene.mask)}
+    if depth is not None:
+        figures["depth_abs_rel"] = depth_abs_rel(depth, scene.depth)
+    shown, masks = _arrays(scene), _planes(mask)
+    depths = None if depth is None else _planes(depth)
     return [
-        report.PanelRow(
+        PanelRow(
             set_name=sets.headline,
-            bg=_picture(scene.bg[row]),
-            bg_fg=_picture(scene.bg_fg[row]),
-            true_mask=_plane(scene.mask[row]),
-            pred_mask=_plane(mask[row]),
-            true_depth=_plane(scene.depth[row]) if depth is not None else None,
-            pred_depth=_plane(depth[row]) if depth is not None else None,
-            mask_iou=ious[row],
-            abs_rel=errors[row] if errors else None,
+            bg=shown.bg[row],
+            bg_fg=shown.bg_fg[row],
+            true_mask=shown.mask[row],
+            pred_mask=masks[row],
+            true_depth=None if depths is None else shown.depth[row],
+            pred_depth=None if depths is None else depths[row],
+            figures={name: float(values[row]) for name, values in figures.items()},
         )
-        for row in range(len(ious))
+        for row in range(len(masks))
     ]
 
 
@@ -132,7 +135,7 @@ def hero_scenes(stored: StoredModel, sets: EvalSets) -> Scene[np.ndarray]:
     Those whose IoU is nearest the set's upper quartile: a picture of what it does when it works,
     neither the luckiest frame nor the worst.
     """
-    scene = _some_frames(sets, sys.maxsize)
+    scene = _all_frames(sets)
     mask, depth = stored.predict(scene)
     assert depth is not None
     ious = mask_iou(mask, scene.mask)
@@ -143,19 +146,107 @@ def hero_scenes(stored: StoredModel, sets: EvalSets) -> Scene[np.ndarray]:
     return _arrays(Scene(*(field[chosen] for field in (scene.bg, scene.bg_fg, mask, depth))))
 
 
+def draw_scene_tiles(
+    folder: Path,
+    stored: StoredModel,
+    sets: EvalSets,
+    scenes: pd.DataFrame,
+    *,
+    num_each: int = NUM_EACH,
+) -> None:
+    """Draw the best, median and worst scenes of the headline set, with an index of them.
+
+    Writes SCENE_FIELD.png for the fields bg, bg_fg, true_mask, pred_mask (its errors coloured),
+    true_depth, pred_depth and depth_error, and index.json: for each group of `chosen_scenes` its
+    scenes with their figures (null where a figure does not count or is no number) and pictures,
+    and the scale of all depth pictures, in `unit`.
+
+    Args:
+        folder: is replaced.
+        stored: a network with depth.
+        scenes: the rows of `reports/scenes.csv` of this network on the headline set, one a scene.
+    """
+    groups = chosen_scenes(scenes, num_each)
+    numbers = sorted({number for group in groups.values() for number in group})
+    scene = Scene(*(field[numbers] for field in _all_frames(sets)))
+    mask, depth = _predict(stored, scene, sets)
+    assert depth is not None
+    shown, masks, depths = _arrays(scene), _planes(mask), _planes(depth)
+    scale = DepthScale.spanning(shown.depth, unit=sets.unit)
+    pictures = {
+        "bg": shown.bg,
+        "bg_fg": shown.bg_fg,
+        "true_mask": mask_rgb(shown.mask),
+        "pred_mask": mask_errors_rgb(masks, shown.mask),
+        "true_depth": scale.rgb(shown.depth),
+        "pred_depth": scale.rgb(depths),
+        "depth_error": error_rgb(depths, shown.depth),
+    }
+    rows = scenes.set_index("scene")
+    with replaced_folder(folder) as temporary:
+        entries = {}
+        for place, number in enumerate(numbers):
+            names = {field: f"{number:04d}_{field}.png" for field in pictures}
+            for field, name in names.items():
+                picture = Image.fromarray(np.ascontiguousarray(pictures[field][place]))
+                picture.thumbnail((MAX_SIDE_PX, MAX_SIDE_PX), Image.Resampling.BOX)
+                picture.save(temporary / name, optimize=True)
+            row = rows.loc[number]
+            figures = {name: float(row[name]) for name in METRICS if name in row}
+            entries[number] = {
+                "scene": number,
+                "plate": str(row["plate"]),
+                "cutout": str(row["cutout"]),
+                "figures": {k: v if math.isfinite(v) else None for k, v in figures.items()},
+                "tiles": names,
+            }
+        index = {
+            "experiment": stored.card["experiment"],
+            "set": sets.headline,
+            "unit": sets.unit,
+            "scale": {"near": scale.near, "far": scale.far},
+            "groups": {kind: [entries[n] for n in group] for kind, group in groups.items()},
+        }
+        text = json.dumps(index, indent=2, ensure_ascii=False, allow_nan=False)
+        (temporary / "index.json").write_text(text + "\n", encoding="utf-8")
+
+
+def chosen_scenes(scenes: pd.DataFrame, num_each: int = NUM_EACH) -> dict[str, list[int]]:
+    """The best, the median and the worst scenes by mask IoU, and the worst by depth AbsRel.
+
+    The first three groups share no scene: of fewer than `3 * num_each` each gets a third, and of
+    fewer than three the median, then the worst gets none. Equal scenes go by their number.
+
+    Args:
+        scenes: a row a scene with `scene`, `mask_iou`, `depth_abs_rel`; AbsRel may be NaN.
+
+    Returns:
+        By group the scenes' numbers: the best first, the worst first; `median` by IoU, best first.
+    """
+    ordered = scenes.sort_values(["mask_iou", "scene"], ascending=[False, True])
+    numbers = [int(number) for number in ordered["scene"]]
+    count = min(num_each, math.ceil(len(numbers) / 3))
+    rest = numbers[count : len(numbers) - count]
+    first = max(0, (len(rest) - count) // 2)
+    known = scenes.dropna(subset=["depth_abs_rel"])
+    by_depth = known.sort_values(["depth_abs_rel", "scene"], ascending=[False, True])
+    groups = {
+        "best": numbers[:count],
+        "median": rest[first : first + count],
+        "worst": numbers[max(count, len(numbers) - count) :][::-1],
+        "worst_depth": [int(number) for number in by_depth["scene"][:count]],
+    }
+    return {kind: group for kind, group in groups.items() if group}
+
+
 def _arrays(scene: Scene[Tensor]) -> Scene[np.ndarray]:
     """A batch of tensors as arrays: images uint8 N x H x W x 3, planes float32 N x H x W."""
-    return Scene(
-        bg=np.stack([_picture(image) for image in scene.bg]),
-        bg_fg=np.stack([_picture(image) for image in scene.bg_fg]),
-        mask=np.stack([_plane(plane) for plane in scene.mask]),
-        depth=np.stack([_plane(plane) for plane in scene.depth]),
+    bg, bg_fg = (
+        (batch * 255).round().byte().permute(0, 2, 3, 1).cpu().numpy()
+        for batch in (scene.bg, scene.bg_fg)
     )
+    return Scene(bg, bg_fg, _planes(scene.mask), _planes(scene.depth))
 
 
-def _picture(image: Tensor) -> np.ndarray:
-    return (image * 255).round().byte().permute(1, 2, 0).cpu().numpy()
-
-
-def _plane(plane: Tensor) -> np.ndarray:
-    return plane[0].float().cpu().numpy()
+def _planes(batch: Tensor) -> np.ndarray:
+    return batch[:, 0].float().cpu().numpy()

@@ -1,72 +1,134 @@
-"""What every figure shares: colours, names, and how a figure becomes the same bytes each time."""
+"""Colours of every chart and of the page, and how a chart becomes SVG or PNG.
 
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+A chart's colours are CSS variables. They stay in the SVG, which follows the page into the dark; a
+PNG and DVC's template have the colours of a light page in their place.
+"""
+
+import json
+import re
+from collections.abc import Iterable
 from pathlib import Path
+from typing import Any, NamedTuple
 
-import matplotlib
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
+import altair as alt
+import vl_convert
 
 from depthmask.data.scenes.files import replaced_file
 
-PAPER = "#ffffff"
-INK = "#1f2328"
-MUTED = "#59636e"
-HAIRLINE = "#d8dee4"
-GROUND = "#eef1f4"
-
-BLUE, VERMILION, GREEN, PURPLE, ORANGE, SKY = (
-    "#0072b2", "#d55e00", "#009e73", "#b8578f", "#d98e00", "#3d9ad1",
-)  # fmt: skip
-"""Okabe and Ito's palette, safe for colour-blind readers; the three palest darkened for paper."""
-
-SPLIT_COLORS = {"train": BLUE, "val": ORANGE, "test": GREEN}
-
-SET_LABELS = {
-    "in_scene": "in-scene",
-    "unseen_unseen": "unseen room, unseen person",
-    "unseen_seen": "unseen room, seen person",
-    "seen_unseen": "seen room, unseen person",
-    "seen_seen": "seen room, seen person",
-    "val": "validation",
+COLORS = {
+    "paper": ("#ffffff", "#101418"),
+    "ground": ("#f4f6f8", "#181d23"),
+    "ink": ("#1b1f24", "#e4e8ec"),
+    "muted": ("#59636e", "#9aa5b0"),
+    "rule": ("#d9dee4", "#2e363e"),
+    "grid": ("#e8ecf0", "#252c33"),
+    "accent": ("#0a5c99", "#6bb6ee"),
+    "trained": ("#eaf1f7", "#1b2630"),
+    "good": ("#e6f4ee", "#17291f"),
+    "alarm": ("#b04a00", "#ff9a5c"),
+    "blue": ("#0072b2", "#4ba3e3"),
+    "vermilion": ("#d55e00", "#ff8038"),
+    "green": ("#009e73", "#2cc596"),
+    "purple": ("#b8578f", "#dd8cbb"),
+    "orange": ("#d98e00", "#f2b33d"),
+    "sky": ("#3d9ad1", "#8fd0f5"),
 }
-"""How a set is called in a caption; the room comes first, as in its key."""
+"""On a light page, on a dark one. The hues are Okabe and Ito's, safe for colour-blind readers."""
 
-DPI = 100
+LIGHT = {name: light for name, (light, _) in COLORS.items()}
+SERIES = ("blue", "vermilion", "green", "purple", "orange", "sky", "ink")
+DASHES = ((1, 0), (7, 3), (2, 2.5))
+FONT = "Liberation Sans"
+"""Comes with vl-convert: the same on any machine."""
+
+_CONFIG = {
+    "font": FONT,
+    "background": None,
+    "view": {"stroke": None},
+    "axis": {
+        "domainColor": "var(--rule)",
+        "tickColor": "var(--rule)",
+        "gridColor": "var(--grid)",
+        "labelColor": "var(--muted)",
+        "labelFontSize": 11,
+        "labelLimit": 150,
+        "titleColor": "var(--muted)",
+        "titleFontSize": 11,
+        "titleFontWeight": "normal",
+    },
+    "title": {
+        "anchor": "start",
+        "frame": "group",
+        "color": "var(--ink)",
+        "fontSize": 13,
+        "subtitleColor": "var(--muted)",
+        "subtitleFontSize": 11,
+        "subtitlePadding": 4,
+        "offset": 10,
+    },
+    "legend": {"labelColor": "var(--ink)", "labelFontSize": 12, "labelLimit": 260, "title": None},
+    "text": {"color": "var(--ink)", "fontSize": 11},
+}
 
 
-def line_styles(names: Iterable[str]) -> dict[str, tuple[str, str]]:
-    """Give each experiment a colour and a dash, the same in every figure with the same names.
+class Series(NamedTuple):
+    """How an experiment is drawn: the page's variable of its colour, and its dashes."""
 
-    Sorted by name, so that the order of a table's rows changes nothing; dashes part the second
-    and third dozen from the first.
+    number: int
+    color: str
+    dash: tuple[float, ...]
+
+    @property
+    def base(self) -> str:
+        """The colour's name."""
+        return SERIES[self.number % len(SERIES)]
+
+
+def series_of(names: Iterable[str]) -> dict[str, Series]:
+    """Give each experiment a look, the same in every figure with the same names.
+
+    By name, so that the order of rows changes nothing; dashes part the second and third seven.
     """
-    colors = (BLUE, VERMILION, GREEN, PURPLE, ORANGE, SKY, INK)
-    dashes = ("-", (0, (4, 1.6)), (0, (1.2, 1.4)))
     return {
-        name: (colors[i % len(colors)], dashes[i // len(colors) % len(dashes)])
+        name: Series(i, f"var(--s{i})", DASHES[i // len(SERIES) % len(DASHES)])
         for i, name in enumerate(sorted(set(names)))
     }
 
 
-@contextmanager
-def plain_style() -> Iterator[None]:
-    """Shut out the user's matplotlibrc: a figure must not depend on whose machine draws it."""
-    defaults = {key: matplotlib.rcParamsDefault[key] for key in matplotlib.rcParamsDefault}
-    del defaults["backend"]
-    with matplotlib.rc_context({**defaults, "font.family": ["DejaVu Sans"]}):
-        yield
+def on_paper(text: str) -> str:
+    """A text with the colours of a light page in place of the variables."""
+
+    def color(found: re.Match[str]) -> str:
+        name, number = found.groups()
+        return LIGHT[SERIES[int(number) % len(SERIES)] if number else name]
+
+    return re.sub(r"var\(--([a-z]+)(\d*)\)", color, text)
 
 
-def save(figure: Figure, path: Path, *, dpi: float = DPI) -> None:
-    """Write a PNG that names neither the software's version nor a date."""
-    FigureCanvasAgg(figure)
-    with replaced_file(Path(path)) as temporary:
-        figure.savefig(
-            temporary,
-            format="png",
-            dpi=dpi,
-            facecolor=figure.get_facecolor(),
-            metadata={"Software": None},
-        )
+def spec_of(chart: alt.TopLevelMixin) -> dict[str, Any]:
+    """A chart as Vega-Lite, its look included."""
+    spec: dict[str, Any] = chart.to_dict()
+    spec["config"] = _CONFIG
+    return spec
+
+
+def svg_of(chart: alt.TopLevelMixin, label: str) -> str:
+    """A chart as an element of the page, `label` for who does not see it."""
+    svg: str = vl_convert.vegalite_to_svg(spec_of(chart))
+    svg = re.sub(r'(?: xmlns(?::xlink)?="[^"]*"| version="1.1"| font-family="[^"]*")', "", svg)
+    svg = re.sub(r' (?:aria-roledescription|pointer-events|stroke-miterlimit)="[^"]*"', "", svg)
+    svg = re.sub(r'(?<= )(?:d|transform|[xy]2)="[^"]*"', _rounded, svg)
+    label = label.replace("&", "&amp;").replace('"', "&quot;")
+    return svg.replace('class="marks"', f'role="img" aria-label="{label}"', 1)
+
+
+def _rounded(attribute: re.Match[str]) -> str:
+    return re.sub(r"(\d\.\d\d)\d+", r"\1", attribute[0])
+
+
+def save_png(chart: alt.TopLevelMixin, path: Path, *, scale: float = 1.5) -> None:
+    """Write a chart on white as PNG, the same bytes each time."""
+    spec = spec_of(chart) | {"background": "white", "padding": 16}
+    with replaced_file(path) as temporary:
+        content = vl_convert.vegalite_to_png(on_paper(json.dumps(spec)), scale=scale)
+        temporary.write_bytes(content)

@@ -142,7 +142,7 @@ def _write_missing(writer: Writer, log: Log, count: int, num_workers: int) -> in
     rest, num_files = sum(len(task.names) for task in writer.tasks), 0
     there = f" ({count - rest} are there)" if rest < count else ""
     num_workers = min(num_workers, len(writer.tasks)) if num_workers > 1 else 0
-    loader = DataLoader(writer, batch_size=None, num_workers=num_workers, collate_fn=_as_it_is)
+    loader = DataLoader(writer, batch_size=None, num_workers=num_workers)
     threads = torch.get_num_threads()
     torch.set_num_threads(threads if num_workers else 1)
     try:
@@ -170,10 +170,6 @@ def _write_missing(writer: Writer, log: Log, count: int, num_workers: int) -> in
     finally:
         torch.set_num_threads(threads)
     return num_files
-
-
-def _as_it_is(chunk: Any) -> Any:
-    return chunk
 
 
 def plain_shots(params: CompositorParams) -> CompositorParams:

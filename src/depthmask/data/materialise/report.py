@@ -9,11 +9,11 @@ import numpy as np
 from rich.table import Table
 from torch import Tensor
 
-from depthmask import visualization as report
 from depthmask.data.materialise.writing import SUFFIXES, Chunk, plate_name
 from depthmask.data.scenes.files import replaced_file
 from depthmask.data.scenes.scene import Scene
-from depthmask.visualization.tiles import spread
+from depthmask.visualization.canvas import spread
+from depthmask.visualization.sheets import composed_sheet
 
 _NUM_SHOWN = 24
 _COLUMNS = ("folder", "images", "shape", "MB", "mean", "std")
@@ -55,7 +55,7 @@ def write_report(
     bg, bg_fg, mask, depth = compose(spread(len(names), _NUM_SHOWN))
     bg, bg_fg = ((image * 255).round().byte().permute(0, 2, 3, 1) for image in (bg, bg_fg))
     with replaced_file(out / "contact_sheet.png") as temporary:
-        report.composed_sheet(
+        composed_sheet(
             temporary,
             Scene(bg.numpy(), bg_fg.numpy(), mask[:, 0].numpy(), depth[:, 0].numpy()),
             unit=unit,

@@ -30,6 +30,12 @@ for (const button of document.querySelectorAll("table.sortable th button")) {
   });
 }
 
+for (const mark of document.querySelectorAll(".chart svg [role=graphics-symbol][aria-label]")) {
+  const title = document.createElementNS(mark.namespaceURI, "title");
+  title.textContent = mark.getAttribute("aria-label");
+  mark.append(title);
+}
+
 let opened = [];
 addEventListener("beforeprint", () => {
   opened = [...document.querySelectorAll("details:not([open])")];

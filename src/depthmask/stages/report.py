@@ -1,14 +1,13 @@
-"""What a run made and what to type next; it closes `make repro`.
+"""report: the page and what to type next; it closes `make repro`.
 
 `--markdown` prints the comparison for a job summary, and `--picture FILE` joins the winner's
 panel and the plots into one image.
 """
 
 import argparse
-import json
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from PIL import Image
 from rich.console import Console
@@ -19,14 +18,17 @@ from depthmask.config import read_params
 from depthmask.data.scenes.files import read_array, read_json, replaced_file
 from depthmask.data.scenes.library import InSceneFrames
 from depthmask.errors import InputError, exit_on_error
-from depthmask.stages import BEST, METRICS, PARAMS, RECORD
+from depthmask.metrics import METRICS
+from depthmask.stages import BEST, PARAMS, RECORD
+from depthmask.stages import METRICS as METRICS_PATH
 from depthmask.tracking.gate import Judgement, read_record
+from depthmask.tracking.provenance import commit_date, git_commit
+from depthmask.visualization.numbers import known, written
+from depthmask.visualization.page import Gate, write_page
+from depthmask.visualization.run_files import baselines_of, compared, figures_of
 
-COLUMNS = (
-    ("mask IoU", "mask_iou", "{:.3f}"),
-    ("depth δ1", "depth_delta1", "{:.3f}"),
-    ("AbsRel", "depth_abs_rel", "{:.3f}"),
-    ("RMSE", "depth_rmse", "{:.2f}"),
+COLUMNS = tuple(
+    METRICS[name] for name in ("mask_iou", "depth_delta1", "depth_abs_rel", "depth_rmse")
 )
 MADE = (
     ("models/best/model.onnx", "the best network: uint8 in, mask and depth out"),
@@ -37,52 +39,30 @@ MADE = (
 )
 
 
-@dataclass(frozen=True)
-class Row:
-    """One line of the comparison; `scores` are those of the hardest test set."""
-
-    name: str
-    is_best: bool
-    is_baseline: bool
-    scores: dict[str, float]
-
-    def cells(self, missing: str = "–") -> list[str]:
-        values = (self.scores.get(key) for _, key, _ in COLUMNS)
-        return [
-            missing if value is None else form.format(value)
-            for value, (_, _, form) in zip(values, COLUMNS, strict=True)
-        ]
-
-
-def read_rows(path: Path) -> list[Row]:
-    """Read `reports/metrics.json`: experiments first, the better mask IoU first, then baselines.
+def write_report(root: Path = Path()) -> Path:
+    """Write `reports/report.html` where it is not of these very files; returns its path.
 
     Raises:
-        InputError: if there is no report, or if the file is none.
+        InputError: if there are no figures yet, or a file is damaged.
     """
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-        best = content["best"]
-        groups = (content["experiments"], content.get("baselines", {}))
-        headline = content.get("headline", {}).get("set", "in_scene")
-        rows = [
-            Row(name, not baseline and name == best, bool(baseline), dict(sets.get(headline, {})))
-            for baseline, group in enumerate(groups)
-            for name, sets in group.items()
-        ]
-        return sorted(rows, key=lambda row: (row.is_baseline, -row.scores.get("mask_iou", 0)))
-    except FileNotFoundError:
-        raise InputError(f"{path} is missing: run `make repro` first") from None
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise InputError(
-            f"{path} is no report of depthmask ({type(error).__name__}: {error}):"
-            " run `dvc repro --force evaluate`"
-        ) from None
+    judgement = read_judgement(root)
+    gate = judgement and Gate(not judgement.misses, judgement.lines())
+    return write_page(root, code=f"{git_commit(root)} {commit_date(root)}".strip(), gate=gate)
 
 
-def read_verdict(path: Path) -> str:
-    """What may be said of the comparison in `reports/metrics.json`; empty in one of old."""
-    return read_json(path).get("verdict", {}).get("sentence", "")
+def read_metrics(root: Path) -> dict[str, Any]:
+    """Read `reports/metrics.json`; InputError if it is missing or damaged."""
+    path = root / METRICS_PATH
+    if not path.is_file():
+        raise InputError(f"{path} is missing: run `make repro` first")
+    return read_json(path, ("best", "experiments", "headline"))
+
+
+def rows_of(metrics: dict[str, Any]) -> Iterator[tuple[str, list[str]]]:
+    """Every experiment in the order of the comparison, then the baselines: name and cells."""
+    for name in (*compared(metrics), *baselines_of(metrics)):
+        figures = figures_of(metrics, name, metrics["headline"]["set"])
+        yield name, [written(figures.get(column.name), column.decimals) for column in COLUMNS]
 
 
 def write_example(prepared: Path, folder: Path) -> tuple[Path, Path] | None:
@@ -109,25 +89,24 @@ def read_judgement(root: Path) -> Judgement | None:
     """What the gate said of the model that lies there; None if nobody has asked it, or no model."""
     try:
         gate = read_params(root / PARAMS).export.gate
-        return read_record(root / RECORD, root / BEST / "model.onnx", root / METRICS, gate)
+        return read_record(root / RECORD, root / BEST / "model.onnx", root / METRICS_PATH, gate)
     except InputError:
         return None
 
 
 def next_commands(root: Path, judged: bool) -> Iterator[tuple[str, str]]:
-    """Yield commands that work now, each with what it is for.
+    """Commands that work now, each with what it is for.
 
     Args:
         judged: whether the gate has spoken of the model.
     """
     yield "make ui", "the experiments in MLflow"
     yield "make repro", "after a change in params.yaml: runs what it affects, nothing else"
-    if (root / "models/best/model.onnx").exists():
+    if (root / BEST / "model.onnx").exists():
         yield ". .venv/bin/activate", "puts depthmask and dvc on the PATH of this shell"
         if not judged:
             yield "depthmask gate", "whether this model, which DVC restored, may be the champion"
-        example = write_example(root / "data/prepared", root / "predictions")
-        if example is not None:
+        if example := write_example(root / "data/prepared", root / "predictions"):
             bg, bg_fg = (path.relative_to(root) for path in example)
             yield (
                 f"depthmask predict --bg {bg} --scene {bg_fg} --out predictions",
@@ -137,27 +116,25 @@ def next_commands(root: Path, judged: bool) -> Iterator[tuple[str, str]]:
 
 def print_summary(root: Path, console: Console) -> None:
     """Print the comparison, what the run left in `root`, and what to type next."""
-    rows = read_rows(root / "reports/metrics.json")
+    metrics = read_metrics(root)
     table = Table(title="People and rooms never seen", title_justify="left")
     table.add_column("experiment", no_wrap=True)
-    for title, _, _ in COLUMNS:
-        table.add_column(title, justify="right", no_wrap=True)
-    for row, following in zip(rows, [*rows[1:], None], strict=True):
-        style = "bold green" if row.is_best else "dim" if row.is_baseline else None
-        table.add_row(
-            escape(row.name) + (" (best)" if row.is_best else ""),
-            *row.cells(),
-            style=style,
-            end_section=following is not None and following.is_baseline != row.is_baseline,
-        )
+    for column in COLUMNS:
+        table.add_column(column.title, justify="right", no_wrap=True)
+    num_trained = len(metrics["experiments"])
+    for number, (name, cells) in enumerate(rows_of(metrics), start=1):
+        is_best = name == metrics["best"]
+        style = "bold green" if is_best else "dim" if number > num_trained else None
+        label = escape(name) + " (best)" * is_best
+        table.add_row(label, *cells, style=style, end_section=number == num_trained)
     console.print(table)
-    if verdict := read_verdict(root / "reports/metrics.json"):
-        console.print(f"\n{escape(verdict)}", highlight=False)
+    if sentence := metrics.get("verdict", {}).get("sentence"):
+        console.print(f"\n{escape(sentence)}", highlight=False)
     judgement = read_judgement(root)
     if judgement is not None:
         console.print("\n[bold]Gate[/bold]")
+        style = "red" if judgement.misses else "green"
         for line in judgement.lines():
-            style = "red" if judgement.misses else "green"
             console.print(f"  {escape(line)}", style=style, soft_wrap=True, highlight=False)
     _print_pairs(console, "Made", [pair for pair in MADE if (root / pair[0]).exists()])
     _print_pairs(console, "Next", list(next_commands(root, judgement is not None)))
@@ -174,31 +151,33 @@ def _print_pairs(console: Console, title: str, pairs: list[tuple[str, str]]) -> 
         )
 
 
-def markdown(rows: Sequence[Row], verdict: str = "") -> str:
+def markdown(metrics: dict[str, Any]) -> str:
     """The verdict, the comparison as a table and, for GitHub to draw, as a Mermaid bar chart."""
-    titles = ["experiment", *(title for title, _, _ in COLUMNS)]
-    lines = [
-        *([verdict, ""] if verdict else []),
-        "| " + " | ".join(titles) + " |",
-        "|---|" + "---:|" * len(COLUMNS),
-    ]
-    for row in rows:
-        emphasis = "**" if row.is_best else "_" if row.is_baseline else ""
-        lines.append("| " + " | ".join([f"{emphasis}{row.name}{emphasis}", *row.cells()]) + " |")
-    with_mask = [row for row in rows if "mask_iou" in row.scores]
-    names = ", ".join(f'"{row.name}"' for row in with_mask)
-    values = ", ".join(f"{row.scores['mask_iou']:.3f}" for row in with_mask)
-    chart = [
-        "",
-        "```mermaid",
-        "xychart-beta horizontal",
-        '    title "mask IoU on the hardest test set"',
-        f"    x-axis [{names}]",
-        '    y-axis "mask IoU" 0 --> 1',
-        f"    bar [{values}]",
-        "```",
-    ]
-    return "\n".join(lines + (chart if with_mask else []))
+    titles = ["experiment", *(column.title for column in COLUMNS)]
+    sentence = metrics.get("verdict", {}).get("sentence")
+    lines = [sentence, ""] if sentence else []
+    lines += [f"| {' | '.join(titles)} |", "|---|" + "---:|" * len(COLUMNS)]
+    bars = {}
+    for name, cells in rows_of(metrics):
+        emphasis = (
+            "**" if name == metrics["best"] else "" if name in metrics["experiments"] else "_"
+        )
+        lines.append(f"| {' | '.join([f'{emphasis}{name}{emphasis}', *cells])} |")
+        value = known(figures_of(metrics, name, metrics["headline"]["set"]).get("mask_iou"))
+        bars |= {} if value is None else {name: f"{value:.3f}"}
+    if bars:
+        names = ", ".join(f'"{name}"' for name in bars)
+        lines += [
+            "",
+            "```mermaid",
+            "xychart-beta horizontal",
+            '    title "mask IoU on the hardest test set"',
+            f"    x-axis [{names}]",
+            '    y-axis "mask IoU" 0 --> 1',
+            f"    bar [{', '.join(bars.values())}]",
+            "```",
+        ]
+    return "\n".join(lines)
 
 
 def write_picture(root: Path, best: str, target: Path) -> None:
@@ -209,14 +188,14 @@ def write_picture(root: Path, best: str, target: Path) -> None:
     """
     panel = root / f"reports/panels/{best}.png"
     paths = [panel, *sorted((root / "reports/plots").glob("*.png"))]
-    images = [Image.open(path).convert("RGB") for path in paths if path.exists()]
+    images = [Image.open(path).convert("RGBA") for path in paths if path.exists()]
     if not images:
         raise InputError(f"{panel} is missing: run `dvc repro evaluate` first")
     width = max(image.width for image in images)
     sheet = Image.new("RGB", (width, sum(image.height for image in images)), "white")
     top = 0
     for image in images:
-        sheet.paste(image, ((width - image.width) // 2, top))
+        sheet.paste(image, ((width - image.width) // 2, top), image)
         top += image.height
     with replaced_file(target) as temporary:
         sheet.save(temporary, format="PNG")
@@ -224,24 +203,21 @@ def write_picture(root: Path, best: str, target: Path) -> None:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run in the project's folder; exit code 2 and one line where nothing was made yet."""
-    parser = argparse.ArgumentParser(
-        prog="python -m depthmask.visualization.summary", description=__doc__
-    )
+    parser = argparse.ArgumentParser(prog="python -m depthmask.stages.report", description=__doc__)
     parser.add_argument("--markdown", action="store_true", help="print the comparison as Markdown")
     parser.add_argument("--picture", type=Path, help="write panel and plots into one PNG")
     options = parser.parse_args(arguments)
-    with exit_on_error():
-        root = Path()
-        if options.markdown or options.picture:
-            rows = read_rows(root / "reports/metrics.json")
-            if options.picture:
-                best = next((row.name for row in rows if row.is_best), "")
-                write_picture(root, best, options.picture)
-            if options.markdown:
-                print(markdown(rows, read_verdict(root / "reports/metrics.json")))
-        else:
-            print_summary(root, Console())
+    root = Path()
+    metrics = read_metrics(root)
+    if options.picture:
+        write_picture(root, metrics["best"], options.picture)
+    if options.markdown:
+        print(markdown(metrics))
+    if not (options.picture or options.markdown):
+        write_report(root)
+        print_summary(root, Console())
 
 
 if __name__ == "__main__":
-    main()
+    with exit_on_error():
+        main()

@@ -1,0 +1,126 @@
+"""The charts: what they show, in which order, and that DVC draws by the same specs."""
+
+import json
+import re
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from dvc_render.vega import VegaRenderer
+from PIL import Image
+
+from depthmask.evaluation.robustness import CONDITIONS
+from depthmask.visualization import plots
+from depthmask.visualization.rate_range import rate_range
+from depthmask.visualization.tables import results_table
+from depthmask.visualization.theme import on_paper, save_png, series_of, spec_of, svg_of
+from report_files import NAMES, Run, curve_table, robustness_table, scene_table, write_run
+
+ROOT = Path(__file__).parents[1]
+
+
+@pytest.fixture(scope="module")
+def metrics(tmp_path_factory):
+    return write_run(tmp_path_factory.mktemp("run"))
+
+
+def marks(chart, label: str) -> list[str]:
+    """What the marks of a chart say of themselves, in their order."""
+    return [
+        text for text in re.findall(r'aria-label="([^"]*)"', svg_of(chart, "")) if label in text
+    ]
+
+
+def test_rows_stand_in_the_order_of_the_validation_s_ranking(metrics):
+    order = [*metrics["ranking"], "masknet3_bce", *metrics["baselines"]]
+    chart = plots.comparison_charts(metrics)[0]
+    drawn = [text for text in re.findall(r">(\w+)</text>", svg_of(chart, "")) if text in order]
+    assert drawn == order
+    lines = results_table(metrics).splitlines()
+    names = [line.split("|")[1].strip(" *_★") for line in lines if line.startswith("| ")]
+    assert names[2:] == order
+
+
+def test_a_dot_s_place_and_words_are_the_figures(metrics):
+    own = metrics["experiments"]["bce_rmse"]["in_scene"]["mask_iou"]
+    low, high = metrics["intervals"]["bce_rmse"]["in_scene"]["mask_iou"]
+    said = marks(plots.comparison_charts(metrics)[0], "bce_rmse, in_scene")
+    assert said == [f"bce_rmse, in_scene: {own:.3f} [{low:.3f}, {high:.3f}]"]
+    assert f">{own:.3f}<" in svg_of(plots.comparison_charts(metrics)[0], "")
+
+
+def test_differences_are_of_rivals_and_leaks_less_that_of_the_threshold(metrics):
+    charts = plots.difference_charts(metrics)
+    rival = metrics["ranking"][1]
+    assert len(charts) == 3 and all(marks(chart, f"{rival}: ") for chart in charts)
+    excess = metrics["leak"]["bce_rmse"]["mask_iou"]["excess"]
+    (said,) = marks(plots.leak_charts(metrics)[0], "bce_rmse: ")
+    assert f"{excess:+.3f}".replace("-", "−") in said
+
+
+def test_curves_are_means_over_seeds_with_their_range_and_sizes(metrics):
+    table = curve_table(Run(seeds=(0, 1)))
+    svg = svg_of(plots.curves(table, ["val/loss", "val/none"], metrics), "curves")
+    assert "bce_rmse, epoch 1: 0.750 (seeds 0.500 to 1.000)" in svg
+    assert ">32 px<" in svg and ">48 px<" in svg
+
+
+def test_strengths_that_were_not_trained_for_are_rings_and_harder_is_to_the_right(metrics):
+    table = robustness_table(Run(), metrics["best"])
+    charts = plots.condition_charts(table, metrics, "mask_iou")
+    titles = [chart["title"].to_dict()["text"] for chart in charts]
+    assert titles == [CONDITIONS[name].label for name in ("shift", "jpeg", "nobody", "nobody")]
+    svg = svg_of(charts[1], "JPEG")
+    rings = re.findall(r'aria-label="([^"]*)"[^>]*fill="var\(--paper\)"', svg)
+    assert len(rings) == 2 and all("at 50" in text and "not trained for" in text for text in rings)
+    places = dict(re.findall(rf'"{metrics["best"]} at (\d+):[^"]*"[^>]*translate\(([\d.]+)', svg))
+    assert float(places["100"]) < float(places["50"])
+
+
+def test_scenes_stand_from_the_worst_to_the_best(metrics):
+    table = scene_table(Run(), NAMES, (0,))
+    ious, _, errors = plots.distribution_charts(table, metrics)
+    for chart, falls in ((ious, False), (errors, True)):
+        for _, part in chart["data"].groupby("experiment"):
+            values = part["value"].tolist()
+            assert values == sorted(values, reverse=falls)
+
+
+def test_an_experiment_s_look_does_not_hang_on_the_order_of_rows():
+    names = [f"experiment_{i:02}" for i in range(20)]
+    looks = series_of(names)
+    assert looks == series_of(reversed(names))
+    assert len({(look.base, look.dash) for look in looks.values()}) == len(names)
+
+
+def test_the_svg_follows_the_page_and_the_png_is_the_same_each_time(metrics, tmp_path):
+    chart = plots.comparison_charts(metrics)[0]
+    svg = svg_of(chart, 'Mask "IoU"')
+    assert "var(--s0)" in svg and "var(--ink)" in svg and "http" not in svg
+    assert 'aria-label="Mask &quot;IoU&quot;"' in svg
+    for name in ("one.png", "two.png"):
+        save_png(plots.comparison(metrics), tmp_path / name)
+    assert (tmp_path / "one.png").read_bytes() == (tmp_path / "two.png").read_bytes()
+    assert set(Image.open(tmp_path / "one.png").info) <= {"dpi"}
+    assert "var(" not in on_paper(json.dumps(spec_of(chart)))
+
+
+def test_a_range_of_rates_is_marked():
+    table = pd.DataFrame({"lr": [1e-4, 1e-3, 1e-2], "loss": [1, 0.5, 2], "smoothed": [1, 0.6, 1.5]})
+    svg = svg_of(rate_range(table, title="bce", suggested=1e-3, current=0.5), "")
+    assert ">steepest 0.001<" in svg and "params.yaml" not in svg, "0.5 lies outside"
+
+
+@pytest.mark.parametrize(
+    ("name", "y"), [("experiments", "val/mask_iou"), ("robustness", "mask_iou")]
+)
+def test_dvc_s_templates_are_our_charts(name, y):
+    """`python -m depthmask.visualization.plots` writes them anew."""
+    own = json.loads((ROOT / f".dvc/plots/{name}.json").read_text())
+    assert own == plots.dvc_templates()[name]
+    points = [{"experiment": "a", "epoch": "1", "strength": "0", y: "0.5", "rev": "workspace"}]
+    renderer = VegaRenderer(
+        points, y, template=name, template_dir=str(ROOT / ".dvc/plots"), x="epoch", y=y, title="T"
+    )
+    filled = renderer.get_filled_template()
+    assert "<DVC_METRIC" not in json.dumps(filled) and filled["data"]["values"] == points

@@ -6,7 +6,8 @@ from pathlib import Path
 
 PACKAGE = Path(__file__).parents[1] / "src/depthmask"
 
-# Inference stands before export, which proves its file with the Predictor.
+# Inference stands before export, which proves its file with the Predictor; tracking before the
+# page, which says what the gate said.
 FLOW = (
     "errors",
     "config",
@@ -18,9 +19,9 @@ FLOW = (
     "metrics",
     "training",
     "evaluation",
+    "tracking",
     "visualization",
     "data/materialise",
-    "tracking",
     "inference",
     "export",
     "stages",

@@ -13,6 +13,7 @@ import struct
 from collections import Counter
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -109,7 +110,10 @@ def check_images(
     if num_workers is None:
         num_workers = 0 if len(paths) <= 4 * _FILES_AT_ONCE else num_cores()
     check = partial(_check_files, os.fspath(folder), side, to_decode)
-    checks = DataLoader(paths, _FILES_AT_ONCE, collate_fn=check, num_workers=num_workers)  # type: ignore[arg-type]
+    files: Any = paths
+    checks: DataLoader = DataLoader(
+        files, _FILES_AT_ONCE, collate_fn=check, num_workers=num_workers
+    )
     faults: list[tuple[str, str]] = []
     content = hashlib.sha256()
     with progress(len(paths), "images checked") as advance:

@@ -94,10 +94,10 @@ def _names(line: str) -> list[str]:
 
 def _refuse(path: Path, lines: pd.Series, is_bad: pd.Series, what: str, remedy: str) -> None:
     if is_bad.any():
-        number = is_bad.idxmax()
+        number, line = next(iter(lines[is_bad].items()))
         raise InputError(
             f"{is_bad.sum()} of {len(lines)} lines of {path} {what}; the first:"
-            f" line {number}, {lines[number][:200]!r}: {remedy}"
+            f" line {number}, {line[:200]!r}: {remedy}"
         )
 
 

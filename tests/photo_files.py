@@ -18,29 +18,17 @@ FOCAL = 0.5 / np.tan(np.radians(30))
 
 def params(**changes) -> PhotosParams:
     settings = {"teacher": None, "teacher_size": 56, "teacher_batch": 4, "fov_degrees": 60.0}
-    settings |= {"camera_height_m": 1.6, "person_height_m": [1.7, 1.7]}
-    return PhotosParams.model_validate(settings | changes)
+    settings |= {"camera_height_m": 1.6, "person_height_m": [1.7, 1.7]} | changes
+    return PhotosParams.model_validate(settings)
 
 
 def ingest(folder: Path, *, size: int = 48, seed: int = 0, **changes) -> tuple[Library, str]:
-    return ingest_photos(
-        folder,
-        params(**changes),
-        seed=seed,
-        size=size,
-        splits=WEIGHTS,
-        cache=folder.parent / "cache",
-        findings_path=folder.parent / "findings.csv",
-    )
+    paths = {"cache": folder.parent / "cache", "findings_path": folder.parent / "findings.csv"}
+    return ingest_photos(folder, params(**changes), seed=seed, size=size, splits=WEIGHTS, **paths)
 
 
 def room_depth(
-    shape: tuple[int, int],
-    *,
-    pitch_degrees: float = 0.0,
-    roll_degrees: float = 0.0,
-    height_m: float = 1.6,
-    wall_m: float = 6.0,
+    shape: tuple[int, int], *, pitch_degrees=0.0, roll_degrees=0.0, height_m=1.6, wall_m=6.0
 ) -> np.ndarray:
     """Planar depth, metres, of a floor and an upright wall, the lens FOCAL on the shorter side; the
     camera looks down by the pitch and leans to its right by the roll."""
@@ -102,8 +90,8 @@ def write_red_photos(folder: Path, num_plates: int = 5) -> None:
 def write_teacher(
     path: Path,
     *,
-    shape=("batch_size", 3, "height", "width"),
-    answer=("batch_size", "height", "width"),
+    shape=("n", 3, "h", "w"),
+    answer=("n", "h", "w"),
     scale: float = 1.0,
     shift: float = 0.0,
 ) -> Path:

@@ -22,58 +22,45 @@ from depthmask.evaluation.robustness_table import collect_frames, measure_robust
 from depthmask.inference.prediction import predict_files
 from depthmask.stages import augment, evaluate, export, prepare, train
 from modest_folder import write_modest
-from photo_files import write_photos, write_red_photos, write_teacher
+from photo_files import WEIGHTS, write_photos, write_red_photos, write_teacher
 
 ROOT = Path(__file__).parents[1]
 SIZE = 48
 NAME = "bce_rmse"
 
 
-def write_metres(folder: Path) -> dict:
-    write_photos(folder, num_plates=6, num_cutouts=6)
-    return {"source": "photos"}
+def write_source(kind: str, folder: Path) -> dict:
+    """Pictures of the kind; returns what they change in the section prepare."""
+    if kind == "files":
+        write_modest(folder / "modest", num_plates=6, num_cutouts=6, side=SIZE)
+    elif kind == "metres":
+        write_photos(folder / "photos", num_plates=6, num_cutouts=6)
+    else:
+        write_red_photos(folder / "photos", num_plates=6)
+        write_teacher(folder / "photos/teacher.onnx")
+        return {"photos": {"teacher": "teacher.onnx", "teacher_size": 56}}
+    return {}
 
 
-def write_taught(folder: Path) -> dict:
-    write_red_photos(folder, num_plates=6)
-    teacher = write_teacher(folder / "teacher.onnx")
-    return {"source": "photos", "photos": {"teacher": teacher.name, "teacher_size": 56}}
-
-
-def write_files(folder: Path) -> dict:
-    folder.rmdir()
-    write_modest(folder, num_plates=6, num_cutouts=6, num_positions=2, side=SIZE)
-    return {"source": "modest"}
-
-
-SOURCES = {"metres": write_metres, "taught": write_taught, "files": write_files}
-
-
-@pytest.fixture(scope="module", params=SOURCES)
+@pytest.fixture(scope="module", params=["metres", "taught", "files"])
 def project(request, tmp_path_factory):
     """A folder in which the five stages have run on the source."""
     folder = tmp_path_factory.mktemp(request.param)
-    source = {"files": "modest"}.get(request.param, "photos")
-    (folder / "data/source" / source).mkdir(parents=True)
     params = yaml.safe_load((ROOT / "params.yaml").read_text())
     params["profile"], params["compare"] = "tiny", [NAME, "masknet3_bce"]
     tiny = params["profiles"]["tiny"]
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
-        changes = SOURCES[request.param](Path("data/source") / source)
-        params["prepare"]["source"] = changes.pop("source")
-        tiny["prepare"] |= changes
-        tiny["prepare"]["splits"] = {
-            kind: {"train": 4, "val": 1, "test": 1} for kind in ("plates", "cutouts")
-        }
+        params["prepare"]["source"] = {"files": "modest"}.get(request.param, "photos")
+        tiny["prepare"] |= write_source(request.param, Path("data/source"))
+        tiny["prepare"]["splits"] = WEIGHTS
         tiny["prepare"]["num_scenes"] = dict.fromkeys((*COMPOSED_SETS, "in_scene", "nobody"), 2)
         Path("params.yaml").write_text(yaml.safe_dump(params))
         patch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")  # nobody listens there
-        for module, *arguments in (
-            (prepare,), (augment,), (train, NAME), (train, "masknet3_bce"), (evaluate,), (export,)
-        ):  # fmt: skip
-            patch.setattr(sys, "argv", ["stage", *arguments])
-            module.main()
+        for module in (prepare, augment, train, evaluate, export):
+            for name in params["compare"] if module is train else [""]:
+                patch.setattr(sys, "argv", ["stage", name][: 1 + bool(name)])
+                module.main()
     return request.param, folder
 
 
@@ -97,8 +84,7 @@ def test_metrics_of_the_sets_that_there_are(project):
     report = json.loads((folder / "reports/metrics.json").read_text())
     assert report["headline"].pop("set") == "unseen_unseen"
     assert report["headline"] == report["experiments"][NAME]["unseen_unseen"]
-    expected = set(COMPOSED_SETS) - {"val"}
-    assert set(report["experiments"][NAME]) == expected
+    assert set(report["experiments"][NAME]) == set(COMPOSED_SETS) - {"val"}
     for values in report["experiments"][NAME].values():
         assert {"mask_iou", "depth_delta1"} <= set(values)
         assert all(np.isfinite(value) for value in values.values())

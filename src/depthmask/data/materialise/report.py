@@ -17,13 +17,8 @@ from depthmask.visualization.sheets import composed_sheet
 
 _NUM_SHOWN = 24
 _COLUMNS = ("folder", "images", "shape", "MB", "mean", "std")
-_TITLES = {
-    "bg": "backgrounds",
-    "bg_fg": "backgrounds with foreground",
-    "bg_fg_mask": "masks",
-    "bg_fg_depth_map": "depth maps",
-    "depth_mm": "depth, millimetres",
-}
+_TITLES = {"bg": "backgrounds", "bg_fg": "backgrounds with foreground", "bg_fg_mask": "masks"}
+_TITLES |= {"bg_fg_depth_map": "depth maps", "depth_mm": "depth, millimetres"}
 
 
 def write_report(
@@ -74,11 +69,11 @@ def summarise(chunks: Sequence[Chunk], settings: dict[str, Any], unit: str) -> d
         entry: dict[str, Any] = {"num_files": len(num_bytes), "num_bytes": sum(num_bytes)}
         sums = [chunk.sums[folder] for chunk in chunks if folder in chunk.sums]
         if sums:
-            total, squares = np.sum(sums, axis=0) / (len(num_bytes) * size * size)
-            deviation = np.sqrt(np.maximum(squares - total**2, 0))
-            entry["shape"] = [size, size, len(total)]
-            entry["mean"] = [round(float(value) / 255, 5) for value in total]
-            entry["std"] = [round(float(value) / 255, 5) for value in deviation]
+            mean, squares = np.sum(sums, axis=0) / (len(num_bytes) * size * size)
+            entry["shape"] = [size, size, len(mean)]
+            std = np.sqrt(np.maximum(squares - mean**2, 0))
+            for name, values in (("mean", mean), ("std", std)):
+                entry[name] = [round(float(value) / 255, 5) for value in values]
         images[folder] = entry
     names = [name.split("_") for chunk in chunks for name in chunk.names]
     people = [person for _, person, _ in names if int(person.removeprefix("fg")) > 0]
@@ -97,13 +92,13 @@ def summarise(chunks: Sequence[Chunk], settings: dict[str, Any], unit: str) -> d
 
 
 def _rows(statistics: dict[str, Any]) -> list[tuple[str, ...]]:
-    found = []
+    rows = []
     for folder, entry in statistics["images"].items():
         moments = [" ".join(f"{v:.5f}" for v in entry.get(name, ())) for name in ("mean", "std")]
-        shape = "x".join(map(str, entry["shape"])) if "shape" in entry else "16 bit"
+        shape = "x".join(map(str, entry.get("shape", ("16 bit",))))
         megabytes = f"{entry['num_bytes'] / 1e6:.1f}"
-        found.append((folder, f"{entry['num_files']:,}", shape, megabytes, *moments))
-    return found
+        rows.append((folder, f"{entry['num_files']:,}", shape, megabytes, *moments))
+    return rows
 
 
 def rich_table(statistics: dict[str, Any]) -> Table:

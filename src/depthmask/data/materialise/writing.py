@@ -32,20 +32,12 @@ from depthmask.data.scenes.scene import Scene
 from depthmask.errors import InputError
 from depthmask.models.depth_codec import encode_depth
 
-SUFFIXES = {
-    "bg": ".jpeg",
-    "bg_fg": ".jpeg",
-    "bg_fg_mask": "_mask.jpeg",
-    "bg_fg_depth_map": "_depth_map.jpeg",
-    "depth_mm": "_depth_mm.png",
-}
-"""How the names in each folder end."""
+# how the names in each folder end
+SUFFIXES = {"bg": ".jpeg", "bg_fg": ".jpeg", "bg_fg_mask": "_mask.jpeg"}
+SUFFIXES |= {"bg_fg_depth_map": "_depth_map.jpeg", "depth_mm": "_depth_mm.png"}
 
-CHUNK = 32
-"""Scenes a worker writes between two lines of the log: what a kill costs."""
-
+CHUNK = 32  # scenes a worker writes between two lines of the log: what a kill costs
 LOG = ".written.jsonl"
-_FARTHEST_MM = np.iinfo(np.uint16).max
 
 
 @dataclass(frozen=True)
@@ -133,7 +125,7 @@ class Writer(Dataset[Chunk | OSError]):
         cv2.setNumThreads(1)  # the workers are the parallelism
         chunk = self.tasks[number]
         recipes = self.draw(range(chunk.start, chunk.start + CHUNK))
-        images = as_files_hold(self.compositor(recipes, self.size), self.encoding)
+        images = encode(self.compositor(recipes, self.size), self.encoding)
         left = set(chunk.bg_names)
         try:
             for place, name in enumerate(chunk.names):
@@ -170,7 +162,7 @@ class Writer(Dataset[Chunk | OSError]):
             chunk.sums[folder] = (sums + chunk.sums.get(folder, 0)).tolist()
 
 
-def as_files_hold(scene: Scene[Tensor], encoding: Encoding) -> dict[str, np.ndarray]:
+def encode(scene: Scene[Tensor], encoding: Encoding) -> dict[str, np.ndarray]:
     """The images by folder: N x S x S x 3 or x 1, uint8, and depth_mm uint16."""
     depth_map = encode_depth(scene.depth, encoding.depth_range_m)
     units = {"bg": scene.bg, "bg_fg": scene.bg_fg, "bg_fg_mask": scene.mask}
@@ -178,7 +170,7 @@ def as_files_hold(scene: Scene[Tensor], encoding: Encoding) -> dict[str, np.ndar
         name: (unit.clamp(0, 1) * 255).round().byte().permute(0, 2, 3, 1).numpy()
         for name, unit in (units | {"bg_fg_depth_map": depth_map}).items()
     }
-    depth_mm = (scene.depth * 1000).round().clamp(0, _FARTHEST_MM).to(torch.int32)
+    depth_mm = (scene.depth * 1000).round().clamp(0, 65535).to(torch.int32)
     return images | {"depth_mm": depth_mm.permute(0, 2, 3, 1).numpy().astype(np.uint16)}
 
 
@@ -234,8 +226,7 @@ class Log:
     """The chunks of a folder whose files are all there, by their first scene's number."""
 
     def __init__(self, out: Path) -> None:
-        self.path = out / LOG
-        self.chunks: dict[int, Chunk] = {}
+        self.path, self.chunks = out / LOG, dict[int, Chunk]()
         with open(self.path, "a+", encoding="utf-8", errors="replace") as file:
             file.seek(0)
             text = file.read()
@@ -246,8 +237,8 @@ class Log:
                 chunk = Chunk(**json.loads(line))
             except (ValueError, TypeError):
                 continue
-            self.chunks[chunk.start] = chunk
-        self.chunks = {start: c for start, c in self.chunks.items() if c.is_whole(out)}
+            if chunk.is_whole(out):
+                self.chunks[chunk.start] = chunk
 
     @property
     def num_scenes(self) -> int:

@@ -4,6 +4,7 @@ import hashlib
 import json
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -20,13 +21,9 @@ from depthmask.data.sources.modest.splitting import draw_sets, split_sources
 from depthmask.data.work import num_cores
 from depthmask.errors import InputError
 
-SAMPLES = "samples.parquet"
-"""Columns set, plate, cutout and the four paths within the source folder."""
+SAMPLES = "samples.parquet"  # columns set, plate, cutout and the four paths within the source
+COLOURS = "colours.json"  # what augment writes: the strengths to draw from while files are read
 
-COLOURS = "colours.json"
-"""What augment writes where scenes are files: the strengths to draw from while they are read."""
-
-_ROWS = 8  # of a person's composites: in some, furniture or the frame's edge hides part
 _HAZE = 32  # what JPEG leaves of a mask's black
 _LEAST_PX = 64
 
@@ -104,20 +101,16 @@ def pictures_of(kind: str, prepared: Path) -> dict[int, np.ndarray | None]:
     folder = Path(read_summary(prepared)["folder"])
     table = read_table(prepared / SAMPLES, ("plate", "cutout", *Scene._fields))
     side = image_side(folder, table)
-    if kind == "plate":
-        first = table.drop_duplicates("plate")
-        return {
-            int(number): read_image(folder / path, side, side=side)
-            for number, path in zip(first["plate"], first["bg"], strict=True)
-        }
-    return {
-        number: _person(folder, table[table["cutout"] == number], side)
-        for number in table["cutout"].unique().tolist()
-    }
+    groups: dict[Any, pd.DataFrame] = dict(iter(table.groupby(kind, sort=False)))
+    if kind == "cutout":
+        return {number: _person(folder, rows, side) for number, rows in groups.items()}
+    paths = {number: folder / rows["bg"].iloc[0] for number, rows in groups.items()}
+    return {number: read_image(path, side, side=side) for number, path in paths.items()}
 
 
 def _person(folder: Path, rows: pd.DataFrame, side: int) -> np.ndarray | None:
-    some = rows.iloc[np.unique(np.linspace(0, len(rows) - 1, _ROWS).astype(int))]
+    # of several composites: in some, furniture or the frame's edge hides part
+    some = rows.iloc[np.unique(np.linspace(0, len(rows) - 1, 8).astype(int))]
     masks = [read_image(folder / path, side, side=side, grey=True) for path in some["mask"]]
     most = int(np.argmax([(mask > 127).sum() for mask in masks]))
     alpha = np.where(masks[most] < _HAZE, 0, masks[most])
@@ -140,38 +133,30 @@ class FileSets:
         self.headline = headline_of(self.names)
 
     def scenes(self, name: str) -> Iterator[Scene[Tensor]]:
-        """The batches of `val` or of a test set."""
         return self._read(*read_samples(self.prepared, name))
 
     def plate_depths(self, name: str) -> Iterator[None]:
-        """None for each batch of `scenes`."""
         count = len(read_samples(self.prepared, name)[1])
         yield from [None] * -(-count // self.batch_size)
 
     def origins(self, name: str) -> pd.DataFrame:
-        """Columns plate and cutout: what each scene of a set was made of, by name."""
         table = read_samples(self.prepared, name)[1]
         return table[["plate", "cutout"]].astype(str).reset_index(drop=True)
 
     def empty_scenes(self) -> Iterator[Scene[Tensor]]:
-        """No batch: every file has somebody in it."""
-        yield from ()
+        yield from ()  # every file has somebody in it
 
     def empty_plates(self) -> list[str]:
-        """None: see `empty_scenes`."""
         return []
 
     def pairs(self, name: str) -> Iterator[tuple[Scene[Tensor], Scene[Tensor], np.ndarray]]:
-        """Batches of the set's scenes, and of others before the same plate's file."""
         folder, table = read_samples(self.prepared, name)
         rows, others = next_alike(table["bg"].to_numpy())
         if len(rows):
-            yield from zip(
-                self._read(folder, table.iloc[rows]),
-                self._read(folder, table.iloc[others]),
-                [rows[at : at + self.batch_size] for at in range(0, len(rows), self.batch_size)],
-                strict=True,
-            )
+            first, second = (self._read(folder, table.iloc[each]) for each in (rows, others))
+            starts = range(0, len(rows), self.batch_size)
+            numbers = [rows[start : start + self.batch_size] for start in starts]
+            yield from zip(first, second, numbers, strict=True)
 
     def _read(self, folder: Path, table: pd.DataFrame) -> Iterator[Scene[Tensor]]:
         return FileScenes(folder, table).batches(self.size, self.batch_size, self.device)

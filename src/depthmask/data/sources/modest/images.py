@@ -111,23 +111,21 @@ def check_images(
         num_workers = 0 if len(paths) <= 4 * _FILES_AT_ONCE else num_cores()
     check = partial(_check_files, os.fspath(folder), side, to_decode)
     files: Any = paths
-    checks: DataLoader = DataLoader(
-        files, _FILES_AT_ONCE, collate_fn=check, num_workers=num_workers
-    )
+    options: dict[str, Any] = {"collate_fn": check, "num_workers": num_workers}
     faults: list[tuple[str, str]] = []
     content = hashlib.sha256()
     with progress(len(paths), "images checked") as advance:
-        for count, found, digest in checks:
+        for count, found, digest in DataLoader(files, _FILES_AT_ONCE, **options):
             faults.extend(found)
             content.update(digest)
             advance(count)
     if faults:
         kinds = Counter(what for _, what in faults).most_common()
         summary = ", ".join(f"{number} {what}" for what, number in kinds)
-        path, what = faults[0]
         raise InputError(
             f"{len(faults)} of {len(paths)} images in {folder} cannot be used ({summary}); the"
-            f" first: {path} is {what}: unpack them again, or remove their lines from file_map.txt"
+            f" first: {' is '.join(faults[0])}: unpack them again, or remove their lines from"
+            " file_map.txt"
         )
     return content.hexdigest()[:16]
 

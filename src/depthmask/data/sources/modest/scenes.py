@@ -26,7 +26,7 @@ _AUGMENT_STREAM = 200
 
 
 class Draw(NamedTuple):
-    """A sample: its epoch, its place in it, the row of the table it is taken from, its side, px."""
+    """A sample: its epoch, its place in it, its row of the table, its side, px."""
 
     epoch: int
     place: int
@@ -54,8 +54,7 @@ class EpochOrder(Sampler[Draw]):
         self.num_rows, self.sizes, self.seed, self.epoch = num_rows, tuple(sizes), seed, 0
         self.per_epoch = num_rows if per_epoch is None else per_epoch
 
-    def set_epoch(self, epoch: int) -> None:
-        """Choose the epoch, from 0; Lightning calls this before each."""
+    def set_epoch(self, epoch: int) -> None:  # Lightning calls this before each
         self.epoch = epoch
 
     def __len__(self) -> int:
@@ -111,14 +110,12 @@ class FileScenes(Dataset[Scene[Tensor] | str]):
             uint8: bg and bg_fg N x S x S x 3, RGB; mask and depth N x S x S, 255 for 1. Depth is
             relative, as the files have it: 0 is the nearest.
         """
-        scenes = []
-        for draw in draws:
-            mask, depth = (
-                self._read(paths[draw.row], draw.size, grey=True)
-                for paths in (self.paths.mask, self.paths.depth)
-            )
-            scenes.append((*self._colored(draw), mask, depth))
-        return Scene(*map(np.stack, zip(*scenes, strict=True)))
+        colours = [np.stack(images) for images in zip(*map(self._colored, draws), strict=True)]
+        grey = (
+            np.stack([self._read(paths[draw.row], draw.size, grey=True) for draw in draws])
+            for paths in (self.paths.mask, self.paths.depth)
+        )
+        return Scene(*colours, *grey)
 
     def batches(
         self, size: int, batch_size: int, device: torch.device | str = "cpu"
@@ -164,7 +161,6 @@ class FileTrainingScenes:
     def scene(
         self, batch: Scene[Tensor] | str, *, split: str, epoch: int, size: int, device: torch.device
     ) -> Scene[Tensor]:
-        """What a loader gave, as `to_unit` has it."""
         return to_unit(batch, device)
 
     def _loader(

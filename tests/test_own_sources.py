@@ -6,7 +6,6 @@ import sys
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 import pytest
 import torch
 import yaml
@@ -91,21 +90,9 @@ def test_metrics_of_the_sets_that_there_are(project):
     plate_depth = set() if kind == "files" else {"plate_depth"}
     assert set(report["baselines"]) == {"difference_threshold", "constant_depth"} | plate_depth
     assert "unseen pair" in (folder / "reports/results.md").read_text()
-
-
-def test_pictures_and_tables_are_there(project):
-    kind, folder = project
-    for name in ("data/prepared/contact_sheet.png", f"reports/panels/{NAME}.png",
-                 "reports/plots/hero.png", "reports/plots/comparison.png"):  # fmt: skip
-        with Image.open(folder / name) as image:
+    for name in ("data/prepared/contact_sheet", f"reports/panels/{NAME}", "reports/plots/hero"):
+        with Image.open(folder / f"{name}.png") as image:
             assert min(image.size) > 100
-    table = "samples" if kind == "files" else "placements"
-    sets = pd.read_parquet(folder / f"data/prepared/{table}.parquet")["set"]
-    assert set(sets) - {"train"} == set(COMPOSED_SETS)
-    curves = pd.read_csv(folder / "reports/curves.csv")
-    assert curves.groupby("experiment")["size"].apply(list).to_dict() == {
-        NAME: [32, 48], "masknet3_bce": [32, 48],
-    }  # fmt: skip
 
 
 def test_a_prediction_says_its_unit(project, tmp_path):

@@ -162,7 +162,6 @@ NCHW, NHW = (("n", 3, "h", "w"), FLOAT), ("n", "h", "w")
     ("inputs", "answers", "named"),
     [
         ([NCHW, ([1], FLOAT)], [NHW], "more_1"),
-        ([(("n", 3, "h"), FLOAT)], [NHW], "pixel_values (tensor(float) n x 3 x h)"),
         ([(("n", 4, "h", "w"), FLOAT)], [NHW], "n x 4 x h x w"),
         ([(("n", 3, "h", "w"), TensorProto.UINT8)], [NHW], "tensor(uint8)"),
         ([NCHW], [("n", "w")], "predicted_depth (tensor(float) 2 x 2)"),

@@ -112,8 +112,3 @@ def test_stands_lie_on_the_floor_with_room_around_them():
     shares = camera.project(stands, 1)[:, 1] - camera.project(heads, 1)[:, 1]
     assert shares.min() >= 0.25 and shares.max() <= 0.9
     assert np.ptp(shares) > 0.3 and np.ptp(u) > SIZE / 2  # near and far, left and right
-
-
-def test_no_place_gives_no_stand():
-    """So near a wall that nobody fits into the frame."""
-    assert ground(np.full((SIZE, SIZE), 0.3, np.float32))[2].shape == (0, 3)

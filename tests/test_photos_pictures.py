@@ -41,29 +41,11 @@ def test_a_plate_is_the_middle_square_resized(tmp_path):
         pictures.read_plate(tmp_path / "wide.png", 81)
 
 
-def test_a_jpeg_is_turned_as_its_orientation_says(tmp_path):
-    exif = Image.Exif()
-    exif[0x0112] = 6
-    stored = np.ascontiguousarray(np.rot90(QUADRANTS))
-    path = save(tmp_path / "a.jpg", stored, exif=exif, quality=95)
-    assert np.abs(corners(read_plate(path)) - PATCHES).max() < 12
-
-
-@pytest.mark.parametrize("kind", ["deep.png", "grey.png", "palette.png", "alpha.png", "grey.tif",
-                                  "cmyk.jpg", "cmyk.tif", "a.webp", "a.tif", "a.bmp"])  # fmt: skip
-def test_every_kind_of_file_is_read(tmp_path, kind):
-    grey, image = QUADRANTS[..., 1], Image.fromarray(QUADRANTS)
-    images = {
-        "deep": Image.fromarray(grey.astype(np.uint16) * 257),
-        "grey": Image.fromarray(grey),
-        "alpha": Image.fromarray(np.dstack([grey, np.full_like(grey, 90)]), "LA"),
-        "palette": image.quantize(4),
-        "cmyk": image.convert("CMYK"),
-    }
-    stem, _, end = kind.partition(".")
-    images.get(stem, image).save(tmp_path / kind, **{"webp": {"lossless": True}}.get(end, {}))
-    expected = PATCHES[..., 1:2] if stem in ("deep", "grey", "alpha") else PATCHES
-    assert np.abs(corners(read_plate(tmp_path / kind)) - expected).max() < 16
+@pytest.mark.parametrize("name", ["CMYK.jpg", "CMYK.tif", "RGB.webp", "RGB.tif", "RGB.bmp"])
+def test_every_kind_of_file_is_read(tmp_path, name):
+    image = Image.fromarray(QUADRANTS).convert(name.partition(".")[0])
+    image.save(tmp_path / name, quality=95)
+    assert np.abs(corners(read_plate(tmp_path / name)) - PATCHES).max() < 16
 
 
 def test_a_cutout_stands_on_the_canvas_at_its_height(tmp_path):

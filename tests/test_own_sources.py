@@ -89,7 +89,7 @@ def test_metrics_of_the_sets_that_there_are(project):
         assert all(np.isfinite(value) for value in values.values())
     plate_depth = set() if kind == "files" else {"plate_depth"}
     assert set(report["baselines"]) == {"difference_threshold", "constant_depth"} | plate_depth
-    assert "unseen pair" in (folder / "reports/results.md").read_text()
+    assert "never seen" in (folder / "reports/results.md").read_text()
     for name in ("data/prepared/contact_sheet", f"reports/panels/{NAME}", "reports/plots/hero"):
         with Image.open(folder / f"{name}.png") as image:
             assert min(image.size) > 100

@@ -20,13 +20,8 @@ from synthetic import TINY, write_synthetic
 
 SPLIT = SplitSizes(train=2, val=1, test=1)
 NUM_SCENES = dict.fromkeys(("val", "seen_seen", "seen_unseen", "unseen_seen", "unseen_unseen"), 2)
-MODEST = TINY.prepare.model_copy(
-    update={
-        "source": "modest",
-        "size": 32,
-        "num_scenes": TINY.prepare.num_scenes.model_copy(update=NUM_SCENES),
-    }
-)
+FEW = TINY.prepare.num_scenes.model_copy(update=NUM_SCENES)
+MODEST = TINY.prepare.model_copy(update={"source": "modest", "size": 32, "num_scenes": FEW})
 KINDS = pytest.mark.parametrize("kind, name", [("plate", "room"), ("cutout", "person")])
 
 
@@ -57,12 +52,6 @@ def change(path: Path, row: int, column: str, value) -> None:
     table.to_parquet(path)
 
 
-def overwrite(path: Path, row: int, picture: np.ndarray) -> None:
-    array = np.load(path)
-    array[row] = picture
-    np.save(path, array)
-
-
 def refusal(prepared: Path) -> str:
     with pytest.raises(SplitLeak) as error:
         check_leakage(prepared)
@@ -74,7 +63,9 @@ def refusal(prepared: Path) -> str:
 def test_a_twin_under_another_name(prepared, kind, name):
     check_leakage(prepared)
     path = prepared / {"plate": "plates_image.npy", "cutout": "cutouts_rgba.npy"}[kind]
-    overwrite(path, 6, np.load(path)[2])
+    array = np.load(path)
+    array[6] = array[2]
+    np.save(path, array)
     assert refusal(prepared) == (
         f"1 pair stands on both sides of a split; the first: {kind} {name}-00002 of train and"
         f" {kind} {name}-00006 of test look the same: run `dvc repro --force prepare`, and with"

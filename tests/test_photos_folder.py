@@ -25,7 +25,7 @@ def listed(folder) -> Findings:
     return findings
 
 
-def test_the_folder_is_made_and_explained_once(tmp_path):
+def test_the_folder_is_made_and_explained_once(tmp_path, monkeypatch, capsys):
     folder = tmp_path / "data/mine"
     guide = folder / "README.md"
     assert init_photos(folder) == [folder, folder / "bg", folder / "fg", folder / "depth", guide]
@@ -36,9 +36,6 @@ def test_the_folder_is_made_and_explained_once(tmp_path):
     assert init_photos(folder) == [] and "my own notes" in guide.read_text()
     guide.unlink()
     assert init_photos(folder) == [guide]
-
-
-def test_the_command_line(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
 
     def run(name: str) -> tuple[int, str, str]:

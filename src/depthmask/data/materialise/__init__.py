@@ -26,6 +26,9 @@ from depthmask.errors import InputError
 __all__ = ["Materialised", "materialise", "plain_shots", "rich_table"]
 
 
+_PLATE_PARTS = ("crop", "noise", "plate_light", "plate_motion")
+
+
 class Materialised(NamedTuple):
     """What this run wrote, in how many seconds without reading the sources and the report."""
 
@@ -97,7 +100,10 @@ def materialise(
         if count > num:
             raise InputError(f"{set_name} has {num} scenes: give --count {num} or less")
         draw = partial(_take, recipes)
-    is_varied = compositor.num_variants > 0 or _varies_plate(compositor_params)
+    varies_plate = compositor_params.flipped > 0 or any(
+        getattr(compositor_params, name).p > 0 for name in _PLATE_PARTS
+    )
+    is_varied = compositor.num_variants > 0 or varies_plate
     writer = Writer(out, compositor, draw, size, encoding, is_varied)
     with claimed(out, settings):
         log = Log(out)
@@ -133,11 +139,11 @@ def _write_missing(writer: Writer, log: Log, count: int, num_workers: int) -> in
     rest, num_files = sum(len(task.names) for task in writer.tasks), 0
     there = f" ({count - rest} are there)" if rest < count else ""
     num_workers = min(num_workers, len(writer.tasks)) if num_workers > 1 else 0
-    loader = DataLoader(writer, batch_size=None, num_workers=num_workers)
     threads = torch.get_num_threads()
     torch.set_num_threads(threads if num_workers else 1)
     try:
-        chunks = iter(loader)  # the workers start before the bar starts a thread
+        # the workers start before the bar starts a thread
+        chunks = iter(DataLoader(writer, batch_size=None, num_workers=num_workers))
         with progress(rest, f"{writer.out}{there}") as advance:
             for chunk in chunks:
                 if isinstance(chunk, OSError):
@@ -170,11 +176,3 @@ def plain_shots(params: CompositorParams) -> CompositorParams:
     for name in (*_PLATE_PARTS, "shadow"):
         values[name]["p"] = 0.0
     return CompositorParams.model_validate(values)
-
-
-_PLATE_PARTS = ("crop", "noise", "plate_light", "plate_motion")
-
-
-def _varies_plate(params: CompositorParams) -> bool:
-    """Whether the plate differs from scene to scene."""
-    return params.flipped > 0 or any(getattr(params, name).p > 0 for name in _PLATE_PARTS)

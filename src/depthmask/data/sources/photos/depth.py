@@ -48,9 +48,8 @@ def read_depth_map(
     16 bits are millimetres; floating-point pixels (.npy, .tif) are metres; in both 0 and what is
     not finite take the nearest measured value. 8 bits are relative *inverse* depth, 255 nearest.
 
-    Raises:
-        InputError: it cannot be read, is no depth map, is mostly unmeasured or flat, or has
-            another aspect than the plate's file, (height, width).
+    Raises InputError if it cannot be read, is no depth map, is mostly unmeasured or flat, or has
+    another aspect than the plate's file, (height, width).
     """
     array = _read(path)
     height, width = array.shape
@@ -164,11 +163,10 @@ class Teacher:
             yield _resized(answer, size)
 
     def _run(self, paths: Sequence[Path]) -> np.ndarray:
-        pictures = []
-        for path in paths:
-            square = Image.fromarray(centre_square(read_rgb(path)))
-            small = square.resize((self._width, self._height), Image.Resampling.BICUBIC)
-            pictures.append((np.asarray(small, np.float32) / 255 - _MEAN) / _STD)
+        squares = (Image.fromarray(centre_square(read_rgb(path))) for path in paths)
+        sides = self._width, self._height
+        small = (square.resize(sides, Image.Resampling.BICUBIC) for square in squares)
+        pictures = [(np.asarray(image, np.float32) / 255 - _MEAN) / _STD for image in small]
         if self._fixed_batch:
             pictures += pictures[-1:] * (self._fixed_batch - len(paths))
         feed = np.ascontiguousarray(np.stack(pictures).transpose(0, 3, 1, 2))

@@ -88,10 +88,10 @@ def ground_plate(
 
 
 def find_floor(inverse: np.ndarray, rng: np.random.Generator) -> Floor | None:
-    """Fit the floor with RANSAC (Fischler and Bolles 1981); None if there is none to see.
+    """Fit the floor to inverse depth, S x S, of any scale and shift; None if there is none to see.
 
-    Nothing lies beneath a floor: what does counts against a plane, so a table's top loses. The
-    inverse depth, S x S, may have any scale and shift.
+    RANSAC (Fischler and Bolles 1981); what lies beneath a plane counts against it, so a table's
+    top loses.
     """
     span = float(np.ptp(np.percentile(inverse, (2, 98))))
     tolerance = _TOLERANCE * span
@@ -170,11 +170,8 @@ def draw_stands(
     person_height_m: float,
     rng: np.random.Generator,
 ) -> np.ndarray:
-    """Points of the visible floor, bool S x S, with room for a person, spread over near and far.
-
-    Returns:
-        float32, NUM_STANDS x 3, camera coordinates, repeated where there are fewer; or 0 x 3.
-    """
+    """Points of the visible floor, bool S x S, with room for a person, spread over near and far:
+    float32, NUM_STANDS x 3, camera coordinates, repeated where there are fewer; or 0 x 3."""
     size = len(depth)
     rows, columns = np.nonzero(floor)
     # as many from each row: a draw over the pixels would favour the bottom of the picture

@@ -28,13 +28,12 @@ _GUIDE = f"""{_TITLE}
 | `fg/` | one standing person each, background cut out | png with a straight alpha channel |
 | `depth/` | may stay empty: the depth of a plate, with the plate's name | png, npy, tif, tiff |
 
-Any size and aspect, 8 or 16 bits, colour or grey; pictures are turned as their EXIF orientation
-says. A plate's middle square is used. Two files of a folder must not share a name (`a.jpg` and
-`a.png`). HEIC and raw files are not read: export them as JPEG.
+Any size and aspect, 8 or 16 bits, colour or grey, turned as the EXIF orientation says; a plate's
+middle square is used. Two files of a folder must not share a name (`a.jpg` and `a.png`). HEIC and
+raw files are not read: export them as JPEG.
 
-At least 3 plates and 3 people: nobody and no room is in two of train, val and test. With 20 of
-each the pipeline says something, with 100 something about rooms and people that it has not seen.
-Near-duplicates are kept in one split: ten pictures of one wall count as one.
+At least 3 plates and 3 people, better 20 or 100 of each: nobody and no room is in two of train, val
+and test. Near-duplicates are kept in one split: ten pictures of one wall count as one.
 
 - Plates: camera level, as high as the real one will be, floor in the lower half; the shorter side
   has at least `prepare.size` pixels.
@@ -52,8 +51,8 @@ Near-duplicates are kept in one split: ten pictures of one wall count as one.
    and deviation, sides multiples of 14; one output, float32 N x H x W, inverse depth, larger is
    nearer. It runs once a plate, on this machine; answers are kept.
 
-Metres give a model that answers in metres. Relative depth, 8 bit maps or a teacher, gives one that
-answers in relative depth: people still stand on the floor at fitting sizes, without any metres.
+Metres give a model that answers in metres; 8 bit maps or a teacher one that answers in relative
+depth.
 
 ## Then
 In the section `prepare` of `params.yaml` set `source: photos`, and under `photos` name the teacher,
@@ -102,8 +101,7 @@ class Findings:
     """Remarks collected on the way, for a table and for the CSV file `path`."""
 
     def __init__(self, folder: Path, path: Path) -> None:
-        self.folder, self.path = folder, path
-        self.rows: list[Finding] = []
+        self.folder, self.path, self.rows = folder, path, list[Finding]()
 
         self.error, self.warn, self.note = (partial(self._add, level) for level in _STYLES)
 
@@ -142,8 +140,7 @@ class Findings:
 def list_photos(folder: Path, findings: Findings) -> tuple[list[Path], list[Path], dict[str, Path]]:
     """List plates, cutouts, and depth maps by their plates' stems; what is not used is a finding.
 
-    Raises:
-        InputError: there is no such folder, or no picture in `bg/` or `fg/`.
+    Raises InputError if there is no such folder, or no picture in `bg/` or `fg/`.
     """
     for name in ("bg", "fg", "depth"):
         if (folder / name).is_dir():

@@ -44,12 +44,9 @@ def read_plate(path: Path, size: int) -> tuple[np.ndarray, tuple[int, int]]:
 
 
 def read_cutout(path: Path, size: int, height_m: float, findings: Findings) -> Cutout:
-    """Read a person with alpha onto a canvas `size` px high and 3/4 of that wide.
+    """Read a person with alpha onto a canvas `size` px high and 3/4 of that wide, without relief.
 
-    The person's height sets the scale. A photograph is flat: the relief is 0.
-
-    Raises:
-        InputError: it cannot be read, has no alpha or nothing to cut out, or is far too small.
+    Raises InputError if it cannot be read, has no alpha or nothing to cut out, or is far too small.
     """
     rgba = read_rgba(path)
     alpha = rgba[..., 3]

@@ -13,13 +13,12 @@ from depthmask.config import Gate, read_params
 from depthmask.errors import InputError
 from depthmask.tracking import gate as module
 from depthmask.tracking.gate import CRITERIA, Judgement, judge, read_record, register, write_record
-from depthmask.tracking.registry import Registered
-from depthmask.tracking.sync import sync
+from depthmask.tracking.sync import Registered, sync
 
 NOTHING = dict.fromkeys(Gate.model_fields)
 ASKED = dict(zip(CRITERIA, (0.75, 0.6, 0.25, 0.1, 200.0), strict=True))
 GOOD = dict(zip(CRITERIA, (0.807, 0.811, 0.165, -0.016, 8.06), strict=True))
-METADATA = {"experiment": "a", "data_hash": "feed", "run_key": "a0key", "seed": "0"}
+METADATA = {"experiment": "a", "data_hash": "feed", "seed": "0"}
 UNTOLD, REMEDY = (
     "a passes the gate and is not promoted:",
     "`depthmask gate --promote` makes up for it",
@@ -184,7 +183,7 @@ def test_registering_brings_the_run_first(folder: Path, monkeypatch: pytest.Monk
 
     monkeypatch.setattr(module, "register_model", register_model)
     folders = {"experiments": folder / "models/experiments", "reports": folder / "reports"}
-    published = register(judged(25), folder / "model.onnx", METADATA, **folders)
+    published = register(judged(25), folder / "model.onnx", "a0key", **folders)
     assert published.published and published.registered is None
     (values,) = told
     assert (values["experiment"], values["key"], values["runs"]) == ("a", "a0key", ["a0key"])

@@ -8,8 +8,7 @@ import onnx
 import pytest
 from onnx import TensorProto, helper
 
-from depthmask.tracking.registry import Registered, register_model
-from depthmask.tracking.sync import sync
+from depthmask.tracking.sync import Registered, register_model, sync
 from tracked import card, client, runs, write_outputs
 
 REFUSALS = ["mask IoU 0.7 is 0.05 below 0.75", "latency 9 ms is 4 ms above 5"]

@@ -14,9 +14,9 @@ from pathlib import Path
 import pytest
 
 from depthmask import tracking
+from depthmask.tracking import find_root
 from depthmask.tracking.notes import run_tags
 from depthmask.tracking.run import start_run
-from depthmask.tracking.store import find_root
 from tracked import card, history, runs, train_elsewhere
 
 SOURCE = Path(tracking.__file__).parents[2]

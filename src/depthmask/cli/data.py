@@ -19,29 +19,19 @@ SetName = Literal["train", "val", "seen_seen", "seen_unseen", "unseen_seen", "un
 
 @app.command()
 def materialise(
-    out: Annotated[Path, typer.Option("--out", help="The folder to write to, or to go on with.")],
-    count: Annotated[
-        int, typer.Option("--count", min=1, max=10_000_000, help="Scenes, of 4 images each.")
-    ],
+    out: Annotated[Path, typer.Option(help="The folder to write to, or to go on with.")],
+    count: Annotated[int, typer.Option(min=1, max=10**7, help="Scenes, of 4 images each.")],
     set_name: Annotated[SetName, typer.Option("--set", help="Which scenes.")] = "train",
-    size: Annotated[
-        int | None, typer.Option("--size", help="Side of the images, px. [prepare.size]")
-    ] = None,
+    size: Annotated[int | None, typer.Option(help="Side of the images, px. [prepare.size]")] = None,
     plain: Annotated[
-        bool,
-        typer.Option(
-            "--plain",
-            help="Paste, and vary nothing else, as the original did: one file a plate.",
-        ),
+        bool, typer.Option("--plain", help="Paste, and vary nothing else: one file a plate.")
     ] = False,
     exact_depth: Annotated[
         bool, typer.Option("--exact-depth", help="Also depth_mm/: 16 bit PNG, millimetres.")
     ] = False,
-    quality: Annotated[
-        int, typer.Option("--quality", min=1, max=100, help="Of the JPEGs.")
-    ] = JPEG_QUALITY,
+    quality: Annotated[int, typer.Option(min=1, max=100, help="Of the JPEGs.")] = JPEG_QUALITY,
     workers: Annotated[
-        int | None, typer.Option("--workers", min=1, help="Processes; by default one a core.")
+        int | None, typer.Option(min=1, help="Processes; by default one a core.")
     ] = None,
 ) -> None:
     """Write composed scenes as files, in the original data set's layout, for other tools."""

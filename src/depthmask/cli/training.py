@@ -34,15 +34,11 @@ def profile(
 @app.command("lr-find")
 def lr_find(
     name: Annotated[str, typer.Argument(help="An experiment of params.yaml.")],
-    out: Annotated[
-        Path | None, typer.Option("--out", help="The plot. [reports/lr_find/NAME.png]")
-    ] = None,
-    min_lr: Annotated[float, typer.Option("--min-lr", help="Where it begins.")] = 1e-5,
-    max_lr: Annotated[float, typer.Option("--max-lr", help="Where it ends.")] = 1.0,
-    steps: Annotated[int, typer.Option("--steps", help="How many batches.")] = 100,
-    size: Annotated[
-        int | None, typer.Option("--size", help="px. [the first of train.schedule]")
-    ] = None,
+    out: Annotated[Path | None, typer.Option(help="The plot. [reports/lr_find/NAME.png]")] = None,
+    min_lr: Annotated[float, typer.Option(help="Where it begins.")] = 1e-5,
+    max_lr: Annotated[float, typer.Option(help="Where it ends.")] = 1.0,
+    steps: Annotated[int, typer.Option(help="How many batches.")] = 100,
+    size: Annotated[int | None, typer.Option(help="px. [the first of train.schedule]")] = None,
 ) -> None:
     """Test a range of learning rates on an experiment: a plot, its figures as CSV, a suggestion."""
     from depthmask.config import named_experiment
@@ -104,43 +100,34 @@ def lr_find(
 @app.command()
 def gate(
     promote: Annotated[
-        bool,
-        typer.Option(
-            "--promote", help="Register it in MLflow as export does: champion if it passes."
-        ),
+        bool, typer.Option("--promote", help="Register it in MLflow: champion if it passes.")
     ] = False,
 ) -> None:
     """Say whether the exported model passes `export.gate`; exit code 1 if it does not."""
     from depthmask.config import read_params
     from depthmask.stages import BEST, METRICS, PARAMS, RECORD
+    from depthmask.tracking.gate import judge, read_record
 
     thresholds, model = read_params(PARAMS).export.gate, BEST / "model.onnx"
     if promote:
         from depthmask.stages.export import publish
 
         judgement = publish(thresholds)
-    else:
-        from depthmask.tracking.gate import judge, read_record
+    elif (recorded := read_record(RECORD, model, METRICS, thresholds)) is not None:
+        judgement = recorded
+    else:  # DVC restored the model, or something changed: export did not say
+        from depthmask.export.benchmark import measure_latency
+        from depthmask.inference.predictor import Predictor
 
-        recorded = read_record(RECORD, model, METRICS, thresholds)
-        if recorded is not None:
-            judgement = recorded
-        else:  # DVC restored the model, or something changed: export did not say
-            from depthmask.export.benchmark import measure_latency
-            from depthmask.inference.predictor import Predictor
-
-            predictor = Predictor(model)
-            side = predictor.training_size
-            latency = measure_latency(predictor, [(side, side)])
-            judgement = judge(
-                model, predictor.metadata, METRICS, thresholds, float(latency.median_ms[0])
-            )
+        predictor = Predictor(model)
+        latency = measure_latency(predictor, [2 * (predictor.training_size,)])
+        median_ms = float(latency.median_ms[0])
+        judgement = judge(model, predictor.metadata, METRICS, thresholds, median_ms)
     if judgement.misses:
         for line in judgement.lines():
             typer.echo(f"depthmask: {line}", err=True)
         raise typer.Exit(1)
-    for line in (*judgement.lines(), judgement.passed_words()):
-        typer.echo(line)
+    typer.echo("\n".join((*judgement.lines(), judgement.passed_words())))
 
 
 @app.command()
@@ -169,6 +156,4 @@ def import_runs(
     names = sync(folder / EXPERIMENTS, folder / REPORTS)
     if names is None:
         raise InputError("nothing imported: see the line above, then run it again")
-    for name in names:
-        typer.echo(name)
-    typer.echo(f"Imported {len(names)} runs; look at them with `make ui`")
+    typer.echo("\n".join((*names, f"Imported {len(names)} runs; look at them with `make ui`")))

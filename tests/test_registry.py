@@ -1,6 +1,5 @@
 """The exported model in MLflow's registry: once for the same bytes, and who is the champion."""
 
-import time
 from pathlib import Path
 
 import numpy as np
@@ -74,12 +73,10 @@ def test_a_refused_model_is_a_version_and_the_champion_stays(trained: Path, onnx
     assert tags(trained, "1")["gate.reasons"] == "; ".join(REFUSALS)
 
     assert register(onnx_path, "d") == Registered("1", "1", "d"), "it passes now"
-    assert champion(trained) == "1"
     assert tags(trained, "1")["gate"] == "passed" and "gate.reasons" not in tags(trained, "1")
-
     again = register(onnx_path, "d", refusals=REFUSALS)
-    assert again.is_champion, "a champion is not deposed, only told"
-    assert tags(trained, "1")["gate"] == "refused" and champion(trained) == "1"
+    assert again.is_champion and champion(trained) == "1", "it is not deposed, only told"
+    assert tags(trained, "1")["gate"] == "refused"
 
 
 def test_a_trial_in_a_copy_is_a_version_and_no_champion(trained, onnx_path, trial, monkeypatch):
@@ -94,10 +91,3 @@ def test_a_trial_in_a_copy_is_a_version_and_no_champion(trained, onnx_path, tria
 def test_without_its_run_it_is_not_registered(trained, onnx_path, capfd):
     assert register(onnx_path, "b") is None
     assert "no run of the exported model" in capfd.readouterr().err
-
-
-def test_a_dead_server_is_no_error(checkout, onnx_path, dead_server, capfd):
-    begun = time.monotonic()
-    assert register(onnx_path) is None and register(onnx_path) is None
-    assert time.monotonic() - begun < 5
-    assert len(capfd.readouterr().err.splitlines()) == 1

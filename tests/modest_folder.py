@@ -20,11 +20,7 @@ def write_modest(
     side: int = SIDE,
     seed: int = 0,
 ) -> Path:
-    """Write every plate with every person at every position, file_map.txt and bbox.txt.
-
-    A person is a rectangle of bright patches on a plate of 40 to 160, its mask exact but for JPEG,
-    and nearer (darker in depth) than the plate, whose depth is a slope.
-    """
+    """Write every plate with every person, bright and near, at every position, and the two maps."""
     rng = np.random.default_rng(seed)
     for name in FOLDERS.values():
         (folder / name).mkdir(parents=True)

@@ -20,7 +20,7 @@ from depthmask.data.materialise import materialise, plain_shots, rich_table
 from depthmask.data.materialise.writing import LOG, Encoding, Writer
 from depthmask.data.scenes.library import Library, read_array
 from depthmask.data.scenes.placement import TRAIN_STREAM, Placer
-from depthmask.data.sources.modest import read_layout
+from depthmask.data.sources.modest import FOLDERS, read_layout
 from depthmask.data.sources.modest.scenes import Draw, FileScenes
 from depthmask.errors import InputError
 from depthmask.models.depth_codec import decode_depth, encode_depth
@@ -42,18 +42,10 @@ def data(tmp_path_factory) -> Path:
 
 
 def write(data: Path, out: Path, **changes):
-    arguments = {
-        "prepared": data / "data/prepared",
-        "augmented": data / "data/augmented",
-        "set_name": "train",
-        "count": COUNT,
-        "size": 48,
-        "placement": TINY.placement,
-        "compositor_params": TINY.compositor,
-        "nobody": 0.1,
-        "encoding": Encoding(95, RANGE_M),
-        "code": "",
-    }
+    prepared, augmented = data / "data/prepared", data / "data/augmented"
+    arguments = {"prepared": prepared, "augmented": augmented, "set_name": "train", "count": COUNT}
+    arguments |= {"size": 48, "placement": TINY.placement, "compositor_params": TINY.compositor}
+    arguments |= {"nobody": 0.1, "encoding": Encoding(95, RANGE_M), "code": ""}
     return materialise(out, **arguments | changes)
 
 
@@ -66,12 +58,8 @@ def whole(data, tmp_path_factory) -> Path:
 
 def tree(folder: Path) -> dict[str, bytes]:
     """Every file that is for others to read."""
-    paths = (path for path in folder.rglob("*") if path.is_file())
-    return {
-        str(path.relative_to(folder)): path.read_bytes()
-        for path in paths
-        if not path.name.startswith(".")
-    }
+    paths = (p for p in folder.rglob("*") if p.is_file() and not p.name.startswith("."))
+    return {str(path.relative_to(folder)): path.read_bytes() for path in paths}
 
 
 def read(path: Path) -> np.ndarray:
@@ -81,38 +69,44 @@ def read(path: Path) -> np.ndarray:
     return pixels[..., ::-1] if pixels.ndim == 3 else pixels
 
 
-def maps(out: Path) -> tuple[list[list[str]], list[list[str]]]:
-    return tuple(
-        [line.split("\t") for line in (out / name).read_text().splitlines()]
-        for name in ("file_map.txt", "bbox.txt")
-    )
+def read_map(out: Path, name: str = "file_map") -> list[list[str]]:
+    return [line.split("\t") for line in (out / f"{name}.txt").read_text().splitlines()]
 
 
-def test_layout_is_the_originals(whole):
-    lines, boxes = maps(whole)
+def test_layout_is_the_originals_and_the_source_modest_reads_it(whole):
+    lines, boxes = read_map(whole), read_map(whole, "bbox")
     assert len(lines) == len(boxes) == COUNT
-    listed = {name: set() for name in ("bg", "bg_fg", "bg_fg_mask", "bg_fg_depth_map")}
     for number, (line, box) in enumerate(zip(lines, boxes, strict=True), start=1):
-        bg, bg_fg, mask, depth = line
-        assert re.fullmatch(rf"bg\d{{3}}_fg\d{{3}}_{number:06d}", bg_fg)
-        assert (bg, mask, depth) == (bg_fg, f"{bg_fg}_mask", f"{bg_fg}_depth_map")
-        for folder, stem in zip(listed, line, strict=True):
-            listed[folder].add(f"{stem}.jpeg")
-        assert box[0] == f"{bg_fg}.jpeg"
-        person = read(whole / f"bg_fg_mask/{mask}.jpeg") >= 128
-        x, y, width, height = map(int, box[1:])
-        if "_fg000_" in bg_fg:
-            assert (x, y, width, height) == (0, 0, 0, 0)
-        rows, columns = np.flatnonzero(person.any(1)), np.flatnonzero(person.any(0))
-        if len(rows) == 0:
-            continue
-        found = (columns[0], rows[0], columns[-1] + 1, rows[-1] + 1)
-        assert found == pytest.approx((x, y, x + width, y + height), abs=1)
+        name = line[1]
+        assert re.fullmatch(rf"bg\d{{3}}_fg\d{{3}}_{number:06d}", name)
+        assert line == [name, name, f"{name}_mask", f"{name}_depth_map"]
+        assert box[0] == f"{name}.jpeg"
+        person = read(whole / f"bg_fg_mask/{name}_mask.jpeg") >= 128
+        expected = cv2.boundingRect(person.astype(np.uint8))
+        assert tuple(map(int, box[1:])) == pytest.approx(expected, abs=2)
     assert any("_fg000_" in line[1] for line in lines)
-    for folder, names in listed.items():
-        assert set(os.listdir(whole / folder)) == names
-        assert read(whole / folder / min(names)).shape[:2] == (48, 48)
+    for folder, names in zip(FOLDERS.values(), zip(*lines, strict=True), strict=True):
+        assert set(os.listdir(whole / folder)) == {f"{name}.jpeg" for name in names}
+        assert read(whole / folder / f"{names[0]}.jpeg").shape[:2] == (48, 48)
     assert not (whole / "depth_mm").exists()
+    table = read_layout(whole)
+    assert len(table) == COUNT and table["bg"].is_unique
+    bg, bg_fg, mask, depth = FileScenes(whole, table).read([Draw(0, n, n, 32) for n in (0, 1)])
+    assert bg.shape == bg_fg.shape == (2, 32, 32, 3) and mask.max() == 255 and depth.min() < 255
+    statistics = json.loads((whole / "statistics.json").read_text())
+    for folder, entry in statistics["images"].items():
+        paths = sorted((whole / folder).iterdir())
+        pixels = np.stack([read(path) for path in paths]).reshape(-1, len(entry["mean"])) / 255
+        assert entry["num_files"] == len(paths) == COUNT
+        assert entry["num_bytes"] == sum(path.stat().st_size for path in paths)
+        # the files have been through JPEG, the figures have not
+        assert entry["mean"] == pytest.approx(pixels.mean(0), abs=0.003)
+        assert entry["std"] == pytest.approx(pixels.std(0), abs=0.006)
+    assert list(statistics["images"]) == list(FOLDERS.values())
+    assert statistics["num_files"] == 4 * COUNT
+    assert statistics["num_plates"] == statistics["num_people"] == 4
+    assert f"| bg_fg | {COUNT} | 48x48x3 |" in (whole / "dataset.md").read_text()
+    assert rich_table(statistics).row_count == 4
 
 
 def test_files_hold_what_training_composes(data, tmp_path):
@@ -125,7 +119,7 @@ def test_files_hold_what_training_composes(data, tmp_path):
     recipes = Placer(library, visible, TINY.placement, **shares).draw(TRAIN_STREAM, 0, range(10))
     scene = compositor(recipes, SIZE)
     codes = encode_depth(scene.depth, RANGE_M)
-    for number, (bg, bg_fg, mask, depth) in enumerate(maps(out)[0]):
+    for number, (bg, bg_fg, mask, depth) in enumerate(read_map(out)):
         assert int(bg_fg[2:5]) == recipes.plate[number] + 1
         person = 0 if recipes.nobody[number] else recipes.cutout[number] + 1
         assert int(bg_fg[8:11]) == person
@@ -150,64 +144,33 @@ def test_plain_scenes_share_one_file_a_plate(data, tmp_path):
     done = write(
         data, tmp_path / "out", augmented=None, compositor_params=plain, nobody=0.0, size=SIZE
     )
-    lines, _ = maps(tmp_path / "out")
-    plates = {line[0] for line in lines}
-    assert plates == {"bg001", "bg002", "bg003", "bg004"}
+    lines = read_map(tmp_path / "out")
     assert all(line[1].startswith(f"{line[0]}_fg") for line in lines)
-    assert {path.stem for path in (tmp_path / "out/bg").iterdir()} == plates
+    names = sorted(path.stem for path in (tmp_path / "out/bg").iterdir())
+    assert names == sorted({line[0] for line in lines}) == ["bg001", "bg002", "bg003", "bg004"]
     assert done.statistics["images"]["bg"]["num_files"] == 4
     assert done.num_new_files == 4 + 3 * COUNT
     library = Library.read(data / "data/prepared")
-    for plate in range(4):
-        error = read(tmp_path / f"out/bg/bg{plate + 1:03d}.jpeg") - library.images[plate].astype(
-            float
-        )
+    for name, image in zip(names, library.images[:4].astype(float), strict=True):
+        error = read(tmp_path / f"out/bg/{name}.jpeg") - image
         assert np.abs(error).mean() < 6 and abs(error.mean()) < 1
 
 
-def test_statistics_are_those_of_the_files(whole):
-    statistics = json.loads((whole / "statistics.json").read_text())
-    total_bytes = 0
-    for folder, entry in statistics["images"].items():
-        paths = sorted((whole / folder).iterdir())
-        pixels = np.stack([read(path) for path in paths]) / 255
-        pixels = pixels.reshape(-1, pixels.shape[3] if pixels.ndim == 4 else 1)
-        assert entry["num_files"] == len(paths) == COUNT
-        assert entry["num_bytes"] == sum(path.stat().st_size for path in paths)
-        total_bytes += entry["num_bytes"]
-        # the files have been through JPEG, the figures have not
-        assert entry["mean"] == pytest.approx(pixels.mean(0), abs=0.003)
-        assert entry["std"] == pytest.approx(pixels.std(0), abs=0.006)
-    assert list(statistics["images"]) == ["bg", "bg_fg", "bg_fg_mask", "bg_fg_depth_map"]
-    assert (statistics["num_files"], statistics["num_bytes"]) == (4 * COUNT, total_bytes)
-    assert statistics["num_plates"] == statistics["num_people"] == 4
-    page = (whole / "dataset.md").read_text()
-    assert f"| bg_fg | {COUNT} | 48x48x3 |" in page
-    assert rich_table(statistics).row_count == 4
-
-
-@pytest.mark.parametrize("workers", [1, 3])
-def test_workers_change_nothing(data, whole, tmp_path, workers):
-    write(data, tmp_path / "out", num_workers=workers)
-    assert tree(tmp_path / "out") == tree(whole)
-
-
-def test_what_is_damaged_is_written_again(data, whole, tmp_path):
+def test_workers_change_nothing_and_what_is_damaged_is_written_again(data, whole, tmp_path):
     out = tmp_path / "out"
-    shutil.copytree(whole, out)
-    names = [line[1] for line in maps(out)[0]]
+    write(data, out, num_workers=1)
+    assert tree(out) == tree(whole)
+    names = [line[1] for line in read_map(out)]
     (out / f"bg_fg/{names[3]}.jpeg").unlink()
-    lines = (out / LOG).read_text().splitlines(keepends=True)
-    log = "".join(sorted(lines, key=lambda line: json.loads(line)["start"]))
-    (out / LOG).write_text(log[: log.rindex("{") + 20])  # killed while it noted a chunk
+    log = (out / LOG).read_text()
+    (out / LOG).write_text(log[:-20])  # killed while it noted the last chunk
     done = write(data, out)
     assert done.num_new_scenes == 32 + COUNT % 32
     assert tree(out) == tree(whole)
 
     path = out / f"bg_fg_mask/{names[40]}_mask.jpeg"
     path.write_bytes(path.read_bytes()[:100])
-    done = write(data, out)
-    assert done.num_new_scenes == 32
+    assert write(data, out).num_new_scenes == 32
     assert tree(out) == tree(whole)
 
     times = {path: path.stat().st_mtime_ns for path in (out / "bg_fg").iterdir()}
@@ -222,13 +185,24 @@ def test_a_larger_count_adds_scenes(data, tmp_path, augmented):
     changes = {}
     if not augmented:
         changes = {"augmented": None, "compositor_params": plain_shots(TINY.compositor)}
-    write(data, tmp_path / "grown", count=1, **changes)
-    write(data, tmp_path / "grown", count=37, **changes)
-    write(data, tmp_path / "grown", count=COUNT, **changes)
+    for count in (1, 37, COUNT):
+        write(data, tmp_path / "grown", count=count, **changes)
     write(data, tmp_path / "whole", count=COUNT, **changes)
     assert tree(tmp_path / "grown") == tree(tmp_path / "whole")
     with pytest.raises(InputError, match="has 70 scenes already: give --count 70 or more"):
         write(data, tmp_path / "grown", count=69, **changes)
+
+
+def test_test_sets_are_written_from_their_placements(data, tmp_path):
+    num = TINY.prepare.num_scenes.val
+    done = write(data, tmp_path / "val", set_name="val", count=num)
+    library = Library.read(data / "data/prepared")
+    table = read_layout(tmp_path / "val")
+    assert len(table) == num and done.statistics["num_scenes_without_person"] == 0
+    assert set(table["plate"] - 1) <= set(library.plates_of("val"))
+    assert set(table["cutout"] - 1) <= set(library.cutouts_of("val"))
+    with pytest.raises(InputError, match=f"val has {num} scenes: give --count {num} or less"):
+        write(data, tmp_path / "more", set_name="val", count=num + 1)
 
 
 def test_a_folder_of_something_else_is_refused(data, whole, tmp_path):
@@ -272,19 +246,6 @@ def test_a_worker_that_is_killed_is_one_line(data, tmp_path, monkeypatch):
         write(data, tmp_path / "out", num_workers=2)
 
 
-def test_test_sets_are_written_from_their_placements(data, tmp_path):
-    num = TINY.prepare.num_scenes.val
-    done = write(data, tmp_path / "val", set_name="val", count=num)
-    library = Library.read(data / "data/prepared")
-    names = [line[1] for line in maps(tmp_path / "val")[0]]
-    assert len(names) == num
-    assert {int(name[2:5]) - 1 for name in names} <= set(library.plates_of("val"))
-    assert {int(name[8:11]) - 1 for name in names} <= set(library.cutouts_of("val"))
-    assert done.statistics["num_scenes_without_person"] == 0
-    with pytest.raises(InputError, match=f"val has {num} scenes: give --count {num} or less"):
-        write(data, tmp_path / "more", set_name="val", count=num + 1)
-
-
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
@@ -310,26 +271,12 @@ def test_metres_that_nobody_knows_are_refused(data, tmp_path):
     assert "** (value / 255) (relative)" in (tmp_path / "out/dataset.md").read_text()
 
 
-def test_the_source_modest_reads_what_is_written(whole):
-    """Plates that vary from scene to scene are files of their own: the reader takes them."""
-    table = read_layout(whole)
-    assert len(table) == len(maps(whole)[0]) and table["bg"].is_unique
-    bg, bg_fg, mask, depth = FileScenes(whole, table).read([Draw(0, n, n, 32) for n in (0, 1)])
-    assert bg.shape == bg_fg.shape == (2, 32, 32, 3) and mask.max() == 255 and depth.min() < 255
-
-
 def start(data: Path, out: Path, count: int, environment: dict[str, str]) -> subprocess.Popen:
     """The command line in a process of its own, once it has begun to write."""
     command = [sys.executable, "-m", "depthmask.cli", "materialise"]
     command += ["--out", str(out), "--count", str(count), "--workers", "2"]
-    process = subprocess.Popen(
-        command,
-        cwd=data,
-        env=environment,
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-    )
+    options = {"stderr": subprocess.PIPE, "text": True, "start_new_session": True}
+    process = subprocess.Popen(command, cwd=data, env=environment, **options)
     deadline = time.monotonic() + 120
     while not ((out / LOG).exists() and (out / LOG).read_text().count("\n") >= 2):
         assert process.poll() is None, process.stderr.read()

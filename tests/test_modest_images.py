@@ -23,17 +23,6 @@ def smooth(size: int, channels: int = 3) -> np.ndarray:
     return cv2.resize(coarse, (size, size), interpolation=cv2.INTER_CUBIC)
 
 
-def cut_short(path, keep=0.8):
-    data = path.read_bytes()
-    path.write_bytes(data[: int(keep * len(data))])
-
-
-def test_full_size_equals_pillow(tmp_path):
-    save(tmp_path / "a.jpeg", smooth(48))
-    expected = np.asarray(Image.open(tmp_path / "a.jpeg")).astype(int)
-    assert np.abs(read_image(tmp_path / "a.jpeg", 48, side=48) - expected).max() <= 2
-
-
 @pytest.mark.parametrize("size", [224, 200, 128, 112, 64, 50, 28, 24])
 def test_smaller_is_the_mean_of_the_pixels_it_covers(tmp_path, size):
     save(tmp_path / "a.jpeg", smooth(224))
@@ -41,6 +30,7 @@ def test_smaller_is_the_mean_of_the_pixels_it_covers(tmp_path, size):
     expected = cv2.resize(full, (size, size), interpolation=cv2.INTER_AREA).astype(int)
     image = read_image(tmp_path / "a.jpeg", size, side=224)
     assert image.shape == (size, size, 3) and image.dtype == np.uint8
+    assert size < 224 or np.abs(image - expected).max() <= 2
     # a shift by a pixel of the file would be above 5 at most sizes
     assert np.abs(image - expected).mean() < 1.5
 
@@ -58,9 +48,8 @@ def test_grey_files_and_coloured_ones_read_grey(tmp_path):
 
 def test_larger_than_the_file_and_png(tmp_path):
     save(tmp_path / "a.jpeg", np.full((16, 16, 3), (200, 100, 50)))
-    assert read_image(tmp_path / "a.jpeg", 24, side=16)[12, 12] == pytest.approx(
-        (200, 100, 50), abs=3
-    )
+    enlarged = read_image(tmp_path / "a.jpeg", 24, side=16)
+    assert enlarged[12, 12] == pytest.approx((200, 100, 50), abs=3)
     picture = smooth(33)
     Image.fromarray(picture).save(tmp_path / "a.png")
     np.testing.assert_array_equal(read_image(tmp_path / "a.png", 33, side=33), picture)
@@ -96,9 +85,6 @@ def test_side_is_that_of_most_images_which_are_square(folder):
         save(path, smooth(32)[:24])
     with pytest.raises(InputError, match="32 x 24 px: they must be square"):
         image_side(folder, read_layout(folder))
-
-
-def test_nothing_readable(folder):
     for path in folder.glob("bg*/*.jpeg"):
         path.write_bytes(b"")
     with pytest.raises(InputError, match="bg/bg001.jpeg and others cannot be read"):
@@ -110,8 +96,9 @@ def test_faults_are_counted_by_kind_and_the_first_named(folder, num_workers, cap
     table = read_layout(folder)
     check_images(folder, table, num_workers=num_workers)
     assert "images checked: 26 of 26" in capfd.readouterr().err
-    cut_short(folder / "bg_fg/bg001_fg002_01.jpeg")
-    cut_short(folder / "bg_fg_depth_map/bg001_fg002_01_depth_map.jpeg")
+    for name in ("bg_fg/bg001_fg002_01", "bg_fg_depth_map/bg001_fg002_01_depth_map"):
+        path = folder / f"{name}.jpeg"
+        path.write_bytes(path.read_bytes()[:-100])
     (folder / "bg_fg_mask/bg002_fg001_01_mask.jpeg").write_bytes(b"")
     save(folder / "bg/bg002.jpeg", smooth(48))
     with pytest.raises(InputError) as error:
@@ -124,7 +111,6 @@ def test_faults_are_counted_by_kind_and_the_first_named(folder, num_workers, cap
 
 
 def test_only_decoding_finds_damage_within(folder):
-    table = read_layout(folder)
     path = folder / "bg_fg_mask/bg002_fg002_02_mask.png"
     path.with_suffix(".jpeg").unlink()
     Image.fromarray(np.random.default_rng(0).integers(0, 256, (32, 32), np.uint8)).save(path)

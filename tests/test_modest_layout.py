@@ -1,7 +1,6 @@
 """MODEST's layout: what is read, and what is refused before an image is opened."""
 
 import re
-import time
 
 import pytest
 
@@ -18,18 +17,20 @@ def folder(tmp_path):
 def edit(folder, name, change):
     path = folder / name
     lines = change(path.read_text().splitlines())
-    path.write_text("".join(f"{line}\n" for line in lines))
+    path.write_text("".join(f"{line}\n" for line in lines), errors="surrogateescape")
 
 
 def test_table_has_a_row_per_line_with_paths_and_numbers(folder):
     table = read_layout(folder)
     assert len(table) == 3 * 2 * 2
-    row = table.iloc[7]
-    assert row["bg"] == "bg/bg002.jpeg"
-    assert row["bg_fg"] == "bg_fg/bg002_fg002_02.jpeg"
-    assert row["mask"] == "bg_fg_mask/bg002_fg002_02_mask.jpeg"
-    assert row["depth"] == "bg_fg_depth_map/bg002_fg002_02_depth_map.jpeg"
-    assert (row["plate"], row["cutout"]) == (2, 2)
+    assert table.iloc[7].to_dict() == {
+        "bg": "bg/bg002.jpeg",
+        "bg_fg": "bg_fg/bg002_fg002_02.jpeg",
+        "mask": "bg_fg_mask/bg002_fg002_02_mask.jpeg",
+        "depth": "bg_fg_depth_map/bg002_fg002_02_depth_map.jpeg",
+        "plate": 2,
+        "cutout": 2,
+    }
 
 
 @pytest.mark.parametrize(
@@ -37,10 +38,7 @@ def test_table_has_a_row_per_line_with_paths_and_numbers(folder):
     [
         "{0},{1},{2},{3}",
         "{0}  {1}  {2}  {3}",
-        "my data/bg/{0}\tmy data/bg_fg/{1}\tmy data/bg_fg_mask/{2}\tmy data/bg_fg_depth_map/{3}",
         "my data/{0}.jpeg, my data/{1}.jpeg, my data/{2}.jpeg, my data/{3}.jpeg",
-        "{0}.jpeg\t{1}.jpeg\t{2}.jpeg\t{3}.jpeg",
-        "bg/{0}.jpeg\tbg_fg/{1}.jpeg\tbg_fg_mask/{2}.jpeg\tbg_fg_depth_map/{3}.jpeg",
         "./data/bg/{0}, ./data/bg_fg/{1}, ./data/bg_fg_mask/{2}, ./data/bg_fg_depth_map/{3}",
         "bg\\{0}\tbg_fg\\{1}\tbg_fg_mask\\{2}\tbg_fg_depth_map\\{3}\r",
     ],
@@ -91,7 +89,6 @@ def test_missing_files_are_counted_and_the_first_line_named(folder):
         "bg001\tbg001_fg001_01\tbg001_fg001_02_mask\tbg001_fg001_01_depth_map",
         "bg001\tbg001_fg001_01\tbg001_fg001_01_mask\tbg001_fg001_012_depth_map",
     ],
-    ids=["three", "five", "no person", "other plate", "other mask", "other depth"],
 )
 def test_lines_that_do_not_name_one_composite(folder, line):
     edit(folder, "file_map.txt", lambda lines: [*lines[:4], line, *lines[5:], line])
@@ -99,26 +96,18 @@ def test_lines_that_do_not_name_one_composite(folder, line):
         read_layout(folder)
 
 
-def test_repeated_lines(folder):
-    edit(folder, "file_map.txt", lambda lines: [*lines, lines[0], lines[3]])
-    with pytest.raises(InputError, match=r"2 of 14 lines .* repeat a composite.*line 13"):
-        read_layout(folder)
-
-
-def test_images_without_a_line(folder):
-    edit(folder, "file_map.txt", lambda lines: lines[:-2])
-    with pytest.raises(
-        InputError, match=r"has 10 lines but there are 12 images in bg_fg/, such as bg003_fg002_01"
-    ):
-        read_layout(folder)
-
-
 @pytest.mark.parametrize(
-    ("content", "text"), [(b"\n\n", "is empty"), (b"\xff\xfe\x00bg", "is no text")]
+    ("change", "text"),
+    [
+        (lambda x: [*x, x[0], x[3]], "2 of 14 lines .* repeat a composite.*line 13"),
+        (lambda x: x[:-2], "has 10 lines but there are 12 images in bg_fg/, such as bg003_fg002"),
+        (lambda x: ["", ""], "file_map.txt is empty"),
+        (lambda x: ["\udcff"], "file_map.txt is no text"),
+    ],
 )
-def test_a_file_map_without_lines(folder, content, text):
-    (folder / "file_map.txt").write_bytes(content)
-    with pytest.raises(InputError, match=f"file_map.txt {text}"):
+def test_lines_that_do_not_agree_with_the_images(folder, change, text):
+    edit(folder, "file_map.txt", change)
+    with pytest.raises(InputError, match=text):
         read_layout(folder)
 
 
@@ -131,29 +120,8 @@ def test_a_file_map_without_lines(folder, content, text):
         (lambda x: [*x, "bg009_fg001_01\t1\t2\t3\t4"], "1 have .* the first: bg009_fg001_01"),
         (lambda x: x[2:], "2 have none, .* the first: bg001_fg001_01"),
     ],
-    ids=["short", "negative", "repeated", "unknown", "missing"],
 )
 def test_boxes_that_do_not_agree(folder, change, text):
     edit(folder, "bbox.txt", change)
     with pytest.raises(InputError, match=text):
         read_layout(folder)
-
-
-def test_many_lines_are_read_fast_and_no_image_is_opened(tmp_path):
-    for name in ("bg", "bg_fg", "bg_fg_mask", "bg_fg_depth_map"):
-        (tmp_path / name).mkdir()
-    lines = []
-    for number in range(4000):
-        stem = f"bg{number % 10:03d}_fg{number % 100:03d}_{number // 100:02d}"
-        (tmp_path / f"bg/bg{number % 10:03d}.jpeg").touch()
-        (tmp_path / f"bg_fg/{stem}.jpeg").touch()
-        (tmp_path / f"bg_fg_mask/{stem}_mask.jpeg").touch()
-        (tmp_path / f"bg_fg_depth_map/{stem}_depth_map.jpeg").touch()
-        lines.append(f"bg{number % 10:03d}\t{stem}\t{stem}_mask\t{stem}_depth_map\n")
-    (tmp_path / "file_map.txt").write_text("".join(lines))
-    start = time.process_time()
-    table = read_layout(tmp_path)  # the files are empty
-    # 400,000 lines within some 10 s; ten times that is allowed for a busy machine
-    assert time.process_time() - start < 1.0
-    assert table.groupby("plate").size().tolist() == [400] * 10
-    assert table["cutout"].nunique() == 100

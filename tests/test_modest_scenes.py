@@ -1,13 +1,13 @@
 """Scenes of MODEST's files: the right pixels and colours, an order that resumes, any workers."""
 
 import re
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image
 
-from depthmask.data.composition.augmentation import build_transform
 from depthmask.data.sources.modest import read_layout
 from depthmask.data.sources.modest import scenes as modest_scenes
 from depthmask.data.sources.modest.scenes import Draw, EpochOrder, FileScenes, FileTrainingScenes
@@ -40,19 +40,11 @@ def test_a_scene_holds_its_rows_files(folder, table):
 
 
 def test_plates_are_decoded_once(folder, table, monkeypatch):
-    paths = []
-    read = modest_scenes.read_image
-
-    def counted(path, *args, **kwargs):
-        paths.append(path)
-        return read(path, *args, **kwargs)
-
-    monkeypatch.setattr(modest_scenes, "read_image", counted)
-    scenes = FileScenes(folder, table)
-    for row in range(len(table)):
-        scenes.read([Draw(0, row, row, 16)])
-    assert len([path for path in paths if "/bg/" in path]) == 3
-    assert len(paths) == 3 + 3 * len(table)
+    read = Mock(wraps=modest_scenes.read_image)
+    monkeypatch.setattr(modest_scenes, "read_image", read)
+    FileScenes(folder, table).read([Draw(0, row, row, 16) for row in range(len(table))])
+    assert sum("/bg/" in call.args[0] for call in read.call_args_list) == 3
+    assert read.call_count == 3 + 3 * len(table)
 
 
 def test_colours_change_apart_and_by_sample_but_not_mask_and_depth(folder, table):
@@ -73,24 +65,14 @@ def test_colours_change_apart_and_by_sample_but_not_mask_and_depth(folder, table
     assert gaps[0] < 3 < gaps[1]
 
 
-def test_reseeding_a_transform_is_building_it_with_the_seed():
-    image = np.random.default_rng(0).integers(0, 256, (16, 16, 3), dtype=np.uint8)
-    reused = build_transform(ALWAYS, 0)
-    for seed in (3, 4, 3):
-        reused.set_random_seed(seed)
-        expected = build_transform(ALWAYS, seed)(image=image)["image"]
-        np.testing.assert_array_equal(reused(image=image)["image"], expected)
-
-
 def test_every_row_comes_before_one_comes_twice():
     order = EpochOrder(10, [32], 4, seed=7)
     rows = []
     for epoch in range(5):
         order.set_epoch(epoch)
         draws = list(order)
-        assert len(draws) == len(order) == 4
-        assert [draw.place for draw in draws] == [0, 1, 2, 3]
-        assert {draw.epoch for draw in draws} == {epoch}
+        assert len(order) == 4
+        assert [draw[:2] for draw in draws] == [(epoch, place) for place in range(4)]
         rows += [draw.row for draw in draws]
     assert sorted(rows[:10]) == sorted(rows[10:]) == list(range(10))
     assert rows[:10] != rows[10:]
@@ -114,7 +96,7 @@ def test_an_epoch_depends_on_seed_and_number_alone():
     assert [draws(1, epoch)[0].size for epoch in (0, 1, 2)] == [8, 16, 16]
 
 
-@pytest.mark.parametrize("num_workers", [0, 1, 2])
+@pytest.mark.parametrize("num_workers", [0, 2])
 def test_workers_change_nothing(folder, table, num_workers):
     scenes = FileScenes(folder, table, ALWAYS)
     training = FileTrainingScenes(scenes, scenes, seed=5, num_workers=num_workers)

@@ -10,14 +10,9 @@ from depthmask.data.scenes.scene import COMPOSED_SETS
 from depthmask.data.sources.modest.splitting import draw_sets, split_sources
 from depthmask.errors import InputError
 
-SIDES = {
-    "train": ("train", "train"),
-    "val": ("val", "val"),
-    "seen_seen": ("train", "train"),
-    "seen_unseen": ("train", "test"),
-    "unseen_seen": ("test", "train"),
-    "unseen_unseen": ("test", "test"),
-}
+SIDES = {"train": ("train", "train"), "val": ("val", "val"), "seen_seen": ("train", "train")}
+SIDES |= {"seen_unseen": ("train", "test"), "unseen_seen": ("test", "train")}
+SIDES |= {"unseen_unseen": ("test", "test")}
 SIZES = {"val": 9, "seen_seen": 24, "seen_unseen": 18, "unseen_seen": 18, "unseen_unseen": 6}
 COUNTS = {"train": 6, "val": 2, "test": 2}
 SHARES = {"train": 0.6, "val": 0.2, "test": 0.2}
@@ -39,29 +34,22 @@ def test_every_source_has_one_split_of_the_size_asked_for(split):
         per_source = split.groupby(column)[f"{column}_split"].unique()
         assert per_source.map(len).eq(1).all()
         assert per_source.map(lambda names: names[0]).value_counts().to_dict() == COUNTS
-
-
-def test_plates_and_people_are_shuffled_apart_and_by_seed(split):
-    plates = split.groupby("plate")["plate_split"].first().tolist()
-    people = split.groupby("cutout")["cutout_split"].first().tolist()
-    other = split_sources(make_table(), SHARES, SHARES, seed=2)
-    assert plates != people
-    assert plates != other.groupby("plate")["plate_split"].first().tolist()
-
-
-def test_too_few_sources():
+    plates, people = (split.groupby(x)[f"{x}_split"].first().tolist() for x in ("plate", "cutout"))
+    other = split_sources(make_table(), SHARES, SHARES, seed=2).groupby("plate")["plate_split"]
+    assert plates != people and plates != other.first().tolist()
     with pytest.raises(InputError, match="leaves a split of 3 plates empty"):
         split_sources(make_table(num_plates=3), SHARES, SHARES, seed=0)
 
 
 def test_sets_lie_in_their_rectangles_and_share_nothing(split):
     sets = draw_sets(split, SIZES, seed=3)
-    assert set(sets) == set(SIDES)
+    again, other = draw_sets(split, SIZES, seed=3), draw_sets(split, SIZES, seed=4)
+    assert set(sets) == set(SIDES) and sets["val"].tolist() != other["val"].tolist()
     for name, rows in sets.items():
         plate, cutout = SIDES[name]
         assert set(split["plate_split"].iloc[rows]) == {plate}
         assert set(split["cutout_split"].iloc[rows]) == {cutout}
-        assert (np.diff(rows) > 0).all()
+        assert (np.diff(rows) > 0).all() and np.array_equal(rows, again[name])
         if name != "train":
             assert len(rows) == SIZES[name]
     together = np.concatenate(list(sets.values()))
@@ -84,14 +72,6 @@ def test_a_small_set_holds_sources_and_pairs_evenly():
         assert part.groupby(["plate", "cutout"]).size().max() == 1
 
 
-def test_the_seed_chooses(split):
-    sets, again = draw_sets(split, SIZES, seed=3), draw_sets(split, SIZES, seed=3)
-    other = draw_sets(split, SIZES, seed=4)
-    for name in SIZES:
-        np.testing.assert_array_equal(sets[name], again[name])
-    assert sets["val"].tolist() != other["val"].tolist()
-
-
 @pytest.mark.parametrize(
     ("change", "text"),
     [
@@ -103,12 +83,3 @@ def test_the_seed_chooses(split):
 def test_more_than_there_is(split, change, text):
     with pytest.raises(InputError, match=text):
         draw_sets(split, SIZES | change, seed=0)
-
-
-def test_unused_composites_are_what_the_docstring_says():
-    shares = {"train": 0.7, "val": 0.15, "test": 0.15}
-    split = split_sources(make_table(100, 100, 1), shares, shares, seed=0)
-    sides = set(SIDES.values())
-    pairs = zip(split["plate_split"], split["cutout_split"], strict=True)
-    unused = sum(pair not in sides for pair in pairs)
-    assert 40 * unused == 102_000

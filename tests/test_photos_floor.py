@@ -27,8 +27,7 @@ def pitch_degrees(camera) -> float:
     return float(np.degrees(np.arctan2(-camera.up[2], -camera.up[1])))
 
 
-@pytest.mark.parametrize("pitch", [0.0, 12.0, 35.0])
-@pytest.mark.parametrize("height_m", [0.9, 1.6, 2.7])
+@pytest.mark.parametrize(("pitch", "height_m"), [(0.0, 0.9), (12.0, 1.6), (35.0, 2.7)])
 def test_metres_give_the_camera_exactly(pitch, height_m):
     _, camera, _, warnings = ground(room(pitch_degrees=pitch, height_m=height_m))
     assert camera.focal == pytest.approx(FOCAL)
@@ -66,17 +65,11 @@ def test_a_leaning_camera_keeps_its_height_and_says_so():
 
 
 @pytest.mark.parametrize("unit", ["metre", "relative"])
-@pytest.mark.parametrize(
-    "values",
-    [
-        np.full((SIZE, SIZE), 3.0),
-        np.random.default_rng(0).uniform(2, 5, (SIZE, SIZE)),
-        room()[::-1],
-    ],
-    ids=["a wall", "noise", "a ceiling"],
-)
-def test_without_a_floor_people_stand_on_the_lower_third_before_a_level_camera(unit, values):
-    values = values.astype(np.float32)
+@pytest.mark.parametrize("kind", ["a wall", "noise", "a ceiling"])
+def test_without_a_floor_people_stand_on_the_lower_third_before_a_level_camera(unit, kind):
+    noise = np.random.default_rng(0).uniform(2, 5, (SIZE, SIZE)).astype(np.float32)
+    wall = np.full((SIZE, SIZE), 3.0, np.float32)
+    values = {"a wall": wall, "noise": noise, "a ceiling": room()[::-1]}[kind]
     depth, camera, stands, warnings = ground(values if unit == "metre" else 1 / values, unit)
     assert warnings == ["no-floor"]
     assert camera.up == pytest.approx((0, -1, 0)) and depth.min() >= 0.5

@@ -50,18 +50,16 @@ def test_the_command_line(tmp_path, monkeypatch, capsys):
     code, out, err = run("mine")
     assert (code, err) == (0, "") and out.startswith("made mine\n")
     assert "Read mine/README.md" in out and "is prepared already" in run("mine")[1]
-    (tmp_path / "other").mkdir()
-    (tmp_path / "other/thesis.tex").write_text("")
-    for name in ("other", "other/thesis.tex"):
+    save(tmp_path / "other/thesis.png", texture(0, (8, 8)))
+    for name in ("other", "other/thesis.png"):
         code, out, err = run(name)
         assert (code, out) == (2, "") and err.count("\n") == 1
     assert len(list((tmp_path / "other").iterdir())) == 1
 
 
 def test_what_is_not_read_is_said(folder):
-    (folder / "bg/notes.txt").write_text("which room is which")
-    (folder / "bg/.DS_Store").write_bytes(b"")
-    (folder / "bg/IMG_1.HEIC").write_bytes(b"")
+    for name in ("notes.txt", ".DS_Store", "IMG_1.HEIC"):
+        (folder / "bg" / name).write_bytes(b"")
     (folder / "bg/more").mkdir()
     save(folder / "fg/scan.jpg", texture(0, (64, 64)))
     save(folder / "depth/other.png", np.full((64, 80), 2000, np.uint16))
@@ -88,8 +86,8 @@ def test_names_and_maps_that_cannot_be(folder):
 
 def test_a_long_path_wraps_nothing_and_brackets_are_no_markup(tmp_path, capsys):
     findings = Findings(tmp_path / ("long" * 30), tmp_path / ("path" * 30) / "findings.csv")
-    findings.add("error", "plate", findings.folder / "bg/[red] [b].heic", "cannot be read")
-    findings.add("warning", "format", findings.folder / "bg/b.heic", "is [ignored]")
+    findings.error("plate", findings.folder / "bg/[red] [b].heic", "cannot be read")
+    findings.warn("format", findings.folder / "bg/b.heic", "is [ignored]")
     with pytest.raises(InputError, match=r"has 1 error, the first: bg/\[red\] \[b\].heic cannot"):
         findings.stop_on_errors()
     shown = capsys.readouterr().err

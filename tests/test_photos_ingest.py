@@ -13,7 +13,6 @@ from depthmask.data.sources.photos import assign_splits
 from depthmask.data.sources.photos.depth import Teacher
 from depthmask.errors import InputError
 from photo_files import (
-    WEIGHTS,
     ingest,
     params,
     person,
@@ -60,13 +59,10 @@ def test_photographs_become_a_library(folder, tmp_path):
     np.testing.assert_allclose(library.depths[2, 24, 24], expected[32, 32], rtol=0.05)
     library.write(tmp_path)
     np.testing.assert_array_equal(Library.read(tmp_path).depths, library.depths)
-
-
-def test_the_same_folder_gives_the_same_library(folder):
-    first, again, other = (ingest(folder, seed=seed)[0] for seed in (0, 0, 1))
-    for name, values in vars(first).items():
+    again, other = (ingest(folder, seed=seed)[0] for seed in (0, 1))
+    for name, values in vars(library).items():
         np.testing.assert_array_equal(values, getattr(again, name))
-    assert (first.stands != other.stands).any()
+    assert (library.stands != other.stands).any()
 
 
 def test_the_heights_of_people_are_drawn_by_name(folder):
@@ -91,6 +87,10 @@ def test_relative_maps_are_nominal_metres(folder):
     np.testing.assert_allclose(library.depths[0][::3, ::3], expected, rtol=0.12)
     save(folder / "depth/room-2.png", np.full((64, 80), 2000, np.uint16))
     assert "is relative (8 bits) while room-2.png is in metres" in refusal(folder)
+    for number in range(5):
+        save(folder / f"depth/room-{number}.png", np.full((64, 80), 200, np.uint16))
+    assert "bg/room-0.png has no place where a person" in refusal(folder)
+    assert "no-floor" in findings(folder).code.tolist()
 
 
 def test_a_teacher_s_depth_is_asked_for_once(tmp_path, monkeypatch):
@@ -122,12 +122,6 @@ def test_every_error_is_listed_and_the_first_one_named(folder, capsys):
     assert table.code.tolist() == ["cutout", "depth", "depth-missing", "plate", "plate"]
     shown = capsys.readouterr().err
     assert "5 errors" in shown and "bg/room-1.png" in shown and "cannot be read" in shown
-
-
-def test_a_plate_where_nobody_fits_is_an_error(folder):
-    save(folder / "depth/room-0.png", np.full((64, 80), 200, np.uint16))
-    assert "bg/room-0.png has no place where a person" in refusal(folder)
-    assert "no-floor" in findings(folder).code.tolist()
 
 
 def test_near_duplicates_share_a_split_and_are_reported(tmp_path):
@@ -164,11 +158,8 @@ def test_splits_keep_groups_and_follow_the_weights():
     assert splits != assign_splits(names, groups, weights, 1, "plates")
     more = assign_splits([*names, "new"], np.append(groups, 120), weights, 0, "plates")
     assert sum(a != b for a, b in zip(splits, more, strict=False)) <= 4
-
-
-@pytest.mark.parametrize("sizes", [(1, 1, 1), (9, 1, 1), (3, 3, 1), (1, 1, 5, 1)])
-def test_every_split_has_a_group(sizes):
-    groups = np.repeat(np.arange(len(sizes)), sizes)
-    splits = assign_splits([*"abcdefghijk"][: len(groups)], groups, WEIGHTS["plates"], 0, "plates")
-    assert set(splits) == {"train", "val", "test"}
-    assert len(set(zip(groups, splits, strict=True))) == len(sizes)
+    for sizes in ((1, 1, 1), (9, 1, 1), (3, 3, 1), (1, 1, 5, 1)):  # every split has a group
+        groups = np.repeat(np.arange(len(sizes)), sizes)
+        splits = assign_splits(names[: len(groups)], groups, weights, 0, "plates")
+        assert set(splits) == {"train", "val", "test"}
+        assert len(set(zip(groups, splits, strict=True))) == len(sizes)

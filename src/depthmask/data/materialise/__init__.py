@@ -4,6 +4,7 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -26,15 +27,9 @@ __all__ = ["Materialised", "materialise", "plain_shots", "rich_table"]
 
 
 class Materialised(NamedTuple):
-    """What `materialise` did.
+    """What this run wrote, in how many seconds without reading the sources and the report."""
 
-    Attributes:
-        statistics: as in `statistics.json`.
-        num_new_scenes, num_new_files: how many of the scenes and image files this run wrote.
-        seconds: which that took, without reading the sources and without the report.
-    """
-
-    statistics: dict[str, Any]
+    statistics: dict[str, Any]  # as in statistics.json
     num_new_scenes: int
     num_new_files: int
     seconds: float
@@ -57,18 +52,15 @@ def materialise(
 ) -> Materialised:
     """Write the first `count` scenes of a set as files, or go on where a run was stopped.
 
-    Scene k is a function of the data and the arguments before `num_workers`, `count` apart: a
-    larger count adds scenes to those that are there. Of the set `train` it is the sample that
-    training composes as number k of its first epoch.
+    A larger count adds scenes to those that are there. Scene k of the set `train` is the sample
+    that training composes as number k of its first epoch.
 
     Args:
-        out: new, empty, or from these same arguments.
-        augmented: whose variants are for `train` alone; None leaves them out.
+        out: new, empty, or from these same arguments, `count` and `num_workers` apart.
         set_name: `train` or one of `depthmask.data.scenes.scene.COMPOSED_SETS`.
-        compositor_params: without variation of the plate every plate is written once.
         nobody: share of the training scenes in which nobody stands.
         code: a hash of what decides the files' content: a folder of other code is not continued.
-        num_workers: processes; by default one a core. The files do not depend on it.
+        num_workers: processes; by default one a core.
 
     Raises:
         InputError: an argument or the folder is wrong, or the data is missing.
@@ -98,18 +90,13 @@ def materialise(
     if set_name == "train":
         visible, num_variants = read_array(prepared / "visible_shares.npy"), compositor.num_variants
         placer = Placer(library, visible, placement, nobody=nobody, num_variants=num_variants)
-
-        def draw(numbers: Sequence[int]) -> Recipes:
-            return placer.draw(TRAIN_STREAM, 0, numbers)
+        draw = partial(placer.draw, TRAIN_STREAM, 0)
     else:
         recipes = placed_recipes(prepared, set_name, placement.seed)
         num = len(recipes.plate)
         if count > num:
             raise InputError(f"{set_name} has {num} scenes: give --count {num} or less")
-
-        def draw(numbers: Sequence[int]) -> Recipes:
-            return Recipes(*(column[[n for n in numbers if n < num]] for column in recipes))
-
+        draw = partial(_take, recipes)
     is_varied = compositor.num_variants > 0 or _varies_plate(compositor_params)
     writer = Writer(out, compositor, draw, size, encoding, is_varied)
     with claimed(out, settings):
@@ -130,6 +117,10 @@ def materialise(
             unit=summary["unit"],
         )
     return Materialised(statistics, log.num_scenes - before, num_files, seconds)
+
+
+def _take(recipes: Recipes, numbers: Sequence[int]) -> Recipes:
+    return Recipes(*(column[[n for n in numbers if n < len(column)]] for column in recipes))
 
 
 def _write_missing(writer: Writer, log: Log, count: int, num_workers: int) -> int:
@@ -174,11 +165,10 @@ def _write_missing(writer: Writer, log: Log, count: int, num_workers: int) -> in
 
 def plain_shots(params: CompositorParams) -> CompositorParams:
     """The parameters under which nothing varies from shot to shot: people pasted onto plates."""
-    never = {"flipped": 0.0, "person_light": {"gain": 0.0, "tint": 0.0}}
-    never |= {name: {"p": 0.0} for name in _PLATE_PARTS + ("shadow",)}
-    values = params.model_dump()
-    for name, value in never.items():
-        values[name] = values[name] | value if isinstance(value, dict) else value
+    values = params.model_dump() | {"flipped": 0.0}
+    values["person_light"] |= {"gain": 0.0, "tint": 0.0}
+    for name in (*_PLATE_PARTS, "shadow"):
+        values[name]["p"] = 0.0
     return CompositorParams.model_validate(values)
 
 

@@ -9,7 +9,7 @@ import numpy as np
 from rich.table import Table
 from torch import Tensor
 
-from depthmask.data.materialise.writing import SUFFIXES, Chunk, plate_name
+from depthmask.data.materialise.writing import SUFFIXES, Chunk, plate_name, write_text
 from depthmask.data.scenes.files import replaced_file
 from depthmask.data.scenes.scene import Scene
 from depthmask.visualization.canvas import spread
@@ -36,22 +36,15 @@ def write_report(
 ) -> dict[str, Any]:
     """Write bbox.txt, statistics.json, dataset.md, contact_sheet.png and, last, file_map.txt.
 
-    Args:
-        chunks: of all scenes, in order.
-        settings: what the files were made with.
-        compose: scenes by their numbers.
-        unit: of depth, metre or relative.
-
-    Returns:
-        What statistics.json holds.
+    `compose` gives scenes by their numbers. Returns what statistics.json holds.
     """
     names = [name for chunk in chunks for name in chunk.names]
     statistics = summarise(chunks, settings, unit)
-    boxes = [box for chunk in chunks for box in chunk.boxes]
-    box_lines = ["\t".join(map(str, (f"{n}.jpeg", *b))) for n, b in zip(names, boxes, strict=True)]
-    _write_text(out / "bbox.txt", "".join(f"{line}\n" for line in box_lines))
-    _write_text(out / "statistics.json", json.dumps(statistics, indent=2) + "\n")
-    _write_text(out / "dataset.md", describe(statistics))
+    boxes = (box for chunk in chunks for box in chunk.boxes)
+    rows = ((f"{name}.jpeg", *box) for name, box in zip(names, boxes, strict=True))
+    write_text(out / "bbox.txt", "".join("\t".join(map(str, row)) + "\n" for row in rows))
+    write_text(out / "statistics.json", json.dumps(statistics, indent=2) + "\n")
+    write_text(out / "dataset.md", describe(statistics))
     bg, bg_fg, mask, depth = compose(spread(len(names), _NUM_SHOWN))
     bg, bg_fg = ((image * 255).round().byte().permute(0, 2, 3, 1) for image in (bg, bg_fg))
     with replaced_file(out / "contact_sheet.png") as temporary:
@@ -63,21 +56,15 @@ def write_report(
             num_scenes=_NUM_SHOWN,
         )
     written_bgs = {name for chunk in chunks for name in chunk.bg_names}
-    bgs = [name if name in written_bgs else plate_name(name) for name in names]
-    map_lines = [
-        f"{bg}\t{name}\t{name}_mask\t{name}_depth_map\n"
-        for bg, name in zip(bgs, names, strict=True)
-    ]
-    _write_text(out / "file_map.txt", "".join(map_lines))
+    bgs = ((name if name in written_bgs else plate_name(name), name) for name in names)
+    lines = (f"{bg}\t{name}\t{name}_mask\t{name}_depth_map\n" for bg, name in bgs)
+    write_text(out / "file_map.txt", "".join(lines))
     return statistics
 
 
 def summarise(chunks: Sequence[Chunk], settings: dict[str, Any], unit: str) -> dict[str, Any]:
-    """Counts, sizes on disk, and mean and standard deviation per channel, of values in 0..1.
-
-    The deviation is that of the population, as in the original's report. All from whole numbers,
-    so that a resumed run gives the same digits.
-    """
+    """Counts, sizes on disk, and mean and standard deviation (of the population) per channel, of
+    values in 0..1: from whole numbers, so that a resumed run gives the same digits."""
     size = settings["size"]
     images = {}
     for folder in SUFFIXES:
@@ -156,8 +143,3 @@ Mean and standard deviation are of the pixels' values in 0 to 1, red, green, blu
 A mask is 255 where a pixel is all person. A depth map is 8 bits of
 {near:g} * ({far:g} / {near:g}) ** (value / 255){unit}: 0 is near, 255 far.
 """
-
-
-def _write_text(path: Path, text: str) -> None:
-    with replaced_file(path) as temporary:
-        temporary.write_text(text, encoding="utf-8", newline="\n")

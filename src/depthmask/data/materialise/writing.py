@@ -7,13 +7,11 @@
     bg_fg_depth_map/bg007_fg012_000042_depth_map.jpeg    grey, 0 near to 255 far
     depth_mm/       bg007_fg012_000042_depth_mm.png      16 bit, millimetres; only if asked for
 
-Plate and person are numbered from 1, here by their rows in the library, and `fg000` is nobody. The
-last number is the sample's, also from 1. `recipe.json` says what the folder is made with, and a log
-which chunks of scenes are complete: what was begun when a run was killed is written again.
+Plate, person and sample are numbered from 1, and `fg000` is nobody. `recipe.json` says what the
+folder is made with, a log which chunks are complete: what a kill interrupted is written again.
 """
 
 import json
-import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
@@ -52,13 +50,8 @@ _FARTHEST_MM = np.iinfo(np.uint16).max
 
 @dataclass(frozen=True)
 class Encoding:
-    """How pixels become files.
-
-    Attributes:
-        quality: of the JPEGs, 1 to 100.
-        depth_range_m: what 0 and 255 of a depth map stand for, in equal ratios between.
-        exact_depth: whether `depth_mm` is written.
-    """
+    """How pixels become files: the JPEGs' quality, 1 to 100; what 0 and 255 of a depth map stand
+    for, in equal ratios between; whether `depth_mm` is written."""
 
     quality: int
     depth_range_m: tuple[float, float]
@@ -74,17 +67,14 @@ class Chunk:
     """Consecutive scenes whose files are complete.
 
     Attributes:
-        start: number of the first, from 0.
-        names: of the scenes.
-        bg_names: of the plates' files written with them.
         boxes: per scene, x, y, width, height of the person, px; zeros if nobody is seen.
         num_bytes: of each folder, a file's size after the other.
         sums: of each folder of 8 bits, the sum of the values and of their squares, per channel.
     """
 
-    start: int
+    start: int  # from 0
     names: list[str]
-    bg_names: list[str]
+    bg_names: list[str]  # of the plates' files written with them
     boxes: list[list[int]] = field(default_factory=list)
     num_bytes: dict[str, list[int]] = field(default_factory=dict)
     sums: dict[str, list[list[int]]] = field(default_factory=dict)
@@ -104,12 +94,10 @@ class Chunk:
 
 
 class Writer(Dataset[Chunk | OSError]):
-    """Item n writes the n-th chunk that is planned.
+    """Item n writes the n-th chunk that is planned; an OSError is returned, not raised.
 
-    Args:
-        draw: the recipes of the scenes of the given numbers, without those that there are not.
-        size: of the images, px.
-        is_varied: whether a plate is written with every scene, not once.
+    `draw` gives the recipes of the scenes of the given numbers, without those that there are not.
+    If `is_varied` a plate is written with every scene, else once.
     """
 
     def __init__(
@@ -134,8 +122,7 @@ class Writer(Dataset[Chunk | OSError]):
             names = self._names(start)[: count - start]
             bg_names = names
             if not self.is_varied:
-                bg_names = [name for name in map(plate_name, names) if name not in plates]
-                bg_names = list(dict.fromkeys(bg_names))
+                bg_names = [n for n in dict.fromkeys(map(plate_name, names)) if n not in plates]
                 plates.update(bg_names)
             self.tasks.append(Chunk(start, names, bg_names))
 
@@ -164,14 +151,11 @@ class Writer(Dataset[Chunk | OSError]):
 
     def _names(self, start: int) -> list[str]:
         library, recipes = self.compositor.library, self.draw(range(start, start + CHUNK))
-        plate_digits, person_digits = (
-            max(3, len(str(len(table)))) for table in (library.plates, library.cutouts)
-        )
-        people = np.where(recipes.nobody, 0, recipes.cutout + 1)
-        places = zip(recipes.plate, people, strict=True)
+        bg, fg = (max(3, len(str(len(table)))) for table in (library.plates, library.cutouts))
+        pairs = zip(recipes.plate, np.where(recipes.nobody, 0, recipes.cutout + 1), strict=True)
         return [
-            f"bg{plate + 1:0{plate_digits}d}_fg{person:0{person_digits}d}_{number:06d}"
-            for number, (plate, person) in enumerate(places, start + 1)
+            f"bg{plate + 1:0{bg}d}_fg{person:0{fg}d}_{number:06d}"
+            for number, (plate, person) in enumerate(pairs, start + 1)
         ]
 
     def _write(self, chunk: Chunk, folder: str, stem: str, pixels: np.ndarray) -> None:
@@ -203,12 +187,16 @@ def plate_name(name: str) -> str:
     return name.partition("_")[0]
 
 
+def write_text(path: Path, text: str) -> None:
+    with replaced_file(path) as temporary:
+        temporary.write_text(text, encoding="utf-8", newline="\n")
+
+
 @contextmanager
 def claimed(out: Path, settings: dict[str, Any]) -> Iterator[None]:
     """Keep `out` to this process, for what `settings` (JSON values) describe.
 
-    Raises:
-        InputError: another process writes there, or something else was written there.
+    Raises InputError if another process writes there, or something else was written there.
     """
     recipe = out / "recipe.json"
     if out.exists() and not out.is_dir():
@@ -228,8 +216,7 @@ def claimed(out: Path, settings: dict[str, Any]) -> Iterator[None]:
 def _check_recipe(path: Path, settings: dict[str, Any]) -> None:
     text = json.dumps(settings, indent=2) + "\n"
     if not path.exists():
-        with replaced_file(path) as temporary:
-            temporary.write_text(text, encoding="utf-8")
+        write_text(path, text)
         return
     try:
         old, new = json.loads(path.read_text(encoding="utf-8")), json.loads(text)
@@ -244,28 +231,22 @@ def _check_recipe(path: Path, settings: dict[str, Any]) -> None:
 
 
 class Log:
-    """The complete chunks of a folder, by their first scene's number.
-
-    A chunk with a file that is missing or of another size does not count. A line that was cut off
-    is removed, so that the next one starts on its own.
-    """
+    """The chunks of a folder whose files are all there, by their first scene's number."""
 
     def __init__(self, out: Path) -> None:
         self.path = out / LOG
         self.chunks: dict[int, Chunk] = {}
-        lines = self.path.read_bytes().splitlines(keepends=True) if self.path.exists() else []
-        good = 0
-        for line in lines:
+        with open(self.path, "a+", encoding="utf-8", errors="replace") as file:
+            file.seek(0)
+            text = file.read()
+            if text and not text.endswith("\n"):
+                file.write("\n")  # what a kill cut off stays on a line of its own
+        for line in text.splitlines():
             try:
                 chunk = Chunk(**json.loads(line))
             except (ValueError, TypeError):
-                break
-            if not line.endswith(b"\n"):
-                break
-            good += len(line)
+                continue
             self.chunks[chunk.start] = chunk
-        if lines:
-            os.truncate(self.path, good)
         self.chunks = {start: c for start, c in self.chunks.items() if c.is_whole(out)}
 
     @property
@@ -279,11 +260,8 @@ class Log:
 
     def missing(self, count: int) -> list[int]:
         """Where chunks start that are yet to be written for `count` scenes."""
-        return [
-            start
-            for start in range(0, count, CHUNK)
-            if start not in self.chunks or self.chunks[start].stop < min(start + CHUNK, count)
-        ]
+        stops = {start: chunk.stop for start, chunk in self.chunks.items()}
+        return [n for n in range(0, count, CHUNK) if stops.get(n, 0) < min(n + CHUNK, count)]
 
     def append(self, chunk: Chunk) -> None:
         """Note a chunk whose files are all written."""

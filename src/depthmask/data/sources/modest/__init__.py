@@ -34,10 +34,7 @@ _LEAST_PX = 64
 def prepare_modest(source: Path, folder: Path, params: PrepareParams) -> None:
     """Check and split the source; write the table and the summary into an existing folder.
 
-    The images stay where they are. Depth is relative and linear, 0 to 1, as the files have it.
-
-    Raises:
-        InputError: something must be mended in the source; named and counted.
+    The images stay where they are. Raises InputError, which counts and names what to mend.
     """
     layout = read_layout(source)
     side = image_side(source, layout)
@@ -62,8 +59,7 @@ def prepare_modest(source: Path, folder: Path, params: PrepareParams) -> None:
         "depth_alignment": "depth",
         "depth_range": [0.0, 1.0],
         "size": params.size,
-        "num_plates": _counts(split, "plate"),
-        "num_cutouts": _counts(split, "cutout"),
+        **{f"num_{column}s": _counts(split, column) for column in ("plate", "cutout")},
         "num_samples": {"train": len(chosen["train"]), "unused": len(layout) - len(samples)},
         "num_scenes": sizes,
         "data_hash": hashlib.sha256((content_hash(folder) + content).encode()).hexdigest()[:16],
@@ -72,8 +68,8 @@ def prepare_modest(source: Path, folder: Path, params: PrepareParams) -> None:
 
 
 def _counts(split: pd.DataFrame, column: str) -> dict[str, int]:
-    sources = split.drop_duplicates(column)[f"{column}_split"]
-    return {name: int(np.sum(sources == name)) for name in SPLITS}
+    counts = split.drop_duplicates(column)[f"{column}_split"].value_counts()
+    return {name: int(counts[name]) for name in SPLITS}
 
 
 def read_samples(prepared: Path, name: str) -> tuple[Path, pd.DataFrame]:
@@ -100,14 +96,10 @@ def some_training_scenes(prepared: Path, count: int, batch_size: int) -> Iterato
 
 
 def pictures_of(kind: str, prepared: Path) -> dict[int, np.ndarray | None]:
-    """A picture of each `plate` or `cutout`, by its number, for comparing them.
+    """A picture of each `plate` (uint8 S x S x 3) or `cutout`, by its number, to compare them.
 
-    Returns:
-        Of a plate uint8 S x S x 3. Of a person uint8 S x S x 4, RGB and alpha, out of the composite
-        that shows most of them, of a few; None if that is next to nothing.
-
-    Raises:
-        InputError: a file cannot be read.
+    Of a person uint8 S x S x 4, RGB and alpha, out of the composite that shows most of them, of a
+    few; None if that is next to nothing. Raises InputError if a file cannot be read.
     """
     folder = Path(read_summary(prepared)["folder"])
     table = read_table(prepared / SAMPLES, ("plate", "cutout", *Scene._fields))

@@ -1,7 +1,7 @@
 """Image files of the layout: decoded no larger than needed, and checked before training.
 
-OpenCV decodes faster than Pillow and shrinks inside the JPEG decoder, but it fills what a
-truncated file lacks with grey and only warns: so a file's end is looked at first.
+OpenCV shrinks inside the JPEG decoder, but fills what a truncated file lacks with grey and only
+warns: so a file's end is looked at first.
 """
 
 import hashlib
@@ -11,14 +11,15 @@ import os
 import statistics
 import struct
 from collections import Counter
-from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
 import pandas as pd
 from PIL import Image
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader
 
 from depthmask.data.sources.modest.layout import FOLDERS
 from depthmask.data.work import num_cores, progress
@@ -30,20 +31,10 @@ _UNREADABLE = (OSError, SyntaxError, ValueError, struct.error, Image.Decompressi
 _MEND = "unpack it again, or remove its line from file_map.txt"
 _TAIL_BYTES = 32
 _FILES_AT_ONCE = 500
-_REDUCED = {
-    1: cv2.IMREAD_GRAYSCALE,
-    2: cv2.IMREAD_REDUCED_GRAYSCALE_2,
-    4: cv2.IMREAD_REDUCED_GRAYSCALE_4,
-    8: cv2.IMREAD_REDUCED_GRAYSCALE_8,
-}
 
 
 def image_side(folder: str | os.PathLike[str], table: pd.DataFrame) -> int:
-    """The side of the folder's images, px: the commonest of a few.
-
-    Raises:
-        InputError: none of them can be read, or they are not square.
-    """
+    """The side of the folder's images, px: the commonest of a few; InputError if not square."""
     sizes = []
     for row in np.linspace(0, len(table) - 1, min(5, len(table))).astype(int):
         for field in FOLDERS:
@@ -64,14 +55,11 @@ def image_side(folder: str | os.PathLike[str], table: pd.DataFrame) -> int:
 def read_image(
     path: str | os.PathLike[str], size: int, *, side: int, grey: bool = False
 ) -> np.ndarray:
-    """Decode a JPEG or PNG of `side` px and resize it to `size` px.
+    """Decode a JPEG or PNG of `side` px as uint8, size x size x 3, RGB; size x size if `grey`.
 
     A JPEG is decoded at an eighth, a quarter or half its size where that is enough. What is left
-    is less than a halving, for which bilinear interpolation skips no pixel; it takes a fifth of
-    the time of INTER_AREA.
-
-    Returns:
-        uint8, size x size x 3, RGB; size x size if `grey`.
+    is less than a halving, for which bilinear interpolation skips no pixel, at a fifth of
+    INTER_AREA's time.
 
     Raises:
         InputError: the file is missing, cut short, no image or of another size.
@@ -83,11 +71,12 @@ def read_image(
         raise InputError(f"{os.fspath(path)} cannot be read ({error.strerror}): {_MEND}") from None
     if not _has_end(data) and (fault := _decoding_fault(data)):
         raise InputError(f"{os.fspath(path)} is {fault}: {_MEND}")
-    shrink = 1
-    if data.startswith(b"\xff\xd8"):
-        shrink = next((by for by in (8, 4, 2) if math.ceil(side / by) >= size), 1)
-    flags = _REDUCED[shrink] | cv2.IMREAD_IGNORE_ORIENTATION
-    flags |= 0 if grey else cv2.IMREAD_COLOR_RGB
+    is_jpeg = data.startswith(b"\xff\xd8")
+    shrink = next((by for by in (8, 4, 2) if is_jpeg and math.ceil(side / by) >= size), 1)
+    flags = cv2.IMREAD_IGNORE_ORIENTATION
+    flags |= cv2.IMREAD_GRAYSCALE if grey else cv2.IMREAD_COLOR_RGB
+    if shrink > 1:
+        flags |= getattr(cv2, f"IMREAD_REDUCED_GRAYSCALE_{shrink}")
     image = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
     if image is None:
         raise InputError(f"{os.fspath(path)} is no image that opens: {_MEND}")
@@ -105,12 +94,8 @@ def check_images(
 ) -> str:
     """Check that every image of a table of `read_layout` is a whole JPEG or PNG of one size.
 
-    A file's head says its size and its end whether it is all there: 1.2 million files need no
-    decoding, which takes ten times as long.
-
-    Args:
-        decode: of how many rows, evenly spread, the images are decoded too.
-        num_workers: processes; by default one a core, or none where there is little to do.
+    A file's head says its size and its end whether it is all there: decoding 1.2 million files
+    would take ten times as long. Of `decode` rows, evenly spread, they are decoded too.
 
     Returns:
         16 hex digits that follow from every file's name, length and end.
@@ -124,11 +109,15 @@ def check_images(
     paths = [path for field in FOLDERS for path in table[field].unique()]
     if num_workers is None:
         num_workers = 0 if len(paths) <= 4 * _FILES_AT_ONCE else num_cores()
-    checks = _Checks(os.fspath(folder), paths, to_decode, side)
+    check = partial(_check_files, os.fspath(folder), side, to_decode)
+    files: Any = paths
+    checks: DataLoader = DataLoader(
+        files, _FILES_AT_ONCE, collate_fn=check, num_workers=num_workers
+    )
     faults: list[tuple[str, str]] = []
     content = hashlib.sha256()
     with progress(len(paths), "images checked") as advance:
-        for count, found, digest in DataLoader(checks, batch_size=None, num_workers=num_workers):
+        for count, found, digest in checks:
             faults.extend(found)
             content.update(digest)
             advance(count)
@@ -143,44 +132,37 @@ def check_images(
     return content.hexdigest()[:16]
 
 
-class _Checks(Dataset[tuple[int, list[tuple[str, str]], bytes]]):
-    """Item n: how many files the n-th handful has, what is wrong with which, and their digest."""
-
-    def __init__(self, folder: str, paths: Sequence[str], decoded: set[str], side: int) -> None:
-        self.folder, self.paths, self.decoded, self.side = folder, paths, decoded, side
-
-    def __len__(self) -> int:
-        return -(-len(self.paths) // _FILES_AT_ONCE)
-
-    def __getitem__(self, number: int) -> tuple[int, list[tuple[str, str]], bytes]:
-        paths = self.paths[number * _FILES_AT_ONCE : (number + 1) * _FILES_AT_ONCE]
-        content = hashlib.sha256()
-        checked = [(path, self._fault(path, content)) for path in paths]
-        return len(paths), [(path, fault) for path, fault in checked if fault], content.digest()
-
-    def _fault(self, path: str, content: "hashlib._Hash") -> str | None:
+def _check_files(
+    folder: str, side: int, to_decode: set[str], paths: list[str]
+) -> tuple[int, list[tuple[str, str]], bytes]:
+    """How many files there are, what is wrong with which, and their digest."""
+    faults, content = [], hashlib.sha256()
+    for path in paths:
+        fault = None
         try:
-            with open(os.path.join(self.folder, path), "rb") as file:
+            with open(os.path.join(folder, path), "rb") as file:
                 with Image.open(file, formats=("JPEG", "PNG")) as image:
                     size = image.size
                 length = file.seek(0, os.SEEK_END)
                 file.seek(-min(_TAIL_BYTES, length), os.SEEK_END)
                 tail = file.read()
                 content.update(f"{path} {length} ".encode() + tail)
-                if not _has_end(tail) or path in self.decoded:
+                if not _has_end(tail) or path in to_decode:
                     file.seek(0)
-                    if fault := _decoding_fault(file.read()):
-                        return fault
+                    fault = _decoding_fault(file.read())
+            if size != (side, side):
+                fault = fault or f"not {side} x {side} px"
         except _UNREADABLE:
-            return "no JPEG or PNG that opens"
-        return None if size == (self.side, self.side) else f"not {self.side} x {self.side} px"
+            fault = "no JPEG or PNG that opens"
+        if fault:
+            faults.append((path, fault))
+    return len(paths), faults, content.digest()
 
 
 def _has_end(data: bytes) -> bool:
     """Whether a file ends with the marker of a JPEG or PNG, but for some padding.
 
-    Compressed data cannot hold the marker (a 0xff in it is followed by 0x00), so a JPEG that is
-    cut short lacks it.
+    Compressed data cannot hold the marker: a JPEG that is cut short lacks it.
     """
     return data[-_TAIL_BYTES:].rstrip(b"\x00\r\n ").endswith((b"\xff\xd9", b"IEND\xaeB`\x82"))
 

@@ -1,8 +1,7 @@
 """Scenes from image files in MODEST's layout: decoded as bytes, in workers for training.
 
-Which samples an epoch has follows from (seed, epoch) and a sample's colours from (seed, epoch,
-index), so the number of workers changes nothing and a run that is resumed goes on as if it had
-never stopped.
+An epoch's samples follow from (seed, epoch), their colours from (seed, epoch, index), so neither
+the number of workers nor a resumption changes anything.
 """
 
 import os
@@ -24,7 +23,6 @@ from depthmask.data.sources.modest.images import image_side, read_image
 from depthmask.errors import InputError
 
 _AUGMENT_STREAM = 200
-_MOST_PLATES = 1000
 
 
 class Draw(NamedTuple):
@@ -37,16 +35,12 @@ class Draw(NamedTuple):
 
 
 class EpochOrder(Sampler[Draw]):
-    """The samples of an epoch, in an order that follows from the seed and the epoch alone.
-
-    The rows are shuffled anew each time they are used up, not each epoch: every row is seen
-    before one is seen twice, however many an epoch takes.
+    """The samples of an epoch: every row of a table before one is seen twice.
 
     Args:
-        num_rows: of the table.
         sizes: side of each epoch's images, px; the last holds for all that follow.
         per_epoch: how many samples an epoch has; by default every row.
-        seed: of the shuffles; None for the table's order.
+        seed: of the shuffles, one each time the rows are used up; None for the table's order.
     """
 
     def __init__(
@@ -70,32 +64,20 @@ class EpochOrder(Sampler[Draw]):
     def __iter__(self) -> Iterator[Draw]:
         epoch = self.epoch
         size = self.sizes[min(epoch, len(self.sizes) - 1)]
-        for index, row in enumerate(self._rows(epoch).tolist()):
-            yield Draw(epoch, index, row, size)
-
-    def _rows(self, epoch: int) -> np.ndarray:
-        start, end = epoch * self.per_epoch, (epoch + 1) * self.per_epoch
-        if self.seed is None:
-            return np.arange(self.per_epoch) % self.num_rows
-        passes = range(start // self.num_rows, -(-end // self.num_rows))
-        shuffled = [
-            np.random.default_rng([self.seed, number]).permutation(self.num_rows)
-            for number in passes
-        ]
-        begin = start - passes.start * self.num_rows
-        return np.concatenate(shuffled)[begin : begin + self.per_epoch]
+        numbers = epoch * self.per_epoch + np.arange(self.per_epoch)
+        passes, rows = np.divmod(numbers, self.num_rows)
+        for number in np.unique(passes) if self.seed is not None else ():
+            order = np.random.default_rng([self.seed, number]).permutation(self.num_rows)
+            rows[passes == number] = order[rows[passes == number]]
+        for place, row in enumerate(rows.tolist()):
+            yield Draw(epoch, place, row, size)
 
 
 class FileScenes(Dataset[Scene[Tensor] | str]):
     """Reads batches of scenes from the rows of a table of `read_layout`.
 
-    Args:
-        folder: the data set's.
-        augment: strengths of the colour changes, which are drawn for bg and for bg_fg apart, as
-            the original did; None for no change. `num_variants` is of no concern here.
-
-    Raises:
-        InputError: the images are not square, or none of the first can be read.
+    `augment` holds the strengths of the colour changes, which are drawn for bg and for bg_fg
+    apart, as the original did.
     """
 
     def __init__(
@@ -109,42 +91,34 @@ class FileScenes(Dataset[Scene[Tensor] | str]):
         self.augment = augment
         self._transform = None if augment is None else build_transform(augment, 0)
         # a recipe written as files may have a plate a scene, of which none comes twice
-        self._keeps_plates = len(np.unique(self.paths.bg)) <= _MOST_PLATES
+        self._keeps_plates = len(np.unique(self.paths.bg)) <= 1000
         self._plates: dict[tuple[bytes, int], np.ndarray] = {}
 
     def __len__(self) -> int:
         return len(self.paths.bg)
 
     def __getitems__(self, draws: list[Draw]) -> Scene[Tensor] | str:
-        """A batch as bytes, or why it cannot be read.
-
-        An exception that leaves a worker has the worker's traceback for a message.
-        """
+        """A batch, or why it cannot be read: an exception of a worker brings its traceback."""
         try:
             return Scene(*map(torch.from_numpy, self.read(draws)))
         except InputError as error:
             return str(error)
 
     def read(self, draws: Sequence[Draw]) -> Scene[np.ndarray]:
-        """Decode samples of one size S.
+        """Decode samples of one size S, px; raises InputError on a file that is no such image.
 
         Returns:
             uint8: bg and bg_fg N x S x S x 3, RGB; mask and depth N x S x S, 255 for 1. Depth is
             relative, as the files have it: 0 is the nearest.
-
-        Raises:
-            InputError: a file is missing, cut short, no image or of another size.
         """
-        count, size = len(draws), draws[0].size
-        batch = Scene(
-            *(np.empty((count, size, size, 3), np.uint8) for _ in range(2)),
-            *(np.empty((count, size, size), np.uint8) for _ in range(2)),
-        )
-        for place, draw in enumerate(draws):
-            batch.bg[place], batch.bg_fg[place] = self._colored(draw)
-            batch.mask[place] = self._read(self.paths.mask[draw.row], size, grey=True)
-            batch.depth[place] = self._read(self.paths.depth[draw.row], size, grey=True)
-        return batch
+        scenes = []
+        for draw in draws:
+            mask, depth = (
+                self._read(paths[draw.row], draw.size, grey=True)
+                for paths in (self.paths.mask, self.paths.depth)
+            )
+            scenes.append((*self._colored(draw), mask, depth))
+        return Scene(*map(np.stack, zip(*scenes, strict=True)))
 
     def batches(
         self, size: int, batch_size: int, device: torch.device | str = "cpu"
@@ -155,15 +129,15 @@ class FileScenes(Dataset[Scene[Tensor] | str]):
             yield to_unit(self.__getitems__(draws[start : start + batch_size]), device)
 
     def _colored(self, draw: Draw) -> tuple[np.ndarray, np.ndarray]:
-        path, key = self.paths.bg[draw.row], (self.paths.bg[draw.row], draw.size)
-        bg = self._plates[key] if key in self._plates else self._read(path, draw.size)
+        key = (self.paths.bg[draw.row], draw.size)
+        bg = self._plates[key] if key in self._plates else self._read(*key)
         if self._keeps_plates:
             self._plates[key] = bg
         bg_fg = self._read(self.paths.bg_fg[draw.row], draw.size)
         if self.augment is None or self._transform is None:
             return bg, bg_fg
-        entropy = (self.augment.seed, _AUGMENT_STREAM, draw.epoch, draw.place)
         # one stream: bg takes its numbers from it, then bg_fg others
+        entropy = (self.augment.seed, _AUGMENT_STREAM, draw.epoch, draw.place)
         self._transform.set_random_seed(int(np.random.SeedSequence(entropy).generate_state(1)[0]))
         return self._transform(image=bg)["image"], self._transform(image=bg_fg)["image"]
 
@@ -197,24 +171,15 @@ class FileTrainingScenes:
         self, scenes: FileScenes, order: EpochOrder, batch_size: int, epoch: int, drop_last: bool
     ) -> DataLoader:
         order.set_epoch(epoch)
-        return DataLoader(
-            scenes,
-            batch_size,
-            sampler=order,
-            num_workers=self.num_workers,
-            collate_fn=_as_it_is,
-            drop_last=drop_last,
-            worker_init_fn=_start_worker,
-        )
+        options: dict[str, Any] = {"num_workers": self.num_workers, "drop_last": drop_last}
+        options |= {"collate_fn": _as_it_is, "worker_init_fn": _start_worker}
+        return DataLoader(scenes, batch_size, sampler=order, **options)
 
 
 def to_unit(batch: Scene[Tensor] | str, device: torch.device | str) -> Scene[Tensor]:
-    """Bytes as float32 in 0..1 on the device.
+    """Bytes as float32 in 0..1: bg and bg_fg N x 3 x S x S, mask and depth N x 1 x S x S.
 
-    bg and bg_fg become N x 3 x S x S (channels last in memory), mask and depth N x 1 x S x S.
-
-    Raises:
-        InputError: the batch is the reason why it could not be read.
+    Raises InputError if the batch is the reason why it could not be read.
     """
     if isinstance(batch, str):
         raise InputError(batch)

@@ -8,10 +8,8 @@ table plates x people:
             val     unused                  val       unused
             test    unseen_seen             unused    unseen_unseen
 
-Unused are the composites of a validation source with a source of another split: trained on, they
-would show the validation half of itself; tested on, they would belong to neither seen nor unseen.
-With shares a, b, c these are 2 b (a + c): 102,000 of the original's 400,000 at 0.7, 0.15, 0.15.
-Of the other rectangles, what exceeds a set's size goes unused as well.
+Unused are the composites of a validation source with one of another split, which would show half of
+the validation's sources: 102,000 of the original's 400,000 at shares 0.7, 0.15, 0.15.
 """
 
 import math
@@ -29,12 +27,7 @@ def split_sources(
 ) -> pd.DataFrame:
     """Add the columns `plate_split` and `cutout_split` to a table of `read_layout`.
 
-    Args:
-        plates, cutouts: the shares of train, val and test, which add up to 1.
-        seed: of the shuffles.
-
-    Raises:
-        InputError: there are too few plates or people.
+    Shares of train, val and test add up to 1; InputError if they leave one empty.
     """
     split = table.copy()
     for kind, (column, shares) in enumerate((("plate", plates), ("cutout", cutouts))):
@@ -55,18 +48,8 @@ def split_sources(
 def draw_sets(table: pd.DataFrame, sizes: Mapping[str, int], seed: int) -> dict[str, np.ndarray]:
     """Choose the composites of `train` and of the composed sets from a table of `split_sources`.
 
-    Every plate and every person takes its turn, so a set that is smaller than its rectangle holds
-    them evenly. `seen_seen` is kept out of `train`, which has the rest of their rectangle.
-
-    Args:
-        sizes: how many composites each of `depthmask.data.scenes.scene.COMPOSED_SETS` has.
-        seed: of the choice.
-
-    Returns:
-        For each set the row numbers of its composites in the table, rising, int64.
-
-    Raises:
-        InputError: a set asks for more composites than there are.
+    A set of `sizes` holds plates and people evenly; `train` has what `seen_seen` leaves of their
+    rectangle. Row numbers, rising, int64; InputError if there are too few composites for a set.
     """
     chosen: dict[str, np.ndarray] = {}
     for number, (name, (plate, cutout)) in enumerate(SET_SPLITS.items()):
@@ -78,7 +61,7 @@ def draw_sets(table: pd.DataFrame, sizes: Mapping[str, int], seed: int) -> dict[
         if not 0 < count <= available:
             raise InputError(
                 f"the set {name} asks for {count} composites of {available}: change its size or"
-                f" give the split more plates and people"
+                " give the split more plates and people"
             )
         chosen[name] = np.sort(rows[:count])
         if name == "seen_seen":

@@ -30,10 +30,9 @@ def ingest_photos(
     cache: Path,
     findings_path: Path,
 ) -> tuple[Library, Unit]:
-    """Read, check, ground and split the photographs of a folder.
+    """Read, check, ground and split the photographs of a folder; plates get `size` px.
 
     Args:
-        size: side of the plates, px.
         splits: under `plates` and `cutouts` the weights of train, val and test.
         cache: folder of the teacher's answers.
         findings_path: CSV file of the remarks, which are also printed.
@@ -45,8 +44,7 @@ def ingest_photos(
     plate_paths, cutout_paths, map_paths = list_photos(folder, findings)
     teacher = None
     if map_paths and params.teacher:
-        text = "is used, and the teacher is not asked"
-        findings.add("note", "teacher", folder / "depth", text)
+        findings.note("teacher", folder / "depth", "is used, and the teacher is not asked")
     elif params.teacher:
         teacher = Teacher(folder / params.teacher, params.teacher_size, params.teacher_batch, cache)
     elif not map_paths:
@@ -72,24 +70,22 @@ def ingest_photos(
     map_of = {unit: map_paths[stem] for stem, (_, unit) in maps.items()}
     if len(map_of) > 1:
         text = f"is relative (8 bits) while {map_of['metre'].name} is in metres: make them all one"
-        findings.add("error", "units", map_of["relative"], text)
+        findings.error("units", map_of["relative"], text)
     findings.stop_on_errors()
 
-    unit: Unit = "relative" if teacher else next(iter(map_of))
-    values = (
-        teacher.inverse_depths(plate_paths, size)
-        if teacher
-        else (maps[path.stem][0] for path in plate_paths)
-    )
+    unit: Unit = "relative"
+    if teacher:
+        values = teacher.inverse_depths(plate_paths, size)
+    else:
+        unit = next(iter(map_of))
+        values = (maps[path.stem][0] for path in plate_paths)
     plates = []
     for path, depth in zip(plate_paths, values, strict=True):
         ground = ground_plate(path, depth, unit, params, seed, findings)
         plates.append(Plate(path.stem, images[path.stem][0], *ground))
         if len(plates[-1].stands) == 0:
-            text = (
-                "has no place where a person fits: remove it, or mend fov_degrees, camera_height_m"
-            )
-            findings.add("error", "no-stand", path, text)
+            remedy = "remove it, or mend fov_degrees, camera_height_m"
+            findings.error("no-stand", path, f"has no place where a person fits: {remedy}")
     findings.stop_on_errors()
     cutouts = list(people.values())
     plate_groups = _groups(plate_paths, [plate.image for plate in plates], findings)
@@ -113,7 +109,7 @@ def _read_all(
         try:
             results[path.stem] = read(path)
         except InputError as error:
-            findings.add("error", code, path, str(error))
+            findings.error(code, path, str(error))
     return results
 
 
@@ -123,7 +119,7 @@ def _groups(paths: Sequence[Path], images: Sequence[np.ndarray], findings: Findi
     for path, first in zip(paths, groups, strict=True):
         if paths[first] != path:
             text = f"looks nearly like {paths[first].name}: both are in one split"
-            findings.add("warning", "near-duplicate", path, text)
+            findings.warn("near-duplicate", path, text)
     return groups
 
 
@@ -151,7 +147,7 @@ def assign_splits(
         wanted = round(len(names) * weights[split] / sum(weights.values()))
         taken = 0
         while taken == 0 or (taken + len(queue[0]) <= wanted and len(queue) > num_after):
+            taken += len(queue[0])
             for index in queue.pop(0):
                 chosen[index] = split
-                taken += 1
     return chosen

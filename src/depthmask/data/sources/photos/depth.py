@@ -1,9 +1,8 @@
 """Depth of the plates: from maps that come with them, or from a depth network as the teacher.
 
-The teacher is shown each plate once, and its answer is kept. Its contract is Depth Anything V2's
-(Yang et al. 2024). Input: RGB / 255 normalised with ImageNet's mean and deviation, float32
-N x 3 x H x W, sides multiples of 14. Output: float32 N x H x W (or N x 1 x H x W), relative inverse
-depth, larger is nearer.
+The teacher's contract is Depth Anything V2's (Yang et al. 2024). Input: RGB / 255 normalised with
+ImageNet's mean and deviation, float32 N x 3 x H x W, sides multiples of 14. Output: float32
+N x H x W (or N x 1 x H x W), relative inverse depth, larger is nearer.
 """
 
 import hashlib
@@ -47,8 +46,7 @@ def read_depth_map(
     """Read a depth map as float32 size x size: metres, or relative inverse depth.
 
     16 bits are millimetres; floating-point pixels (.npy, .tif) are metres; in both 0 and what is
-    not finite mean "not measured" and take the nearest measured value. 8 bits are relative
-    *inverse* depth, 255 the nearest point, as depth networks draw it.
+    not finite take the nearest measured value. 8 bits are relative *inverse* depth, 255 nearest.
 
     Raises:
         InputError: it cannot be read, is no depth map, is mostly unmeasured or flat, or has
@@ -74,12 +72,11 @@ def read_depth_map(
     if holes > _MOST_HOLES:
         raise InputError(f"{path} is not measured (0 or not finite) in {holes:.0%} of its pixels")
     if holes > _FEW_HOLES:
-        text = f"is not measured in {holes:.0%}: the nearest value stands there"
-        findings.add("warning", "holes", path, text)
+        findings.warn("holes", path, f"is not measured in {holes:.0%}: the nearest value is taken")
     median = np.median(metres[measured])
     if median > _FAR_MEDIAN_M:
         text = f"has a median of {median:.0f} m: is it in {kind}? A relative depth map has 8 bits"
-        findings.add("warning", "far", path, text)
+        findings.warn("far", path, text)
     if holes:
         _, labels = cv2.distanceTransformWithLabels(
             (~measured).astype(np.uint8), cv2.DIST_L2, 5, labelType=cv2.DIST_LABEL_PIXEL
@@ -91,8 +88,8 @@ def read_depth_map(
 
 
 def _resized(inverse: np.ndarray, size: int) -> np.ndarray:
-    """Inverse depth as float32 size x size: interpolating it is exact on planes, and where that
-    leads far off the nearest pixel, nothing lies between an edge and the wall behind it."""
+    """Inverse depth as float32 size x size: interpolated, which is exact on planes, but for edges,
+    where nothing lies between what is near and the wall behind it."""
     inverse = np.ascontiguousarray(inverse, np.float32)
     smooth = cv2.resize(inverse, (size, size), interpolation=cv2.INTER_LINEAR)
     nearest = cv2.resize(inverse, (size, size), interpolation=cv2.INTER_NEAREST_EXACT)
@@ -108,8 +105,8 @@ def _read(path: Path) -> np.ndarray:
         except (OSError, ValueError, EOFError):
             raise InputError(f"{path} cannot be read: save it with numpy.save") from None
         if array.ndim != 2 or not array.size or not np.issubdtype(array.dtype, np.floating):
-            shape = _shape(array.shape)
-            raise InputError(f"{path} is {array.dtype} {shape}: save metres as floats, H x W")
+            told = f"{array.dtype} {_shape(array.shape)}"
+            raise InputError(f"{path} is {told}: save metres as floats, H x W")
         return array.astype(np.float32)
     image = open_upright(path)
     if image.mode == "F":
@@ -125,8 +122,8 @@ def _read(path: Path) -> np.ndarray:
 class Teacher:
     """A depth network, and in the folder `cache` what it has said, one file a picture.
 
-    It is shown `batch` pictures at a time, `size` px, a multiple of 14, unless it fixes these
-    itself. InputError is raised if it keeps another contract, or its answer is no depth.
+    It sees `batch` pictures of `size` px, a multiple of 14, at a time, unless it fixes them itself.
+    InputError is raised if it keeps another contract, or its answer is no depth.
     """
 
     def __init__(self, path: Path, size: int, batch: int, cache: Path) -> None:

@@ -52,9 +52,8 @@ def ground_plate(
 ) -> tuple[np.ndarray, Camera, np.ndarray]:
     """Find the floor, the camera over it, and where people may stand; doubts go to the findings.
 
-    Relative depth becomes *nominal metres*, in which sizes and what hides what are consistent
-    within the plate, and no figure is a measurement. Where no floor is found the camera is taken
-    to be level, and people stand on the lower third.
+    Relative depth becomes *nominal metres*, consistent within the plate, but no measurement. Where
+    no floor is found the camera is taken to be level, and people stand on the lower third.
 
     Args:
         values: float32, S x S: metres, or relative inverse depth, of the plate at `path`.
@@ -67,15 +66,14 @@ def ground_plate(
     floor = find_floor(1 / values if unit == "metre" else values, rng)
     if floor is None:
         text = "shows no floor that its depth would tell: look at the contact sheet"
-        findings.add("warning", "no-floor", path, text)
+        findings.warn("no-floor", path, text)
         standable = np.zeros(values.shape, bool)
         standable[2 * len(values) // 3 :] = True
     else:
         standable = floor.mask
         roll = abs(np.degrees(np.arctan2(*floor.plane[:2])))
         if roll > _TILTED_DEGREES:
-            text = f"leans by {roll:.0f} degrees: people will not"
-            findings.add("warning", "tilted", path, text)
+            findings.warn("tilted", path, f"leans by {roll:.0f} degrees: people will not")
     if unit == "relative":
         depth, camera = nominal_metres(values, floor, focal, params.camera_height_m)
     elif floor is None:
@@ -84,7 +82,7 @@ def ground_plate(
         depth, camera = values, metric_camera(floor, focal)
         if not _LIKELY_HEIGHTS_M[0] < camera.height_m < _LIKELY_HEIGHTS_M[1]:
             text = f"is seen from {camera.height_m:.2f} m over its floor: is fov_degrees right?"
-            findings.add("warning", "camera-height", path, text)
+            findings.warn("camera-height", path, text)
     person_height_m = sum(params.person_height_m) / 2
     return depth, camera, draw_stands(depth, standable, camera, person_height_m, rng)
 
@@ -134,10 +132,9 @@ def nominal_metres(
 ) -> tuple[np.ndarray, Camera]:
     """Inverse depth of unknown scale and shift as float32 metres, right for a nominal camera.
 
-    The camera looks level, unless the floor's horizon would then be too low: every point of the
-    plate must lie before the horizon, the farthest at 20 m or less. Then it looks down far enough.
-    Scale and shift come from least squares of the floor's inverse depth on the camera's. Without
-    a floor the lowest rows take the depth that a floor has there, the farthest point 20 m.
+    The camera looks level, or down far enough that every point lies before the horizon, the
+    farthest at 20 m or less. Scale and shift come from least squares on the floor; without one the
+    lowest rows take the depth that a floor has there, the farthest point 20 m.
     """
     farthest = float(np.percentile(inverse, 0.5))
     tangent = 0.0  # of the angle; the horizon is f * tangent above the image's middle
@@ -173,10 +170,7 @@ def draw_stands(
     person_height_m: float,
     rng: np.random.Generator,
 ) -> np.ndarray:
-    """Points where a person's feet have floor around them, spread over near and far.
-
-    A stand is a pixel of the floor, bool S x S, at the plate's depth, S x S, there. Nobody stands
-    behind furniture: a photograph does not tell what floor it hides.
+    """Points of the visible floor, bool S x S, with room for a person, spread over near and far.
 
     Returns:
         float32, NUM_STANDS x 3, camera coordinates, repeated where there are fewer; or 0 x 3.

@@ -1,6 +1,7 @@
 """The folder of photographs: made with a guide, listed, and all that is wrong in it at once."""
 
 from collections import Counter
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -89,7 +90,7 @@ def init_photos(folder: Path) -> list[Path]:
 
 
 class Finding(NamedTuple):
-    """A remark about a file: an error stops the ingestion, a warning or a note does not."""
+    """A remark about a file: an `error` stops the ingestion, a `warning` or a `note` does not."""
 
     level: str
     code: str
@@ -104,7 +105,9 @@ class Findings:
         self.folder, self.path = folder, path
         self.rows: list[Finding] = []
 
-    def add(self, level: str, code: str, file: Path, text: str) -> None:
+        self.error, self.warn, self.note = (partial(self._add, level) for level in _STYLES)
+
+    def _add(self, level: str, code: str, file: Path, text: str) -> None:
         """Note one line about a file in the folder; the path at its beginning is dropped."""
         name = file.relative_to(self.folder).as_posix()
         self.rows.append(Finding(level, code, name, text.removeprefix(f"{file} ")))
@@ -160,12 +163,11 @@ def list_photos(folder: Path, findings: Findings) -> tuple[list[Path], list[Path
             raise InputError(f"{folder / name} is empty: put {what} into it")
     by_stem = {path.stem: path for path in depths}
     for stem in by_stem.keys() - {path.stem for path in plates}:
-        text = f"is ignored: bg/ has no {stem}"
-        findings.add("warning", "depth-without-plate", by_stem.pop(stem), text)
+        findings.warn("depth-without-plate", by_stem.pop(stem), f"is ignored: bg/ has no {stem}")
     for path in plates if by_stem else []:
         if path.stem not in by_stem:
             text = f"has no depth map, others have: add depth/{path.stem}.png, or move depth/ away"
-            findings.add("error", "depth-missing", path, text)
+            findings.error("depth-missing", path, text)
     return plates, cutouts, by_stem
 
 
@@ -179,23 +181,20 @@ def _files(folder: Path, suffixes: tuple[str, ...], findings: Findings) -> list[
             continue
         shown = path.name.encode(errors="replace").decode()
         if shown != path.name:
-            text = "has a name that is not UTF-8: rename it"
-            findings.add("error", "name", path.with_name(shown), text)
+            findings.error("name", path.with_name(shown), "has a name that is not UTF-8: rename it")
         elif path.is_dir():
-            text = "is ignored: files in folders are not looked for"
-            findings.add("warning", "folder", path, text)
+            findings.warn("folder", path, "is ignored: files in folders are not looked for")
         elif path.is_symlink() and not path.exists():
-            findings.add("error", "link", path, DEAD_LINK)
+            findings.error("link", path, DEAD_LINK)
         elif suffix in suffixes:
             if wanted.setdefault(path.stem, path) is not path:
                 text = f"has the same name as {wanted[path.stem].name}: rename or remove one"
-                findings.add("error", "duplicate-name", path, text)
+                findings.error("duplicate-name", path, text)
         elif suffix in _UNREAD:
             takes = ", ".join(end[1:] for end in suffixes)
-            findings.add("warning", "format", path, f"is ignored: {folder.name}/ takes {takes}")
+            findings.warn("format", path, f"is ignored: {folder.name}/ takes {takes}")
         else:
             num_others += 1
     if num_others:
-        text = f"{num_others} files that are no pictures are ignored"
-        findings.add("note", "no-picture", folder, text)
+        findings.note("no-picture", folder, f"{num_others} files that are no pictures are ignored")
     return list(wanted.values())

@@ -30,8 +30,7 @@ def centre_square(image: np.ndarray) -> np.ndarray:
 def read_plate(path: Path, size: int) -> tuple[np.ndarray, tuple[int, int]]:
     """Read a plate of any size and aspect as uint8 size x size x 3; (height, width) of the file.
 
-    Raises:
-        InputError: it cannot be read, or its shorter side is below `size`.
+    Raises InputError if it cannot be read, or its shorter side is below `size`.
     """
     image = read_rgb(path)
     height, width = image.shape[:2]
@@ -78,7 +77,7 @@ def read_cutout(path: Path, size: int, height_m: float, findings: Findings) -> C
         )
     if height > _VISIBLY_ENLARGED * file_height:
         text = f"is enlarged from {file_height} to {height} px: a larger one is better"
-        findings.add("warning", "enlarged", path, text)
+        findings.warn("enlarged", path, text)
     # Pillow resizes RGBA premultiplied: what is transparent lends the edge no colour
     small = Image.fromarray(person).resize((width, height), Image.Resampling.LANCZOS)
     canvas = np.zeros((canvas_height, canvas_width, 4), np.uint8)
@@ -107,17 +106,11 @@ def _warn(path: Path, rgba: np.ndarray, findings: Findings) -> None:
     # straight colours know nothing of alpha; black ones tell nothing
     if soft.sum() > 50 and brightest.max() > 32 and (brightest <= alpha[soft] + 1.0).mean() > 0.99:
         text = "seems to have premultiplied alpha, which darkens the edges: save it straight"
-        findings.add("warning", "premultiplied", path, text)
+        findings.warn("premultiplied", path, text)
     opaque = alpha >= _OPAQUE
-    for edge, line, across in (
-        ("upper", opaque[0], opaque.any(0)),
-        ("lower", opaque[-1], opaque.any(0)),
-        ("left", opaque[:, 0], opaque.any(1)),
-        ("right", opaque[:, -1], opaque.any(1)),
-    ):
-        share = line.sum() / across.sum()
-        if share > _LONGEST_CONTACT:
-            text = (
-                f"touches the picture's {edge} edge with {share:.0%} of the person: is it cut off?"
-            )
-            findings.add("warning", "cut-off", path, text)
+    for image, edges in ((opaque, ("upper", "lower")), (opaque.T, ("left", "right"))):
+        for edge, line in zip(edges, (image[0], image[-1]), strict=True):
+            share = line.sum() / image.any(0).sum()
+            if share > _LONGEST_CONTACT:
+                where = f"the picture's {edge} edge with {share:.0%} of the person"
+                findings.warn("cut-off", path, f"touches {where}: is it cut off?")

@@ -2,7 +2,6 @@
 
 import contextlib
 import importlib.metadata
-import importlib.util
 import platform
 import subprocess
 import sys
@@ -20,10 +19,7 @@ _IDENTITY = bytes.fromhex(
 
 
 class Finding(NamedTuple):
-    """One line of the report: what was looked at, and what was found, with the remedy.
-
-    A `problem` keeps depthmask from predicting, a `warning` may surprise.
-    """
+    """What was looked at and found, with the remedy; a `problem` keeps one from predicting."""
 
     subject: str
     text: str
@@ -83,15 +79,14 @@ def _nvidia() -> Finding:
 
 
 def _torch() -> str:
-    if importlib.util.find_spec("torch") is None:
+    if _version("torch") is None:
         return "not installed; `predict` does not need it, training does"
     import torch
 
     if torch.cuda.is_available():
         return f"{torch.__version__}, CUDA: {torch.cuda.get_device_name(0)}"
-    if torch.backends.mps.is_available():
-        return f"{torch.__version__}, Apple's MPS"
-    return f"{torch.__version__}, CPU with {torch.get_num_threads()} threads"
+    apple = "Apple's MPS" if torch.backends.mps.is_available() else None
+    return f"{torch.__version__}, {apple or f'CPU with {torch.get_num_threads()} threads'}"
 
 
 def _runtime() -> Iterator[Finding]:

@@ -316,7 +316,7 @@ def test_gate_reads_what_export_recorded_as_long_as_it_holds(run, judged):
     set_threshold(judged, "latency_ms", 1e-6)
     code, _, err = run("gate")
     assert code == 1 and "version 4" not in err and "above export.gate.latency_ms 1e-06" in err
-    for name in ("models/best/model.onnx", "reports/metrics.json", "params.yaml"):
+    for name in ("reports/metrics.json", "models/best/model.onnx", "params.yaml"):
         (judged / name).unlink()
         code, out, err = run("gate")
         assert (code, out, err.count("\n")) == (2, "", 1) and err.startswith(f"depthmask: {name} ")

@@ -11,6 +11,7 @@ import sys
 import urllib.error
 import urllib.request
 from collections.abc import Callable
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
@@ -63,7 +64,7 @@ class Store(NamedTuple):
 
     def lock(self) -> FileLock:
         """Serialises what several processes of the checkout may do at once."""
-        return _lock(self.root, "mlflow", timeout=120)
+        return file_lock(self.root, "mlflow", timeout=120)
 
     def end_killed_runs(self) -> None:
         """End runs that MLflow believes to be running, but whose process on this host died."""
@@ -78,10 +79,9 @@ class Store(NamedTuple):
 
 def copied_checkout(folder: Path) -> Path | None:
     """The checkout that DVC copied to make a folder (`exp run --temp`, the queue), or None."""
-    for parent in folder.resolve().parents:
-        if parent.parts[-3:] == (".dvc", "tmp", "exps"):
-            return parent.parents[2]
-    return None
+    parents = folder.resolve().parents
+    copies = (each for each in parents if each.parts[-3:] == (".dvc", "tmp", "exps"))
+    return next((each.parents[2] for each in copies), None)
 
 
 def find_root() -> Path:
@@ -105,12 +105,8 @@ def without_password(uri: str) -> str:
     return re.sub(r"//[^/@]*@", "//", uri)
 
 
-def run_lock(root: Path, key: str) -> FileLock:
-    """Held by the process that writes the run of a key."""
-    return _lock(root.resolve(), key, timeout=0)
-
-
-def _lock(root: Path, name: str, timeout: float) -> FileLock:
+def file_lock(root: Path, name: str, timeout: float) -> FileLock:
+    """A lock of the checkout; that of a run's key is held by the process that writes the run."""
     (root / FOLDER).mkdir(parents=True, exist_ok=True)
     return FileLock(root / FOLDER / f"{name}.lock", timeout=timeout)
 
@@ -165,17 +161,16 @@ def open_store(root: Path, uri: str) -> Store:
 
     # one line from us is enough; urllib3 would add one for each retry
     logging.getLogger("urllib3.connectionpool").setLevel(logging.ERROR)
-    with _lock(root, "mlflow", timeout=120):
+    with file_lock(root, "mlflow", timeout=120):
         client = MlflowClient(tracking_uri=uri)
         experiment = client.get_experiment_by_name(EXPERIMENT)
         if experiment is None:
             location = (root / "mlartifacts").as_uri() if is_local(uri) else None
-            try:
-                return Store(root, uri, client, client.create_experiment(EXPERIMENT, location))
-            except MlflowException:  # another machine was faster
-                experiment = client.get_experiment_by_name(EXPERIMENT)
-                if experiment is None:
-                    raise
+            with suppress(MlflowException):  # another machine was faster
+                client.create_experiment(EXPERIMENT, location)
+            experiment = client.get_experiment_by_name(EXPERIMENT)
+        if experiment is None:
+            raise Unreachable(f"{without_password(uri)} takes no experiment")
     return Store(root, uri, client, experiment.experiment_id)
 
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Self
 import pandas as pd
 from filelock import Timeout
 
-from depthmask.tracking import EXPERIMENT, LOCK, Store, attempt, find_root, run_lock, say
+from depthmask.tracking import EXPERIMENT, LOCK, Store, attempt, file_lock, find_root, say
 from depthmask.tracking.provenance import git_commit
 
 if TYPE_CHECKING:
@@ -22,8 +22,7 @@ if TYPE_CHECKING:
 class OpenRun:
     """A run that this process writes, through Lightning's logger, and has locked.
 
-    Attributes:
-        steps: the epochs whose metrics it holds already.
+    `steps` are the epochs whose metrics it holds already.
     """
 
     def __init__(
@@ -32,7 +31,8 @@ class OpenRun:
         """Go on with the run that was found, or begin one; Timeout if another process writes it."""
         from lightning.pytorch.loggers import MLFlowLogger
 
-        self.store, self.lock, self.steps = store, run_lock(store.root, key), set[int]()
+        self.store, self.steps = store, set[int]()
+        self.lock = file_lock(store.root.resolve(), key, timeout=0)
         self.lock.acquire()
         self.has_params = bool(found and found.data.params)
         own = {"depthmask.key": key, "depthmask.host": platform.node(), LOCK: self.lock.lock_file}
@@ -63,8 +63,7 @@ class OpenRun:
             return
         (flat,) = pd.json_normalize(dict(params), sep=".").to_dict(orient="records")
         self.logger.log_hyperparams({str(name): value for name, value in flat.items()})
-        source = json.dumps({"uri": data_source})
-        data = Dataset("prepared", data_digest[:36], "local", source)
+        data = Dataset("prepared", data_digest[:36], "local", json.dumps({"uri": data_source}))
         context = [InputTag("mlflow.data.context", "training")]
         self.store.client.log_inputs(self.run_id, [DatasetInput(data, context)])
 
@@ -140,11 +139,8 @@ def start_run(
 
 def epoch_metrics(row: Mapping[str, float]) -> dict[str, float]:
     """A row of the curves under the names that MLflow shows; what is not of `val` is of `train`."""
-    return {
-        name if "/" in name else f"train/{name}": value
-        for name, value in row.items()
-        if name not in ("epoch", "seed", "experiment")
-    }
+    shown = row.keys() - {"epoch", "seed", "experiment"}
+    return {name if "/" in name else f"train/{name}": row[name] for name in sorted(shown)}
 
 
 def _source_tags() -> dict[str, str]:

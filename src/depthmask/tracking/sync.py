@@ -17,19 +17,11 @@ from typing import Any, NamedTuple
 import pandas as pd
 from filelock import Timeout
 
+from depthmask import tracking
 from depthmask.data.scenes.files import read_json, read_table
 from depthmask.errors import InputError
 from depthmask.evaluation.measuring import check_agreement
-from depthmask.tracking import (
-    LOCK,
-    Store,
-    Unreachable,
-    attempt,
-    copied_checkout,
-    find_root,
-    is_held,
-    say,
-)
+from depthmask.tracking import LOCK, Store, attempt, copied_checkout, find_root, is_held
 from depthmask.tracking.notes import BEST, VERDICT, comparison_note, run_metrics, run_tags
 from depthmask.tracking.run import OpenRun, epoch_metrics
 
@@ -53,10 +45,9 @@ class Trained(NamedTuple):
 
     def digest(self) -> str:
         """A hash of all of it."""
-        parts = [self.card, self.settings, self.curves.to_csv(), self.metrics, self.tags]
-        content = json.dumps(parts, sort_keys=True).encode()
-        panel = self.panel.read_bytes() if self.panel else b""
-        return hashlib.sha256(content + panel).hexdigest()[:16]
+        panel = self.panel.read_bytes().hex() if self.panel else ""
+        parts = [*self[:2], self.curves.to_csv(), self.metrics, self.tags, panel]
+        return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]
 
 
 def sync(
@@ -75,7 +66,7 @@ def sync(
         try:
             trained.append(_read(card.parent, metrics, reports, is_trial=is_trial))
         except InputError as error:
-            say(f"{error}; MLflow is not told of this network.")
+            tracking.say(f"{error}; MLflow is not told of this network.")
 
     def bring(store: Store) -> list[str]:
         store.end_killed_runs()
@@ -95,8 +86,8 @@ def _read(folder: Path, metrics: Mapping[str, Any], reports: Path, *, is_trial: 
     if _is_measured(card, metrics.get("seeds", {}).get(name, {}).get(seed)):
         tags, shown = run_tags(card, metrics), run_metrics(metrics, name, seed)
         drawn = metrics["best_seed"] if name == metrics["best"] else min(metrics["seeds"][name])
-        if str(drawn) == seed and (reports / "panels" / f"{name}.png").exists():
-            panel = reports / "panels" / f"{name}.png"
+        path = reports / "panels" / f"{name}.png"
+        panel = path if str(drawn) == seed and path.exists() else None
     if is_trial:  # no trial's run is the checkout's best
         tags.pop(BEST, None)
     settings, curves = folder / "settings.json", folder / "curves.csv"
@@ -120,12 +111,13 @@ def _bring(store: Store, trained: Trained, data_source: str) -> bool:
     key, digest = trained.card["key"], trained.digest()
     found = store.find_run(key)
     known, status = (found.data.tags, found.info.status) if found else ({}, "")
-    if known.get(SYNCED) == digest and status == "FINISHED":
+    is_trial = BEST not in trained.tags and VERDICT in trained.tags
+    if (
+        (known.get(SYNCED) == digest and status == "FINISHED")
+        or (is_trial and VERDICT in known)  # it leaves what the checkout has said
+        or (status == "RUNNING" and is_held(Path(known[LOCK])))  # it records itself
+    ):
         return False
-    if VERDICT in known and BEST not in trained.tags and VERDICT in trained.tags:
-        return False  # a trial leaves what the checkout has said
-    if status == "RUNNING" and is_held(Path(known[LOCK])):
-        return False  # its training goes on, and records itself
     try:
         run = OpenRun(store, key, found, trained.tags)
     except Timeout:
@@ -211,7 +203,7 @@ def _register(store: Store, onnx_path: Path, tags: dict[str, str]) -> Registered
 
     run, client = store.find_run(tags["depthmask.key"]), store.client
     if run is None:
-        raise Unreachable("it has no run of the exported model")
+        raise tracking.Unreachable("it has no run of the exported model")
     is_trial = copied_checkout(Path.cwd()) is not None
     with store.lock():
         try:
@@ -239,9 +231,7 @@ def _register(store: Store, onnx_path: Path, tags: dict[str, str]) -> Registered
         if tags["gate"] == "passed" and not is_trial:
             client.set_registered_model_alias(MODEL, ALIAS, number)
             champion = number
-        if not champion:
-            return Registered(number)
-        known = client.get_model_version(MODEL, champion).tags
+        known = client.get_model_version(MODEL, champion).tags if champion else {}
         return Registered(number, champion, known.get("depthmask.experiment", ""))
 
 

@@ -46,7 +46,7 @@ def write_report(root: Path = Path()) -> Path:
         InputError: if there are no figures yet, or a file is damaged.
     """
     judgement = read_judgement(root)
-    gate = judgement and Gate(not judgement.misses, judgement.lines())
+    gate = Gate(not judgement.misses, judgement.lines()) if judgement else None
     return write_page(root, code=f"{git_commit(root)} {commit_date(root)}".strip(), gate=gate)
 
 
@@ -157,7 +157,7 @@ def markdown(metrics: dict[str, Any]) -> str:
     sentence = metrics.get("verdict", {}).get("sentence")
     lines = [sentence, ""] if sentence else []
     lines += [f"| {' | '.join(titles)} |", "|---|" + "---:|" * len(COLUMNS)]
-    bars = {}
+    bars: dict[str, str] = {}
     for name, cells in rows_of(metrics):
         emphasis = (
             "**" if name == metrics["best"] else "" if name in metrics["experiments"] else "_"

@@ -2,14 +2,14 @@
 
 import json
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Literal
 
 import altair as alt
 import pandas as pd
 
 from depthmask.data.scenes.scene import SETS
 from depthmask.evaluation.robustness import CONDITIONS
-from depthmask.visualization.theme import Series
+from depthmask.visualization.theme import Chart, Series
 
 WIDTH, HEIGHT = 300, 170
 BASELINE = Series(-1, "var(--muted)", (2, 3))
@@ -40,7 +40,7 @@ def dot_chart(
     zero: bool = False,
     good: int = 0,
     legend: bool = False,
-) -> alt.LayerChart:
+) -> Chart:
     """A row a name, in their order: dots for its figures, a bar for an interval, the figure.
 
     Args:
@@ -94,7 +94,8 @@ def dot_chart(
             stroke=alt.Stroke("color:N", scale=None), fill=alt.Fill("fill:N", scale=None)),
     ]  # fmt: skip
     written = alt.Chart(rows[rows["text"].notna()])
-    for weight, is_best in (("bold", "=="), ("normal", "!=")):
+    weights: dict[Literal["bold", "normal"], str] = {"bold": "==", "normal": "!="}
+    for weight, is_best in weights.items():
         layers.append(
             written.transform_filter(f"datum.name {is_best} {json.dumps(best)}")
             .mark_text(align="right", fontWeight=weight)
@@ -141,7 +142,7 @@ def line_chart(
     under: Sequence[alt.Chart] = (),
     title: Any = "",
     note: str = "",
-) -> alt.LayerChart:
+) -> Chart:
     """A line an experiment, the best heavier, over data that whoever draws it supplies.
 
     Args:
@@ -156,21 +157,20 @@ def line_chart(
     known = f"isValid(datum[{json.dumps(y)}])"
     layers = list(under)
     if band:
-        low, high = (alt.Y(field=name, type="quantitative", title=y_title) for name in band)
+        low = alt.Y(field=band[0], type="quantitative", title=y_title)
         area = alt.Chart().mark_area(opacity=0.14)
         if best:
             area = area.transform_filter(f"datum.experiment == {json.dumps(best)}")
         area = area.transform_filter(f"isValid(datum[{json.dumps(band[0])}])")
-        layers.append(area.encode(y=low, y2=alt.Y2(field=high.to_dict()["field"]), **common))
+        layers.append(area.encode(y=low, y2=alt.Y2(field=band[1]), **common))
     heavy = f"datum.experiment == {json.dumps(best)}"
     width = alt.condition(heavy, alt.value(2.7), alt.value(1.5)) if best else alt.value(2)
     line = alt.Chart().transform_filter(known).mark_line(strokeJoin="round", strokeCap="round")
     layers.append(line.encode(y=figure, strokeDash=dash, strokeWidth=width, **common))
     if dots:
         points = alt.Chart().transform_filter(known).mark_point(size=26, opacity=1, strokeWidth=1.3)
-        fill: Any = alt.Fill(
-            **{k: v for k, v in color.to_dict().items() if k != "legend"}, legend=None
-        )
+        drawn: dict[str, Any] = dict(color.to_dict())  # type: ignore[arg-type]  # one channel
+        fill: Any = alt.Fill(**drawn | {"legend": None})
         if hollow:
             fill = alt.when(hollow).then(alt.value("var(--paper)")).otherwise(fill)
         extra = {} if about is alt.Undefined else {"description": about}
@@ -186,7 +186,7 @@ def curve_chart(
     *,
     best: str,
     legend: alt.Legend | None = None,
-) -> alt.LayerChart:
+) -> Chart:
     """A column of `curves.csv` over the epochs: the mean over seeds, and their range.
 
     Dotted uprights mark where progressive resizing goes on to another size.
@@ -196,9 +196,9 @@ def curve_chart(
     data = groups.agg(value="mean", low="min", high="max", num="size").reset_index()
     many = data["num"] > 1
     data["about"] = [
-        f"{row.experiment}, epoch {row.epoch:g}: {row.value:.3f}"
-        + (f" (seeds {row.low:.3f} to {row.high:.3f})" if row.num > 1 else "")
-        for row in data.itertuples()
+        f"{row['experiment']}, epoch {row['epoch']:g}: {row['value']:.3f}"
+        + (f" (seeds {row['low']:.3f} to {row['high']:.3f})" if row["num"] > 1 else "")
+        for row in data.to_dict("records")
     ]
     data[["low", "high"]] = data[["low", "high"]].where(many, None)
     least, most = data["value"].min(), data["value"].max()
@@ -258,7 +258,7 @@ def condition_chart(
     about: Any = alt.Undefined,
     detail: str = "",
     note: str = "",
-) -> alt.LayerChart:
+) -> Chart:
     """A figure over the strength of a condition, out of all rows of `robustness.csv`.
 
     Strengths that training drew are shaded and their dots filled.

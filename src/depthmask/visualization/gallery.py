@@ -191,7 +191,7 @@ def draw_scene_tiles(
                 picture = Image.fromarray(np.ascontiguousarray(pictures[field][place]))
                 picture.thumbnail((MAX_SIDE_PX, MAX_SIDE_PX), Image.Resampling.BOX)
                 picture.save(temporary / name, optimize=True)
-            row = rows.loc[number]
+            row: dict[str, Any] = dict(rows.loc[number])
             figures = {name: float(row[name]) for name in METRICS if name in row}
             entries[number] = {
                 "scene": number,

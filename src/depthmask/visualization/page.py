@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import altair as alt
+import numpy as np
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from PIL import Image
 
@@ -22,7 +23,7 @@ from depthmask.visualization.canvas import FALSE, MISSED, as_data
 from depthmask.visualization.charts import BASELINE, CURVES, curve_chart
 from depthmask.visualization.depth_colors import ERROR_TICKS, DepthScale, depth_ramp, error_ramp
 from depthmask.visualization.run_files import REPORTS, TILES, RunFiles, hash_of_inputs, read_run
-from depthmask.visualization.theme import COLORS, svg_of
+from depthmask.visualization.theme import COLORS, Chart, svg_of
 
 PAGE = REPORTS / "report.html"
 TEMPLATES = Path(__file__).parent / "templates"
@@ -156,7 +157,7 @@ def _charts(run: RunFiles) -> dict[str, list[tuple[alt.TopLevelMixin, str]]]:
     return {place: [(chart, place) for chart in charts] for place, charts in found.items()}
 
 
-def _drawn(chart: alt.TopLevelMixin, place: str) -> Drawn:
+def _drawn(chart: Chart, place: str) -> Drawn:
     words = chart["title"].to_dict()
     title, note = words["text"], words.get("subtitle", "")
     chart["title"] = alt.Undefined
@@ -258,7 +259,7 @@ def _scene(run: RunFiles, scene: dict[str, Any]) -> SceneTiles:
     return SceneTiles(scene["scene"], [scene["plate"], scene["cutout"]], figures, tiles)
 
 
-def _gradient(ramp: Sequence[Sequence[int]]) -> str:
+def _gradient(ramp: np.ndarray) -> str:
     colors = ", ".join(f"rgb({', '.join(str(int(c)) for c in color)})" for color in ramp)
     return f"linear-gradient(90deg, {colors})"
 

@@ -27,7 +27,7 @@ from depthmask.visualization.charts import (
 )
 from depthmask.visualization.numbers import interval, known, plain, written
 from depthmask.visualization.run_files import Metrics, baselines_of, compared, figures_of
-from depthmask.visualization.theme import LIGHT, SERIES, Series, on_paper, series_of, spec_of
+from depthmask.visualization.theme import LIGHT, SERIES, Chart, Series, on_paper, series_of, spec_of
 
 CHARTED = ("mask_iou", "depth_delta1", "depth_abs_rel")
 """Metrics of the comparison's and the leak's charts."""
@@ -35,7 +35,7 @@ DISTRIBUTED = ("mask_iou", "depth_delta1", "person_distance_error")
 COMPARED_SETS = ("unseen_unseen", "seen_seen")
 """Beside the headline set."""
 DVC_TEMPLATES = Path(".dvc/plots")
-_KEY = {"orient": "top", "symbolType": "stroke", "symbolStrokeWidth": 3, "symbolOpacity": 1}
+_KEY: dict[str, Any] = dict(orient="top", symbolType="stroke", symbolStrokeWidth=3, symbolOpacity=1)
 
 
 def series_in(metrics: Metrics) -> dict[str, Series]:
@@ -51,12 +51,12 @@ def _charted(metrics: Metrics) -> list[Metric]:
     ]
 
 
-def comparison_charts(metrics: Metrics, *, legend: bool = False) -> list[alt.LayerChart]:
+def comparison_charts(metrics: Metrics, *, legend: bool = False) -> list[Chart]:
     """Every experiment and baseline on the headline set and on pasted people, a chart a metric."""
     head, series = metrics["headline"]["set"], series_in(metrics)
     names, baselines = compared(metrics), baselines_of(metrics)
     sets = [head, *(name for name in COMPARED_SETS if name != head)]
-    charts = []
+    charts: list[Chart] = []
     for metric in _charted(metrics):
         rows: list[dict[str, Any]] = []
         for name in (*names, *baselines):
@@ -94,14 +94,14 @@ def comparison_charts(metrics: Metrics, *, legend: bool = False) -> list[alt.Lay
     return charts
 
 
-def comparison(metrics: Metrics) -> alt.HConcatChart:
+def comparison(metrics: Metrics) -> Chart:
     charts = comparison_charts(metrics, legend=True)
     return alt.hconcat(*charts, spacing=30, title="Experiments and baselines").resolve_scale(
         shape="shared"
     )
 
 
-def difference_charts(metrics: Metrics) -> list[alt.LayerChart]:
+def difference_charts(metrics: Metrics) -> list[Chart]:
     """The best minus every rival, on the same scenes: the score that decides, and its two parts."""
     differences = metrics.get("verdict", {}).get("differences", {})
     charts = []
@@ -121,7 +121,7 @@ def difference_charts(metrics: Metrics) -> list[alt.LayerChart]:
     return charts
 
 
-def leak_charts(metrics: Metrics) -> list[alt.LayerChart]:
+def leak_charts(metrics: Metrics) -> list[Chart]:
     """What every experiment owes to rooms and people it has seen, a chart a metric."""
     leak, charts = metrics.get("leak", {}), []
     for metric in _charted(metrics):
@@ -150,7 +150,7 @@ def _signed_chart(
     title: str,
     note: str,
     good: int = 0,
-) -> alt.LayerChart | None:
+) -> Chart | None:
     """Differences from 0 with their intervals; None without any."""
     series, rows = series_in(metrics), []
     for name, figures in found.items():
@@ -167,7 +167,7 @@ def _signed_chart(
     )
 
 
-def curves(table: pd.DataFrame, columns: Sequence[str], metrics: Metrics) -> alt.HConcatChart:
+def curves(table: pd.DataFrame, columns: Sequence[str], metrics: Metrics) -> Chart:
     """Training curves side by side, a legend above; columns that nobody has are left away."""
     shown = [name for name in columns if name in table and table[name].notna().any()]
     series, legend = series_in(metrics), alt.Legend(columns=4, **_KEY)
@@ -177,7 +177,7 @@ def curves(table: pd.DataFrame, columns: Sequence[str], metrics: Metrics) -> alt
     return alt.hconcat(*charts, spacing=36)
 
 
-def distribution_charts(scenes: pd.DataFrame, metrics: Metrics) -> list[alt.LayerChart]:
+def distribution_charts(scenes: pd.DataFrame, metrics: Metrics) -> list[Chart]:
     """Every scene's figure on the headline set, the scenes from the worst to the best."""
     series, charts = series_in(metrics), []
     shares = np.linspace(0, 1, 41)
@@ -211,7 +211,7 @@ def distribution_charts(scenes: pd.DataFrame, metrics: Metrics) -> list[alt.Laye
 
 def condition_charts(
     table: pd.DataFrame, metrics: Metrics, name: str, *, legend: alt.Legend | None = None
-) -> list[alt.LayerChart]:
+) -> list[Chart]:
     """A metric over the strength of every condition with a person in it, all on one range.
 
     Of frames with nobody in them: what is found there, beside the mask's IoU only.
@@ -248,7 +248,7 @@ def condition_charts(
     return charts
 
 
-def conditions(table: pd.DataFrame, metrics: Metrics) -> alt.ConcatChart:
+def conditions(table: pd.DataFrame, metrics: Metrics) -> Chart:
     charts = condition_charts(table, metrics, "mask_iou", legend=alt.Legend(columns=4, **_KEY))
     title = "Mask IoU when frames get harder: shaded strengths are such as training drew"
     return alt.concat(*charts, columns=4, spacing=30, title=title)

@@ -3,10 +3,12 @@
 import altair as alt
 import pandas as pd
 
+from depthmask.visualization.theme import Chart
+
 
 def rate_range(
     table: pd.DataFrame, *, title: str, suggested: float | None, current: float
-) -> alt.LayerChart:
+) -> Chart:
     """The loss over the learning rate, the suggested and the present rate marked.
 
     Args:
@@ -14,7 +16,7 @@ def rate_range(
         suggested: where the loss falls steepest, or None.
     """
     smoothed = table["smoothed"]
-    lowest, highest = smoothed.min(), smoothed[: smoothed.idxmin() + 1].max()
+    lowest, highest = smoothed.min(), smoothed[: int(smoothed.argmin()) + 1].max()
     # the way up at the end would flatten what is to be read
     top = highest + 0.35 * max(highest - lowest, 0.1 * abs(highest))
     domain = [max(0.0, lowest - 0.25 * (top - lowest)), top]

@@ -217,12 +217,12 @@ def on_checkerboard(rgba: np.ndarray, square_px: int) -> np.ndarray:
 
 def shared_crop(rgba: np.ndarray, margin: float = 0.04) -> tuple[slice, slice]:
     """Rows and columns that hold every cutout of C x h x w x 4, so their sizes stay comparable."""
-    opaque = (rgba[..., 3] > 8).any(axis=0)
+    opaque = np.any(rgba[..., 3] > 8, axis=0)
     if not opaque.any():
         return slice(None), slice(None)
     bounds = []
     for axis in (1, 0):
-        used = np.flatnonzero(opaque.any(axis=axis))
+        used = np.flatnonzero(np.any(opaque, axis=axis))
         extra = round(margin * opaque.shape[1 - axis])
         bounds.append(slice(max(0, used[0] - extra), used[-1] + 1 + extra))
     return bounds[0], bounds[1]

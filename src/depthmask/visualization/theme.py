@@ -8,9 +8,8 @@ import json
 import re
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
-import altair as alt
 import vl_convert
 
 from depthmask.data.scenes.files import replaced_file
@@ -34,6 +33,9 @@ COLORS = {
     "sky": ("#3d9ad1", "#8fd0f5"),
 }
 """On a light page, on a dark one. The hues are Okabe and Ito's, safe for colour-blind readers."""
+
+Chart: TypeAlias = Any
+"""Of Altair, whose types do not tell a layered chart from a faceted one."""
 
 LIGHT = {name: light for name, (light, _) in COLORS.items()}
 SERIES = ("blue", "vermilion", "green", "purple", "orange", "sky", "ink")
@@ -105,14 +107,14 @@ def on_paper(text: str) -> str:
     return re.sub(r"var\(--([a-z]+)(\d*)\)", color, text)
 
 
-def spec_of(chart: alt.TopLevelMixin) -> dict[str, Any]:
+def spec_of(chart: Chart) -> dict[str, Any]:
     """A chart as Vega-Lite, its look included."""
     spec: dict[str, Any] = chart.to_dict()
     spec["config"] = _CONFIG
     return spec
 
 
-def svg_of(chart: alt.TopLevelMixin, label: str) -> str:
+def svg_of(chart: Chart, label: str) -> str:
     """A chart as an element of the page, `label` for who does not see it."""
     svg: str = vl_convert.vegalite_to_svg(spec_of(chart))
     svg = re.sub(r'(?: xmlns(?::xlink)?="[^"]*"| version="1.1"| font-family="[^"]*")', "", svg)
@@ -126,7 +128,7 @@ def _rounded(attribute: re.Match[str]) -> str:
     return re.sub(r"(\d\.\d\d)\d+", r"\1", attribute[0])
 
 
-def save_png(chart: alt.TopLevelMixin, path: Path, *, scale: float = 1.5) -> None:
+def save_png(chart: Chart, path: Path, *, scale: float = 1.5) -> None:
     """Write a chart on white as PNG, the same bytes each time."""
     spec = spec_of(chart) | {"background": "white", "padding": 16}
     with replaced_file(path) as temporary:

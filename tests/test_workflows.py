@@ -111,7 +111,8 @@ stages:
 WRITE = """
 import json, pathlib, re
 iou = float(re.search("lr: (.*)", pathlib.Path("params.yaml").read_text())[1])
-report = {"best": "a", "experiments": {"a": {"in_scene": {"mask_iou": iou}}}, "baselines": {}}
+report = {"best": "a", "headline": {"set": "in_scene"}, "baselines": {},
+          "experiments": {"a": {"in_scene": {"mask_iou": iou}}}}
 pathlib.Path("reports").mkdir(exist_ok=True)
 pathlib.Path("reports/metrics.json").write_text(json.dumps(report))
 """

@@ -32,7 +32,7 @@ import cv2
 import numpy as np
 from PIL import Image, ImageOps
 
-from depthmask.cli.data import JPEG_QUALITY
+from depthmask.cli.training import JPEG_QUALITY
 from depthmask.config import read_params
 from depthmask.data.materialise import materialise
 from depthmask.data.materialise.writing import Encoding

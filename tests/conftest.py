@@ -95,7 +95,7 @@ def own_store(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture(scope="session")
 def empty_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A store whose tables are made; making them takes seconds."""
-    from depthmask.tracking.store import open_store
+    from depthmask.tracking import open_store
 
     root = tmp_path_factory.mktemp("store")
     open_store(root, f"sqlite:///{root / 'mlflow.db'}")
@@ -105,7 +105,7 @@ def empty_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The working folder, where nothing has spoken to MLflow yet."""
-    from depthmask.tracking import store
+    from depthmask import tracking as store
 
     monkeypatch.setattr(store, "_offline", set())
     store.open_store.cache_clear()

@@ -47,15 +47,7 @@ def test_one_line_and_an_exit_code(error, code, line, capsys):
 
 @pytest.mark.parametrize(
     "error",
-    [
-        ConnectionResetError(104, "Connection reset by peer"),
-        BrokenPipeError(32, "Broken pipe"),
-        ChildProcessError(10, "No child processes"),
-        EOFError("Ran out of input"),
-        UnicodeDecodeError("utf-8", b"x", 0, 1, "invalid"),
-        OSError("cannot write mode F as PNG"),
-        KeyError("lr"),
-    ],
+    [BrokenPipeError(32, "Broken pipe"), OSError("cannot write mode F as PNG"), KeyError("lr")],
 )
 def test_a_fault_of_ours_keeps_its_traceback_and_says_where_to_report_it(error, capsys):
     with pytest.raises(type(error)) as kept, exit_on_error():
@@ -113,15 +105,13 @@ def test_a_stage_ends_with_a_killed_dvc(tmp_path, environment):
         time.sleep(0.05)
 
 
-@pytest.mark.parametrize("error", [KeyboardInterrupt(), BrokenPipeError(32, "of a worker")])
-def test_what_a_library_makes_an_exit_of_stays_what_it_is(error, capsys):
+@pytest.mark.parametrize(
+    ("error", "code"), [(KeyboardInterrupt(), 130), (BrokenPipeError(32, "of a worker"), None)]
+)
+def test_what_a_library_makes_an_exit_of_stays_what_it_is(error, code):
     with pytest.raises((SystemExit, BrokenPipeError)) as stop, exit_on_error():
         try:
             raise error
         except (KeyboardInterrupt, BrokenPipeError):
             sys.exit(1)  # as Lightning and Typer do
-    if isinstance(error, KeyboardInterrupt):
-        assert stop.value.code == 130
-        assert capsys.readouterr().err == "depthmask: interrupted\n"
-    else:
-        assert stop.value is error
+    assert getattr(stop.value, "code", None) == code and (code or stop.value is error)

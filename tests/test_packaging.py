@@ -77,29 +77,19 @@ def test_no_file_names_a_package_registry():
         ("pypi", "org"), ("files", "pythonhosted"), ("download", "pytorch"), ("npmjs", "org"),
         ("npmjs", "com"), ("conda", "anaconda"), ("proxy", "golang"),
     )]  # fmt: skip
-    listed = subprocess.run(
-        ["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True
-    ).stdout.splitlines()
-    assert "Makefile" in listed
-    for name in listed:
-        if (ROOT / name).is_file():
-            text = (ROOT / name).read_text(encoding="utf-8", errors="ignore").lower()
-            assert not [host for host in hosts if host in text], name
+    found = subprocess.run(
+        ["git", "grep", "-Iil", *(f"-e{re.escape(host)}" for host in hosts)],
+        cwd=ROOT, capture_output=True, text=True,
+    )  # fmt: skip
+    assert (found.returncode, found.stdout) == (1, ""), "1 is git's for no match"
 
 
-def test_dvc_sends_nothing_home_and_ignores_what_no_stage_reads():
+def test_dvc_and_hooks_ask_no_host():
     config = configparser.ConfigParser()
     config.read_string(re.sub(r"^\s+", "", (ROOT / ".dvc/config").read_text(), flags=re.MULTILINE))
     assert config["core"]["analytics"] == config["core"]["check_update"] == "false"
-    ignored = (ROOT / ".dvcignore").read_text().splitlines()
-    assert {".venv", ".checkpoints", "mlartifacts"} <= set(ignored)
-
-
-def test_hooks_are_the_environment_s_own():
-    config = yaml.safe_load((ROOT / ".pre-commit-config.yaml").read_text())
-    assert [repo["repo"] for repo in config["repos"]] == ["local"], "no host is asked"
-    hooks = {hook["id"] for hook in config["repos"][0]["hooks"]}
-    assert hooks == {"ruff", "ruff-format", "end-of-file", "trailing-whitespace"}
+    (repo,) = yaml.safe_load((ROOT / ".pre-commit-config.yaml").read_text())["repos"]
+    assert repo["repo"] == "local"
 
 
 FAKE_PYTHON = """#!/bin/sh
@@ -190,8 +180,7 @@ def test_an_unfinished_installation_is_made_anew(machine):
     assert machine.stamps == [".installing"]
     (machine.root / ".venv/half").touch()
     machine.make("environment RUNTIME=cpu")
-    assert machine.stamps == [".installed-cpu"]
-    assert not (machine.root / ".venv/half").exists()
+    assert machine.stamps == [".installed-cpu"] and not (machine.root / ".venv/half").exists()
 
 
 def test_an_old_python_is_named_and_nothing_is_written(machine):
@@ -201,10 +190,9 @@ def test_an_old_python_is_named_and_nothing_is_written(machine):
 
 
 def test_make_test_checks_style_and_types_and_pytest_closes_it(machine):
-    lines = machine.make("-n test RUNTIME=cpu").strip().splitlines()
-    lines = [line for line in lines if line.startswith((".venv/bin/", "OMP"))]
-    assert "-m pytest" in lines[-1]
-    assert [line.split()[0] for line in lines[-4:-1]] == [
-        f".venv/bin/{tool}" for tool in ("ruff", "ruff", "mypy")
+    said = machine.make("-n test RUNTIME=cpu")
+    places = [
+        said.rindex(tool) for tool in ("bin/ruff check", "bin/ruff format", "bin/mypy", "-m pytest")
     ]
+    assert places == sorted(places)
     assert "make repro" in machine.make("help")

@@ -17,7 +17,7 @@ from depthmask.data.scenes.library import InSceneFrames
 from depthmask.errors import InputError
 from depthmask.stages import report as summary
 from depthmask.tracking.gate import judge, write_record
-from depthmask.tracking.registry import Registered
+from depthmask.tracking.sync import Registered
 
 ROOT = Path(__file__).parents[1]
 REPORT = {

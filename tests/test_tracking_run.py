@@ -14,9 +14,9 @@ from pathlib import Path
 import pytest
 
 from depthmask import tracking
+from depthmask.tracking import find_root
 from depthmask.tracking.notes import run_tags
 from depthmask.tracking.run import start_run
-from depthmask.tracking.store import find_root
 from tracked import card, history, runs, train_elsewhere
 
 SOURCE = Path(tracking.__file__).parents[2]
@@ -70,40 +70,32 @@ def test_a_run_is_recorded_in_mlflow(root: Path, monkeypatch: pytest.MonkeyPatch
     assert set(found.data.metrics) == {"val/loss", "train/loss", "train/size"}
 
 
-def test_what_is_known_when_a_run_begins_is_there_at_once(root: Path):
-    with start():
-        tags = runs(root)["k1"].data.tags
-    expected = {"loss.mask": "bce + 2.5·dice", "loss.depth": "2·ssim", "model": "depthmasknet8"}
-    assert expected.items() <= tags.items()
-
-
-def test_an_epoch_is_one_call(root: Path, monkeypatch: pytest.MonkeyPatch):
+def test_what_is_known_is_there_at_once_and_an_epoch_is_one_call(root, monkeypatch):
     from mlflow import MlflowClient
 
     calls = []
-    for name in ("log_batch", "log_metric"):
-        monkeypatch.setattr(MlflowClient, name, lambda *_, **values: calls.append(values))
     with start() as run:
-        calls.clear()
+        assert {"loss.mask": "bce + 2.5·dice", "model": "depthmasknet8"}.items() <= (
+            runs(root)["k1"].data.tags.items()
+        )
+        for name in ("log_batch", "log_metric"):
+            monkeypatch.setattr(MlflowClient, name, lambda *_, **values: calls.append(values))
         run.log_metrics(dict.fromkeys("abcdefgh", 1.0), step=1)
-        assert len(calls) == 1 and len(calls[0]["metrics"]) == 8
+    assert len(calls) == 1 and len(calls[0]["metrics"]) == 8
 
 
-def test_a_run_resumes_without_doubling_steps(root: Path):
-    with pytest.raises(RuntimeError), start() as run:
+@pytest.mark.parametrize(
+    ("error", "status"),
+    [(KeyboardInterrupt, "KILLED"), (SystemExit, "KILLED"), (RuntimeError, "FAILED")],
+)
+def test_a_stopped_run_says_so_and_resumes_without_doubling_steps(root, error, status):
+    with pytest.raises(error), start() as run:
         run.log_metrics({"val/loss": 1.0}, step=1)
-        raise RuntimeError
-    assert statuses(root) == {"k1": "FAILED"}
+        raise error
+    assert statuses(root) == {"k1": status}
     assert train() == run.run_id
     assert history(root, "k1", "val/loss") == [(1, 1.0), (2, 0.5), (3, 1 / 3)]
     assert statuses(root) == {"k1": "FINISHED"}
-
-
-@pytest.mark.parametrize("error", [KeyboardInterrupt, SystemExit])
-def test_a_run_that_is_stopped_is_killed(root: Path, error: type[BaseException]):
-    with pytest.raises(error), start():
-        raise error
-    assert statuses(root) == {"k1": "KILLED"}
 
 
 def test_a_run_in_a_copy_made_by_dvc_is_the_checkouts(root, trial, monkeypatch):
@@ -144,11 +136,16 @@ def test_a_fresh_store_is_used_by_several_processes_at_once(checkout: Path):
     assert all(len(history(checkout, key, "val/loss")) == 5 for key in ("k1", "k2", "k3"))
 
 
-def test_a_dead_server_costs_little_and_is_told_once(checkout, dead_server, capfd):
+def train_without_server(capfd: pytest.CaptureFixture[str]) -> str:
     begun = time.monotonic()
     assert train(epochs=range(1, 11)) is None
     assert time.monotonic() - begun < 5
     (line,) = capfd.readouterr().err.splitlines()
+    return line
+
+
+def test_a_dead_server_costs_little_and_is_told_once(checkout, dead_server, capfd):
+    line = train_without_server(capfd)
     assert f"{dead_server} does not answer" in line and "secret" not in line
 
 
@@ -170,11 +167,8 @@ def test_a_server_that_dies_later_is_not_waited_for(checkout, monkeypatch, capfd
         dying.daemon_threads, dying.block_on_close = True, False
         threading.Thread(target=dying.serve_forever, daemon=True).start()
         monkeypatch.setenv("MLFLOW_TRACKING_URI", f"http://127.0.0.1:{dying.server_port}")
-        begun = time.monotonic()
-        assert train(epochs=range(1, 11)) is None
-        assert time.monotonic() - begun < 5
+        train_without_server(capfd)
         dying.shutdown()
-    assert len(capfd.readouterr().err.splitlines()) == 1
 
 
 def test_without_mlflow_it_trains(checkout, monkeypatch, capfd):

@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 import depthmask
-from depthmask.cli import data, predicting, training
+from depthmask.cli import predicting, training
 from depthmask.errors import exit_on_error
 
 app = typer.Typer(
@@ -37,6 +37,5 @@ def _options(
     """A person's mask and the scene's depth from a clean plate and a frame."""
 
 
-for _verbs in (predicting.app, data.app, training.app):
-    app.add_typer(_verbs)
-app.add_typer(data.init_app, name="init")
+app.add_typer(predicting.app)
+app.add_typer(training.app)

@@ -2,9 +2,7 @@
 
 import contextlib
 import importlib.metadata
-import importlib.util
 import platform
-import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -21,10 +19,7 @@ _IDENTITY = bytes.fromhex(
 
 
 class Finding(NamedTuple):
-    """One line of the report: what was looked at, and what was found, with the remedy.
-
-    A `problem` keeps depthmask from predicting, a `warning` may surprise.
-    """
+    """What was looked at and found, with the remedy; a `problem` keeps one from predicting."""
 
     subject: str
     text: str
@@ -32,18 +27,14 @@ class Finding(NamedTuple):
 
 
 def examine(model: Path) -> Iterator[Finding]:
-    """Look at everything, the model that `predict` would take too; some findings take a second."""
+    """Look at everything, the model that `predict` would take too; it may take seconds."""
     yield Finding("python", f"{platform.python_version()} at {sys.executable}")
     yield Finding("system", f"{platform.system()} {platform.machine()}")
     yield _nvidia()
     yield Finding("torch", _torch())
     yield from _runtime()
-    for package, purpose in (
-        ("dvc", "the pipeline"),
-        ("mlflow", "tracking of experiments"),
-        ("lightning", "training"),
-        ("mitsuba", "rendering the museum"),
-    ):
+    needed = {"dvc": "the pipeline", "mlflow": "tracking of experiments", "lightning": "training"}
+    for package, purpose in (needed | {"mitsuba": "rendering the museum"}).items():
         yield Finding(package, _version(package) or f"not installed; needed for {purpose}")
     yield _model(model)
 
@@ -77,27 +68,25 @@ def _version(package: str) -> str | None:
 
 
 def _nvidia() -> Finding:
-    command = shutil.which("nvidia-smi")
-    if command is None:
-        return Finding("nvidia driver", "none; depthmask uses the CPU")
-    query = [command, "--query-gpu=name,driver_version", "--format=csv,noheader"]
+    query = ["nvidia-smi", "--query-gpu=name,driver_version", "--format=csv,noheader"]
     try:
         done = subprocess.run(query, capture_output=True, text=True, timeout=20, check=True)
+    except FileNotFoundError:
+        return Finding("nvidia driver", "none; depthmask uses the CPU")
     except (OSError, subprocess.SubprocessError):
         return Finding("nvidia driver", "nvidia-smi fails: reinstall the driver", "warning")
     return Finding("nvidia driver", "; ".join(done.stdout.strip().splitlines()))
 
 
 def _torch() -> str:
-    if importlib.util.find_spec("torch") is None:
+    if _version("torch") is None:
         return "not installed; `predict` does not need it, training does"
     import torch
 
     if torch.cuda.is_available():
         return f"{torch.__version__}, CUDA: {torch.cuda.get_device_name(0)}"
-    if torch.backends.mps.is_available():
-        return f"{torch.__version__}, Apple's MPS"
-    return f"{torch.__version__}, CPU with {torch.get_num_threads()} threads"
+    apple = "Apple's MPS" if torch.backends.mps.is_available() else None
+    return f"{torch.__version__}, {apple or f'CPU with {torch.get_num_threads()} threads'}"
 
 
 def _runtime() -> Iterator[Finding]:
@@ -107,11 +96,11 @@ def _runtime() -> Iterator[Finding]:
         yield Finding("onnxruntime", "not installed: install the extra `cpu` or `gpu`", "problem")
         return
     text = ", ".join(installed)
-    if len(installed) == 1:
-        yield Finding("onnxruntime", text)
-    else:
+    if len(installed) > 1:
         remedy = "they overwrite each other; uninstall both, then install one extra, `cpu` or `gpu`"
         yield Finding("onnxruntime", f"{text}: {remedy}", "warning")
+    else:
+        yield Finding("onnxruntime", text)
     try:
         providers = usable_providers()
     except ImportError as error:

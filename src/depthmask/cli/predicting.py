@@ -9,9 +9,7 @@ import typer
 from depthmask.errors import InputError
 
 MODEL = Path("models/best/model.onnx")
-SIZES = ("128x128", "480x640", "1080x1920")
-
-
+SIZES = ["128x128", "480x640", "1080x1920"]
 Device = Literal["auto", "cpu", "cuda"]
 ModelOption = Annotated[Path, typer.Option("--model", help="An ONNX file that depthmask made.")]
 DeviceOption = Annotated[Device, typer.Option("--device", help="auto takes CUDA where it works.")]
@@ -24,18 +22,15 @@ app = typer.Typer()
 
 @app.command()
 def predict(
-    bg: Annotated[Path, typer.Option("--bg", help="The plate: the room with nobody in it.")],
+    bg: Annotated[Path, typer.Option(help="The plate: the room with nobody in it.")],
     scene: Annotated[
-        list[Path],
-        typer.Option("--scene", help="A frame, or a folder of frames; may be given again."),
+        list[Path], typer.Option(help="A frame, or a folder of frames; may be given again.")
     ],
     more: Annotated[
         list[Path] | None,
         typer.Argument(metavar="FRAME", help="More frames: --scene *.png gives them all."),
     ] = None,
-    out: Annotated[Path, typer.Option("--out", help="The folder to write to.")] = Path(
-        "predictions"
-    ),
+    out: Annotated[Path, typer.Option(help="The folder to write to.")] = Path("predictions"),
     model: ModelOption = MODEL,
     device: DeviceOption = "auto",
     threads: ThreadsOption = None,
@@ -61,12 +56,9 @@ def predict(
 def bench(
     model: ModelOption = MODEL,
     device: DeviceOption = "auto",
-    size: Annotated[
-        list[str] | None,
-        typer.Option("--size", help=f"HEIGHTxWIDTH; may be given again. [{', '.join(SIZES)}]"),
-    ] = None,
-    runs: Annotated[int, typer.Option("--runs", min=1, help="Timed calls a size.")] = 20,
-    batch: Annotated[int, typer.Option("--batch", min=1, help="Images in one call.")] = 1,
+    size: Annotated[list[str], typer.Option(help="HEIGHTxWIDTH; may be given again.")] = SIZES,
+    runs: Annotated[int, typer.Option(min=1, help="Timed calls a size.")] = 20,
+    batch: Annotated[int, typer.Option(min=1, help="Images in one call.")] = 1,
     threads: ThreadsOption = None,
     json_path: Annotated[
         Path | None, typer.Option("--json", help="Also write the figures to this file.")
@@ -76,7 +68,7 @@ def bench(
     from depthmask.export.benchmark import measure_latency, processor_name, write_latency
     from depthmask.inference.predictor import Predictor
 
-    sizes = [parse_size(text) for text in size or SIZES]
+    sizes = [parse_size(text) for text in size]
     predictor = Predictor(model, device=device, num_threads=threads)
     latencies = measure_latency(predictor, sizes, num_runs=runs, batch=batch)
     where = processor_name() if predictor.device == "cpu" else "CUDA"
@@ -101,9 +93,9 @@ def doctor(model: ModelOption = MODEL) -> None:
     from depthmask.cli.doctor import examine
 
     marks = {"ok": "ok  ", "warning": "WARN", "problem": "FAIL"}
-    broken = False
-    for finding in examine(model):
-        typer.echo(f"{marks[finding.level]}  {finding.subject:<14} {finding.text}")
-        broken |= finding.level == "problem"
-    if broken:
+    levels = set()
+    for subject, text, level in examine(model):
+        typer.echo(f"{marks[level]}  {subject:<14} {text}")
+        levels.add(level)
+    if "problem" in levels:
         raise typer.Exit(1)

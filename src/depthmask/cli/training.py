@@ -1,14 +1,83 @@
-"""Verbs of whoever trains: profile, lr-find, gate, report, import-runs."""
+"""Verbs of whoever trains: init, materialise, profile, lr-find, gate, report, import-runs."""
 
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
 from depthmask.errors import InputError
 
+JPEG_QUALITY = 90
+# `train`, or one of `depthmask.data.scenes.scene.COMPOSED_SETS`
+SetName = Literal["train", "val", "seen_seen", "seen_unseen", "unseen_seen", "unseen_unseen"]
+
 app = typer.Typer()
+
+
+@app.command()
+def init(
+    source: Annotated[Literal["photos"], typer.Argument(help="Of which kind.")],
+    folder: Annotated[Path, typer.Argument(help="A new or empty folder.", metavar="DIR")],
+) -> None:
+    """Make a folder for your own photographs, with a guide that says what to put where."""
+    from depthmask.data.sources.photos import folder as photos
+
+    made = [f"made {path}" for path in photos.init_photos(folder)]
+    guide = f"Read {folder / photos.GUIDE}, put your pictures in, set prepare.source to {source}"
+    typer.echo("\n".join((*made, guide) if made else (f"{folder} is prepared already", guide)))
+
+
+@app.command()
+def materialise(
+    out: Annotated[Path, typer.Option(help="The folder to write to, or to go on with.")],
+    count: Annotated[int, typer.Option(min=1, max=10**7, help="Scenes, of 4 images each.")],
+    set_name: Annotated[SetName, typer.Option("--set", help="Which scenes.")] = "train",
+    size: Annotated[int | None, typer.Option(help="Side of the images, px. [prepare.size]")] = None,
+    plain: Annotated[
+        bool, typer.Option("--plain", help="Paste, and vary nothing else: one file a plate.")
+    ] = False,
+    exact_depth: Annotated[
+        bool, typer.Option("--exact-depth", help="Also depth_mm/: 16 bit PNG, millimetres.")
+    ] = False,
+    quality: Annotated[int, typer.Option(min=1, max=100, help="Of the JPEGs.")] = JPEG_QUALITY,
+    workers: Annotated[
+        int | None, typer.Option(min=1, help="Processes; by default one a core.")
+    ] = None,
+) -> None:
+    """Write composed scenes as files, in the original data set's layout, for other tools."""
+    from rich.console import Console
+
+    from depthmask.config import read_params
+    from depthmask.data.materialise import materialise, plain_shots, rich_table
+    from depthmask.data.materialise.writing import Encoding
+    from depthmask.stages import AUGMENTED, PARAMS, PREPARED
+    from depthmask.tracking.provenance import code_hash
+
+    params = read_params(PARAMS)
+    done = materialise(
+        out,
+        prepared=PREPARED,
+        augmented=None if plain else AUGMENTED,
+        set_name=set_name,
+        count=count,
+        size=params.prepare.size if size is None else size,
+        placement=params.placement,
+        compositor_params=plain_shots(params.compositor) if plain else params.compositor,
+        nobody=0.0 if plain or set_name != "train" else params.train.nobody,
+        encoding=Encoding(quality, params.train.depth_range_m, exact_depth),
+        code=code_hash(("data/composition", "data/materialise", "data/scenes")),
+        num_workers=workers,
+    )
+    Console().print(rich_table(done.statistics))
+    seconds, scenes, files = done.seconds, done.num_new_scenes, done.num_new_files
+    typer.echo(
+        f"Wrote {scenes:,} scenes, {files:,} files, in {seconds:.1f} s:"
+        f" {scenes / seconds:.0f} scenes/s, {files / seconds:.0f} images/s"
+        if scenes
+        else "All of them were there already"
+    )
+    typer.echo(f"Look at {out / 'contact_sheet.png'} and {out / 'dataset.md'}")
 
 
 @app.command()
@@ -34,15 +103,11 @@ def profile(
 @app.command("lr-find")
 def lr_find(
     name: Annotated[str, typer.Argument(help="An experiment of params.yaml.")],
-    out: Annotated[
-        Path | None, typer.Option("--out", help="The plot. [reports/lr_find/NAME.png]")
-    ] = None,
-    min_lr: Annotated[float, typer.Option("--min-lr", help="Where it begins.")] = 1e-5,
-    max_lr: Annotated[float, typer.Option("--max-lr", help="Where it ends.")] = 1.0,
-    steps: Annotated[int, typer.Option("--steps", help="How many batches.")] = 100,
-    size: Annotated[
-        int | None, typer.Option("--size", help="px. [the first of train.schedule]")
-    ] = None,
+    out: Annotated[Path | None, typer.Option(help="The plot. [reports/lr_find/NAME.png]")] = None,
+    min_lr: Annotated[float, typer.Option(help="Where it begins.")] = 1e-5,
+    max_lr: Annotated[float, typer.Option(help="Where it ends.")] = 1.0,
+    steps: Annotated[int, typer.Option(help="How many batches.")] = 100,
+    size: Annotated[int | None, typer.Option(help="px. [the first of train.schedule]")] = None,
 ) -> None:
     """Test a range of learning rates on an experiment: a plot, its figures as CSV, a suggestion."""
     from depthmask.config import named_experiment
@@ -85,18 +150,13 @@ def lr_find(
     )
     with replaced_file(out.with_suffix(".csv")) as path:
         found.table.to_csv(path, index=False, float_format="%.6g")
-    chart = rate_range(
-        found.table,
-        title=f"{name}, {train.optimizer.name}, batch {train.batch_size}, {data.sizes[0]} px",
-        suggested=found.suggested,
-        current=train.optimizer.lr,
-    )
-    save_png(chart, out)
+    title = f"{name}, {train.optimizer.name}, batch {train.batch_size}, {data.sizes[0]} px"
+    current, suggested = train.optimizer.lr, found.suggested
+    save_png(rate_range(found.table, title=title, suggested=suggested, current=current), out)
     typer.echo(
         "the loss never falls: try a wider range with --min-lr and --max-lr"
-        if found.suggested is None
-        else f"the loss falls steepest at {found.suggested:.2g};"
-        f" train.optimizer.lr is {train.optimizer.lr:g}"
+        if suggested is None
+        else f"the loss falls steepest at {suggested:.2g}; train.optimizer.lr is {current:g}"
     )
     typer.echo(f"Wrote {out} and {out.with_suffix('.csv')}")
 
@@ -104,43 +164,34 @@ def lr_find(
 @app.command()
 def gate(
     promote: Annotated[
-        bool,
-        typer.Option(
-            "--promote", help="Register it in MLflow as export does: champion if it passes."
-        ),
+        bool, typer.Option("--promote", help="Register it in MLflow: champion if it passes.")
     ] = False,
 ) -> None:
     """Say whether the exported model passes `export.gate`; exit code 1 if it does not."""
     from depthmask.config import read_params
     from depthmask.stages import BEST, METRICS, PARAMS, RECORD
+    from depthmask.tracking.gate import judge, read_record
 
     thresholds, model = read_params(PARAMS).export.gate, BEST / "model.onnx"
     if promote:
         from depthmask.stages.export import publish
 
         judgement = publish(thresholds)
-    else:
-        from depthmask.tracking.gate import judge, read_record
+    elif (recorded := read_record(RECORD, model, METRICS, thresholds)) is not None:
+        judgement = recorded
+    else:  # DVC restored the model, or something changed: export did not say
+        from depthmask.export.benchmark import measure_latency
+        from depthmask.inference.predictor import Predictor
 
-        recorded = read_record(RECORD, model, METRICS, thresholds)
-        if recorded is not None:
-            judgement = recorded
-        else:  # DVC restored the model, or something changed: export did not say
-            from depthmask.export.benchmark import measure_latency
-            from depthmask.inference.predictor import Predictor
-
-            predictor = Predictor(model)
-            side = predictor.training_size
-            latency = measure_latency(predictor, [(side, side)])
-            judgement = judge(
-                model, predictor.metadata, METRICS, thresholds, float(latency.median_ms[0])
-            )
+        predictor = Predictor(model)
+        latency = measure_latency(predictor, [2 * (predictor.training_size,)])
+        median_ms = float(latency.median_ms[0])
+        judgement = judge(model, predictor.metadata, METRICS, thresholds, median_ms)
     if judgement.misses:
         for line in judgement.lines():
             typer.echo(f"depthmask: {line}", err=True)
         raise typer.Exit(1)
-    for line in (*judgement.lines(), judgement.passed_words()):
-        typer.echo(line)
+    typer.echo("\n".join((*judgement.lines(), judgement.passed_words())))
 
 
 @app.command()
@@ -169,6 +220,4 @@ def import_runs(
     names = sync(folder / EXPERIMENTS, folder / REPORTS)
     if names is None:
         raise InputError("nothing imported: see the line above, then run it again")
-    for name in names:
-        typer.echo(name)
-    typer.echo(f"Imported {len(names)} runs; look at them with `make ui`")
+    typer.echo("\n".join((*names, f"Imported {len(names)} runs; look at them with `make ui`")))

@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from typing import Any
 
+import pandas as pd
+
 from depthmask.data.scenes.scene import SETS
 from depthmask.data.sources import SOURCES
 from depthmask.metrics import METRICS
@@ -13,27 +15,18 @@ def model_card(
 ) -> str:
     """The card's text; equal inputs give equal bytes, so it names no time, host or commit.
 
-    Args:
-        card: `model.json` of the trained network.
-        metrics: `reports/metrics.json`.
-        parity: what `check_parity` found, with `figures`.
+    card: `model.json`; metrics: `metrics.json`; parity: of `check_parity`, with `figures`.
     """
     name, source, unit = card["experiment"], card["source"], card["unit"]
     data, limit = SOURCES[source].description, SOURCES[source].limit
-    figures = parity["figures"]
-    test_set = figures["set"]
-    depth = (
-        "metres along the optical axis" if unit == "metre" else "relative: it grows with distance"
-    )
+    figures, test_set = parity["figures"], parity["figures"]["set"]
+    depth = {"metre": "metres along the optical axis"}.get(unit, "relative: it grows with distance")
     losses = ", ".join(
         f"{part} {' + '.join(f'{weight:g} {term}' for term, weight in terms.items())}"
         for part, terms in card["losses"].items()
         if terms
     )
-    largest = {
-        output: max(row[output] for row in parity["differences"].values())
-        for output in ("mask", "depth")
-    }
+    largest = pd.DataFrame(parity["differences"]).max(axis=1)
     return f"""# DepthMaskNet: {name}
 
 Finds a person and the scene's depth from two pictures of one camera that does not move: the plate
@@ -56,6 +49,8 @@ validation and test. Of {len(metrics["ranking"])} experiments it has the {metric
 On `{test_set}`, the hardest test set: {SETS[test_set].text}.
 Intervals of {metrics["level"]:.0%}, two-way over rooms and people.
 
+| figure | mean | interval |
+| --- | ---: | ---: |
 {_figures(metrics, name, test_set)}
 
 The figures of the file and of the trained network differ by {figures["largest_difference"]:.1e}
@@ -85,14 +80,10 @@ mask, depth = Predictor("models/best/model.onnx").predict(bg, bg_fg)  # uint8 H 
 
 
 def _figures(metrics: Mapping[str, Any], name: str, test_set: str) -> str:
-    rows = ["| figure | mean | interval |", "| --- | ---: | ---: |"]
-    intervals = metrics["intervals"][name][test_set]
+    rows, intervals = [], metrics["intervals"][name][test_set]
     for key, value in metrics["experiments"][name][test_set].items():
-        metric = METRICS[key]
-        written = [
-            "none" if figure is None else f"{figure:.{metric.decimals}f}"
-            for figure in (value, *intervals.get(key, ()))
-        ]
+        metric, row = METRICS[key], (value, *intervals.get(key, ()))
+        written = ["none" if each is None else f"{each:.{metric.decimals}f}" for each in row]
         unit = metric.suffix(metrics["unit"])
         between = f"{' to '.join(written[1:])}{unit}" if written[1:] else ""
         rows.append(f"| {metric.title} {metric.arrow} | {written[0]}{unit} | {between} |")

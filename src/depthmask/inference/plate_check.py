@@ -23,18 +23,16 @@ def plate_warning(bg: np.ndarray, bg_fg: np.ndarray, mask: np.ndarray) -> str:
     room = mask < 0.5
     share = 1 - room.mean()
     if share > _LARGE_MASK:
-        return (
-            f"{share:.0%} of the frame is taken for a person: is this the plate of the same room?"
-        )
+        taken = f"{share:.0%} of the frame is taken for a person"
+        return f"{taken}: is this the plate of the same room?"
     apart = float(np.median(cv2.absdiff(bg, bg_fg).mean(axis=2)[room])) / 255
     if apart > _UNLIKE:
         return (
             f"half of the room differs from the plate by more than {apart:.0%}: take a new plate"
             " if the camera or the light has changed"
         )
-    height, width = mask.shape
-    scale = min(1.0, _SIDE_PX / max(height, width))
-    size = (max(8, round(width * scale)), max(8, round(height * scale)))
+    scale = min(1.0, _SIDE_PX / max(mask.shape))
+    size = [max(8, round(side * scale)) for side in reversed(mask.shape)]
     plate_edges, edges = (
         _edges(cv2.resize(image, size, interpolation=cv2.INTER_AREA)) for image in (bg, bg_fg)
     )

@@ -1,4 +1,4 @@
-"""From image files to the files of a prediction: mask, depth, overlay and summary."""
+"""From image files to the files of a prediction: mask, depth, summary, a picture to look at."""
 
 import json
 import tempfile
@@ -7,39 +7,35 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
+from PIL import Image, ImageDraw, ImageFont
 
 from depthmask.data.scenes.images import SUFFIXES, encode_depth, encode_mask, read_rgb
-from depthmask.data.scenes.person import find_person
+from depthmask.data.scenes.person import THRESHOLD, Person, find_person
 from depthmask.errors import InputError
-from depthmask.inference.overlay import draw_overlay
 from depthmask.inference.plate_check import plate_warning
 from depthmask.inference.predictor import Predictor
 
+ACCENT = (0, 214, 178)
+INK = (8, 28, 26)
+
 
 def list_scenes(paths: Sequence[Path]) -> list[Path]:
-    """The frames that the paths name, the images of a folder in the order of their names.
-
-    Raises:
-        InputError: a folder without images, or two frames whose results would share a name.
-    """
+    """The frames that the paths name; InputError where two results would share a name."""
     scenes: list[Path] = []
     for path in paths:
-        if not path.is_dir():
-            scenes.append(path)
-            continue
-        found = sorted(item for item in path.iterdir() if item.suffix.lower() in SUFFIXES)
-        if not found:
+        images = [item for item in path.glob("*") if item.suffix.lower() in SUFFIXES]
+        if path.is_dir() and not images:
             raise InputError(f"{path} holds no image: give frames as {', '.join(SUFFIXES)}")
-        scenes += found
+        scenes += sorted(images) if path.is_dir() else [path]
     by_stem: dict[str, Path] = {}
     for scene in scenes:
-        if scene.stem in by_stem:
+        if (other := by_stem.setdefault(scene.stem, scene)) is not scene:
             raise InputError(
-                f"{by_stem[scene.stem]} and {scene} would both become {scene.stem}_mask.png:"
+                f"{other} and {scene} would both become {scene.stem}_mask.png:"
                 " rename one, or predict them into two folders"
             )
-        by_stem[scene.stem] = scene
     return scenes
 
 
@@ -49,14 +45,8 @@ def predict_files(
     """Predict every frame and write `STEM_mask.png`, `_depth.png`, `_overlay.png`, `STEM.json`.
 
     Depth without a unit goes to `STEM_depth_relative.png`, in thousandths. All or nothing: files
-    appear in `out`, and replace those of the same names, when every frame is done.
-
-    Returns:
-        What the JSON files hold.
-
-    Raises:
-        InputError: an image cannot be read, a frame's size is not the plate's, or `out` cannot
-            be written to.
+    appear in `out`, and replace those of the same names, when every frame is done. Returns what
+    the JSON files hold; raises InputError for what cannot be read, predicted or written.
     """
     home = next(path for path in (out, *out.parents) if path.exists())
     if not home.is_dir():
@@ -67,12 +57,11 @@ def predict_files(
             folder = Path(name)
             summaries = [_predict_file(predictor, plate, bg, scene, folder) for scene in scenes]
             out.mkdir(parents=True, exist_ok=True)
-            files = sorted(folder.iterdir())
-            for file in files:
-                if (out / file.name).is_dir():
-                    raise InputError(f"{out / file.name} is a folder: name another --out")
-            for file in files:
-                file.replace(out / file.name)
+            targets = {file: out / file.name for file in sorted(folder.iterdir())}
+            if blocking := next(filter(Path.is_dir, targets.values()), None):
+                raise InputError(f"{blocking} is a folder: name another --out")
+            for file, target in targets.items():
+                file.replace(target)
     except OSError as error:
         raise InputError(
             f"cannot write to {out} ({error.strerror}): make room or name another --out"
@@ -85,29 +74,28 @@ def _predict_file(
 ) -> dict[str, Any]:
     """Write a frame's files to a folder; the first frame's latency pays for buffers."""
     bg_fg = read_rgb(scene)
-    height, width = bg.shape[:2]
+    height, width, _ = bg_fg.shape
     if bg_fg.shape != bg.shape:
         raise InputError(
-            f"{scene} is {bg_fg.shape[1]}x{bg_fg.shape[0]} px and the plate {plate}"
-            f" {width}x{height}: take both with the same camera at one size"
+            f"{scene} is {width}x{height} px and the plate {plate} {bg.shape[1]}x{bg.shape[0]}:"
+            " take both with the same camera at one size"
         )
     start = time.perf_counter()
     mask, depth = predictor.predict(bg, bg_fg)
     latency_ms = (time.perf_counter() - start) * 1000
     person = find_person(mask, depth)
-    unit = predictor.depth_unit
-    is_metre = unit == "metre"
-    distance = None if person is None else round(person.depth, 3)
+    is_metre = predictor.depth_unit == "metre"
+    distance = round(person.depth, 3) if person else None
     summary = {
         "scene": scene.name,
         "plate": plate.name,
         "width_px": width,
         "height_px": height,
-        "depth_unit": unit,
+        "depth_unit": predictor.depth_unit,
         "distance_m": distance if is_metre else None,
         **({} if is_metre else {"relative_depth": distance}),
-        "box": None if person is None else list(person.box),
-        "area_share": 0.0 if person is None else round(person.area_share, 5),
+        "box": list(person.box) if person else None,
+        "area_share": round(person.area_share, 5) if person else 0.0,
         "latency_ms": round(latency_ms, 2),
         "device": predictor.device,
         "experiment": predictor.metadata["experiment"],
@@ -116,7 +104,7 @@ def _predict_file(
     stem = str(folder / scene.stem)
     encode_mask(mask).save(f"{stem}_mask.png")
     encode_depth(depth).save(f"{stem}{'_depth' if is_metre else '_depth_relative'}.png")
-    draw_overlay(bg_fg, mask, person, unit).save(f"{stem}_overlay.png")
+    draw_overlay(bg_fg, mask, person, predictor.depth_unit).save(f"{stem}_overlay.png")
     Path(f"{stem}.json").write_text(json.dumps(summary, indent=2) + "\n", encoding="utf-8")
     return summary
 
@@ -126,12 +114,54 @@ def describe(summary: Mapping[str, Any]) -> str:
     found = "nobody found"
     if summary["box"] is not None:
         x, y, width, height = summary["box"]
-        if summary["depth_unit"] == "metre":
+        where = f"at relative depth {summary.get('relative_depth') or 0:.2f}"
+        if summary["distance_m"] is not None:
             where = f"{summary['distance_m']:.2f} m away"
-        else:
-            where = f"at relative depth {summary['relative_depth']:.2f}"
-        found = (
-            f"a person {where}, {width}x{height} px at ({x}, {y}),"
-            f" {summary['area_share']:.1%} of the frame"
-        )
+        share = f"{summary['area_share']:.1%} of the frame"
+        found = f"a person {where}, {width}x{height} px at ({x}, {y}), {share}"
     return f"{summary['scene']}: {found} ({summary['latency_ms']:.0f} ms)"
+
+
+def draw_overlay(
+    frame: np.ndarray, mask: np.ndarray, person: Person | None, unit: str = "metre"
+) -> Image.Image:
+    """Tint and outline the mask, mute the room, write the distance above the person.
+
+    frame: uint8, H x W x 3, RGB; mask: float, H x W, 0 to 1.
+    """
+    alpha = mask[..., np.newaxis].clip(0, 1)
+    colour = frame.astype(np.float32)
+    grey = colour.mean(axis=2, keepdims=True)
+    room = 0.7 * (grey + 0.45 * (colour - grey))
+    tinted = 0.6 * colour + 0.4 * np.array(ACCENT, dtype=np.float32)
+    pixels = np.rint(alpha * tinted + (1 - alpha) * room).astype(np.uint8)
+    # The outline lies just outside the region, so that it hides nothing of the person.
+    inside = (mask > THRESHOLD).astype(np.uint8)
+    width_px = max(1, round(min(inside.shape) / 240))
+    grown = cv2.dilate(inside, np.ones((3, 3), np.uint8), iterations=width_px)
+    pixels[grown > inside] = ACCENT
+    image = Image.fromarray(pixels)
+    _draw_label(image, person, unit)
+    return image
+
+
+def _draw_label(image: Image.Image, person: Person | None, unit: str) -> None:
+    text, fill, ink = "nobody", INK, ACCENT
+    if person:
+        text = f"{person.depth:.2f} m" if unit == "metre" else f"relative {person.depth:.2f}"
+        fill, ink = ACCENT, INK
+    font_px = max(10, round(min(image.size) / 18))
+    font = ImageFont.load_default(size=font_px)
+    draw = ImageDraw.Draw(image)
+    pad = max(2, font_px // 3)
+    left, top, right, bottom = draw.textbbox((0, 0), text, font=font)
+    width, height = right - left + 2 * pad, bottom - top + 2 * pad
+    x, y = float(pad), float(pad)
+    if person:
+        box_x, box_y, box_width, _ = person.box
+        x, y = round(box_x + (box_width - width) / 2), round(box_y - height - pad)
+    # Within the frame, also for a head at its edge.
+    x = min(max(x, 0), max(image.width - width, 0))
+    y = min(max(y, 0), max(image.height - height, 0))
+    draw.rounded_rectangle((x, y, x + width, y + height), radius=height / 3, fill=fill)
+    draw.text((x + pad - left, y + pad - top), text, font=font, fill=ink)

@@ -16,9 +16,8 @@ FORMAT = "1"
 
 INPUTS = ("bg", "bg_fg")
 OUTPUTS = ("mask", "depth")
-_PORTS = dict.fromkeys(INPUTS, "tensor(uint8) of rank 4") | dict.fromkeys(
-    OUTPUTS, "tensor(float) of rank 3"
-)
+_IMAGES, _PLANES = "tensor(uint8) of rank 4", "tensor(float) of rank 3"
+_PORTS = dict.fromkeys(INPUTS, _IMAGES) | dict.fromkeys(OUTPUTS, _PLANES)
 METADATA = {
     "depthmask_format": FORMAT,
     "experiment": ".+",
@@ -46,15 +45,12 @@ class Result(NamedTuple):
 class Predictor:
     """A person's mask and the scene's depth from a clean plate and a frame.
 
-    Example:
-        >>> predictor = Predictor("models/best/model.onnx")
-        >>> mask, depth = predictor.predict(bg, bg_fg)  # uint8 H x W x 3, RGB
-
     Attributes:
-        path: the model's file.
         device: `cpu` or `cuda`, where it really runs.
         providers: onnxruntime's, the first one tried first.
         metadata: what the file says about itself; `METADATA` at least.
+        depth_unit: `metre`, or `relative`: depth grows with distance, scale and shift are unknown.
+        training_size: px, the side that every image is resized to before the network sees it.
     """
 
     def __init__(
@@ -62,12 +58,8 @@ class Predictor:
     ) -> None:
         """Load a model that depthmask exported.
 
-        Args:
-            device: `auto` takes CUDA where it works, `cuda` insists on it.
-            num_threads: of the CPU; onnxruntime takes one a core by default.
-
-        Raises:
-            InputError: the file is missing or no such model, or the device cannot be used.
+        device: `auto` takes CUDA where it works, `cuda` insists on it; num_threads: of the CPU,
+        by default one a core. Raises InputError if the file or the device cannot be used.
         """
         self.path = Path(path)
         if device not in get_args(Device):
@@ -80,28 +72,16 @@ class Predictor:
             )
         self._session = open_session(self.path, device, num_threads, unreadable=_EXPORT_AGAIN)
         self.metadata = _checked_metadata(self.path, self._session)
+        self.depth_unit = self.metadata["depth_unit"]
+        self.training_size = int(self.metadata["training_size"])
         self.providers: list[str] = self._session.get_providers()
         self.device = "cuda" if self.providers[0] == CUDA else "cpu"
 
-    @property
-    def depth_unit(self) -> str:
-        """`metre`, or `relative`: depth grows with distance, its scale and shift are unknown."""
-        return self.metadata["depth_unit"]
-
-    @property
-    def training_size(self) -> int:
-        """Pixels; the side that every image is resized to before the network sees it."""
-        return int(self.metadata["training_size"])
-
     def predict(self, bg: np.ndarray, bg_fg: np.ndarray) -> Result:
-        """Find the person and the depth.
+        """Find the person and the depth; InputError if the arrays are not what is asked for.
 
-        Args:
-            bg: uint8, H x W x 3, RGB: the room with nobody in it, from the same camera.
-            bg_fg: uint8, H x W x 3, RGB: the frame.
-
-        Raises:
-            InputError: an image is no such array, or the two differ in size.
+        bg: uint8, H x W x 3, RGB: the room with nobody in it, from the same camera; bg_fg: the
+        frame, of the same size.
         """
         mask, depth = self.predict_batch(bg[np.newaxis], bg_fg[np.newaxis])
         return Result(mask[0], depth[0])
@@ -109,15 +89,16 @@ class Predictor:
     def predict_batch(self, bg: np.ndarray, bg_fg: np.ndarray) -> Result:
         """The same for N frames: uint8 N x H x W x 3 in, float32 N x H x W out."""
         for name, images in zip(INPUTS, (bg, bg_fg), strict=True):
-            wrong = images.dtype != np.uint8 or images.ndim != 4 or images.shape[3] != 3
-            if wrong or images.size == 0:
-                shape = " x ".join(map(str, images.shape[1:]))
-                raise InputError(
-                    f"{name} is {images.dtype} {shape}; it must be uint8 H x W x 3, RGB"
-                )
+            if images.dtype != np.uint8 or images.shape[3:] != (3,) or images.size == 0:
+                found = f"{images.dtype} {' x '.join(map(str, images.shape[1:]))}"
+                raise InputError(f"{name} is {found}; it must be uint8 H x W x 3, RGB")
         if bg.shape != bg_fg.shape:
+            plate, frame = (
+                f"{len(each)} of {each.shape[2]}x{each.shape[1]} px".removeprefix("1 of ")
+                for each in (bg, bg_fg)
+            )
             raise InputError(
-                f"the plate is {_size(bg)} px and the frame {_size(bg_fg)} px:"
+                f"the plate is {plate} and the frame {frame}:"
                 " take both with the same camera at one size"
             )
         feed = {"bg": np.ascontiguousarray(bg), "bg_fg": np.ascontiguousarray(bg_fg)}
@@ -133,16 +114,8 @@ def _checked_metadata(path: Path, session: onnxruntime.InferenceSession) -> dict
         raise InputError(f"{path} has {listed}; {_NOT_OURS}")
     metadata: dict[str, str] = dict(session.get_modelmeta().custom_metadata_map)
     for key, pattern in METADATA.items():
-        if key not in metadata:
+        if (value := metadata.get(key)) is None:
             raise InputError(f"{path} lacks the metadata {key}; {_NOT_OURS}")
-        if not re.fullmatch(pattern, metadata[key]):
-            raise InputError(
-                f"{path} has the {key} {metadata[key]!r}, not {pattern}: {_EXPORT_AGAIN}"
-            )
+        if not re.fullmatch(pattern, value):
+            raise InputError(f"{path} has the {key} {value!r}, not {pattern}: {_EXPORT_AGAIN}")
     return metadata
-
-
-def _size(images: np.ndarray) -> str:
-    """Width x height, as cameras and viewers say it."""
-    size = f"{images.shape[2]}x{images.shape[1]}"
-    return size if len(images) == 1 else f"{len(images)} of {size}"

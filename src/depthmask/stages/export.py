@@ -13,7 +13,7 @@ from depthmask.errors import exit_on_error
 from depthmask.export.benchmark import measure_latency, write_latency
 from depthmask.export.model_card import model_card
 from depthmask.export.onnx_export import export_onnx
-from depthmask.export.parity import ParityError, check_figures, check_parity, held_out_scenes
+from depthmask.export.parity import ParityError, check_figures, check_parity, held_out_pairs
 from depthmask.inference.predictor import Predictor
 from depthmask.models.store import StoredModel, load_model, seed_folder
 from depthmask.stages import (
@@ -62,8 +62,8 @@ def export(
         wrapper = export_onnx(
             stored.model, path, input_size=card["size"], metadata=metadata, opset=params.opset
         )
-        scenes = held_out_scenes(sets)
-        parity = check_parity(path, wrapper, scenes, params.sizes, tolerance=params.tolerance)
+        pairs = held_out_pairs(sets)
+        parity = check_parity(path, wrapper, pairs, params.sizes, tolerance=params.tolerance)
         parity["figures"] = check_figures(path, sets, expected, params.tolerance)
         (folder / "parity.json").write_text(json.dumps(parity, indent=2) + "\n")
         text = model_card(card, metrics, parity, params.opset)
@@ -90,9 +90,8 @@ def publish(gate: Gate) -> Judgement:
     write_latency(REPORTS / "latency.json", predictor, latencies)
     print(latencies.to_string(index=False))
     judgement = judge(path, predictor.metadata, METRICS, gate, float(latencies.median_ms[0]))
-    judgement = register(
-        judgement, path, predictor.metadata, experiments=EXPERIMENTS, reports=REPORTS
-    )
+    key = predictor.metadata["run_key"]
+    judgement = register(judgement, path, key, experiments=EXPERIMENTS, reports=REPORTS)
     write_record(RECORD, judgement)
     print(f"export: {write_report()} tells the whole story")
     return judgement

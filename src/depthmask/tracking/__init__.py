@@ -1,1 +1,186 @@
-"""Experiment tracking with MLflow, which never stops or slows a stage; see `store.attempt`."""
+"""Experiment tracking in the MLflow store of a checkout, never in the pipeline's way."""
+
+import http.client
+import importlib.util
+import logging
+import os
+import platform
+import re
+import ssl
+import sys
+import urllib.error
+import urllib.request
+from collections.abc import Callable
+from contextlib import suppress
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
+
+from filelock import FileLock, Timeout
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+    from mlflow.entities import Run as MlflowRun
+
+Result = TypeVar("Result")
+
+EXPERIMENT = "depthmask"
+FOLDER = ".tracking"
+LOCK = "depthmask.lock"
+"""Tag of a run: the file that the process which writes it has locked."""
+
+# Set before mlflow is imported, unless the user has: by default a dead server costs minutes.
+ENVIRONMENT = {
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0",
+    "MLFLOW_HTTP_REQUEST_TIMEOUT": "3",
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "MLFLOW_LOGGING_LEVEL": "WARNING",
+    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
+}
+
+_offline: set[str] = set()  # stores that have failed in this process
+
+
+class Unreachable(Exception):
+    """MLflow cannot be used; the message says why in a few words."""
+
+
+class Store(NamedTuple):
+    """An opened store: its client, and the id of our experiment."""
+
+    root: Path
+    uri: str
+    client: "MlflowClient"
+    experiment_id: str
+
+    def find_run(self, key: str) -> "MlflowRun | None":
+        """The run of a key, the latest if there are several."""
+        return next(iter(self.search(f"tags.`depthmask.key` = '{key}'")), None)
+
+    def search(self, condition: str) -> "list[MlflowRun]":
+        """The runs that meet a condition, the latest first."""
+        order = ["attributes.start_time DESC"]
+        return self.client.search_runs([self.experiment_id], condition, order_by=order)
+
+    def lock(self) -> FileLock:
+        """Serialises what several processes of the checkout may do at once."""
+        return file_lock(self.root, "mlflow", timeout=120)
+
+    def end_killed_runs(self) -> None:
+        """End runs that MLflow believes to be running, but whose process on this host died."""
+        host = platform.node()
+        condition = f"attributes.status = 'RUNNING' and tags.`depthmask.host` = '{host}'"
+        for run in self.search(condition):
+            path = Path(run.data.tags[LOCK])
+            # where there is none, it is of a container of the same name, say
+            if path.is_file() and not is_held(path):
+                self.client.set_terminated(run.info.run_id, "KILLED")
+
+
+def copied_checkout(folder: Path) -> Path | None:
+    """The checkout that DVC copied to make a folder (`exp run --temp`, the queue), or None."""
+    parents = folder.resolve().parents
+    copies = (each for each in parents if each.parts[-3:] == (".dvc", "tmp", "exps"))
+    return next((each.parents[2] for each in copies), None)
+
+
+def find_root() -> Path:
+    """The checkout where `mlflow.db` lies; for a copy made by DVC, that which it is a copy of."""
+    folder = copied_checkout(Path.cwd()) or Path.cwd()
+    return next((path for path in (folder, *folder.parents) if (path / ".git").exists()), folder)
+
+
+def tracking_uri(root: Path) -> str:
+    """MLFLOW_TRACKING_URI, or the SQLite file in the checkout; a relative SQLite path is ROOT's."""
+    uri = os.environ.get("MLFLOW_TRACKING_URI") or "sqlite:///mlflow.db"
+    return f"sqlite:///{root / uri.removeprefix('sqlite:///')}" if is_local(uri) else uri
+
+
+def is_local(uri: str) -> bool:
+    return uri.startswith("sqlite:")
+
+
+def without_password(uri: str) -> str:
+    """A URI fit to be shown."""
+    return re.sub(r"//[^/@]*@", "//", uri)
+
+
+def file_lock(root: Path, name: str, timeout: float) -> FileLock:
+    """A lock of the checkout; that of a run's key is held by the process that writes the run."""
+    (root / FOLDER).mkdir(parents=True, exist_ok=True)
+    return FileLock(root / FOLDER / f"{name}.lock", timeout=timeout)
+
+
+def is_held(path: Path) -> bool:
+    """Whether a living process of this host holds the lock."""
+    if not path.is_file():
+        return False
+    try:
+        with FileLock(path, timeout=0):
+            return False
+    except Timeout:
+        return True
+
+
+def say(line: str) -> None:
+    """Print a line of ours on stderr."""
+    print(f"depthmask: {line}", file=sys.stderr, flush=True)
+
+
+def attempt(root: Path, action: Callable[[Store], Result]) -> Result | None:
+    """Do something with the store of a checkout; None if that cannot be.
+
+    The first failure is said in a line, and the store left alone for the rest of the process.
+    """
+    uri = tracking_uri(root)
+    if uri in _offline:
+        return None
+    try:
+        return action(open_store(root, uri))
+    except Exception as error:  # whatever MLflow raises
+        _offline.add(uri)
+        lines = str(error).strip().splitlines() or [type(error).__name__]
+        say(
+            f"MLflow is left out: {lines[0][:160]}. The outputs keep everything; the next"
+            " evaluate, export or `make ui` makes up for it."
+        )
+        return None
+
+
+@cache
+def open_store(root: Path, uri: str) -> Store:
+    """Open a store; the first use of it by several processes at once is serialised."""
+    if importlib.util.find_spec("mlflow") is None:
+        raise Unreachable("mlflow is not installed")
+    if uri.startswith(("http://", "https://")):
+        _probe(without_password(uri))  # urllib takes none
+    for name, value in ENVIRONMENT.items():
+        os.environ.setdefault(name, value)
+    from mlflow import MlflowClient
+    from mlflow.exceptions import MlflowException
+
+    # one line from us is enough; urllib3 would add one for each retry
+    logging.getLogger("urllib3.connectionpool").setLevel(logging.ERROR)
+    with file_lock(root, "mlflow", timeout=120):
+        client = MlflowClient(tracking_uri=uri)
+        experiment = client.get_experiment_by_name(EXPERIMENT)
+        if experiment is None:
+            location = (root / "mlartifacts").as_uri() if is_local(uri) else None
+            with suppress(MlflowException):  # another machine was faster
+                client.create_experiment(EXPERIMENT, location)
+            experiment = client.get_experiment_by_name(EXPERIMENT)
+        if experiment is None:
+            raise Unreachable(f"{without_password(uri)} takes no experiment")
+    return Store(root, uri, client, experiment.experiment_id)
+
+
+def _probe(address: str) -> None:
+    """Ask a server for a sign of life; Unreachable if it gives none within two seconds."""
+    try:
+        urllib.request.urlopen(f"{address.rstrip('/')}/health", timeout=2).close()
+    except urllib.error.HTTPError:
+        return  # it asks for a password, say: it lives
+    except (OSError, ValueError, http.client.HTTPException) as error:
+        reason = getattr(error, "reason", error)
+        if not isinstance(reason, ssl.SSLError):  # it lives; mlflow knows which to trust
+            raise Unreachable(f"{address} does not answer ({reason})") from None

@@ -7,8 +7,7 @@ import sys
 from pathlib import Path
 
 from depthmask.errors import InputError, exit_on_error
-from depthmask.tracking.store import Store, attempt, find_root, is_local, tracking_uri
-from depthmask.tracking.store import without_password as shown
+from depthmask.tracking import attempt, find_root, is_local, tracking_uri, without_password
 from depthmask.tracking.sync import sync
 
 HOST = "127.0.0.1"
@@ -22,14 +21,10 @@ ENVIRONMENT = {
 
 
 def serve(root: Path, port: int) -> None:
-    """Bring MLflow up to the outputs, then become its server, which only this machine reaches.
-
-    Raises:
-        InputError: if the port is taken, the store cannot be opened or is somebody's server.
-    """
+    """Bring MLflow up to the outputs, then become its server, which only this machine reaches."""
     uri = tracking_uri(root)
     if not is_local(uri):
-        raise InputError(f"MLFLOW_TRACKING_URI is set: open {shown(uri)}, or unset it")
+        raise InputError(f"MLFLOW_TRACKING_URI is set: open {without_password(uri)}, or unset it")
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
@@ -37,21 +32,15 @@ def serve(root: Path, port: int) -> None:
         except OSError:
             raise InputError(f"port {port} is in use: take another with --port") from None
 
-    def prepare(store: Store) -> str:
-        store.end_killed_runs()
-        return store.experiment_id
-
-    sync(root / "models/experiments", root / "reports")
-    experiment_id = attempt(root, prepare)
-    if experiment_id is None:
+    if sync(root / "models/experiments", root / "reports") is None:
         raise InputError(f"{uri} cannot be opened: see the line above")
+    experiment_id = attempt(root, lambda store: store.experiment_id)
     # not the pages for language models, which MLflow opens otherwise
     view = f"experiments/{experiment_id}/runs?workflowType=machine_learning&compareRunsMode=CHART"
     print(f"MLflow: http://{HOST}:{port}/#/{view} (Ctrl-C ends it)", flush=True)
     os.environ.update(ENVIRONMENT)
     command = [
-        sys.executable,
-        *("-m", "mlflow", "server"),
+        *(sys.executable, "-m", "mlflow", "server"),
         *("--backend-store-uri", uri, "--registry-store-uri", uri),
         *("--artifacts-destination", str(root / "mlartifacts")),
         *("--host", HOST, "--port", str(port), "--workers", "1"),

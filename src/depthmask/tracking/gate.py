@@ -1,7 +1,7 @@
-"""The gate: what the exported model must reach to become the champion, and the record of it.
+"""The gate: what the exported model must reach to become the champion of MLflow's model registry.
 
-The record is no output of DVC, since a latency is a time: it says what it was made from, and holds
-for nothing else.
+The record of it is no output of DVC, since a latency is a time: it says what it was made from, and
+holds for nothing else.
 """
 
 import hashlib
@@ -10,13 +10,14 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
+
+from pydantic import TypeAdapter
 
 from depthmask.config import Gate
 from depthmask.data.scenes.files import read_json, replaced_file
 from depthmask.errors import InputError
-from depthmask.tracking.registry import Registered, register_model
-from depthmask.tracking.sync import sync
+from depthmask.tracking.sync import MODEL, Registered, register_model, sync
 
 
 class Criterion(NamedTuple):
@@ -60,14 +61,12 @@ class Judgement:
     registered: Registered | None = None
 
     def _asked(self) -> dict[str, float]:
-        thresholds = {name: getattr(self.gate, name) for name in CRITERIA}
-        return {name: each for name, each in thresholds.items() if each is not None}
+        return self.gate.model_dump(exclude_none=True)
 
     def _label(self, name: str) -> str:
         label = f"{self.scenes} " * CRITERIA[name].of_scenes + CRITERIA[name].label
-        if name.startswith("depth_") and self.unit == "relative":
-            label += ", scale and shift fitted,"
-        return label
+        fitted = name.startswith("depth_") and self.unit == "relative"
+        return label + ", scale and shift fitted," * fitted
 
     @property
     def misses(self) -> dict[str, str]:
@@ -79,9 +78,8 @@ class Judgement:
             if value is None or math.isnan(value):
                 misses[name] = f"{label} is missing; {where} asks for {threshold:.12g}"
             elif value < threshold if criterion.at_least else value > threshold:
-                by = abs(value - threshold)
+                by, decimals = abs(value - threshold), criterion.decimals
                 side = "below" if criterion.at_least else "above"
-                decimals = criterion.decimals
                 if 0 < by < math.inf:  # enough to tell the figure from the threshold
                     decimals = max(decimals, math.ceil(-math.log10(by)))
                 found, short = (f"{each:.{decimals}f}{criterion.unit}" for each in (value, by))
@@ -90,49 +88,51 @@ class Judgement:
 
     def lines(self) -> list[str]:
         """What became of it: one line if it passed, else a line a miss and one on the champion."""
-        registered, kept = self.registered, "there is no champion yet"
-        if registered and registered.champion:
-            kept = (
-                f"the champion stays version {registered.champion}"
-                f" ({registered.champion_experiment})"
-            )
-        if misses := self.misses:
-            if registered is None:
-                last = "MLflow was not told; its champion stays what it was"
-            elif registered.is_champion:
-                last = (
-                    f"version {registered.version}, promoted before, is the same model and stays"
-                    " the champion until another passes"
-                )
-            else:
-                last = (
-                    f"{kept}; {self.experiment}, which lies in models/best, is version"
-                    f" {registered.version}, tagged `gate: refused`"
-                )
-            refused = [f"{self.experiment} is not promoted: {miss}" for miss in misses.values()]
-            return [*refused, last]
+        name, registered = self.experiment, self.registered
+        refused = [f"{name} is not promoted: {miss}" for miss in self.misses.values()]
         if registered is None:
-            why = (
-                "MLflow cannot be used; once it can, `depthmask gate --promote` makes up for it"
-                if self.published
-                else "it came from DVC's cache, or something changed since export;"
-                " `depthmask gate --promote` makes up for it"
+            last = "MLflow was not told; its champion stays what it was"
+            if not refused:
+                why = "it came from DVC's cache, or something changed since export;"
+                if self.published:
+                    why = "MLflow cannot be used; once it can,"
+                last = (
+                    f"{name} passes the gate and is not promoted: {why}"
+                    " `depthmask gate --promote` makes up for it"
+                )
+            return [*refused, last]
+        version, champion = f"version {registered.version}", registered.champion
+        kept = f"the champion stays version {champion} ({registered.champion_experiment})"
+        kept = kept if champion else "there is no champion yet"
+        if refused and registered.is_champion:
+            last = (
+                f"{version}, promoted before, is the same model and stays the champion until"
+                " another passes"
             )
-            return [f"{self.experiment} passes the gate and is not promoted: {why}"]
-        version = f"{self.experiment} as DepthMaskNet version {registered.version}"
-        if registered.is_champion:
-            return [f"promoted {version}, champion"]
-        return [f"the gate passes {version}; a trial in a copy promotes nothing, {kept}"]
+        elif refused:
+            last = (
+                f"{kept}; {name}, which lies in models/best, is {version}, tagged `gate: refused`"
+            )
+        elif registered.is_champion:
+            last = f"promoted {name} as {MODEL} {version}, champion"
+        else:
+            last = (
+                f"the gate passes {name} as {MODEL} {version}; a trial in a copy promotes"
+                f" nothing, {kept}"
+            )
+        return [*refused, last]
 
     def passed_words(self) -> str:
         """What was asked of a model that passed, and what it has."""
-        words = [
-            f"{self._label(name)} {self.figures[name]:.{criterion.decimals}f}{criterion.unit}"
-            f" (at {'least' if criterion.at_least else 'most'} {threshold:.12g}{criterion.unit})"
-            for name, threshold in self._asked().items()
-            for criterion in (CRITERIA[name],)
-        ]
+        words = []
+        for name, threshold in self._asked().items():
+            _, at_least, _, unit, decimals = CRITERIA[name]
+            side = f"at {'least' if at_least else 'most'} {threshold:.12g}{unit}"
+            words.append(f"{self._label(name)} {self.figures[name]:.{decimals}f}{unit} ({side})")
         return ", ".join(words) or "export.gate asks for nothing"
+
+
+_RECORD = TypeAdapter(Judgement)
 
 
 def judge(
@@ -140,48 +140,34 @@ def judge(
 ) -> Judgement:
     """Hold an exported model against the gate; MLflow is not told.
 
-    Args:
-        model: the ONNX file.
-        metadata: what it says about itself.
-        metrics_path: `metrics.json`, in which it must be the best.
-        latency_ms: of one pair at the training size.
-
-    Raises:
-        InputError: if the figures are missing, or another model's.
+    model: the ONNX file; metadata: what it says about itself; metrics_path: `metrics.json`, in
+    which it must be the best, InputError otherwise; latency_ms: of one pair at the training size.
     """
     metrics = read_json(metrics_path, ("best", "headline", "unit", "data", "seeds", "leak"))
     best, scenes = metrics["best"], metrics["headline"]["set"]
-    for said, told, of in (
-        (best, metadata["experiment"], "the best"),
-        (metrics["data"], metadata["data_hash"], "the data"),
-    ):
-        if said != told:
+    told = metadata["experiment"], metadata["data_hash"]
+    for said, other, of in zip((best, metrics["data"]), told, ("best", "data"), strict=True):
+        if said != other:
             raise InputError(
-                f"{metrics_path} calls {said} {of} and {model} {told}: run `dvc repro`, then both"
-                " are of one run"
+                f"{metrics_path} calls {said} the {of} and {model} {other}: run `dvc repro`, then"
+                " both are of one run"
             )
     own = metrics["seeds"][best][metadata["seed"]][scenes]
     figures = {name: own.get(name) for name, each in CRITERIA.items() if each.of_scenes}
     figures["leak_gap"] = metrics["leak"].get(best, {}).get("mask_iou", {}).get("excess")
     figures["latency_ms"] = latency_ms
-    return Judgement(
-        best, [_sha256(model), _sha256(metrics_path)], scenes, metrics["unit"], gate, figures
-    )
+    made_from = [_sha256(model), _sha256(metrics_path)]
+    return Judgement(best, made_from, scenes, metrics["unit"], gate, figures)
 
 
 def register(
-    judgement: Judgement,
-    model: Path,
-    metadata: Mapping[str, str],
-    *,
-    experiments: Path,
-    reports: Path,
+    judgement: Judgement, model: Path, key: str, *, experiments: Path, reports: Path
 ) -> Judgement:
-    """Register the model in MLflow, its run first; it is the champion if nothing was missed."""
+    """Register the model in MLflow, its run of that key first; champion if nothing was missed."""
     sync(experiments, reports)
     registered = register_model(
         experiment=judgement.experiment,
-        key=metadata["run_key"],
+        key=key,
         onnx_path=model,
         metrics=judgement.figures,
         refusals=list(judgement.misses.values()),
@@ -191,10 +177,7 @@ def register(
 
 def write_record(path: Path, judgement: Judgement) -> None:
     """Write a judgement as JSON."""
-    registered = judgement.registered
-    content = vars(judgement) | {
-        "gate": judgement.gate.model_dump(),
-        "registered": registered._asdict() if registered else None,
+    content = _RECORD.dump_python(judgement) | {
         "passed": not judgement.misses,
         "misses": judgement.misses,
         "lines": judgement.lines(),
@@ -207,28 +190,18 @@ def write_record(path: Path, judgement: Judgement) -> None:
 def read_record(path: Path, model: Path, metrics_path: Path, gate: Gate) -> Judgement | None:
     """The judgement of this model by these figures and thresholds; None if there is none.
 
-    Raises:
-        InputError: if the model or the figures are missing.
+    Raises InputError if the model or the figures are missing.
     """
     for needed in (model, metrics_path):
         if not needed.is_file():
             raise InputError(f"{needed} is missing: run `dvc repro` (or `dvc pull`) first")
     try:
-        content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        registered = content["registered"]
-        judgement = Judgement(
-            **{name: content[name] for name in ("experiment", "made_from", "scenes", "unit")},
-            gate=Gate(**content["gate"]),
-            figures=content["figures"],
-            published=content["published"],
-            registered=Registered(**registered) if registered else None,
-        )
-    except (OSError, ValueError, LookupError, TypeError):
+        judgement = _RECORD.validate_json(path.read_bytes())
+    except (OSError, ValueError):
         return None  # none, or another version's
     current = judgement.made_from == [_sha256(model), _sha256(metrics_path)]
     return judgement if current and judgement.gate == gate else None
 
 
 def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    return hashlib.sha256(path.read_bytes()).hexdigest()

@@ -29,19 +29,12 @@ def run_metrics(metrics: Mapping[str, Any], name: str, seed: str) -> dict[str, f
 
 def losses_words(terms: Mapping[str, float] | None) -> str:
     """A head's loss, such as `bce + 2·dice`; `none` for a head that is not there."""
-    words = [
-        term if weight == 1 else f"{weight:g}·{term}" for term, weight in (terms or {}).items()
-    ]
+    words = (f"{weight:g}·{term}".removeprefix("1·") for term, weight in (terms or {}).items())
     return " + ".join(words) or "none"
 
 
 def run_tags(card: Mapping[str, Any], metrics: Mapping[str, Any] | None = None) -> dict[str, str]:
-    """The tags of a network: what is known when it begins and, with `metrics`, how it compares.
-
-    Args:
-        card: experiment, seed, model, losses, unit, source; see `stages.train`.
-        metrics: the content of `metrics.json`, in which the network has its figures.
-    """
+    """The tags of a network: what is known when it begins and, with `metrics`, how it compares."""
     name, seed = card["experiment"], str(card["seed"])
     tags = {
         "depthmask.experiment": name,
@@ -92,17 +85,13 @@ def run_note(metrics: Mapping[str, Any], name: str, seed: str) -> str:
     spread = metrics.get("spread", {}).get(name, {}).get(headline, {})
     bounds = metrics["intervals"].get(name, {}).get(headline, {})
     rows = [
-        [_label(metrics, metric), _number(own.get(metric), bounds.get(metric), spread.get(metric))]
+        [_label(metrics, metric), _number(own[metric], bounds.get(metric), spread.get(metric))]
         for metric in _shown(metrics)
         if own.get(metric) is not None
     ]
-    return "\n".join(
-        [
-            f"**{name}**, seed {seed}: {verdict_words(metrics, name)}. Data `{metrics['data']}`.",
-            "",
-            *_table([headline, f"this run ({100 * metrics['level']:g} % interval)"], rows),
-        ]
-    )
+    table = _table([headline, f"this run ({100 * metrics['level']:g} % interval)"], rows)
+    verdict = verdict_words(metrics, name)
+    return f"**{name}**, seed {seed}: {verdict}. Data `{metrics['data']}`.\n\n{table}"
 
 
 def comparison_note(metrics: Mapping[str, Any]) -> str:
@@ -117,24 +106,17 @@ def comparison_note(metrics: Mapping[str, Any]) -> str:
         cells = [_number(figures.get(metric), bounds.get(metric)) for metric in shown]
         rows.append([f"{bold}{name}{bold}", *cells, _number(_leak(metrics, name).get("excess"))])
     heads = ["", *(_label(metrics, metric) for metric in shown), "leak gap"]
-    return "\n".join(
-        [
-            f"**{metrics['verdict']['sentence']}**",
-            "",
-            *_table(heads, rows),
-            "",
-            f"On `{headline}`, with {100 * metrics['level']:g} % intervals; in the order of the"
-            f" validation. Chosen by the {metrics['rule']}. Data `{metrics['data']}`.",
-        ]
+    return (
+        f"**{metrics['verdict']['sentence']}**\n\n{_table(heads, rows)}\n\n"
+        f"On `{headline}`, with {100 * metrics['level']:g} % intervals; in the order of the"
+        f" validation. Chosen by the {metrics['rule']}. Data `{metrics['data']}`."
     )
 
 
 def _shown(metrics: Mapping[str, Any]) -> list[str]:
     """The metrics of the comparison that the best has."""
-    known = metrics["headline"]
-    return [
-        name for name, metric in METRICS.items() if metric.is_key and known.get(name) is not None
-    ]
+    keys = (name for name, metric in METRICS.items() if metric.is_key)
+    return [name for name in keys if metrics["headline"].get(name) is not None]
 
 
 def _leak(metrics: Mapping[str, Any], name: str) -> Mapping[str, float]:
@@ -157,8 +139,8 @@ def _number(
     return f"{value:.3f}{between}{deviation}"
 
 
-def _table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
+def _table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     rules = ":--" + " | --:" * (len(heads) - 1)
     # MLflow's tables have no space between their columns
     first, *others = [f"| {'&ensp; | '.join(cells)} |" for cells in (heads, *rows)]
-    return [first, f"| {rules} |", *others]
+    return "\n".join([first, f"| {rules} |", *others])

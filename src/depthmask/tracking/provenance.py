@@ -64,11 +64,6 @@ def code_hash(modules: Iterable[str]) -> str:
     return digest.hexdigest()[:16]
 
 
-KEY_LENGTH = 12
-"""Hex digits of a run's key."""
-
-
 def run_key(**parts: Any) -> str:
-    """A name for a run, hex digits of the SHA-256 of its parts, which must be JSON values."""
-    content = json.dumps(parts, sort_keys=True)
-    return hashlib.sha256(content.encode()).hexdigest()[:KEY_LENGTH]
+    """A name for a run, 12 hex digits of the SHA-256 of its parts, which must be JSON values."""
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:12]

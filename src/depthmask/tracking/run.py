@@ -7,52 +7,39 @@ import platform
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
-from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 import pandas as pd
 from filelock import Timeout
 
+from depthmask.tracking import EXPERIMENT, LOCK, Store, attempt, file_lock, find_root, say
 from depthmask.tracking.provenance import git_commit
-from depthmask.tracking.store import EXPERIMENT, LOCK, Store, attempt, find_root, run_lock, say
 
 if TYPE_CHECKING:
     from mlflow.entities import Run as MlflowRun
-
-MAX_DIGEST_LENGTH = 36
 
 
 class OpenRun:
     """A run that this process writes, through Lightning's logger, and has locked.
 
-    Attributes:
-        steps: the epochs whose metrics it holds already.
+    `steps` are the epochs whose metrics it holds already.
     """
 
     def __init__(
         self, store: Store, key: str, found: "MlflowRun | None", tags: Mapping[str, str]
     ) -> None:
-        """Go on with the run that was found, or begin one.
-
-        Raises:
-            Timeout: another process of this checkout writes it.
-        """
+        """Go on with the run that was found, or begin one; Timeout if another process writes it."""
         from lightning.pytorch.loggers import MLFlowLogger
 
-        self.store, self.lock, self.steps = store, run_lock(store.root, key), set[int]()
+        self.store, self.steps = store, set[int]()
+        self.lock = file_lock(store.root.resolve(), key, timeout=0)
         self.lock.acquire()
         self.has_params = bool(found and found.data.params)
-        own = {
-            "depthmask.key": key,
-            "depthmask.host": platform.node(),
-            LOCK: self.lock.lock_file,
-            **tags,
-        }
-        self.logger: MLFlowLogger = MLFlowLogger(
-            EXPERIMENT,
-            tracking_uri=store.uri,
-            tags=_source_tags() | own,
-            run_id=found.info.run_id if found else None,
+        own = {"depthmask.key": key, "depthmask.host": platform.node(), LOCK: self.lock.lock_file}
+        own |= tags
+        run_id = found.info.run_id if found else None
+        self.logger = MLFlowLogger(
+            EXPERIMENT, tracking_uri=store.uri, tags=_source_tags() | own, run_id=run_id
         )
         self.run_id = str(self.logger.run_id)
         if found:
@@ -76,8 +63,7 @@ class OpenRun:
             return
         (flat,) = pd.json_normalize(dict(params), sep=".").to_dict(orient="records")
         self.logger.log_hyperparams({str(name): value for name, value in flat.items()})
-        source = json.dumps({"uri": data_source})
-        data = Dataset("prepared", data_digest[:MAX_DIGEST_LENGTH], "local", source)
+        data = Dataset("prepared", data_digest[:36], "local", json.dumps({"uri": data_source}))
         context = [InputTag("mlflow.data.context", "training")]
         self.store.client.log_inputs(self.run_id, [DatasetInput(data, context)])
 
@@ -93,36 +79,31 @@ class OpenRun:
         self.lock.release()
 
 
-class Run:
-    """A training that is being recorded as far as MLflow answers; a context manager ends it."""
+class Run(NamedTuple):
+    """A training that is being recorded, as far as MLflow answers; a context manager ends it."""
 
-    def __init__(self, root: Path, opened: OpenRun | None) -> None:
-        self._root, self._opened = root, opened
+    root: Path
+    opened: OpenRun | None
 
     @property
     def run_id(self) -> str | None:
         """MLflow's id of the run; None offline."""
-        return self._opened.run_id if self._opened else None
+        return self.opened.run_id if self.opened else None
 
     def log_metrics(self, metrics: Mapping[str, float], step: int) -> None:
         """Record an epoch's metrics; never raises."""
-        if opened := self._opened:
-            attempt(self._root, lambda _: opened.log_metrics(metrics, step))
+        if opened := self.opened:
+            attempt(self.root, lambda _: opened.log_metrics(metrics, step))
 
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        error_type: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, error_type: type[BaseException] | None, *_: object) -> None:
         # Lightning turns Ctrl-C into SystemExit, and `exit_on_error` SIGTERM
         killed = error_type and issubclass(error_type, KeyboardInterrupt | SystemExit)
         status = "KILLED" if killed else "FAILED" if error_type else "FINISHED"
-        if opened := self._opened:
-            attempt(self._root, lambda _: opened.end(status))
+        if opened := self.opened:
+            attempt(self.root, lambda _: opened.end(status))
 
 
 def start_run(
@@ -135,11 +116,8 @@ def start_run(
 ) -> Run:
     """Begin to record a training, or go on with the run of the same key; never raises.
 
-    Args:
-        key: a hash of parameters, data and code: runs of one key give the same figures.
-        params: may be nested.
-        tags: what is known of the run when it begins, see `notes.run_tags`.
-        data_digest, data_source: of the prepared data, the run's lineage.
+    key: a hash of parameters, data and code: runs of one key give the same figures; params: may
+    be nested; tags: of `notes.run_tags`; data_digest, data_source: of the prepared data.
     """
 
     def begin(store: Store) -> OpenRun | None:
@@ -161,11 +139,8 @@ def start_run(
 
 def epoch_metrics(row: Mapping[str, float]) -> dict[str, float]:
     """A row of the curves under the names that MLflow shows; what is not of `val` is of `train`."""
-    return {
-        name if "/" in name else f"train/{name}": value
-        for name, value in row.items()
-        if name not in ("epoch", "seed", "experiment")
-    }
+    shown = row.keys() - {"epoch", "seed", "experiment"}
+    return {name if "/" in name else f"train/{name}": row[name] for name in sorted(shown)}
 
 
 def _source_tags() -> dict[str, str]:

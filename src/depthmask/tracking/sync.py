@@ -1,4 +1,4 @@
-"""Bring MLflow up to what DVC's outputs hold, whatever kept a run from it.
+"""Bring MLflow up to what DVC's outputs hold, and register the exported model there.
 
 After an outage, with a model from DVC's cache, and for trials in a copy and runs trained elsewhere
 the run of a network's key is missing or partial, and its folder has all of it.
@@ -6,21 +6,28 @@ the run of a network's key is missing or partial, and its folder has all of it.
 
 import hashlib
 import json
+import shutil
+import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import pandas as pd
 from filelock import Timeout
 
+from depthmask import tracking
 from depthmask.data.scenes.files import read_json, read_table
 from depthmask.errors import InputError
 from depthmask.evaluation.measuring import check_agreement
+from depthmask.tracking import LOCK, Store, attempt, copied_checkout, find_root, is_held
 from depthmask.tracking.notes import BEST, VERDICT, comparison_note, run_metrics, run_tags
 from depthmask.tracking.run import OpenRun, epoch_metrics
-from depthmask.tracking.store import LOCK, Store, attempt, copied_checkout, find_root, is_held, say
 
+MODEL = "DepthMaskNet"
+ALIAS = "champion"
+_REASONS = "gate.reasons"
 SYNCED = "depthmask.synced"
 """Tag of a run: a hash of what was brought to it."""
 CARD_KEYS = ("experiment", "seed", "key", "model", "losses", "source", "unit", "data_hash")
@@ -38,10 +45,9 @@ class Trained(NamedTuple):
 
     def digest(self) -> str:
         """A hash of all of it."""
-        parts = [self.card, self.settings, self.curves.to_csv(), self.metrics, self.tags]
-        content = json.dumps(parts, sort_keys=True).encode()
-        panel = self.panel.read_bytes() if self.panel else b""
-        return hashlib.sha256(content + panel).hexdigest()[:16]
+        panel = self.panel.read_bytes().hex() if self.panel else ""
+        parts = [*self[:2], self.curves.to_csv(), self.metrics, self.tags, panel]
+        return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]
 
 
 def sync(
@@ -50,15 +56,8 @@ def sync(
     """Bring every network below `experiments`, and the comparison in `reports`, to MLflow.
 
     What MLflow holds already is left alone: a second call changes nothing. A network whose files
-    are damaged is left out with a line.
-
-    Args:
-        experiments: a folder with NAME/seed_N/{model.json, settings.json, curves.csv}.
-        reports: the folder of `metrics.json` and `panels/`; without it curves alone are brought.
-        data_source: where the prepared data lies.
-
-    Returns:
-        The names of the runs that were made or changed; None if MLflow cannot be used.
+    are damaged is left out with a line; without `metrics.json` curves alone are brought. Returns
+    the names of the runs that were made or changed; None if MLflow cannot be used.
     """
     root, is_trial = find_root(), copied_checkout(Path.cwd()) is not None
     metrics = read_json(reports / "metrics.json") if (reports / "metrics.json").exists() else {}
@@ -67,7 +66,7 @@ def sync(
         try:
             trained.append(_read(card.parent, metrics, reports, is_trial=is_trial))
         except InputError as error:
-            say(f"{error}; MLflow is not told of this network.")
+            tracking.say(f"{error}; MLflow is not told of this network.")
 
     def bring(store: Store) -> list[str]:
         store.end_killed_runs()
@@ -87,8 +86,8 @@ def _read(folder: Path, metrics: Mapping[str, Any], reports: Path, *, is_trial: 
     if _is_measured(card, metrics.get("seeds", {}).get(name, {}).get(seed)):
         tags, shown = run_tags(card, metrics), run_metrics(metrics, name, seed)
         drawn = metrics["best_seed"] if name == metrics["best"] else min(metrics["seeds"][name])
-        if str(drawn) == seed and (reports / "panels" / f"{name}.png").exists():
-            panel = reports / "panels" / f"{name}.png"
+        path = reports / "panels" / f"{name}.png"
+        panel = path if str(drawn) == seed and path.exists() else None
     if is_trial:  # no trial's run is the checkout's best
         tags.pop(BEST, None)
     settings, curves = folder / "settings.json", folder / "curves.csv"
@@ -112,12 +111,13 @@ def _bring(store: Store, trained: Trained, data_source: str) -> bool:
     key, digest = trained.card["key"], trained.digest()
     found = store.find_run(key)
     known, status = (found.data.tags, found.info.status) if found else ({}, "")
-    if known.get(SYNCED) == digest and status == "FINISHED":
+    is_trial = BEST not in trained.tags and VERDICT in trained.tags
+    if (
+        (known.get(SYNCED) == digest and status == "FINISHED")
+        or (is_trial and VERDICT in known)  # it leaves what the checkout has said
+        or (status == "RUNNING" and is_held(Path(known[LOCK])))  # it records itself
+    ):
         return False
-    if VERDICT in known and BEST not in trained.tags and VERDICT in trained.tags:
-        return False  # a trial leaves what the checkout has said
-    if status == "RUNNING" and is_held(Path(known[LOCK])):
-        return False  # its training goes on, and records itself
     try:
         run = OpenRun(store, key, found, trained.tags)
     except Timeout:
@@ -134,19 +134,15 @@ def _log(store: Store, run: OpenRun, trained: Trained, known: Mapping[str, float
     from mlflow.entities import Metric
 
     now = int(time.time() * 1000)
-    numbers = trained.curves.select_dtypes("number")
     batch = [
         Metric(name, float(value), now, int(row["epoch"]))
-        for row in numbers.to_dict(orient="records")
+        for row in trained.curves.select_dtypes("number").to_dict(orient="records")
         if int(row["epoch"]) not in run.steps
         for name, value in epoch_metrics({str(column): row[column] for column in row}).items()
         if pd.notna(value)
     ]
-    batch += [
-        Metric(name, value, now, 0)
-        for name, value in trained.metrics.items()
-        if known.get(name) != value
-    ]
+    figures = trained.metrics.items()
+    batch += [Metric(name, value, now, 0) for name, value in figures if known.get(name) != value]
     for start in range(0, len(batch), 1000):
         store.client.log_batch(run.run_id, metrics=batch[start : start + 1000])
     if trained.panel:
@@ -155,11 +151,118 @@ def _log(store: Store, run: OpenRun, trained: Trained, known: Mapping[str, float
 
 def _describe(store: Store, metrics: Mapping[str, Any], best_keys: set[str]) -> None:
     """Make the verdict the experiment's note; no other run keeps the tag of the best."""
-    note = comparison_note(metrics)
-    experiment = store.client.get_experiment(store.experiment_id)
-    if experiment.tags.get("mlflow.note.content") != note:
-        client = store.client
-        client.set_experiment_tag(store.experiment_id, "mlflow.note.content", note)
+    note, tag = comparison_note(metrics), "mlflow.note.content"
+    if store.client.get_experiment(store.experiment_id).tags.get(tag) != note:
+        store.client.set_experiment_tag(store.experiment_id, tag, note)
     for run in store.search(f"tags.`{BEST}` = 'yes'"):
         if run.data.tags.get("depthmask.key") not in best_keys:
             store.client.set_tag(run.info.run_id, BEST, "no longer")
+
+
+@dataclass(frozen=True)
+class Registered:
+    """A model's version, as in `models:/DepthMaskNet/VERSION`, and the champion's, if any."""
+
+    version: str
+    champion: str = ""
+    champion_experiment: str = ""
+
+    @property
+    def is_champion(self) -> bool:
+        return self.version == self.champion
+
+
+def register_model(
+    *,
+    experiment: str,
+    key: str,
+    onnx_path: Path,
+    metrics: Mapping[str, float | None],
+    refusals: Sequence[str] = (),
+) -> Registered | None:
+    """Register an ONNX file as a version of DepthMaskNet; it is the champion unless refused.
+
+    The same bytes of the same run, which `sync` has brought to MLflow, are registered once; later
+    calls change the version's tags and move the alias. A trial in a copy made by DVC, of which
+    several may run at once, never moves it. Returns None if MLflow could not be reached.
+    """
+    tags = {
+        "depthmask.experiment": experiment,
+        "depthmask.key": key,
+        "depthmask.sha256": hashlib.sha256(onnx_path.read_bytes()).hexdigest(),
+        **{name: f"{value:.6g}" for name, value in metrics.items() if value is not None},
+        "gate": "refused" if refusals else "passed",
+        **({_REASONS: "; ".join(refusals)} if refusals else {}),
+    }
+    return attempt(find_root(), lambda store: _register(store, onnx_path, tags))
+
+
+def _register(store: Store, onnx_path: Path, tags: dict[str, str]) -> Registered:
+    import mlflow
+    from mlflow.exceptions import MlflowException
+
+    run, client = store.find_run(tags["depthmask.key"]), store.client
+    if run is None:
+        raise tracking.Unreachable("it has no run of the exported model")
+    is_trial = copied_checkout(Path.cwd()) is not None
+    with store.lock():
+        try:
+            client.create_registered_model(MODEL, description="A person's mask, a scene's depth.")
+        except MlflowException as error:
+            if error.error_code != "RESOURCE_ALREADY_EXISTS":
+                raise
+        run_id = run.info.run_id
+        same = client.search_model_versions(f"name = '{MODEL}' and run_id = '{run_id}'")
+        hashes = {each.tags.get("depthmask.sha256"): each for each in same}
+        version = hashes.get(tags["depthmask.sha256"])
+        if version is None:
+            model_id = _log_model(store, run_id, onnx_path)
+            mlflow.set_tracking_uri(store.uri)  # where it looks the model up, not in the client's
+            version = client.create_model_version(
+                MODEL, f"models:/{model_id}", run_id=run_id, tags=tags, model_id=model_id
+            )
+        elif not is_trial:  # which may ask for more than the checkout that made the version
+            for name, value in tags.items():
+                client.set_model_version_tag(MODEL, str(version.version), name, value)
+            if _REASONS in version.tags and _REASONS not in tags:
+                client.delete_model_version_tag(MODEL, str(version.version), _REASONS)
+        number = str(version.version)
+        champion = str(client.get_registered_model(MODEL).aliases.get(ALIAS, ""))
+        if tags["gate"] == "passed" and not is_trial:
+            client.set_registered_model_alias(MODEL, ALIAS, number)
+            champion = number
+        known = client.get_model_version(MODEL, champion).tags if champion else {}
+        return Registered(number, champion, known.get("depthmask.experiment", ""))
+
+
+def _log_model(store: Store, run_id: str, onnx_path: Path) -> str:
+    """Log the file as a model of MLflow's onnx flavour; returns the model's id."""
+    import mlflow.onnx
+    import onnx
+    import onnxruntime
+    from mlflow.entities import LoggedModelOutput
+    from mlflow.models import Model
+
+    client = store.client
+    logged = client.create_logged_model(
+        store.experiment_id, name="onnx", source_run_id=run_id, model_type="onnx"
+    )
+    about = Model(artifact_path=logged.artifact_location, run_id=run_id, model_id=logged.model_id)
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "model"
+        mlflow.onnx.save_model(
+            onnx.load(onnx_path),
+            path,
+            mlflow_model=about,
+            # named here, or MLflow finds them by loading the model in another process
+            pip_requirements=[
+                f"{each.__name__}=={each.__version__}" for each in (mlflow, onnx, onnxruntime)
+            ],
+            onnx_execution_providers=["CPUExecutionProvider"],  # the others warn where they lack
+            save_as_external_data=False,
+        )
+        shutil.copyfile(onnx_path, path / "model.onnx")  # the very bytes that were checked
+        client.log_model_artifacts(logged.model_id, str(path))
+    client.finalize_logged_model(logged.model_id, "READY")
+    client.log_outputs(run_id, [LoggedModelOutput(logged.model_id, step=0)])
+    return logged.model_id

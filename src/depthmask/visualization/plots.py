@@ -35,12 +35,7 @@ DISTRIBUTED = ("mask_iou", "depth_delta1", "person_distance_error")
 COMPARED_SETS = ("unseen_unseen", "seen_seen")
 """Beside the headline set."""
 DVC_TEMPLATES = Path(".dvc/plots")
-_KEY: dict[str, Any] = {
-    "orient": "top",
-    "symbolType": "stroke",
-    "symbolStrokeWidth": 3,
-    "symbolOpacity": 1,
-}
+_KEY: dict[str, Any] = dict(orient="top", symbolType="stroke", symbolStrokeWidth=3, symbolOpacity=1)
 
 
 def series_in(metrics: Metrics) -> dict[str, Series]:

@@ -236,7 +236,7 @@ def gallery(run: RunFiles) -> Gallery | None:
     scenes = {kind: [_scene(run, scene) for scene in group] for kind, group in found.items()}
     scale = DepthScale(**run.tiles["scale"], unit=run.tiles["unit"])
     legends = [
-        Legend(scale.label.capitalize(), _gradient(depth_ramp(12)), scale.ticks()),
+        Legend(scale.label.capitalize(), _gradient(depth_ramp(12)), scale.ticks(min_gap=0.22)),
         Legend("Depth error: too near, too far", _gradient(error_ramp(11)), ERROR_TICKS),
     ]
     groups = [(*GROUPS[kind], group) for kind, group in scenes.items() if group]

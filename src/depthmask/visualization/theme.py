@@ -109,7 +109,9 @@ def on_paper(text: str) -> str:
 
 def spec_of(chart: Chart) -> dict[str, Any]:
     """A chart as Vega-Lite, its look included."""
-    spec: dict[str, Any] = chart.to_dict()
+    # a figure that is no number, which JSON does not know, is not drawn
+    text = json.dumps(chart.to_dict())
+    spec: dict[str, Any] = json.loads(text, parse_constant=lambda _: None)
     spec["config"] = _CONFIG
     return spec
 

@@ -8,6 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import cv2
 import torch
 from torch.utils.data import DataLoader
 
@@ -141,6 +142,8 @@ def _write_missing(writer: Writer, log: Log, count: int, num_workers: int) -> in
     num_workers = min(num_workers, len(writer.tasks)) if num_workers > 1 else 0
     threads = torch.get_num_threads()
     torch.set_num_threads(threads if num_workers else 1)
+    # before the fork: OpenCV's threads do not come along, and a worker would wait for them
+    cv2.setNumThreads(0)
     try:
         # the workers start before the bar starts a thread
         chunks = iter(DataLoader(writer, batch_size=None, num_workers=num_workers))

@@ -122,7 +122,6 @@ class Writer(Dataset[Chunk | OSError]):
         return len(self.tasks)
 
     def __getitem__(self, number: int) -> Chunk | OSError:
-        cv2.setNumThreads(1)  # the workers are the parallelism
         chunk = self.tasks[number]
         recipes = self.draw(range(chunk.start, chunk.start + CHUNK))
         images = encode(self.compositor(recipes, self.size), self.encoding)

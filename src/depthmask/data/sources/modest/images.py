@@ -114,6 +114,7 @@ def check_images(
     options: dict[str, Any] = {"collate_fn": check, "num_workers": num_workers}
     faults: list[tuple[str, str]] = []
     content = hashlib.sha256()
+    cv2.setNumThreads(0)  # before the fork: OpenCV's threads do not come along
     with progress(len(paths), "images checked") as advance:
         for count, found, digest in DataLoader(files, _FILES_AT_ONCE, **options):
             faults.extend(found)

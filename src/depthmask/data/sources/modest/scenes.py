@@ -168,7 +168,9 @@ class FileTrainingScenes:
     ) -> DataLoader:
         order.set_epoch(epoch)
         options: dict[str, Any] = {"num_workers": self.num_workers, "drop_last": drop_last}
-        options |= {"collate_fn": _as_it_is, "worker_init_fn": _start_worker}
+        options["collate_fn"] = _as_it_is
+        # before the fork: OpenCV's threads do not come along, and a worker would wait for them
+        cv2.setNumThreads(0)
         return DataLoader(scenes, batch_size, sampler=order, **options)
 
 
@@ -185,7 +187,3 @@ def to_unit(batch: Scene[Tensor] | str, device: torch.device | str) -> Scene[Ten
 
 def _as_it_is(batch: Any) -> Any:
     return batch
-
-
-def _start_worker(_: int) -> None:
-    cv2.setNumThreads(0)  # the workers are the threads

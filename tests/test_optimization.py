@@ -90,12 +90,6 @@ def test_weight_decay_falls_on_convolutions_alone():
     assert len(decayed["params"]) + len(others["params"]) == len(list(model.parameters()))
 
 
-@pytest.mark.parametrize("warmup", [0.0, 1.0])
-def test_onecycle_both_rises_and_falls(warmup):
-    with pytest.raises(ValueError, match="onecycle needs a warmup between 0 and 1"):
-        Scheduler(name="onecycle", warmup=warmup, step_epochs=1, factor=0.1, patience=1)
-
-
 def test_onecycle_has_steps_to_rise_in():
     scheduler = {"name": "onecycle", "warmup": 0.05}
     values = TINY.train.model_dump(mode="json")

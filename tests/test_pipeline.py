@@ -107,7 +107,7 @@ def test_a_loss_weight_reruns_its_experiment_evaluate_and_export(clone):
     assert stages_run(run(clone, *DVC, "repro")) == ["train@masknet3_bce", "evaluate", "export"]
 
 
-def test_an_experiment_more_runs_alone_and_its_removal_forgets_it(clone):
+def test_an_experiment_more_runs_alone_and_its_removal_deletes_nothing(clone):
     def more(content):
         content["compare"].append("masknet3_dice")
 
@@ -119,7 +119,9 @@ def test_an_experiment_more_runs_alone_and_its_removal_forgets_it(clone):
     edit(clone, less)
     output = run(clone, *DVC, "repro")
     assert "train" not in " ".join(stages_run(output))
-    assert not (clone / "models/experiments/masknet3_dice").exists()
+    assert (clone / "models/experiments/masknet3_dice").exists(), (
+        "what was trained is never deleted"
+    )
     report = json.loads((clone / "reports/metrics.json").read_text())
     assert set(report["experiments"]) == {"bce_rmse", "masknet3_bce"}
 

@@ -7,8 +7,9 @@ import pytest
 import torch
 
 from depthmask.config import CompositorParams
-from depthmask.data.composition.eval_sets import PAIR_SETS, open_sets
+from depthmask.data.composition.eval_sets import PAIR_SETS
 from depthmask.data.scenes.scene import Scene
+from depthmask.data.sources import open_sets
 from depthmask.errors import InputError
 from depthmask.evaluation.frame_edits import (
     can_stand_together,

@@ -18,6 +18,7 @@ from depthmask.export.parity import ParityError
 from depthmask.metrics import METRICS
 from depthmask.models.store import load_model
 from depthmask.stages import evaluate, export, train
+from depthmask.training.module import DepthMaskModule
 from synthetic import SIZE, TINY, write_synthetic
 
 ROOT = Path(__file__).parents[1]
@@ -207,6 +208,23 @@ def test_seed_0_of_several_is_what_it_is_alone(project, tmp_path, monkeypatch):
     folder = "models/experiments/bce_rmse/seed_0"
     for name in ("model.safetensors", "model.json", "curves.csv", "settings.json"):
         assert (tmp_path / folder / name).read_bytes() == (project / folder / name).read_bytes()
+
+
+def test_a_training_killed_before_dvc_records_it_is_taken_as_it_is(tmp_path, monkeypatch):
+    """DVC removes the outputs of a stage that it runs again; checkpoints stay until evaluate."""
+    write_synthetic(tmp_path)
+    write_params(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
+    folder = Path("models/experiments/masknet3_bce")
+    call(train, "masknet3_bce")
+    before = {path.name: path.read_bytes() for path in folder.glob("*/*")}
+    shutil.rmtree(folder)
+    steps = []
+    monkeypatch.setattr(DepthMaskModule, "training_step", lambda *args: steps.append(args))
+    call(train, "masknet3_bce")
+    assert not steps
+    assert {path.name: path.read_bytes() for path in folder.glob("*/*")} == before
 
 
 def test_evaluate_repeats_train_s_own_validation(project):

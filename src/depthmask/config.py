@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import (
     BaseModel,
+    ConfigDict,
     Field,
     NonNegativeFloat,
     NonNegativeInt,
@@ -29,8 +30,8 @@ FromFilledList = Field(strict=False, min_length=1)
 Size = Annotated[tuple[PositiveInt, PositiveInt], FromList]  # height, width
 
 
-class Section(BaseModel, frozen=True, extra="forbid", strict=True, allow_inf_nan=False):
-    """A section of `params.yaml`."""
+class Section(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
 
 
 class SplitSizes(Section):

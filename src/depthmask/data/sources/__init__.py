@@ -98,15 +98,7 @@ class Photos(Source):
     ) -> None:
         from depthmask.data.sources.photos import ingest_photos
 
-        library, unit = ingest_photos(
-            places.source,
-            params.photos,
-            seed=params.seed,
-            size=params.size,
-            splits=params.splits.model_dump(),
-            cache=places.cache,
-            findings_path=places.findings,
-        )
+        library, unit = ingest_photos(places.source, places.cache, places.findings, params)
         write_prepared(folder, library, visible_shares(library), params, placement, unit=unit)
 
 

@@ -18,7 +18,8 @@ MM = np.rint(METRES * 1000).astype(np.uint16)
 def read(path, shape=SHAPE, size=60) -> tuple[np.ndarray, str, list[str]]:
     """Values, unit and warnings."""
     findings = Findings(path.parent, path.parent / "findings.csv")
-    return *pictures.read_depth_map(path, shape, size, findings), [row.code for row in findings.rows]
+    values, unit = pictures.read_depth_map(path, shape, size, findings)
+    return values, unit, [row.code for row in findings.rows]
 
 
 @pytest.mark.parametrize("name", ["a.png", "a.tif", "a.npy", "b.tif"])

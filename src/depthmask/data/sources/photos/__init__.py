@@ -8,7 +8,7 @@ from typing import TypeVar
 import numpy as np
 
 from depthmask.config import PhotosParams
-from depthmask.data.scenes.duplicates import group
+from depthmask.data.scenes.leakage_check import group
 from depthmask.data.scenes.library import Library
 from depthmask.data.scenes.scene import Cutout, Plate
 from depthmask.data.sources.photos.depth import Teacher, Unit, read_depth_map

@@ -30,6 +30,10 @@ LEAST_CORRELATION = 0.8
 _REDO = "run `dvc repro --force prepare`"
 _KINDS = ("plate", "cutout")
 
+Sources = dict[str, tuple[pd.DataFrame, Sequence[np.ndarray | None] | np.ndarray]]
+"""Of each kind a table with columns name and split, and its pictures: None where there is none, or
+no picture at all not to compare them."""
+
 
 class SplitLeak(InputError):
     """Something stands on both sides of a split."""
@@ -60,7 +64,7 @@ def check_library(prepared: Path, *, compare: bool) -> None:
             for kind in kinds:
                 _refuse_strangers(path, kind, tables[kind].iloc[scenes[kind]], _splits(sets, kind))
     pictures = {"plate": library.images, "cutout": library.rgba}
-    sources = {kind: (tables[kind], pictures[kind] if compare else []) for kind in _KINDS}
+    sources: Sources = {kind: (tables[kind], pictures[kind] if compare else []) for kind in _KINDS}
     refuse_leaks(sources, f"{_REDO}, and with another prepare.seed if it comes again")
 
 
@@ -73,7 +77,7 @@ def check_files(
     """
     table = read_table(path, ("set", *_KINDS, "bg_fg"))
     _refuse_twice("composites", table["bg_fg"], table["set"])
-    sources: dict[str, tuple[pd.DataFrame, list[np.ndarray | None]]] = {}
+    sources: Sources = {}
     for kind in _KINDS:
         names = pd.DataFrame({"name": table[kind], "split": _splits(table["set"], kind)})
         names = names.drop_duplicates()
@@ -81,15 +85,8 @@ def check_files(
     refuse_leaks(sources, remedy)
 
 
-def refuse_leaks(
-    sources: Mapping[str, tuple[pd.DataFrame, Sequence[np.ndarray | None] | np.ndarray]],
-    remedy: str,
-) -> None:
-    """Raise SplitLeak for names that stand twice and pictures of two splits that nearly equal.
-
-    Of each kind a table with columns name and split, and its pictures: None where there is none,
-    or [] not to compare any.
-    """
+def refuse_leaks(sources: Sources, remedy: str) -> None:
+    """Raise SplitLeak for names that stand twice and pictures of two splits that nearly equal."""
     leaks = []
     for kind, (table, images) in sources.items():
         _refuse_twice(f"{kind}s", table["name"], table["split"])

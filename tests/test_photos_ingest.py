@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from depthmask.data.scenes.leakage_check import Sources, refuse_leaks
+from depthmask.data.scenes.leakage_check import refuse_leaks
 from depthmask.data.scenes.library import Library
 from depthmask.data.sources.photos import assign_splits
 from depthmask.data.sources.photos.pictures import Teacher
@@ -139,7 +139,7 @@ def test_near_duplicates_share_a_split_and_are_reported(tmp_path):
         plates, cutouts = (t.set_index("name").split for t in (library.plates, library.cutouts))
         assert len({plates["again"], plates["mirrored"], plates["room-0"]}) == 1
         assert cutouts["twin"] == cutouts["person-3"]
-        refuse_leaks([Sources("plate", library.plates, library.images)], "")
+        refuse_leaks({"plate": (library.plates, library.images)}, "")
     table = findings(folder)
     table = table[table.code == "near-duplicate"]
     assert table.file.tolist() == ["bg/mirrored.png", "bg/room-0.png", "fg/twin.png"]

@@ -12,8 +12,7 @@ from depthmask.data.composition.eval_sets import BATCH_SIZE, EvalSets, LibrarySe
 from depthmask.data.composition.training_scenes import TrainingScenes, read_composed_scenes
 from depthmask.data.scenes.files import read_summary
 from depthmask.data.scenes.leakage_check import check_files, check_library
-from depthmask.data.scenes.placement import visible_shares
-from depthmask.data.scenes.prepared import write_prepared
+from depthmask.data.scenes.placement import visible_shares, write_prepared
 from depthmask.errors import InputError
 
 
@@ -82,9 +81,11 @@ class Museum(Source):
 
         library = museum.render_library(params)
         visible = visible_shares(library)
-        frames = museum.render_in_scene(library, visible, params, placement)
-        empty = museum.render_empty(library, params)
-        write_prepared(folder, library, visible, params, placement, frames=frames, empty=empty)
+        frames = {
+            "in_scene": museum.render_in_scene(library, visible, params, placement),
+            "nobody": museum.render_empty(library, params),
+        }
+        write_prepared(folder, library, visible, params, placement, rendered=frames)
 
 
 class Photos(Source):

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from depthmask.config import PrepareParams
-from depthmask.data.scenes.duplicates import group
+from depthmask.data.scenes.leakage_check import group
 from depthmask.data.scenes.library import Library
 from depthmask.data.scenes.scene import Plate
 from depthmask.data.sources.photos import pictures

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from depthmask.config import PlacementParams, PrepareParams, SplitSizes
-from depthmask.data.scenes.library import EmptyFrames, InSceneFrames, Library
+from depthmask.data.scenes.library import Frames, Library
 from depthmask.data.scenes.placement import Placer, uniforms
 from depthmask.data.scenes.scene import SPLITS
 from depthmask.data.sources import museum
@@ -29,7 +29,7 @@ def render_library(params: PrepareParams) -> Library:
 
 def render_in_scene(
     library: Library, visible: np.ndarray, params: PrepareParams, placement: PlacementParams
-) -> InSceneFrames:
+) -> Frames:
     """Render people of the test split inside rooms of the test split."""
     count = params.num_scenes.in_scene
     # every room and person takes its turn: a draw would leave some of the few out
@@ -38,7 +38,7 @@ def render_in_scene(
     cutout = people[(np.arange(count) + np.arange(count) // len(rooms)) % len(people)]
     plate_seeds = _seeds(params.seed, 0, params.splits.plates)
     cutout_seeds = _seeds(params.seed, 1, params.splits.cutouts)
-    placer = Placer(library, visible, placement, plates=("test",), cutouts=("test",))
+    placer = Placer(library, visible, placement, splits=("test", "test"))
     usable = dict(zip(placer.plates, placer.stands, strict=True))
     numbers = uniforms(placement.seed, _IN_SCENE_STREAM, 0, range(count), 1)[:, 0]
     stands = [
@@ -51,7 +51,7 @@ def render_in_scene(
     ]
     rendered = _render_frames(museum.render_in_scene, frames, "people in rooms", params, kind=2)
     images, masks, depths, distances = zip(*rendered, strict=True)
-    return InSceneFrames(
+    return Frames(
         table=pd.DataFrame({"plate": plate, "cutout": cutout, "distance_m": distances}),
         bg_fg=np.stack(images),
         mask=np.round(np.stack(masks) * 255).astype(np.uint8),
@@ -59,14 +59,14 @@ def render_in_scene(
     )
 
 
-def render_empty(library: Library, params: PrepareParams) -> EmptyFrames:
+def render_empty(library: Library, params: PrepareParams) -> Frames:
     """Render rooms of the test split once more, each in its turn, with nobody in them."""
     rooms = library.plates_of("test")
     plate = rooms[np.arange(params.num_scenes.nobody) % len(rooms)]
     plate_seeds = _seeds(params.seed, 0, params.splits.plates)
     frames = [(plate_seeds[p],) for p in plate]
     images = _render_frames(museum.render_empty, frames, "rooms with nobody", params, kind=3)
-    return EmptyFrames(pd.DataFrame({"plate": plate}), np.stack(images))
+    return Frames.of_nobody(plate, np.stack(images), library.depths)
 
 
 def _render(

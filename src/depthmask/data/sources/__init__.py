@@ -14,8 +14,7 @@ from depthmask.data.composition.eval_sets import BATCH_SIZE, EvalSets, LibrarySe
 from depthmask.data.composition.training_scenes import TrainingScenes, read_composed_scenes
 from depthmask.data.scenes.files import read_summary
 from depthmask.data.scenes.leakage_check import check_files, check_library
-from depthmask.data.scenes.placement import visible_shares
-from depthmask.data.scenes.prepared import write_prepared
+from depthmask.data.scenes.placement import visible_shares, write_prepared
 from depthmask.errors import InputError
 
 
@@ -83,15 +82,7 @@ def _prepare_photos(
 ) -> None:
     from depthmask.data.sources.photos import ingest_photos
 
-    library, unit = ingest_photos(
-        places.source,
-        params.photos,
-        seed=params.seed,
-        size=params.size,
-        splits=params.splits.model_dump(),
-        cache=places.cache,
-        findings_path=places.findings,
-    )
+    library, unit = ingest_photos(places.source, places.cache, places.findings, params)
     write_prepared(folder, library, visible_shares(library), params, placement, unit=unit)
 
 

@@ -14,9 +14,8 @@ import pandas as pd
 from torch.utils.data import DataLoader
 
 from depthmask.config import PlacementParams, PrepareParams
-from depthmask.data.scenes.library import EmptyFrames, InSceneFrames, Library
-from depthmask.data.scenes.placement import Placer, uniforms, visible_shares
-from depthmask.data.scenes.prepared import write_prepared
+from depthmask.data.scenes.library import Frames, Library
+from depthmask.data.scenes.placement import Placer, uniforms, visible_shares, write_prepared
 from depthmask.data.scenes.scene import SPLITS
 from depthmask.data.sources.museum.render import (
     render_cutout,
@@ -65,14 +64,15 @@ def prepare_museum(folder: Path, params: PrepareParams, placement: PlacementPara
     rendered = run_jobs(jobs, "test frames")
     images, masks, depths = zip(*rendered[: len(plate)], strict=True)
     table = {"plate": plate, "cutout": cutout, "distance_m": stands[:, 2].astype(float)}
-    frames = InSceneFrames(
+    frames = Frames(
         table=pd.DataFrame(table),
         bg_fg=np.stack(images),
         mask=np.round(np.stack(masks) * 255).astype(np.uint8),
         depth=np.stack(depths),
     )
-    nobody = EmptyFrames(pd.DataFrame({"plate": empty}), np.stack(rendered[len(plate) :]))
-    write_prepared(folder, library, visible, params, placement, frames=frames, empty=nobody)
+    nobody = Frames.of_nobody(empty, np.stack(rendered[len(plate) :]), library.depths)
+    both = {"in_scene": frames, "nobody": nobody}
+    write_prepared(folder, library, visible, params, placement, rendered=both)
 
 
 def _seeds(count: int, *stream: int) -> list[int]:
@@ -83,7 +83,7 @@ def _place(
     library: Library, visible: np.ndarray, count: int, placement: PlacementParams
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Plates, cutouts (indices [n]) and stands [n, 3] of in-scene frames."""
-    placer = Placer(library, visible, placement, plates=("test",), cutouts=("test",))
+    placer = Placer(library, visible, placement, splits=("test", "test"))
     # every room and person takes its turn: a draw would leave some of the few out
     turn, num_rooms = np.arange(count), len(placer.plates)
     cutout = placer.cutouts[(turn + turn // num_rooms) % len(placer.cutouts)]

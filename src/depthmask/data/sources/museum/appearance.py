@@ -139,7 +139,7 @@ def _head(rng: np.random.Generator, skin: Material, hair: Material) -> list[Part
     level = np.linspace(0, 1, 15)
     widths, depths, forward = (np.interp(level, _HEAD_LEVELS, row) for row in _HEAD_PROFILE)
     centers = np.stack([0 * level, forward, level], 1)
-    parts = [loft(centers, widths, depths, skin, segments=18, unit_uv=True)]
+    parts = [loft(centers, [widths, depths], skin, segments=18, unit_uv=True)]
     parts.append(ellipsoid((0, 0.43, 0.42), (0.045, 0.075, 0.1), skin))
     style = choose(rng, ("short", "short", "short", "long", "long", "bob", "bun", "curls", "bald"))
     size = {"curls": 1.2, "bald": 0.0}.get(style, rng.uniform(0.92, 1.0))
@@ -151,7 +151,7 @@ def _head(rng: np.random.Generator, skin: Material, hair: Material) -> list[Part
         z = 0.75 + share * (-1.3 if style == "long" else -0.73)
         centers = np.stack([0 * z, -0.17 - 0.08 * share, z], 1)
         widths = 0.37 + 0.05 * np.sin(np.pi * share) - 0.2 * (share == 1)
-        parts.append(loft(centers, widths, 0.3 - 0.13 * share, hair))
+        parts.append(loft(centers, [widths, 0.3 - 0.13 * share], hair))
     if style == "bun":
         parts.append(ellipsoid((0, -0.42, 0.95), (0.18, 0.17, 0.17), hair))
     return parts

@@ -156,15 +156,9 @@ def _trunk(body: Body, outfit: Outfit, belly: float) -> list[Part]:
     axis_u = np.linspace((1, 0, 0), across / (2 * half), len(centers))
 
     def skin(rings: slice, growth: float, material: Material) -> Part:
-        return loft(
-            centers[rings],
-            growth * widths[rings],
-            growth * depths[rings],
-            material,
-            axis_u=axis_u[rings],
-            axis_v=np.cross([0, 0, 1], axis_u[rings]),
-            squareness=0.25,
-        )
+        radii, across = growth * np.stack([widths[rings], depths[rings]]), axis_u[rings]
+        axes = np.stack([across, np.cross([0, 0, 1], across)])
+        return loft(centers[rings], radii, material, axes=axes, squareness=0.25)
 
     parts = [skin(slice(0, 4), 1, outfit.bottom), skin(slice(2, None), 1.02, outfit.top)]
     return parts + ([skin(slice(0, None), 1.12, outfit.coat)] if outfit.coat else [])
@@ -179,7 +173,7 @@ def _skirt(body: Body, hem: float, width: float, material: Material) -> Part:
     margin = width * (0.55 + 0.35 * share)
     widths = np.maximum(np.ptp(xy[:, 0], axis=0) / 2 + margin, width * 1.05 * (share < 0.2))
     depths = np.ptp(xy[:, 1], axis=0) / 2 + 0.85 * margin + 0.01 * h
-    return loft(np.column_stack([*xy.mean(0), heights]), widths, depths, material)
+    return loft(np.column_stack([*xy.mean(0), heights]), [widths, depths], material)
 
 
 def _limb(start: np.ndarray, end: np.ndarray, radii: tuple, thick: float, cloth: Material) -> Part:
@@ -195,7 +189,8 @@ def _legs(body: Body, outfit: Outfit) -> list[Part]:
     tall = np.array([0.012, 0.019, 0.023, 0.018, 0.013, 0.01, 0.006]) * h
     widths = np.array([0.008, 0.022, 0.025, 0.027, 0.03, 0.026, 0.008]) * h
     centers = np.stack([0 * along, along, tall - 0.045 * h], 1)
-    shoe = loft(centers, widths, tall, outfit.shoes, axis_v=(0, 0, 1), squareness=0.35)
+    axes = (1, 0, 0), (0, 0, 1)
+    shoe = loft(centers, [widths, tall], outfit.shoes, axes=axes, squareness=0.35)
     parts = []
     for side, hip, knee, ankle in zip((1, -1), body.hips, body.knees, body.ankles, strict=True):
         for start, end, radii, cloth in (

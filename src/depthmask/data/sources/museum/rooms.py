@@ -187,7 +187,7 @@ def _bust(rng: np.random.Generator, height: float) -> list[Part]:
     z = np.array([0, 0.04, 0.1, 0.14, 0.2, 0.3, 0.4, 0.46, 0.52, 0.6])
     widths = np.array([0.19, 0.17, 0.1, 0.16, 0.3, 0.37, 0.36, 0.25, 0.11, 0.1]) * height
     depths = np.minimum(widths, 0.55 * widths + 0.05 * height)
-    shoulders = loft(np.outer(z, [0, 0, height]), widths, depths, material, squareness=0.2)
+    shoulders = loft(np.outer(z, [0, 0, height]), [widths, depths], material, squareness=0.2)
     head = moved(stone_head(rng, material), (0, 0, 0.55 * height), turn, 0.44 * height)
     return [shoulders, *head]
 
@@ -202,7 +202,7 @@ def _abstract(rng: np.random.Generator, height: float) -> list[Part]:
         return [ellipsoid((0, 0, rise), (r, r, r), material) for rise, r in balls]
     centers = np.stack([0.12 * np.sin(5 * z), 0.08 * np.cos(4 * z), z], 1) * height
     radii = (0.12 + 0.14 * np.sin(np.pi * z) ** 1.5) * height * np.where(z > 0.98, 0.1, 1)
-    return [loft(centers, radii, 0.6 * radii, material)]
+    return [loft(centers, [radii, 0.6 * radii], material)]
 
 
 def _pedestal(rng: np.random.Generator, _: float) -> Piece:

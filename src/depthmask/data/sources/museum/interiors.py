@@ -10,7 +10,7 @@ import numpy as np
 
 from depthmask.data.sources.museum import textures
 from depthmask.data.sources.museum.optics import panel
-from depthmask.data.sources.museum.shapes import Material, Part, Vector, box, moved, quad, rotation
+from depthmask.data.sources.museum.shapes import Material, Part, Vector, box, moved, quad
 from depthmask.data.sources.museum.textures import choose, hsv
 
 TEMPERATURES = np.array(  # linear light at 2700, 3000, 3500, 4200 and 5500 K, about
@@ -56,15 +56,6 @@ class Wall:
         self.door = (left, left + span, min(rng.uniform(2.1, 2.8), self.height - 0.4))
         self.taken.append((left - 0.25, left + span + 0.25))
         return self.point(left + span / 2, -0.5, 0)
-
-
-def make_walls(size: np.ndarray) -> list[Wall]:
-    """North (+y), west, south, east: each seen from inside."""
-    corners = np.array([(-1, 1, 0), (-1, -1, 0), (1, -1, 0), (1, 1, 0)]) * size / 2
-    return [
-        Wall(size[number % 2], size[2], corner, rotation("z", 90 * number))
-        for number, corner in enumerate(corners)
-    ]
 
 
 def _wall_color(rng: np.random.Generator) -> np.ndarray:

@@ -41,7 +41,7 @@ def test_the_import_asks_no_server():
 def test_an_argument_that_albumentations_does_not_know_is_an_error(monkeypatch):
     original = augmentation.A.HueSaturationValue
     monkeypatch.setattr(
-        augmentation.A, "HueSaturationValue", lambda **values: original(nonsense=1, **values)
+        augmentation.A, "HueSaturationValue", lambda *limits, p: original(*limits, p=p, nonsense=1)
     )
     with pytest.raises(UserWarning, match="nonsense"):
         build_transform(PARAMS, 0)

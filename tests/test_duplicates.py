@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 import pytest
 
-from depthmask.data.scenes.duplicates import MOST_DIFFERENT_BITS, NearPair, group, near_pairs
+from depthmask.data.scenes.leakage_check import MOST_DIFFERENT_BITS, NearPair, group, near_pairs
 from photo_files import person, texture
 
 

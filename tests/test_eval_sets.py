@@ -23,7 +23,7 @@ def sets(prepared):
 
 
 def test_rendered_empty_frames_stand_beside_their_plates(sets):
-    batches = list(sets.empty_scenes())
+    batches = list(sets.scenes("nobody"))
     scene = batches[0]
     assert sum(len(batch.mask) for batch in batches) == TINY.prepare.num_scenes.nobody
     assert scene.bg.shape == scene.bg_fg.shape == (2, 3, SIZE, SIZE)
@@ -44,7 +44,7 @@ def test_a_source_without_them_composes_empty_frames(prepared, sets, tmp_path):
     (tmp_path / "summary.json").write_text(json.dumps(summary))
     composed = open_sets(tmp_path, TINY.compositor, TINY.placement, "cpu")
     assert composed.headline == "unseen_unseen"
-    empty = list(composed.empty_scenes())
+    empty = list(composed.scenes("nobody"))
     assert sum(len(scene.mask) for scene in empty) == TINY.prepare.num_scenes.unseen_unseen
     assert all(scene.mask.max() == 0 for scene in empty)
 

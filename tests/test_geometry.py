@@ -5,8 +5,8 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from depthmask.data.composition import geometry
-from depthmask.data.composition.geometry import apply
+from depthmask.data.composition import shot as geometry
+from depthmask.data.composition.shot import apply
 from depthmask.data.scenes.placement import NUM_UNIFORMS, Recipes
 from synthetic import make_library
 

@@ -6,7 +6,7 @@ import numpy as np
 
 from depthmask.config import PlacementParams, PrepareParams
 from depthmask.data.scenes.files import read_summary, replaced_folder
-from depthmask.data.scenes.library import InSceneFrames, Library
+from depthmask.data.scenes.library import Frames, Library
 from depthmask.data.scenes.scene import Scene
 from depthmask.data.sources import SOURCES, Places
 from depthmask.errors import exit_on_error
@@ -34,7 +34,7 @@ def draw_library(folder: Path) -> None:
     scenes: Scene[np.ndarray] = Scene(none, none, none[..., 0], none[..., 0].astype(np.float32))
     counts = f"{len(library.plates)} rooms, {len(library.cutouts)} people"
     if "in_scene" in summary["num_scenes"]:
-        frames = InSceneFrames.read(folder)
+        frames = Frames.read(folder, "in_scene")
         bg = library.images[frames.table["plate"].to_numpy()]
         scenes = Scene(bg, frames.bg_fg, frames.mask, frames.depth)
         counts += f", {len(frames.table)} in-scene frames"

@@ -4,14 +4,18 @@ Every sample is a function of (seed, stream, epoch, index) alone, key and counte
 et al. 2011): batch size, the number of workers and the device change nothing.
 """
 
-from collections.abc import Sequence
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 
-from depthmask.config import PlacementParams
-from depthmask.data.scenes.library import Library
+from depthmask.config import PlacementParams, PrepareParams
+from depthmask.data.scenes.files import content_hash
+from depthmask.data.scenes.library import Frames, Library
+from depthmask.data.scenes.scene import SET_SPLITS, SPLITS
 from depthmask.errors import InputError
 
 TRAIN_STREAM = 0
@@ -21,9 +25,7 @@ NUM_UNIFORMS = 32
 """Random numbers a sample has for what belongs to its one shot (light, noise, motion, …)."""
 
 _NUM_CHOICES = 7
-
-_PERSON_M = (0.5, 1.7)
-"""Width and height of the box that stands for anybody when a stand's visibility is measured."""
+_PERSON_M = (0.5, 1.7)  # the width and height of anybody when a stand's visibility is measured
 
 
 class Recipes(NamedTuple):
@@ -38,17 +40,16 @@ class Recipes(NamedTuple):
     nobody: np.ndarray  # bool [N]; the frame is the plate again
     uniforms: np.ndarray  # float64 [N, NUM_UNIFORMS] in [0, 1), for the compositor
 
+    def take(self, rows: np.ndarray | Sequence[int]) -> "Recipes":
+        return Recipes(*(column[rows] for column in self))
+
 
 def uniforms(seed: int, stream: int, epoch: int, indices: Sequence[int], count: int) -> np.ndarray:
     """Draw float64 [len(indices), count] in [0, 1), a row per sample, each on its own counter."""
     key = np.array([seed & 0xFFFFFFFFFFFFFFFF, stream], dtype=np.uint64)
-    rows = [
-        np.random.Generator(
-            np.random.Philox(key=key, counter=np.array([0, index, epoch, 0], dtype=np.uint64))
-        ).random(count)
-        for index in indices
-    ]
-    return np.stack(rows)
+    counters = (np.array([0, index, epoch, 0], dtype=np.uint64) for index in indices)
+    streams = (np.random.Philox(key=key, counter=counter) for counter in counters)
+    return np.stack([np.random.Generator(stream).random(count) for stream in streams])
 
 
 def shot_uniforms(seed: int, stream: int, epoch: int, indices: Sequence[int]) -> np.ndarray:
@@ -90,7 +91,7 @@ def visible_shares(library: Library) -> np.ndarray:
 
 
 class Placer:
-    """Draws recipes from the plates and the cutouts of the named splits.
+    """Draws recipes from the plates and the cutouts of a split each.
 
     `visible` is of `visible_shares`, `nobody` the probability of a frame without a person; raises
     InputError if a plate has no stand that may be used.
@@ -102,12 +103,11 @@ class Placer:
         visible: np.ndarray,
         params: PlacementParams,
         *,
-        plates: Sequence[str] = ("train",),
-        cutouts: Sequence[str] = ("train",),
+        splits: tuple[str, str] = ("train", "train"),
         nobody: float = 0.0,
         num_variants: int = 0,
     ) -> None:
-        self.plates, self.cutouts = library.plates_of(*plates), library.cutouts_of(*cutouts)
+        self.plates, self.cutouts = library.plates_of(splits[0]), library.cutouts_of(splits[1])
         self.params, self.nobody, self.num_variants = params, nobody, num_variants
         seen = 1 - params.occluded
         self.stands = [np.flatnonzero(visible[plate] >= seen) for plate in self.plates]
@@ -130,22 +130,60 @@ class Placer:
         With `pairs`, places among the plates and among the cutouts, who is where is given.
         """
         numbers = uniforms(self.params.seed, stream, epoch, indices, _NUM_CHOICES + NUM_UNIFORMS)
-        if pairs is None:
-            pick = (numbers[:, 0] * len(self.plates)).astype(np.int64)
-            who = (numbers[:, 1] * len(self.cutouts)).astype(np.int64)
-        else:
-            pick, who = pairs
-        stand = [
-            self.stands[p][int(u * len(self.stands[p]))]
-            for p, u in zip(pick, numbers[:, 2], strict=True)
-        ]
+        sizes = np.array([len(self.plates), len(self.cutouts)])
+        pick, who = pairs or (numbers[:, :2] * sizes).astype(np.int64).T
+        stands = [self.stands[place] for place in pick]
+        stand = [each[int(u * len(each))] for each, u in zip(stands, numbers[:, 2], strict=True)]
+        variants = (numbers[:, 3:5] * (self.num_variants + 1)).astype(np.int64)
         return Recipes(
             plate=self.plates[pick],
             cutout=self.cutouts[who],
-            plate_variant=(numbers[:, 3] * (self.num_variants + 1)).astype(np.int64),
-            cutout_variant=(numbers[:, 4] * (self.num_variants + 1)).astype(np.int64),
+            plate_variant=variants[:, 0],
+            cutout_variant=variants[:, 1],
             stand=np.array(stand, np.int64),
             mirrored=numbers[:, 5] < self.params.mirrored,
             nobody=numbers[:, 6] < self.nobody,
             uniforms=numbers[:, _NUM_CHOICES:],
         )
+
+
+def write_prepared(
+    folder: Path,
+    library: Library,
+    visible: np.ndarray,
+    params: PrepareParams,
+    placement: PlacementParams,
+    *,
+    unit: str = "metre",
+    rendered: Mapping[str, Frames] | None = None,
+) -> None:
+    """Place the people of the composed sets and write what the other stages read.
+
+    Depth of the unit `relative` is in nominal metres, right but for the scale and shift of their
+    inverse; `rendered` are the frames `in_scene` and `nobody`, if the source has any.
+    """
+    rendered = rendered or {}
+    library.write(folder)
+    for name, frames in rendered.items():
+        frames.write(folder, name)
+    np.save(folder / "visible_shares.npy", visible)
+    tables = []
+    for stream, (name, splits) in enumerate(SET_SPLITS.items(), start=TRAIN_STREAM + 1):
+        numbers = range(getattr(params.num_scenes, name))
+        recipes = Placer(library, visible, placement, splits=splits).draw(stream, 0, numbers)
+        where = {kind: getattr(recipes, kind) for kind in ("plate", "cutout", "stand", "mirrored")}
+        tables.append(pd.DataFrame({"set": name, "stream": stream, "index": numbers, **where}))
+    pd.concat(tables, ignore_index=True).to_parquet(folder / "placements.parquet")
+    summary = {
+        "source": params.source,
+        "unit": unit,
+        "depth_alignment": None if unit == "metre" else "disparity",
+        "size": params.size,
+        "num_plates": {split: len(library.plates_of(split)) for split in SPLITS},
+        "num_cutouts": {split: len(library.cutouts_of(split)) for split in SPLITS},
+        "num_scenes": params.num_scenes.model_dump(
+            exclude={"in_scene", "nobody"} - rendered.keys()
+        ),
+        "data_hash": content_hash(folder),
+    }
+    (folder / "summary.json").write_text(json.dumps(summary, indent=2) + "\n")

@@ -11,7 +11,7 @@ from depthmask.data.sources.modest.scenes import FileScenes, FileTrainingScenes
 from depthmask.errors import InputError
 from depthmask.training.scene_data import SceneData
 from modest_folder import SIDE, write_modest
-from test_fitting import Killed, make_module, run
+from test_fitting import TRAIN, Killed, make_module, run
 
 SCHEDULE = (SizeSchedule(size=32, epochs=2), SizeSchedule(size=64, epochs=1))
 SIZES = [32, 32, 64]
@@ -26,7 +26,7 @@ def make_data(folder: Path, num_workers: int = 0) -> SceneData:
     table = read_layout(folder)
     train, val = FileScenes(folder, table.iloc[:24]), FileScenes(folder, table.iloc[24:])
     scenes = FileTrainingScenes(train, val, seed=0, num_workers=num_workers)
-    return SceneData(scenes, schedule=SCHEDULE, scenes_per_epoch=16, batch_size=8)
+    return SceneData(scenes, TRAIN.model_copy(update={"schedule": SCHEDULE}))
 
 
 class Watched(SceneData):

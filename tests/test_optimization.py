@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from depthmask.config import Optimizer, Scheduler, TrainParams
-from depthmask.models import build_model
+from depthmask.models import MODELS
 from depthmask.training.optimization import build_optimizer, build_scheduler
 from synthetic import TINY
 
@@ -81,7 +81,7 @@ def test_an_optimizer_takes_its_figures_and_no_schedule_moves_the_momentum(name,
 
 
 def test_weight_decay_falls_on_convolutions_alone():
-    model = build_model("depthmasknet8")
+    model = MODELS["depthmasknet8"]()
     params = Optimizer(name="adamw", lr=0.03, momentum=0.8, weight_decay=0.5)
     decayed, others = build_optimizer(params, model, "cpu").param_groups
     assert decayed["weight_decay"] == 0.5 and others["weight_decay"] == 0

@@ -111,7 +111,7 @@ tags = {"mlflow.runName": key}
 with start_run(key=key, params={"lr": 1}, tags=tags, data_digest="feed", data_source="d") as run:
     for epoch in range(1, 1 + int(num_epochs)):
         run.log_metrics({"val/loss": 1 / epoch}, step=epoch)
-    print("recorded", run.run_id, flush=True)
+    print("recorded", flush=True)
     while then == "hang":
         time.sleep(0.05)
 """

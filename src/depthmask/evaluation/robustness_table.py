@@ -106,8 +106,8 @@ def collect_frames(
             _some(Frames(_joined(firsts), of_pairs), count),
             _some(Frames(_joined(seconds), of_pairs), count),
         )
-    empty = list(sets.empty_scenes())
-    rooms = pd.DataFrame({"plate": sets.empty_plates(), "cutout": "nobody"})
+    empty = list(sets.scenes("nobody"))
+    rooms = sets.origins("nobody").assign(cutout="nobody")
     training = Training(
         trained, trained_nobody, people.scene.mask.shape[-1], typical_shadow(people.scene)
     )

@@ -16,7 +16,7 @@ from depthmask.data.scenes.person import THRESHOLD, find_person, largest_region
 from depthmask.data.scenes.scene import Alignment
 from depthmask.metrics.mask import as_pair
 from depthmask.metrics.registry import METRICS, metric
-from depthmask.models.ssim import C1, C2, MIN_SIDE_PX, blur_matrix
+from depthmask.models.losses import C1, C2, MIN_SIDE_PX, blur_matrix
 
 SMALLEST_DEPTH_M = 1e-6
 SMALLEST_SPAN = 1e-3

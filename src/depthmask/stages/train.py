@@ -83,13 +83,7 @@ def train(
         "num_parameters": sum(weight.numel() for weight in module.model.parameters()),
     }
     logged = settings | {"hardware": str(hardware)}
-    with start_run(
-        key=key,
-        params=logged,
-        tags=run_tags(card),
-        data_digest=data_hash,
-        data_source=str(prepared),
-    ) as run:
+    with start_run(key, logged, run_tags(card), data_hash) as record:
         rows = fit(
             module,
             data,
@@ -97,7 +91,7 @@ def train(
             average=params.average,
             checkpoints=checkpoints / f"{name}-{key}",
             label=label,
-            on_epoch=lambda epoch, row: run.log_metrics(row, step=epoch),
+            on_epoch=record,
             interactive=sys.stderr.isatty() and "CI" not in os.environ,
         )
     sets = open_sets(prepared, compositor, placement, hardware.device)

@@ -18,8 +18,7 @@ from depthmask.data.scenes.scene import Scene
 from depthmask.evaluation.robustness_table import ConditionExample
 from depthmask.metrics import METRICS, align_depth, depth_abs_rel, mask_iou
 from depthmask.models.store import StoredModel
-from depthmask.visualization.canvas import mask_errors_rgb, mask_rgb
-from depthmask.visualization.depth_colors import DepthScale, error_rgb
+from depthmask.visualization.canvas import DepthScale, error_rgb, mask_errors_rgb, mask_rgb
 from depthmask.visualization.panels import PanelRow, conditions_sheet, hero, panels
 from depthmask.visualization.plots import comparison, conditions, curves
 from depthmask.visualization.sheets import composed_sheet

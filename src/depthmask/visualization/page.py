@@ -19,9 +19,16 @@ from depthmask.evaluation.robustness import CONDITIONS
 from depthmask.evaluation.robustness_table import FALSE_PERSON
 from depthmask.metrics import METRICS
 from depthmask.visualization import numbers, origin, plots, tables
-from depthmask.visualization.canvas import FALSE, MISSED, as_data
+from depthmask.visualization.canvas import (
+    ERROR_TICKS,
+    FALSE,
+    MISSED,
+    DepthScale,
+    as_data,
+    depth_ramp,
+    error_ramp,
+)
 from depthmask.visualization.charts import BASELINE, CURVES, curve_chart
-from depthmask.visualization.depth_colors import ERROR_TICKS, DepthScale, depth_ramp, error_ramp
 from depthmask.visualization.run_files import REPORTS, TILES, RunFiles, hash_of_inputs, read_run
 from depthmask.visualization.theme import COLORS, Chart, svg_of
 
@@ -236,7 +243,7 @@ def gallery(run: RunFiles) -> Gallery | None:
     scenes = {kind: [_scene(run, scene) for scene in group] for kind, group in found.items()}
     scale = DepthScale(**run.tiles["scale"], unit=run.tiles["unit"])
     legends = [
-        Legend(scale.label.capitalize(), _gradient(depth_ramp(12)), scale.ticks(min_gap=0.22)),
+        Legend(scale.label.capitalize(), _gradient(depth_ramp(12)), scale.ticks()),
         Legend("Depth error: too near, too far", _gradient(error_ramp(11)), ERROR_TICKS),
     ]
     groups = [(*GROUPS[kind], group) for kind, group in scenes.items() if group]

@@ -11,9 +11,9 @@ from torch import Tensor
 
 from depthmask.config import CompositorParams, PlacementParams
 from depthmask.data.composition.compositor import Compositor
-from depthmask.data.scenes.files import read_array, read_summary, read_table
+from depthmask.data.scenes.files import read_array, read_summary
 from depthmask.data.scenes.library import Frames, Library
-from depthmask.data.scenes.placement import Placer, Recipes, next_alike, shot_uniforms
+from depthmask.data.scenes.placement import Placer, Recipes, next_alike, placed_recipes
 from depthmask.data.scenes.scene import TEST_SETS, Alignment, Scene, headline_of
 
 BATCH_SIZE = 32
@@ -22,48 +22,19 @@ BATCH_SIZE = 32
 PAIR_SETS = {"seen_pairs": "train", "unseen_pairs": "test"}
 """Sets that tell the leak: the split that their rooms and people are of."""
 
-PAIR_STREAM = 100
-"""The first of their streams."""
-
+PAIR_STREAM = 100  # the first of their streams
 MAX_PAIRS = 400
 
 
-def placed_recipes(prepared: Path, name: str, seed: int) -> Recipes:
-    """The recipes of a composed set, from the placements table; sources are the originals."""
-    columns = ("set", "stream", "index", "plate", "cutout", "stand", "mirrored")
-    table = read_table(prepared / "placements.parquet", columns)
-    table = table[table["set"] == name]
-    original = np.zeros(len(table), np.int64)
-    return Recipes(
-        plate=table["plate"].to_numpy(),
-        cutout=table["cutout"].to_numpy(),
-        plate_variant=original,
-        cutout_variant=original,
-        stand=table["stand"].to_numpy(),
-        mirrored=table["mirrored"].to_numpy(),
-        nobody=original > 0,
-        uniforms=shot_uniforms(seed, int(table["stream"].iloc[0]), 0, table["index"].tolist()),
-    )
-
-
 class EvalSets(Protocol):
-    """Every set's scenes, batch by batch, and the empty plates' depth beside them.
+    """Every set's scenes, batch by batch, and the empty plates' depth beside them."""
 
-    Attributes:
-        names: the sets that the source has: `val`, then the test sets, hardest first.
-        headline: the hardest test set.
-        unit: of the depth, one of `depthmask.data.scenes.scene.UNITS`.
-        alignment: of relative depth before it is measured; see `depthmask.metrics`.
-        leak_sets: two more sets, of seen and of unseen rooms and people, or two of `names`.
-        device: where the scenes are.
-    """
-
-    names: tuple[str, ...]
-    leak_sets: tuple[str, ...]
-    headline: str
-    unit: str
-    alignment: Alignment | None
-    device: str
+    names: tuple[str, ...]  # the sets that the source has: `val`, then the test sets, hardest first
+    leak_sets: tuple[str, ...]  # two more, of seen and of unseen rooms and people, or two of names
+    headline: str  # the hardest test set
+    unit: str  # of the depth: see `UNITS`
+    alignment: Alignment | None  # of relative depth before it is measured
+    device: str  # where the scenes are
 
     def scenes(self, name: str) -> Iterator[Scene[Tensor]]:
         """The batches of one of `names` or `leak_sets`, or of `nobody`: test rooms without anybody
@@ -76,11 +47,8 @@ class EvalSets(Protocol):
         """Columns plate and cutout: what each scene of a set was made of, by name."""
 
     def pairs(self, name: str) -> Iterator[tuple[Scene[Tensor], Scene[Tensor], np.ndarray]]:
-        """Batches of the set's scenes, and of the same rooms in the same shots with others in them.
-
-        With the numbers of the first within the set. Scenes whose room nobody else is ever in are
-        left out.
-        """
+        """Batches of the set's scenes, of the same rooms in the same shots with others in them, and
+        of the first's numbers within the set; rooms that only one is in are left out."""
 
 
 class LibrarySets:

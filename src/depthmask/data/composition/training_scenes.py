@@ -10,10 +10,9 @@ from torch.utils.data import DataLoader
 
 from depthmask.config import CompositorParams, PlacementParams, TrainParams
 from depthmask.data.composition.compositor import Compositor
-from depthmask.data.composition.eval_sets import placed_recipes
 from depthmask.data.scenes.files import read_array
 from depthmask.data.scenes.library import Library
-from depthmask.data.scenes.placement import TRAIN_STREAM, Placer, Recipes
+from depthmask.data.scenes.placement import TRAIN_STREAM, Placer, Recipes, placed_recipes
 from depthmask.data.scenes.scene import Scene
 
 

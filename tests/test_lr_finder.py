@@ -9,7 +9,7 @@ from PIL import Image
 
 from depthmask.errors import InputError
 from depthmask.training.lr_finder import find_rate
-from depthmask.visualization.rate_range import rate_range
+from depthmask.visualization.charts import rate_range
 from depthmask.visualization.theme import save_png
 from test_fitting import CPU, make_data, make_module
 

@@ -116,7 +116,7 @@ def lr_find(
     from depthmask.stages import AUGMENTED, PARAMS, PREPARED, REPORTS, read_params
     from depthmask.training.assembly import assemble_data, build_module
     from depthmask.training.lr_finder import find_rate
-    from depthmask.visualization.rate_range import rate_range
+    from depthmask.visualization.charts import rate_range
     from depthmask.visualization.theme import save_png
 
     params = read_params(PARAMS)

@@ -17,10 +17,10 @@ from depthmask.data.scenes.files import read_array
 from depthmask.data.scenes.library import Library
 from depthmask.data.scenes.placement import TRAIN_STREAM, Placer
 from depthmask.errors import exit_on_error
-from depthmask.models import build_model
-from depthmask.models.depth_codec import encode_depth
+from depthmask.models import MODELS
 from depthmask.models.hardware import Hardware, choose_hardware
 from depthmask.models.losses import SceneLoss
+from depthmask.models.networks import encode_depth
 from depthmask.stages import AUGMENTED, PARAMS, PREPARED
 
 
@@ -35,7 +35,7 @@ def measure(params: Params, size: int, num_steps: int, hardware: Hardware) -> tu
         nobody=train.nobody,
         num_variants=compositor.num_variants,
     )
-    model = build_model("depthmasknet8").to(device, memory_format=torch.channels_last)
+    model = MODELS["depthmasknet8"]().to(device, memory_format=torch.channels_last)
     loss = SceneLoss({"bce": 1, "dice": 1}, {"l1": 4, "rmse": 2})
     optimizer = torch.optim.AdamW(model.parameters(), fused=device != "mps")
 

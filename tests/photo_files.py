@@ -7,9 +7,10 @@ import onnx
 from onnx import TensorProto, helper
 from PIL import Image
 
-from depthmask.config import PhotosParams
+from depthmask.config import PhotosParams, PrepareParams
 from depthmask.data.scenes.library import Library
 from depthmask.data.sources.photos import ingest_photos
+from synthetic import TINY
 
 WEIGHTS = {kind: {"train": 4, "val": 1, "test": 1} for kind in ("plates", "cutouts")}
 FLOAT = TensorProto.FLOAT
@@ -23,8 +24,10 @@ def params(**changes) -> PhotosParams:
 
 
 def ingest(folder: Path, *, size: int = 48, seed: int = 0, **changes) -> tuple[Library, str]:
-    paths = {"cache": folder.parent / "cache", "findings_path": folder.parent / "findings.csv"}
-    return ingest_photos(folder, params(**changes), seed=seed, size=size, splits=WEIGHTS, **paths)
+    prepare = TINY.prepare.model_dump() | {"seed": seed, "size": size, "splits": WEIGHTS}
+    prepare["photos"] = params(**changes)
+    outputs = folder.parent / "cache", folder.parent / "findings.csv"
+    return ingest_photos(folder, *outputs, PrepareParams.model_validate(prepare))
 
 
 def room_depth(

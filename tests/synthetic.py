@@ -8,9 +8,14 @@ import pandas as pd
 
 from depthmask.config import with_profile
 from depthmask.data.composition.compositor import Compositor
-from depthmask.data.scenes.library import EmptyFrames, InSceneFrames, Library
-from depthmask.data.scenes.placement import NUM_UNIFORMS, Placer, Recipes, visible_shares
-from depthmask.data.scenes.prepared import write_prepared
+from depthmask.data.scenes.library import Frames, Library
+from depthmask.data.scenes.placement import (
+    NUM_UNIFORMS,
+    Placer,
+    Recipes,
+    visible_shares,
+    write_prepared,
+)
 from depthmask.data.scenes.scene import Camera, Cutout, Plate
 from depthmask.stages.augment import augment
 from depthmask.stages.prepare import draw_library
@@ -78,7 +83,7 @@ def make_placer(library: Library, **settings: float) -> Placer:
     return Placer(library, visible_shares(library), params, **settings)
 
 
-def make_frames(library: Library, count: int) -> InSceneFrames:
+def make_frames(library: Library, count: int) -> Frames:
     """In-scene frames: people of the test split pasted into rooms of the test split."""
     compositor = Compositor(library, TINY.compositor)
     rooms, people = library.plates_of("test"), library.cutouts_of("test")
@@ -89,7 +94,7 @@ def make_frames(library: Library, count: int) -> InSceneFrames:
     recipes = Recipes(plate, cutout, original, original, stand, no, no, still)
     scene = compositor(recipes, library.size)
     distance = library.stands[plate, stand, 2]
-    return InSceneFrames(
+    return Frames(
         table=pd.DataFrame({"plate": plate, "cutout": cutout, "distance_m": distance}),
         bg_fg=(scene.bg_fg * 255).round().byte().permute(0, 2, 3, 1).numpy(),
         mask=(scene.mask[:, 0] * 255).round().byte().numpy(),
@@ -97,13 +102,13 @@ def make_frames(library: Library, count: int) -> InSceneFrames:
     )
 
 
-def make_empty_frames(library: Library, count: int) -> EmptyFrames:
+def make_empty_frames(library: Library, count: int) -> Frames:
     """Frames of empty rooms of the test split: the plate with other noise."""
     rooms = library.plates_of("test")
     plate = rooms[np.arange(count) % len(rooms)]
     noise = np.random.default_rng(7).normal(0, 2, (count, library.size, library.size, 3))
     bg_fg = np.clip(library.images[plate] + noise, 0, 255).round().astype(np.uint8)
-    return EmptyFrames(pd.DataFrame({"plate": plate}), bg_fg)
+    return Frames.of_nobody(plate, bg_fg, library.depths)
 
 
 def write_synthetic(root: Path) -> None:
@@ -115,7 +120,7 @@ def write_synthetic(root: Path) -> None:
     prepared = root / "data/prepared"
     empty = make_empty_frames(library, TINY.prepare.num_scenes.nobody)
     prepared.mkdir(parents=True)
-    rendered = {"frames": frames, "empty": empty}
-    write_prepared(prepared, library, visible, prepare, TINY.placement, **rendered)
+    rendered = {"in_scene": frames, "nobody": empty}
+    write_prepared(prepared, library, visible, prepare, TINY.placement, rendered=rendered)
     draw_library(prepared)
     augment(prepared, root / "data/augmented", TINY.augment, TINY.placement, TINY.compositor)

@@ -7,8 +7,7 @@ import pytest
 import torch
 
 from depthmask.config import CompositorParams, read_params
-from depthmask.data.composition.compositor import Compositor
-from depthmask.data.composition.noise import sensor_noise
+from depthmask.data.composition.compositor import Compositor, sensor_noise
 from depthmask.data.scenes.placement import NUM_UNIFORMS, Recipes
 from synthetic import CAMERA_M, FOCAL, WALL_M, make_library, make_placer
 

@@ -24,17 +24,17 @@ from depthmask.export.onnx_export import (
 )
 from depthmask.export.parity import ParityError, check_parity, largest_difference
 from depthmask.inference.predictor import Predictor
-from depthmask.models import build_model
+from depthmask.models import MODELS
 
 SIZE = 48
 SIZES = [(48, 48), (37, 91), (161, 130)]  # the square trained at; odd and oblong; larger
 
 EXPORT = """
 import sys, pathlib, torch
-from depthmask.models import build_model
+from depthmask.models import MODELS
 from depthmask.export.onnx_export import export_onnx
 torch.manual_seed(0)
-export_onnx(build_model("depthmasknet8"), pathlib.Path(sys.argv[1]), input_size=48,
+export_onnx(MODELS["depthmasknet8"](), pathlib.Path(sys.argv[1]), input_size=48,
             metadata={"experiment": "difference", "seed": "0", "data_hash": "feed",
                       "depth_unit": "metre"})
 """
@@ -59,7 +59,7 @@ def test_wrapper_by_hand():
     torch.testing.assert_close(mask, torch.full((1, 40, 56), 8.0).sigmoid())
     code = 1 / (1 + torch.exp(torch.tensor(1.2)))
     torch.testing.assert_close(depth, (16**code).expand(1, 40, 56), atol=1e-4, rtol=0)
-    model = build_model("depthmasknet8").train()
+    model = MODELS["depthmasknet8"]().train()
     wrapper = ExportWrapper(model, 48)
     assert model.training and not wrapper.training and wrapper.model is not model, "a copy"
 
@@ -71,7 +71,7 @@ NOISE = np.random.default_rng(1).integers(0, 256, (2, 3, 64, 64, 3), dtype=np.ui
 def network(tmp_path_factory) -> tuple[Path, ExportWrapper]:
     torch.manual_seed(0)
     path = tmp_path_factory.mktemp("network") / "model.onnx"
-    model = build_model("depthmasknet8")
+    model = MODELS["depthmasknet8"]()
     return path, export_onnx(model, path, input_size=SIZE, metadata=METADATA)
 
 
@@ -120,7 +120,7 @@ def test_refuses_what_it_cannot_export_before_anything_is_written(tmp_path):
     with pytest.raises(ValueError, match="metadata lacks data_hash, depth_unit"):
         export_onnx(difference_model(), path, input_size=32, metadata=metadata)
     with pytest.raises(ValueError, match="MaskNet3 has no depth head"):
-        export_onnx(build_model("masknet3"), path, input_size=32, metadata=METADATA)
+        export_onnx(MODELS["masknet3"](), path, input_size=32, metadata=METADATA)
     assert list(tmp_path.iterdir()) == []
 
 

@@ -165,9 +165,9 @@ def test_damaged_files_are_refused_by_name(tmp_path):
     for data, text in (
         (whole[:-2], "is cut short"),
         (whole[: len(whole) // 2], "is cut short"),
-        (whole[:20], "is no image that opens"),
-        (b"", "is no image that opens"),
-        (b"not an image \xff\xd9", "is no image that opens"),
+        (whole[:20], "is no JPEG or PNG that opens"),
+        (b"", "is no JPEG or PNG that opens"),
+        (b"not an image \xff\xd9", "is no JPEG or PNG that opens"),
     ):
         path.write_bytes(data)
         with pytest.raises(InputError, match=re.escape(f"{path} {text}")):
@@ -222,5 +222,5 @@ def test_only_decoding_finds_damage_within(broken):
     path.write_bytes(data)
     check_images(broken, table)
     check_images(broken, table.iloc[:-1], decode=len(table))
-    with pytest.raises(InputError, match="1 of 26 .*bg002_fg002_02_mask.png is no image"):
+    with pytest.raises(InputError, match="1 of 26 .*bg002_fg002_02_mask.png is no JPEG"):
         check_images(broken, table, decode=len(table))

@@ -113,7 +113,7 @@ def test_what_robustness_asks_of_the_sets(project):
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
         sets = open_sets(prepared, params.compositor, params.placement, "cpu")
-        empty, pairs = list(sets.empty_scenes()), list(sets.pairs(sets.headline))
+        empty, pairs = list(sets.scenes("nobody")), list(sets.pairs(sets.headline))
         frames = collect_frames(sets, 2, trained=params.compositor, trained_nobody=0.04)
         table, _ = measure_robustness(
             {"nothing": lambda scene, _: (torch.zeros_like(scene.mask), scene.depth)},

@@ -5,8 +5,7 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 from onnxruntime import InferenceSession
 
-from depthmask.data.sources.photos import depth as depths
-from depthmask.data.sources.photos.depth import Teacher
+from depthmask.data.sources.photos import pictures
 from depthmask.data.sources.photos.folder import Findings
 from depthmask.errors import InputError
 from photo_files import FLOAT, room_depth, save, texture, write_onnx, write_teacher
@@ -19,7 +18,8 @@ MM = np.rint(METRES * 1000).astype(np.uint16)
 def read(path, shape=SHAPE, size=60) -> tuple[np.ndarray, str, list[str]]:
     """Values, unit and warnings."""
     findings = Findings(path.parent, path.parent / "findings.csv")
-    return *depths.read_depth_map(path, shape, size, findings), [row.code for row in findings.rows]
+    values, unit = pictures.read_depth_map(path, shape, size, findings)
+    return values, unit, [row.code for row in findings.rows]
 
 
 @pytest.mark.parametrize("name", ["a.png", "a.tif", "a.npy", "b.tif"])
@@ -65,9 +65,9 @@ def test_nothing_hangs_between_an_edge_and_the_wall_behind(tmp_path):
         ("a.png", np.zeros(SHAPE, np.uint16), "is not measured .* in 100%"),
         ("a.png", np.full(SHAPE, 9, np.uint8), "has the same value everywhere"),
         ("a.png", texture(0, SHAPE), "is in colour"),
-        ("a.npy", MM, "is uint16 60 x 80: save metres as floats"),
-        ("a.npy", METRES[None], "is float32 1 x 60 x 80"),
-        ("a.npy", None, "cannot be read: save it with numpy.save"),
+        ("a.npy", MM, "holds no floats, H x W: save metres"),
+        ("a.npy", METRES[None], "holds no floats, H x W: save metres"),
+        ("a.npy", None, "holds no floats, H x W: save metres"),
         ("a.png", None, "cannot be read as an image"),
     ],
 )
@@ -109,7 +109,8 @@ def paths(tmp_path) -> list:
 
 def teach(model, paths, size: int = 28, batch: int = 4) -> list[np.ndarray]:
     """What the teacher says of the pictures, 64 px."""
-    return list(Teacher(model, size, batch, model.parent / "cache").inverse_depths(paths, 64))
+    teacher = pictures.Teacher(model, size, batch, model.parent / "cache")
+    return teacher.inverse_depths(paths, 64)
 
 
 @pytest.mark.parametrize("answer", [("n", "h", "w"), ("n", 1, "h", "w")])

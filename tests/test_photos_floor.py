@@ -41,12 +41,12 @@ def test_noise_and_furniture_do_not_move_the_camera():
     depth *= np.random.default_rng(1).normal(1, 0.01, depth.shape).astype(np.float32)
     depth[50:80, 20:40] = 2.0  # something that stands there, seen from the front
     depth[60:, 70:80] = 1.2
-    floor, again = (floors.find_floor(1 / depth, np.random.default_rng(0)) for _ in range(2))
-    camera = floors.metric_camera(floor, FOCAL)
+    _, camera, stands, _ = ground(depth)
     assert camera.height_m == pytest.approx(1.6, abs=0.03)
     assert pitch_degrees(camera) == pytest.approx(10.0, abs=0.5)
-    assert floor.mask[50:80, 20:40].mean() < 0.1
-    np.testing.assert_array_equal(again.plane, floor.plane)  # the search is seeded
+    _, floor = floors.find_floor(1 / depth, np.random.default_rng(0))
+    assert floor[50:80, 20:40].mean() < 0.1
+    np.testing.assert_array_equal(ground(depth)[2], stands)  # the search is seeded
 
 
 def test_a_table_is_not_the_floor():

@@ -7,10 +7,10 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from depthmask.data.scenes.leakage_check import Sources, refuse_leaks
+from depthmask.data.scenes.leakage_check import refuse_leaks
 from depthmask.data.scenes.library import Library
 from depthmask.data.sources.photos import assign_splits
-from depthmask.data.sources.photos.depth import Teacher
+from depthmask.data.sources.photos.pictures import Teacher
 from depthmask.errors import InputError
 from photo_files import (
     ingest,
@@ -121,7 +121,8 @@ def test_every_error_is_listed_and_the_first_one_named(folder, capsys):
     assert table.file.tolist() == [*files, "bg/room-2.png"] and (table.level == "error").all()
     assert table.code.tolist() == ["cutout", "depth", "depth-missing", "plate", "plate"]
     shown = capsys.readouterr().err
-    assert "5 errors" in shown and "bg/room-1.png" in shown and "cannot be read" in shown
+    assert "error: bg/room-1.png cannot be read" in shown
+    assert f"{folder}: 5 errors, all in {folder.parent / 'findings.csv'}\n" in shown
 
 
 def test_near_duplicates_share_a_split_and_are_reported(tmp_path):
@@ -138,7 +139,7 @@ def test_near_duplicates_share_a_split_and_are_reported(tmp_path):
         plates, cutouts = (t.set_index("name").split for t in (library.plates, library.cutouts))
         assert len({plates["again"], plates["mirrored"], plates["room-0"]}) == 1
         assert cutouts["twin"] == cutouts["person-3"]
-        refuse_leaks([Sources("plate", library.plates, library.images)], "")
+        refuse_leaks({"plate": (library.plates, library.images)}, "")
     table = findings(folder)
     table = table[table.code == "near-duplicate"]
     assert table.file.tolist() == ["bg/mirrored.png", "bg/room-0.png", "fg/twin.png"]

@@ -13,7 +13,7 @@ from PIL import Image
 from rich.console import Console
 
 from depthmask.config import read_params
-from depthmask.data.scenes.library import InSceneFrames
+from depthmask.data.scenes.library import Frames
 from depthmask.errors import InputError
 from depthmask.stages import report as summary
 from depthmask.tracking.gate import judge, write_record
@@ -95,12 +95,12 @@ def test_summary_offers_a_prediction_that_can_be_typed(tmp_path: Path) -> None:
     np.save(prepared / "plates_image.npy", plates)
     mask = np.zeros((2, 8, 8), np.uint8)
     mask[1, 2:6] = 255  # the second frame has the larger person, in the third room
-    InSceneFrames(
+    Frames(
         pd.DataFrame({"plate": [0, 2], "cutout": [0, 1], "distance_m": [3.0, 2.0]}),
         np.stack([np.full((8, 8, 3), value, np.uint8) for value in (110, 130)]),
         mask,
         np.ones((2, 8, 8), np.float32),
-    ).write(prepared)
+    ).write(prepared, "in_scene")
     (tmp_path / "models/best").mkdir(parents=True)
     (tmp_path / "models/best/model.onnx").touch()
 

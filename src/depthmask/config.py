@@ -6,7 +6,16 @@ The names of networks, loss terms and conditions are checked by `depthmask.stage
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, PositiveInt, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    NonNegativeFloat,
+    NonNegativeInt,
+    PositiveFloat,
+    PositiveInt,
+    ValidationError,
+)
 from ruamel.yaml import YAML, SequenceNode, YAMLError
 from ruamel.yaml.error import MarkedYAMLError
 
@@ -15,9 +24,6 @@ from depthmask.errors import InputError
 Probability = Annotated[float, Field(ge=0, le=1)]
 Share = Annotated[float, Field(gt=0, lt=1)]
 Seed = Annotated[int, Field(ge=0, lt=2**32)]
-Count = Annotated[int, Field(ge=0)]
-NonNegative = Annotated[float, Field(ge=0)]
-Positive = Annotated[float, Field(gt=0)]
 Side = Annotated[int, Field(ge=32, le=4096, multiple_of=8)]
 FromList = Field(strict=False)  # YAML has lists, and frozen classes hold tuples
 FromFilledList = Field(strict=False, min_length=1)
@@ -68,18 +74,18 @@ class PhotosParams(Section):
     teacher_size: Annotated[int, Field(ge=28, le=4200, multiple_of=14)]  # px
     teacher_batch: PositiveInt
     fov_degrees: Annotated[float, Field(ge=10, le=150)]  # across a picture's shorter side
-    camera_height_m: Positive  # of a camera whose height the depth does not tell
-    person_height_m: Annotated[tuple[Positive, Positive], FromList]  # shortest and tallest
+    camera_height_m: PositiveFloat  # of a camera whose height the depth does not tell
+    person_height_m: Annotated[
+        tuple[PositiveFloat, PositiveFloat], FromList
+    ]  # shortest and tallest
 
-    @model_validator(mode="after")
-    def _check(self) -> "PhotosParams":
+    def model_post_init(self, _: Any) -> None:
         if self.person_height_m[0] > self.person_height_m[1]:
             raise ValueError("person_height_m must be the shortest, then the tallest")
-        return self
 
 
 class ModestParams(Section):
-    decoded: Count
+    decoded: NonNegativeInt
 
 
 class PrepareParams(Section):
@@ -129,7 +135,7 @@ class PlateLight(Section):
 class PlateMotion(Section):
     p: Probability
     shift: Probability
-    degrees: NonNegative
+    degrees: NonNegativeFloat
 
 
 class CompositorParams(Section):
@@ -144,9 +150,9 @@ class CompositorParams(Section):
 
 
 class HueSaturationValue(Section):
-    hue: NonNegative
-    saturation: NonNegative
-    value: NonNegative
+    hue: NonNegativeFloat
+    saturation: NonNegativeFloat
+    value: NonNegativeFloat
 
 
 class RandomBrightnessContrast(Section):
@@ -169,9 +175,9 @@ class SizeSchedule(Section):
 
 class Optimizer(Section):
     name: Literal["sgd", "adamw"]
-    lr: Positive
+    lr: PositiveFloat
     momentum: Annotated[float, Field(ge=0, lt=1)]
-    weight_decay: NonNegative
+    weight_decay: NonNegativeFloat
 
 
 class Scheduler(Section):
@@ -179,7 +185,7 @@ class Scheduler(Section):
     warmup: Probability
     step_epochs: PositiveInt
     factor: Share
-    patience: Count
+    patience: NonNegativeInt
 
 
 class TrainParams(Section):
@@ -195,39 +201,35 @@ class TrainParams(Section):
     scheduler: Scheduler
     average: Annotated[float, Field(ge=0, lt=1)]
     mask_prior: Share
-    depth_range_m: Annotated[tuple[Positive, Positive], FromList]
+    depth_range_m: Annotated[tuple[PositiveFloat, PositiveFloat], FromList]
 
-    @model_validator(mode="after")
-    def _check(self) -> "TrainParams":
+    def model_post_init(self, _: Any) -> None:
         if self.depth_range_m[0] >= self.depth_range_m[1]:
             raise ValueError("depth_range_m must rise from near to far")
         if self.scenes_per_epoch < self.batch_size:
             raise ValueError("scenes_per_epoch must be at least batch_size")
-        epochs = sum(step.epochs for step in self.schedule)
-        num_steps = epochs * (self.scenes_per_epoch // self.batch_size)
+        steps_per_epoch = self.scenes_per_epoch // self.batch_size
+        num_steps = steps_per_epoch * sum(step.epochs for step in self.schedule)
         rising = self.scheduler.warmup * num_steps
         if self.scheduler.name == "onecycle" and not 2 <= rising <= num_steps - 2:
             raise ValueError(
                 f"onecycle would rise for {rising:.0f} of {num_steps} steps: change"
                 " scheduler.warmup, so that it rises and falls for two at least"
             )
-        return self
 
 
 class Experiment(Section):
     """A network, the weighted loss terms of its heads, and how it is trained."""
 
     model: str
-    mask: Annotated[dict[str, Positive], Field(min_length=1)]
-    depth: dict[str, Positive] = {}
+    mask: Annotated[dict[str, PositiveFloat], Field(min_length=1)]
+    depth: dict[str, PositiveFloat] = {}
     augmented: bool = True  # whether it sees the colour variants
     seeds: Annotated[tuple[Seed, ...], FromList] = ()  # none: `train.seed` alone
 
-    @model_validator(mode="after")
-    def _check(self) -> "Experiment":
+    def model_post_init(self, _: Any) -> None:
         if len(set(self.seeds)) < len(self.seeds):
             raise ValueError(f"seeds must differ, not {list(self.seeds)}")
-        return self
 
 
 class Robustness(Section):
@@ -249,21 +251,19 @@ class Gate(Section):
 
     mask_iou: Probability | None  # at least
     depth_delta1: Probability | None  # at least
-    depth_abs_rel: NonNegative | None  # at most
+    depth_abs_rel: NonNegativeFloat | None  # at most
     leak_gap: Annotated[float, Field(ge=-1, le=1)] | None  # at most, of mask IoU
-    latency_ms: Positive | None  # at most, of one pair at the training size
+    latency_ms: PositiveFloat | None  # at most, of one pair at the training size
 
 
 class ExportParams(Section):
     opset: Annotated[int, Field(ge=18)]
-    tolerance: Positive
+    tolerance: PositiveFloat
     sizes: Annotated[tuple[Size, ...], Field(min_length=3, strict=False)]
     gate: Gate
 
 
-BASELINES = ("difference_threshold", "constant_depth", "plate_depth")
-"""Names that evaluate gives to what needs no training."""
-
+BASELINES = ("difference_threshold", "constant_depth", "plate_depth")  # evaluate's names
 SECTIONS = ("prepare", "placement", "compositor", "augment", "train", "evaluate", "export")
 
 
@@ -279,8 +279,7 @@ class Params(Section):
     export: ExportParams
     experiments: dict[Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,63}$")], Experiment]
 
-    @model_validator(mode="after")
-    def _check(self) -> "Params":
+    def model_post_init(self, _: Any) -> None:
         for name in self.compare:
             if name not in self.experiments:
                 raise ValueError(
@@ -297,21 +296,20 @@ class Params(Section):
                 f"train.schedule must end at prepare.size, {self.prepare.size} px, and not exceed"
                 f" it; its sizes are {', '.join(map(str, sizes))}"
             )
-        return self
 
 
 def read_params(path: Path = Path("params.yaml"), text: str | None = None) -> Params:
     """Read `params.yaml`, or a text in its place, with its profile's overrides merged in.
 
-    Raises:
-        InputError: naming the parameter and what is wrong with it.
+    Raises InputError, naming the parameter and what is wrong with it.
     """
-    content = _parse_yaml(_read_text(path) if text is None else text, path)
-    profiles, profile = _profiles(content, path), content.get("profile")
+    content, profiles = _load(path, text)
+    profile = content.get("profile")
     if profile not in list(profiles):
         raise InputError(f"{path}: profile {profile!r} is not one of {', '.join(profiles)}")
-    overrides = profiles[profile]
-    if set(overrides) - {"compare"} != set(SECTIONS):
+    # DVC reads the `compare` above, which `depthmask profile` sets to the profile's
+    overrides = {name: each for name, each in profiles[profile].items() if name != "compare"}
+    if overrides.keys() != set(SECTIONS):
         raise InputError(
             f"{path}: profiles.{profile} must name exactly {', '.join(SECTIONS)}, {{}} for none,"
             " and may name compare"
@@ -320,8 +318,6 @@ def read_params(path: Path = Path("params.yaml"), text: str | None = None) -> Pa
         raise InputError(
             f"{path}: profiles.{profile}.prepare.source is not possible: DVC follows prepare.source"
         )
-    # DVC reads the `compare` above, which `depthmask profile` sets to the profile's
-    overrides = {name: overrides[name] for name in SECTIONS}
     try:
         return Params.model_validate(_merged(content, overrides))
     except ValidationError as error:
@@ -338,8 +334,8 @@ def named_experiment(params: Params, name: str) -> Experiment:
 
 def read_profiles(path: Path) -> tuple[str, dict[str, dict[str, Any]]]:
     """The profile in force, and all that `params.yaml` defines; raises InputError without any."""
-    content = _parse_yaml(_read_text(path), path)
-    return str(content.get("profile")), _profiles(content, path)
+    content, profiles = _load(path)
+    return str(content.get("profile")), profiles
 
 
 def with_profile(path: Path, name: str) -> tuple[str, Params]:
@@ -350,10 +346,9 @@ def with_profile(path: Path, name: str) -> tuple[str, Params]:
     _, profiles = read_profiles(path)
     if name not in profiles:
         raise InputError(f"{path} has no profile {name!r}; it has {', '.join(profiles)}")
-    values = {"profile": name}
+    text, values = path.read_bytes().decode(), {"profile": name}
     if (compare := profiles[name].get("compare")) is not None:
         values["compare"] = f"[{', '.join(map(str, compare))}]"
-    text = _read_text(path)
     # from the last to the first, so that the places of those before stay right
     for key, value in reversed(YAML(pure=True).compose(text).value):
         if key.value in values:
@@ -366,20 +361,13 @@ def with_profile(path: Path, name: str) -> tuple[str, Params]:
     return text, read_params(path, text)
 
 
-def _read_text(path: Path) -> str:
-    """With its line ends as they are."""
+def _load(path: Path, text: str | None = None) -> tuple[dict[str, Any], dict[str, dict[str, Any]]]:
+    """The top level of a file, YAML 1.2 as DVC reads it and no key twice, and its profiles."""
     try:
-        return path.read_bytes().decode("utf-8")
+        text = path.read_bytes().decode() if text is None else text
+        content = YAML(typ="safe", pure=True).load(text)
     except FileNotFoundError:
         raise InputError(f"{path} is missing: run this in the project's folder") from None
-    except UnicodeDecodeError as error:
-        raise InputError(f"{path} is not valid YAML: {error}") from None
-
-
-def _parse_yaml(text: str, path: Path) -> dict[str, Any]:
-    """The top level's mapping; YAML 1.2, as DVC reads it, and no key twice."""
-    try:
-        content = YAML(typ="safe", pure=True).load(text)
     except MarkedYAMLError as error:
         # of a key twice it would quote both values, which may be whole sections
         what, line = error.problem.partition(" with value")[0], error.problem_mark.line + 1
@@ -388,17 +376,12 @@ def _parse_yaml(text: str, path: Path) -> dict[str, Any]:
         raise InputError(f"{path} is not valid YAML: {' '.join(str(error).split())}") from None
     if not isinstance(content, dict):
         raise InputError(f"{path} must hold `section: …` lines, not {type(content).__name__}")
-    return content
-
-
-def _profiles(content: dict[str, Any], path: Path) -> dict[str, dict[str, Any]]:
-    """Take the profiles out of a file's content."""
     profiles = content.pop("profiles", None)
     if not isinstance(profiles, dict) or not all(
         isinstance(name, str) and isinstance(values, dict) for name, values in profiles.items()
     ):
         raise InputError(f"{path} has no `profiles` of names and sections: restore it from git")
-    return profiles
+    return content, profiles
 
 
 def _merged(base: Any, override: Any) -> Any:

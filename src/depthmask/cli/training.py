@@ -114,8 +114,9 @@ def lr_find(
     from depthmask.data.scenes.files import replaced_file
     from depthmask.models.hardware import choose_hardware
     from depthmask.stages import AUGMENTED, PARAMS, PREPARED, REPORTS, read_params
-    from depthmask.training.assembly import assemble_data, build_module
     from depthmask.training.lr_finder import find_rate
+    from depthmask.training.module import build_module
+    from depthmask.training.scene_data import assemble_data
     from depthmask.visualization.charts import rate_range
     from depthmask.visualization.theme import save_png
 
@@ -133,10 +134,9 @@ def lr_find(
         params.placement,
         params.compositor,
         prepared=PREPARED,
-        augmented=AUGMENTED,
-        variants=experiment.augmented,
+        augmented=AUGMENTED if experiment.augmented else None,
     )
-    data.fix_size(side)
+    data.sizes = [side]
     module = build_module(experiment, train, prepared=PREPARED, augmented=AUGMENTED)
     typer.echo(f"{name}: {steps} steps of {train.batch_size} at {data.sizes[0]} px on {hardware}")
     found = find_rate(

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 import depthmask
 from depthmask.data.scenes.files import replaced_file
 from depthmask.inference.predictor import FORMAT, INPUTS, METADATA, OUTPUTS
-from depthmask.models.depth_codec import decode_depth
+from depthmask.models.networks import decode_depth
 
 
 class ExportWrapper(nn.Module):

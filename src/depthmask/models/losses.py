@@ -6,6 +6,7 @@ never lower for anything else, soft targets such as depth included.
 """
 
 from collections.abc import Callable, Mapping
+from functools import cache
 
 import torch
 import torch.nn.functional as F
@@ -13,14 +14,14 @@ from torch import Tensor
 
 from depthmask.errors import InputError
 from depthmask.models import Prediction
-from depthmask.models.ssim import C1, C2, MIN_SIDE_PX, blur_matrix
 
 Term = Callable[[Tensor, Tensor], Tensor]
 TERMS: dict[str, Term] = {}
 """A term by the name that params.yaml gives it, that of its function."""
 
-RMSE_EPSILON = 1e-6
-DICE_SMOOTHING_PX = 1.0
+SSIM_WINDOW_PX, SSIM_SIGMA_PX = 11, 1.5
+C1, C2 = 0.01**2, 0.03**2  # of structural similarity, for a range of 1
+MIN_SIDE_PX = SSIM_WINDOW_PX // 2 + 1  # a smaller image cannot be reflected at its borders
 
 
 def term(function: Term) -> Term:
@@ -31,20 +32,14 @@ def term(function: Term) -> Term:
 
 @term
 def bce(logits: Tensor, target: Tensor) -> Tensor:
-    """Binary cross entropy, mean over all pixels, in nats.
-
-    For a soft target its smallest value is the target's own entropy, reached at the truth.
-    """
+    """Binary cross entropy, mean over all pixels, in nats; at least a soft target's own entropy."""
     return F.binary_cross_entropy_with_logits(logits, target)
 
 
 @term
 def rmse(logits: Tensor, target: Tensor) -> Tensor:
-    """sqrt(mean squared error + 1e-6) of the sigmoid over the whole batch, 0.001 to 1.
-
-    The 1e-6 keeps the gradient finite at the truth.
-    """
-    return (F.mse_loss(logits.sigmoid(), target) + RMSE_EPSILON).sqrt()
+    """sqrt(mean squared error + 1e-6, for a finite gradient) of the whole batch, 0.001 to 1."""
+    return (F.mse_loss(logits.sigmoid(), target) + 1e-6).sqrt()
 
 
 @term
@@ -65,7 +60,7 @@ def dice(logits: Tensor, target: Tensor) -> Tensor:
     probability = logits.sigmoid()
     overlap = (probability * target).sum(dim=(1, 2, 3))
     total = (probability.square() + target.square()).sum(dim=(1, 2, 3))
-    return (1 - (2 * overlap + DICE_SMOOTHING_PX) / (total + DICE_SMOOTHING_PX)).mean()
+    return (1 - (2 * overlap + 1) / (total + 1)).mean()
 
 
 @term
@@ -74,23 +69,13 @@ def ssim(logits: Tensor, target: Tensor) -> Tensor:
 
     Wang et al. 2004: a Gaussian window of 11 px and sigma 1.5 px, constants 0.01 and 0.03 for a
     range of 1; beyond its border an image is reflected, so every pixel counts the same.
-
-    Raises:
-        ValueError: a side is below 6 px, too small to reflect.
     """
-    height, width = target.shape[-2:]
-    if min(height, width) < MIN_SIDE_PX:
-        raise ValueError(
-            f"ssim got {height} x {width} px; the nearest valid size is "
-            f"{max(height, MIN_SIDE_PX)} x {max(width, MIN_SIDE_PX)} (no side below {MIN_SIDE_PX})"
-        )
-    blur_rows = blur_matrix(height, target.device)
-    blur_columns = blur_matrix(width, target.device).T
+    blur_rows, blur_columns = (blur_matrix(side, target.device) for side in target.shape[-2:])
     image = logits.sigmoid()
     # The variances enter only as their sum, so one map serves both.
     maps = torch.stack((image, image.square() + target.square(), image * target))
-    mean_x, square_sum, product = (blur_rows @ maps @ blur_columns).unbind()
-    mean_y = blur_rows @ target @ blur_columns
+    mean_x, square_sum, product = (blur_rows @ maps @ blur_columns.T).unbind()
+    mean_y = blur_rows @ target @ blur_columns.T
     mean_xy = mean_x * mean_y
     mean_squares = mean_x.square() + mean_y.square()
     similarity = (2 * mean_xy + C1) * (2 * (product - mean_xy) + C2)
@@ -98,23 +83,40 @@ def ssim(logits: Tensor, target: Tensor) -> Tensor:
     return 1 - similarity.mean()
 
 
+@cache
+def blur_matrix(side: int, device: torch.device, dtype: torch.dtype = torch.float32) -> Tensor:
+    """side x side: row i weighs the pixels of SSIM's window around i, reflected at the borders.
+
+    On a CPU products with it are many times faster than convolutions with one channel.
+
+    Raises:
+        ValueError: the side is below 6 px, too small to reflect.
+    """
+    if side < MIN_SIDE_PX:
+        raise ValueError(f"ssim got a side of {side} px; the smallest valid is {MIN_SIDE_PX}")
+    reach = SSIM_WINDOW_PX // 2
+    offset = torch.arange(-reach, reach + 1)
+    window = torch.exp(-offset.to(dtype).square() / (2 * SSIM_SIGMA_PX**2))
+    window = (window / window.sum()).expand(side, -1)
+    pixel = (torch.arange(side).unsqueeze(1) + offset).abs()
+    pixel = side - 1 - (side - 1 - pixel).abs()
+    return torch.zeros(side, side, dtype=dtype).scatter_add_(1, pixel, window).to(device)
+
+
 class SceneLoss:
     """The loss of an experiment: a weight by name of a term in `TERMS`, for each head.
 
     Raises:
-        InputError: no term has that name, or there is no term at all.
+        InputError: no term has that name.
     """
 
     def __init__(
         self, mask_terms: Mapping[str, float], depth_terms: Mapping[str, float] | None = None
     ) -> None:
         self.weights = {"mask": dict(mask_terms), "depth": dict(depth_terms or {})}
-        names = [name for terms in self.weights.values() for name in terms]
-        for name in names:
+        for name in (*mask_terms, *self.weights["depth"]):
             if name not in TERMS:
                 raise InputError(f"unknown loss term {name!r}; use one of {', '.join(TERMS)}")
-        if not names:
-            raise InputError("an experiment has no loss term; give its mask or its depth one")
 
     def __call__(
         self, prediction: Prediction, mask: Tensor, depth_unit: Tensor | None = None
@@ -124,14 +126,10 @@ class SceneLoss:
         Returns:
             The weighted total, and every term unweighted and detached, keyed `mask_bce`,
             `depth_rmse`, …; scalars in float32.
-
-        Raises:
-            ValueError: there are depth terms and no depth.
         """
         pairs = {"mask": (prediction.mask_logits, mask)}
         if self.weights["depth"]:
-            if prediction.depth_logits is None or depth_unit is None:
-                raise ValueError("depth terms need a network with a depth head and a true depth")
+            assert prediction.depth_logits is not None and depth_unit is not None
             pairs["depth"] = (prediction.depth_logits, depth_unit)
         weighted: list[Tensor] = []
         values: dict[str, Tensor] = {}

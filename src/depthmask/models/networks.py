@@ -1,5 +1,6 @@
 """DepthMaskNet8 and MaskNet3, layer by layer those of the seed document's tables."""
 
+import itertools
 import math
 from collections.abc import Sequence
 from typing import ClassVar, NamedTuple
@@ -9,24 +10,55 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 
-class Prediction(NamedTuple):
-    """Logits of a batch of scenes, N x 1 x H x W each.
+def encode_depth(depth_m: Tensor, range_m: Sequence[float]) -> Tensor:
+    """What a depth head learns: log(depth / near) / log(far / near), clamped to 0..1.
 
-    Attributes:
-        mask_logits: the sigmoid is the share of person in a pixel, 0 to 1.
-        depth_logits: the sigmoid is the code of `depth_codec`, 0 (near) to 1 (far); None from a
-            network without a depth head.
+    `range_m` is (near, far), metres, 0 <= near < far. An error of the code is a ratio of
+    distances: 10 cm at 1 m costs what 1 m costs at 10 m (Eigen et al. 2014). A range from 0, that
+    of relative depth, has no ratios: its code is depth / far.
     """
+    near, far = range_m
+    if near == 0:
+        return (depth_m / far).clamp(0, 1)
+    return ((depth_m / near).clamp(min=1).log() / math.log(far / near)).clamp(0, 1)
+
+
+def decode_depth(unit: Tensor, range_m: Tensor | Sequence[float]) -> Tensor:
+    """The metres of a code of 0 to 1; `range_m` as numbers or as a network's buffer."""
+    if not isinstance(range_m, Tensor):
+        near, far = range_m
+        return far * unit if near == 0 else near * torch.exp(unit * math.log(far / near))
+    nearest, farthest = range_m.unbind()
+    # `where` works out both branches: 1 keeps the one that is not taken finite
+    log_ratio = (farthest / torch.where(nearest > 0, nearest, 1.0)).log()
+    return torch.where(nearest > 0, nearest * torch.exp(unit * log_ratio), farthest * unit)
+
+
+class Prediction(NamedTuple):
+    """Logits of a batch of scenes, N x 1 x H x W each; without a depth head, no depth."""
 
     mask_logits: Tensor
     depth_logits: Tensor | None
+
+    def decode(self, range_m: Tensor | Sequence[float]) -> tuple[Tensor, Tensor | None]:
+        """In float32 the mask, the share of person in a pixel, and the depth, metres, or None."""
+        mask = self.mask_logits.float().sigmoid()
+        if self.depth_logits is None:
+            return mask, None
+        return mask, decode_depth(self.depth_logits.float().sigmoid(), range_m)
 
 
 class PairModel(nn.Module):
     """A network that takes an empty room (`bg`) and the same room with somebody in it (`bg_fg`).
 
-    Both are N x 3 x H x W, RGB, 0 to 1. The images' `mean` and `std` (float32, 1 x 3 x 1 x 1) are
-    buffers: they travel with the weights.
+    Both are N x 3 x H x W, RGB, 0 to 1; another shape is a ValueError. The images' `mean` and
+    `std` (float32, 1 x 3 x 1 x 1) and the depth's range, (near, far) in metres, are buffers: they
+    travel with the weights.
+
+    Args:
+        mean, std: of the images' three channels, in units of their range 0 to 1.
+        mask_prior: the mask's first guess everywhere, the share of a frame that is person.
+        depth_range_m: what a depth head's 0 and 1 mean.
 
     Attributes:
         has_depth: whether a `Prediction` holds depth.
@@ -34,43 +66,60 @@ class PairModel(nn.Module):
     """
 
     has_depth: ClassVar[bool]
-    min_side: ClassVar[int]
+    min_side: ClassVar[int] = 1
     mean: Tensor
     std: Tensor
     depth_range_m: Tensor
+    mask: nn.Conv2d
+    depth: nn.Conv2d
 
-    def __init__(self, mean: Sequence[float], std: Sequence[float]) -> None:
+    def __init__(
+        self,
+        *,
+        mean: Sequence[float] = (0.5, 0.5, 0.5),
+        std: Sequence[float] = (0.25, 0.25, 0.25),
+        mask_prior: float = 0.04,
+        depth_range_m: Sequence[float] = (0.5, 25.0),
+    ) -> None:
         super().__init__()
-        for name, values in (("mean", mean), ("std", std)):
-            if len(values) != 3:
-                raise ValueError(f"{name} has {len(values)} values; give one a channel, 3")
-            self.register_buffer(name, torch.tensor(values, dtype=torch.float32).view(1, 3, 1, 1))
-        if min(std) <= 0:
-            raise ValueError(f"std is {tuple(std)}; each value must be above 0")
-
-    def normalise(self, image: Tensor) -> Tensor:
-        """Centre and scale an image, N x 3 x H x W, 0 to 1."""
-        return (image - self.mean) / self.std
-
-    def check_pair(self, bg: Tensor, bg_fg: Tensor) -> None:
-        """Raise a ValueError that names the nearest valid shape, unless the pair has one."""
-        if torch.compiler.is_compiling():  # a comparison would fix the sizes of an exported graph
-            return
-        for name, image in (("bg", bg), ("bg_fg", bg_fg)):
-            if image.ndim != 4 or image.shape[1] != 3:
-                raise ValueError(f"{name} is {_shape(image)}; it must be N x 3 x H x W")
-        if bg.shape != bg_fg.shape:
+        near, far = depth_range_m
+        if not (min(std) > 0 and 0 < mask_prior < 1 and 0 <= near < far):
             raise ValueError(
-                f"bg is {_shape(bg)} and bg_fg {_shape(bg_fg)}; give both one shape, "
-                f"such as {_shape(bg_fg)}"
+                f"std {std} must be above 0, mask_prior {mask_prior} between 0 and 1, and"
+                f" depth_range_m {near} to {far} rise from 0 or more"
             )
-        height, width = bg.shape[-2:]
-        if min(height, width) < self.min_side:
-            valid = f"{max(height, self.min_side)} x {max(width, self.min_side)}"
-            raise ValueError(
-                f"{type(self).__name__} got {height} x {width} px; the nearest valid size is "
-                f"{valid} (no side below {self.min_side})"
-            )
+        self.register_buffer("mean", torch.tensor(mean, dtype=torch.float32).view(1, 3, 1, 1))
+        self.register_buffer("std", torch.tensor(std, dtype=torch.float32).view(1, 3, 1, 1))
+        range_m = torch.tensor((near, far), dtype=torch.float32)
+        self.register_buffer("depth_range_m", range_m, persistent=self.has_depth)
+        self.add_layers()
+        for module in self.modules():
+            if isinstance(module, nn.Conv2d):  # for layers with ReLU (He et al. 2015)
+                nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
+                if module.bias is not None:
+                    nn.init.zeros_(module.bias)
+        _start_head(self.mask, mask_prior)
+        if self.has_depth:
+            _start_head(self.depth, 0.5)
+
+    def add_layers(self) -> None:
+        """Make the layers, with a 1 x 1 convolution called `mask` and, if it has one, `depth`."""
+        raise NotImplementedError
+
+    def normalise(self, bg: Tensor, bg_fg: Tensor) -> tuple[Tensor, Tensor]:
+        """Centre and scale both; a ValueError names the nearest valid shape for a wrong one."""
+        # a comparison would fix the sizes of an exported graph
+        if not torch.compiler.is_compiling():
+            if bg.shape != bg_fg.shape or bg.shape[1:2] != (3,) or bg.ndim != 4:
+                shapes = f"bg is {tuple(bg.shape)} and bg_fg {tuple(bg_fg.shape)}"
+                raise ValueError(f"{shapes}; both must be N x 3 x H x W, of one shape")
+            height, width = (max(side, self.min_side) for side in bg.shape[-2:])
+            if (height, width) != bg.shape[-2:]:
+                raise ValueError(
+                    f"{type(self).__name__} got {tuple(bg.shape)}; the nearest valid size is "
+                    f"{height} x {width} (no side below {self.min_side})"
+                )
+        return (bg - self.mean) / self.std, (bg_fg - self.mean) / self.std
 
 
 class Encoder(nn.Module):
@@ -84,8 +133,7 @@ class Encoder(nn.Module):
         self.body = nn.Sequential(
             # ceil_mode: at an odd side the pool keeps the last row, as the shortcut's stride does.
             nn.MaxPool2d(2, ceil_mode=True),
-            *conv_bn_relu(num_in, num_out),
-            *conv_bn_relu(num_out, num_out),
+            *conv_bn_relu(num_in, num_out, num_out),
         )
         self.shortcut = nn.Sequential(
             nn.Conv2d(num_in, num_out, kernel_size=1, stride=2, bias=False),
@@ -107,7 +155,7 @@ class Decoder(nn.Module):
     def __init__(self, num_in: int, num_out: int) -> None:
         super().__init__()
         self.reduce = nn.Conv2d(num_in, num_out, kernel_size=1)
-        self.body = nn.Sequential(*conv_bn_relu(num_out, num_out), *conv_bn_relu(num_out, num_out))
+        self.body = conv_bn_relu(num_out, num_out, num_out)
 
     def forward(self, features: Tensor, skip: Tensor) -> Tensor:
         larger = F.interpolate(
@@ -125,28 +173,14 @@ class DepthMaskNet8(PairModel):
         x4, x5, x6: N x 64, 128, 256 channels at 1/4, 1/8, 1/16.
         x7: N x 512 x H/32 x W/32, for the depth alone.
         m1, m2: N x 128 at 1/8 and N x 64 at 1/4, the mask's decoder, also added to the depth's.
-
-    The buffer `depth_range_m`, float32 (near, far), metres, is what the depth's 0 and 1 mean.
     """
 
     has_depth: ClassVar[bool] = True
     min_side: ClassVar[int] = 32
 
-    def __init__(
-        self,
-        *,
-        mean: Sequence[float],
-        std: Sequence[float],
-        mask_prior: float,
-        depth_range_m: Sequence[float],
-    ) -> None:
-        super().__init__(mean, std)
-        near, far = depth_range_m
-        if not 0 <= near < far:
-            raise ValueError(f"depth_range_m is {near} to {far}; it must satisfy 0 <= near < far")
-        self.register_buffer("depth_range_m", torch.tensor((near, far), dtype=torch.float32))
-        self.stem_bg = nn.Sequential(*conv_bn_relu(3, 16), *conv_bn_relu(16, 16))
-        self.stem_bg_fg = nn.Sequential(*conv_bn_relu(3, 16), *conv_bn_relu(16, 16))
+    def add_layers(self) -> None:
+        self.stem_bg = conv_bn_relu(3, 16, 16)
+        self.stem_bg_fg = conv_bn_relu(3, 16, 16)
         self.encoder_bg = Encoder(16, 16)
         self.encoder_bg_fg = Encoder(16, 16)
         self.encoder4 = Encoder(32, 64)
@@ -164,15 +198,10 @@ class DepthMaskNet8(PairModel):
         self.depth_decoder4 = Decoder(64, 32)
         self.depth_decoder5 = Decoder(32, 16)
         self.depth = nn.Conv2d(16, 1, kernel_size=1)
-        init_weights(self)
-        init_head(self.mask, mask_prior)
-        init_head(self.depth, 0.5)
 
     def forward(self, bg: Tensor, bg_fg: Tensor) -> Prediction:
-        """Logits of mask and depth; raises ValueError for wrong shapes or a side below 32 px."""
-        self.check_pair(bg, bg_fg)
-        room = self.stem_bg(self.normalise(bg))
-        frame = self.stem_bg_fg(self.normalise(bg_fg))
+        bg, bg_fg = self.normalise(bg, bg_fg)
+        room, frame = self.stem_bg(bg), self.stem_bg_fg(bg_fg)
         x3 = torch.cat((self.encoder_bg(room), self.encoder_bg_fg(frame)), dim=1)
         x4 = self.encoder4(x3)
         x5 = self.encoder5(x4)
@@ -198,62 +227,37 @@ class MaskNet3(PairModel):
     """
 
     has_depth: ClassVar[bool] = False
-    min_side: ClassVar[int] = 1
 
-    def __init__(
-        self,
-        *,
-        mean: Sequence[float],
-        std: Sequence[float],
-        mask_prior: float,
-        depth_range_m: Sequence[float],
-    ) -> None:
-        super().__init__(mean, std)
-        self.stem_bg = nn.Sequential(*conv_bn_relu(3, 32))
-        self.stem_bg_fg = nn.Sequential(*conv_bn_relu(3, 32))
-        self.body = nn.Sequential(*conv_bn_relu(64, 64), *conv_bn_relu(64, 64))
+    def add_layers(self) -> None:
+        self.stem_bg = conv_bn_relu(3, 32)
+        self.stem_bg_fg = conv_bn_relu(3, 32)
+        self.body = conv_bn_relu(64, 64, 64)
         self.mask = nn.Conv2d(64, 1, kernel_size=1)
-        init_weights(self)
-        init_head(self.mask, mask_prior)
 
     def forward(self, bg: Tensor, bg_fg: Tensor) -> Prediction:
-        """Logits of the mask, and None; raises ValueError for wrong shapes."""
-        self.check_pair(bg, bg_fg)
-        room = self.stem_bg(self.normalise(bg))
-        frame = self.stem_bg_fg(self.normalise(bg_fg))
-        return Prediction(self.mask(self.body(torch.cat((room, frame), dim=1))), None)
+        bg, bg_fg = self.normalise(bg, bg_fg)
+        both = torch.cat((self.stem_bg(bg), self.stem_bg_fg(bg_fg)), dim=1)
+        return Prediction(self.mask(self.body(both)), None)
 
 
-def conv_bn_relu(num_in: int, num_out: int) -> list[nn.Module]:
-    """A 3 x 3 convolution that keeps the size, batch normalisation, ReLU in place."""
-    return [
-        nn.Conv2d(num_in, num_out, kernel_size=3, padding=1),
-        nn.BatchNorm2d(num_out),
-        nn.ReLU(inplace=True),
-    ]
+def conv_bn_relu(*channels: int) -> nn.Sequential:
+    """From each number of channels to the next a 3 x 3 convolution that keeps the size."""
+    layers: list[nn.Module] = []
+    for num_in, num_out in itertools.pairwise(channels):
+        layers.append(nn.Conv2d(num_in, num_out, kernel_size=3, padding=1))
+        layers += [nn.BatchNorm2d(num_out), nn.ReLU(inplace=True)]
+    return nn.Sequential(*layers)
 
 
-def init_weights(model: nn.Module) -> None:
-    """Draw every convolution for layers with ReLU (He et al. 2015); biases start at 0."""
-    for module in model.modules():
-        if isinstance(module, nn.Conv2d):
-            nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
-            if module.bias is not None:
-                nn.init.zeros_(module.bias)
-
-
-def init_head(head: nn.Conv2d, prior: float) -> None:
+def _start_head(head: nn.Conv2d, prior: float) -> None:
     """Make a head's first answer `prior`, above 0 and below 1, almost everywhere.
 
     Most pixels are nobody: a head that starts at one half spends its first epochs unlearning it
     (Lin et al. 2017).
     """
-    if not 0 < prior < 1:
-        raise ValueError(f"a head's prior is {prior}; it must lie between 0 and 1")
     nn.init.normal_(head.weight, std=0.05)
-    assert head.bias is not None
-    nn.init.constant_(head.bias, math.log(prior / (1 - prior)))
+    nn.init.constant_(head.get_parameter("bias"), math.log(prior / (1 - prior)))
 
 
-def _shape(image: Tensor) -> str:
-    return " x ".join(str(side) for side in image.shape)
+MODELS: dict[str, type[PairModel]] = {"depthmasknet8": DepthMaskNet8, "masknet3": MaskNet3}
+"""The networks, by the name that an experiment gives them."""

@@ -12,8 +12,7 @@ from torch import Tensor
 from depthmask.data.scenes.files import replaced_file
 from depthmask.data.scenes.scene import Scene
 from depthmask.errors import InputError
-from depthmask.models import PairModel, build_model
-from depthmask.models.depth_codec import decode_depth
+from depthmask.models import MODELS, PairModel
 
 
 class StoredModel(NamedTuple):
@@ -25,14 +24,9 @@ class StoredModel(NamedTuple):
     @torch.inference_mode()
     def predict(self, scene: Scene[Tensor]) -> tuple[Tensor, Tensor | None]:
         """The mask, 0..1, and the depth in the card's unit (or None), N x 1 x H x W."""
-        prediction = self.model(
-            scene.bg.contiguous(memory_format=torch.channels_last),
-            scene.bg_fg.contiguous(memory_format=torch.channels_last),
-        )
-        depth = None
-        if prediction.depth_logits is not None:
-            depth = decode_depth(prediction.depth_logits.sigmoid(), self.model.depth_range_m)
-        return prediction.mask_logits.sigmoid(), depth
+        images = (scene.bg, scene.bg_fg)
+        pair = (image.contiguous(memory_format=torch.channels_last) for image in images)
+        return self.model(*pair).decode(self.model.depth_range_m)
 
 
 def seed_folder(experiment: Path, seed: int) -> Path:
@@ -56,9 +50,7 @@ def save_model(folder: Path, model: PairModel, card: dict[str, Any]) -> None:
 
     Figures that are no finite number, which JSON does not know, become null.
     """
-    weights = {
-        name: value.detach().cpu().contiguous() for name, value in model.state_dict().items()
-    }
+    weights = {name: value.cpu().contiguous() for name, value in model.state_dict().items()}
     with replaced_file(folder / "model.safetensors") as path:
         save_file(weights, path)
     card = json.loads(json.dumps(card), parse_constant=lambda _: None)
@@ -70,7 +62,7 @@ def load_model(folder: Path) -> StoredModel:
     """Read a network back; InputError if the folder holds none or a damaged one."""
     try:
         card = json.loads((folder / "model.json").read_text(encoding="utf-8"))
-        model = build_model(card["model"])
+        model = MODELS[card["model"]]()
         model.load_state_dict(load_file(folder / "model.safetensors"))
     except FileNotFoundError:
         raise InputError(f"{folder} holds no trained model: run `dvc repro` first") from None

@@ -30,17 +30,39 @@ def augment(
     output: Path,
     params: AugmentParams,
     placement: PlacementParams,
-    compositor: CompositorParams,
+    compositor_params: CompositorParams,
 ) -> None:
-    """Write the colour variants and the statistics into the folder `output`.
+    """Write variants of the training split's colours and the statistics into the folder `output`.
 
-    Where scenes are files, no variants: their colours are drawn while they are read.
+    Where scenes are files, no variants but strengths: colours are drawn while they are read.
     """
     with replaced_folder(output) as folder:
-        if read_source(prepared).is_composed:
-            write_variants(prepared, folder, params, placement, compositor)
-        else:
+        if not read_source(prepared).is_composed:
             write_colours(prepared, folder, params)
+            return
+        library = Library.read(prepared)
+        plates = np.asarray(library.images[library.plates_of("train")])
+        cutouts = np.asarray(library.rgba[library.cutouts_of("train")])
+        np.save(folder / "plates_image.npy", make_variants(plates, params, stream=0))
+        np.save(folder / "cutouts_rgb.npy", make_variants(cutouts[..., :3], params, stream=1))
+        compositor = read_compositor(library, compositor_params, folder)
+        visible = read_array(prepared / "visible_shares.npy")
+        placer = Placer(library, visible, placement, num_variants=params.num_variants)
+        starts = range(0, _BATCH * _NUM_BATCHES, _BATCH)
+        recipes = (placer.draw(TRAIN_STREAM, 0, range(start, start + _BATCH)) for start in starts)
+        _write_statistics(folder, (compositor(each, library.size) for each in recipes))
+        (folder / "digest.txt").write_text(content_hash(folder) + "\n")
+        if params.num_variants > 0:
+            augmented_sheet(
+                folder / "contact_sheet.png",
+                plates=plates,
+                plate_variants=read_array(folder / "plates_image.npy"),
+                cutouts=cutouts,
+                cutout_variants=read_array(folder / "cutouts_rgb.npy"),
+                subtitle=f"{params.num_variants} colour variants of each",
+            )
+        num = f"{params.num_variants} variants"
+        print(f"augment: {num} of {len(plates)} plates, {len(cutouts)} people")
 
 
 def write_colours(prepared: Path, folder: Path, params: AugmentParams) -> None:
@@ -55,59 +77,21 @@ def write_colours(prepared: Path, folder: Path, params: AugmentParams) -> None:
     print("augment: colours are drawn while the files are read")
 
 
-def write_variants(
-    prepared: Path,
-    folder: Path,
-    params: AugmentParams,
-    placement: PlacementParams,
-    compositor_params: CompositorParams,
-) -> None:
-    """Write colour variants of the training split's plates and cutouts."""
-    library = Library.read(prepared)
-    plates = np.asarray(library.images[library.plates_of("train")])
-    cutouts = np.asarray(library.rgba[library.cutouts_of("train")])
-    np.save(folder / "plates_image.npy", make_variants(plates, params, stream=0))
-    np.save(folder / "cutouts_rgb.npy", make_variants(cutouts[..., :3], params, stream=1))
-    compositor = read_compositor(library, compositor_params, folder)
-    visible = read_array(prepared / "visible_shares.npy")
-    placer = Placer(library, visible, placement, num_variants=compositor.num_variants)
-    starts = range(0, _BATCH * _NUM_BATCHES, _BATCH)
-    recipes = (placer.draw(TRAIN_STREAM, 0, range(start, start + _BATCH)) for start in starts)
-    _write_statistics(folder, (compositor(each, library.size) for each in recipes))
-    (folder / "digest.txt").write_text(content_hash(folder) + "\n")
-    if params.num_variants > 0:
-        augmented_sheet(
-            folder / "contact_sheet.png",
-            plates=plates,
-            plate_variants=read_array(folder / "plates_image.npy"),
-            cutouts=cutouts,
-            cutout_variants=read_array(folder / "cutouts_rgb.npy"),
-            subtitle=f"{params.num_variants} colour variants of each",
-        )
-    print(f"augment: {params.num_variants} variants of {len(plates)} plates, {len(cutouts)} people")
-
-
 def _write_statistics(folder: Path, scenes: Iterable[Scene[torch.Tensor]]) -> str:
-    text = json.dumps(statistics(scenes), indent=2) + "\n"
-    (folder / "statistics.json").write_text(text)
-    return text
-
-
-def statistics(scenes: Iterable[Scene[torch.Tensor]]) -> dict[str, list[float] | float]:
     """Mean and standard deviation of bg, bg_fg, mask and depth, as the original reported them."""
-    moments: dict[str, list[torch.Tensor]] = {}
-    for scene in scenes:
-        for name, field in scene._asdict().items():
-            values = field.double()
-            both = torch.stack([values.mean((0, 2, 3)), values.square().mean((0, 2, 3))])
-            moments.setdefault(name, []).append(both)
-    result: dict[str, list[float] | float] = {}
-    for name, batches in moments.items():
+    moments = [
+        [torch.stack([x.mean((0, 2, 3)), x.square().mean((0, 2, 3))]) for x in fields]
+        for fields in (map(torch.Tensor.double, scene) for scene in scenes)
+    ]
+    result = {}
+    for name, batches in zip(Scene._fields, zip(*moments, strict=True), strict=True):
         mean, square = torch.stack(batches).mean(0)
         for moment, values in (("mean", mean), ("std", (square - mean**2).clamp_min(0).sqrt())):
             rounded = [round(float(value), 6) for value in values]
             result[f"{name}_{moment}"] = rounded if len(rounded) > 1 else rounded[0]
-    return result
+    text = json.dumps(result, indent=2) + "\n"
+    (folder / "statistics.json").write_text(text)
+    return text
 
 
 def main() -> None:

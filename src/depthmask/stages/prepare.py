@@ -6,12 +6,12 @@ import numpy as np
 
 from depthmask.config import PlacementParams, PrepareParams
 from depthmask.data.scenes.files import read_summary, replaced_folder
-from depthmask.data.scenes.library import InSceneFrames, Library
+from depthmask.data.scenes.library import Frames, Library
 from depthmask.data.scenes.scene import Scene
 from depthmask.data.sources import SOURCES, Places
 from depthmask.errors import exit_on_error
 from depthmask.stages import FINDINGS, PARAMS, PREPARED, SOURCES_FOLDER, TEACHER_CACHE, read_params
-from depthmask.visualization.sheets import SplitImages, composed_sheet, contact_sheet
+from depthmask.visualization.sheets import composed_sheet, contact_sheet
 
 
 def prepare(output: Path, params: PrepareParams, placement: PlacementParams) -> None:
@@ -34,19 +34,13 @@ def draw_library(folder: Path) -> None:
     scenes: Scene[np.ndarray] = Scene(none, none, none[..., 0], none[..., 0].astype(np.float32))
     counts = f"{len(library.plates)} rooms, {len(library.cutouts)} people"
     if "in_scene" in summary["num_scenes"]:
-        frames = InSceneFrames.read(folder)
+        frames = Frames.read(folder, "in_scene")
         bg = library.images[frames.table["plate"].to_numpy()]
         scenes = Scene(bg, frames.bg_fg, frames.mask, frames.depth)
         counts += f", {len(frames.table)} in-scene frames"
-    contact_sheet(
-        folder / "contact_sheet.png",
-        rooms=SplitImages(library.images, library.plates.split.tolist()),
-        rooms_depth=library.depths,
-        people=SplitImages(library.rgba, library.cutouts.split.tolist()),
-        frames=scenes,
-        unit=summary["unit"],
-        subtitle=f"{counts}, {library.size} px",
-    )
+    subtitle = f"{counts}, {library.size} px"
+    path, unit = folder / "contact_sheet.png", summary["unit"]
+    contact_sheet(path, library, scenes, unit=unit, subtitle=subtitle)
 
 
 def draw_samples(folder: Path) -> None:

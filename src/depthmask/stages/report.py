@@ -16,7 +16,7 @@ from rich.table import Table
 
 from depthmask.config import read_params
 from depthmask.data.scenes.files import read_array, read_json, replaced_file
-from depthmask.data.scenes.library import InSceneFrames
+from depthmask.data.scenes.library import Frames
 from depthmask.errors import InputError, exit_on_error
 from depthmask.metrics import METRICS
 from depthmask.stages import BEST, PARAMS, RECORD
@@ -61,7 +61,7 @@ def write_example(prepared: Path, folder: Path) -> tuple[Path, Path] | None:
         The plate's path and the frame's, or None where there is no prepared data.
     """
     try:
-        frames = InSceneFrames.read(prepared)
+        frames = Frames.read(prepared, "in_scene")
         plates = read_array(prepared / "plates_image.npy")
     except InputError:
         return None

@@ -10,13 +10,7 @@ from typing import Any
 import pandas as pd
 import torch
 
-from depthmask.config import (
-    CompositorParams,
-    Experiment,
-    PlacementParams,
-    TrainParams,
-    named_experiment,
-)
+from depthmask import config
 from depthmask.data.scenes.files import read_summary, read_text, replaced_folder
 from depthmask.data.sources import open_sets
 from depthmask.errors import exit_on_error
@@ -34,56 +28,18 @@ from depthmask.stages import (
 from depthmask.tracking.notes import run_tags
 from depthmask.tracking.provenance import run_key, training_code_hash
 from depthmask.tracking.run import start_run
-from depthmask.training.assembly import assemble_data, build_module
 from depthmask.training.fitting import fit, run_test
+from depthmask.training.module import build_module
+from depthmask.training.scene_data import assemble_data
 
 
 def train(
-    name: str,
-    experiment: Experiment,
-    params: TrainParams,
-    placement: PlacementParams,
-    compositor: CompositorParams,
-    *,
-    prepared: Path,
-    augmented: Path,
-    output: Path,
-    checkpoints: Path,
-) -> None:
-    """Train an experiment with each of its seeds; write its folder, all of it or nothing.
-
-    Its checkpoints stay until evaluate, which runs once DVC has recorded the folder: a run killed
-    before that is taken up again as it is.
-    """
-    if params.num_threads:
-        torch.set_num_threads(params.num_threads)
-    keys = set[str]()
-    with replaced_folder(output) as temporary:
-        for seed in experiment.seeds or (params.seed,):
-            folder = seed_folder(temporary, seed)
-            folder.mkdir()
-            key = train_seed(
-                folder,
-                name,
-                experiment,
-                params.model_copy(update={"seed": seed}),
-                placement,
-                compositor,
-                prepared=prepared,
-                augmented=augmented,
-                checkpoints=checkpoints,
-            )
-            keys.add(key)
-    prune_checkpoints(name, keep=keys)
-
-
-def train_seed(
     output: Path,
     name: str,
-    experiment: Experiment,
-    params: TrainParams,
-    placement: PlacementParams,
-    compositor: CompositorParams,
+    experiment: config.Experiment,
+    params: config.TrainParams,
+    placement: config.PlacementParams,
+    compositor: config.CompositorParams,
     *,
     prepared: Path,
     augmented: Path,
@@ -91,9 +47,10 @@ def train_seed(
 ) -> str:
     """Train with `params.seed`, from the last checkpoint where there is one; write to `output`.
 
-    Returns:
-        The run's key.
+    Returns the run's key.
     """
+    if params.num_threads:
+        torch.set_num_threads(params.num_threads)
     summary = read_summary(prepared)
     digest = read_text(augmented / "digest.txt").strip()
     hardware = choose_hardware(params.device, params.precision)
@@ -104,21 +61,13 @@ def train_seed(
         "placement": placement.model_dump(mode="json"),
         "compositor": compositor.model_dump(mode="json"),
     }
-    key = run_key(
-        **settings, data=summary["data_hash"], augmented=digest, code=training_code_hash()
-    )
+    data_hash = summary["data_hash"]
+    key = run_key(**settings, data=data_hash, augmented=digest, code=training_code_hash())
     label = f"{name} (seed {params.seed})" if len(experiment.seeds) > 1 else name
     print(f"{label}: {experiment.model} on {hardware}, run {key}", flush=True)
-    data = assemble_data(
-        params,
-        placement,
-        compositor,
-        prepared=prepared,
-        augmented=augmented,
-        variants=experiment.augmented,
-    )
+    variants = augmented if experiment.augmented else None
+    data = assemble_data(params, placement, compositor, prepared=prepared, augmented=variants)
     module = build_module(experiment, params, prepared=prepared, augmented=augmented)
-    folder = checkpoints / f"{name}-{key}"
     card: dict[str, Any] = {
         "experiment": name,
         "seed": params.seed,
@@ -127,39 +76,31 @@ def train_seed(
         "losses": {"mask": experiment.mask, "depth": experiment.depth},
         "size": params.schedule[-1].size,
         "unit": summary["unit"],
-        "data_hash": summary["data_hash"],
+        "data_hash": data_hash,
         "source": summary["source"],
         "depth_range_m": list(module.depth_range_m),
         "depth_alignment": summary.get("depth_alignment"),
         "num_parameters": sum(weight.numel() for weight in module.model.parameters()),
     }
-    run = start_run(
-        key=key,
-        params=settings | {"hardware": str(hardware)},
-        tags=run_tags(card),
-        data_digest=summary["data_hash"],
-        data_source=str(prepared),
-    )
-    with run:
+    logged = settings | {"hardware": str(hardware)}
+    with start_run(key, logged, run_tags(card), data_hash) as record:
         rows = fit(
             module,
             data,
             hardware=hardware,
             average=params.average,
-            checkpoints=folder,
+            checkpoints=checkpoints / f"{name}-{key}",
             label=label,
-            on_epoch=lambda epoch, row: run.log_metrics(row, step=epoch),
+            on_epoch=record,
             interactive=sys.stderr.isatty() and "CI" not in os.environ,
         )
     sets = open_sets(prepared, compositor, placement, hardware.device)
     test = run_test(module, list(sets.scenes(sets.headline)), device=hardware.device)
-    val = {key: value for key, value in rows[-1].items() if key.startswith("val/")}
-    card |= {
-        "val": {column.removeprefix("val/"): value for column, value in val.items()},
-        "test": {"set": sets.headline, "device": hardware.device, "figures": test},
-    }
-    save_model(output, module.model, card)
     curves = pd.DataFrame(rows)
+    val = curves.filter(like="val/").iloc[-1]
+    card["val"] = val.rename(lambda column: column.removeprefix("val/")).to_dict()
+    card["test"] = {"set": sets.headline, "device": hardware.device, "figures": test}
+    save_model(output, module.model, card)
     curves.insert(0, "experiment", name)
     curves.insert(1, "seed", params.seed)
     curves.to_csv(output / "curves.csv", index=False, float_format="%.6g")
@@ -172,17 +113,25 @@ def main() -> None:
     parser.add_argument("name", help="an experiment of params.yaml")
     name = parser.parse_args().name
     params = read_params(PARAMS)
-    train(
-        name,
-        named_experiment(params, name),
-        params.train,
-        params.placement,
-        params.compositor,
-        prepared=PREPARED,
-        augmented=AUGMENTED,
-        output=EXPERIMENTS / name,
-        checkpoints=CHECKPOINTS,
-    )
+    experiment, own = config.named_experiment(params, name), params.train
+    with replaced_folder(EXPERIMENTS / name) as folder:  # all seeds or nothing
+        keys = [
+            train(
+                seed_folder(folder, seed),
+                name,
+                experiment,
+                own.model_copy(update={"seed": seed}),
+                params.placement,
+                params.compositor,
+                prepared=PREPARED,
+                augmented=AUGMENTED,
+                checkpoints=CHECKPOINTS,
+            )
+            for seed in experiment.seeds or (own.seed,)
+        ]
+    # those of this run stay until evaluate, which runs once DVC has recorded the folder: a run
+    # killed before that is taken up again as it is
+    prune_checkpoints(name, keep=keys)
 
 
 if __name__ == "__main__":

@@ -1,17 +1,11 @@
 """Experiment tracking in the MLflow store of a checkout, never in the pipeline's way."""
 
-import http.client
 import importlib.util
-import logging
 import os
 import platform
 import re
-import ssl
 import sys
-import urllib.error
-import urllib.request
 from collections.abc import Callable
-from contextlib import suppress
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
@@ -25,7 +19,6 @@ if TYPE_CHECKING:
 Result = TypeVar("Result")
 
 EXPERIMENT = "depthmask"
-FOLDER = ".tracking"
 LOCK = "depthmask.lock"
 """Tag of a run: the file that the process which writes it has locked."""
 
@@ -39,10 +32,6 @@ ENVIRONMENT = {
 }
 
 _offline: set[str] = set()  # stores that have failed in this process
-
-
-class Unreachable(Exception):
-    """MLflow cannot be used; the message says why in a few words."""
 
 
 class Store(NamedTuple):
@@ -62,10 +51,6 @@ class Store(NamedTuple):
         order = ["attributes.start_time DESC"]
         return self.client.search_runs([self.experiment_id], condition, order_by=order)
 
-    def lock(self) -> FileLock:
-        """Serialises what several processes of the checkout may do at once."""
-        return file_lock(self.root, "mlflow", timeout=120)
-
     def end_killed_runs(self) -> None:
         """End runs that MLflow believes to be running, but whose process on this host died."""
         host = platform.node()
@@ -77,16 +62,15 @@ class Store(NamedTuple):
                 self.client.set_terminated(run.info.run_id, "KILLED")
 
 
-def copied_checkout(folder: Path) -> Path | None:
-    """The checkout that DVC copied to make a folder (`exp run --temp`, the queue), or None."""
-    parents = folder.resolve().parents
-    copies = (each for each in parents if each.parts[-3:] == (".dvc", "tmp", "exps"))
+def copied_checkout() -> Path | None:
+    """The checkout that DVC copied to make this folder (`exp run --temp`, the queue), or None."""
+    copies = (each for each in Path.cwd().parents if each.parts[-3:] == (".dvc", "tmp", "exps"))
     return next((each.parents[2] for each in copies), None)
 
 
 def find_root() -> Path:
     """The checkout where `mlflow.db` lies; for a copy made by DVC, that which it is a copy of."""
-    folder = copied_checkout(Path.cwd()) or Path.cwd()
+    folder = copied_checkout() or Path.cwd()
     return next((path for path in (folder, *folder.parents) if (path / ".git").exists()), folder)
 
 
@@ -107,8 +91,9 @@ def without_password(uri: str) -> str:
 
 def file_lock(root: Path, name: str, timeout: float) -> FileLock:
     """A lock of the checkout; that of a run's key is held by the process that writes the run."""
-    (root / FOLDER).mkdir(parents=True, exist_ok=True)
-    return FileLock(root / FOLDER / f"{name}.lock", timeout=timeout)
+    folder = root / ".tracking"
+    folder.mkdir(parents=True, exist_ok=True)
+    return FileLock(folder / f"{name}.lock", timeout=timeout)
 
 
 def is_held(path: Path) -> bool:
@@ -123,7 +108,6 @@ def is_held(path: Path) -> bool:
 
 
 def say(line: str) -> None:
-    """Print a line of ours on stderr."""
     print(f"depthmask: {line}", file=sys.stderr, flush=True)
 
 
@@ -151,36 +135,23 @@ def attempt(root: Path, action: Callable[[Store], Result]) -> Result | None:
 def open_store(root: Path, uri: str) -> Store:
     """Open a store; the first use of it by several processes at once is serialised."""
     if importlib.util.find_spec("mlflow") is None:
-        raise Unreachable("mlflow is not installed")
-    if uri.startswith(("http://", "https://")):
-        _probe(without_password(uri))  # urllib takes none
+        raise ConnectionError("mlflow is not installed")
+    if uri.startswith("http"):  # a server that is not there is known before MLflow's slow import
+        import requests
+
+        try:
+            requests.get(f"{uri.rstrip('/')}/health", timeout=2, stream=True).close()
+        except requests.RequestException as error:
+            if not isinstance(error, requests.exceptions.SSLError):  # MLflow knows whom to trust
+                shown = without_password(uri)
+                raise ConnectionError(f"{shown} does not answer") from None
     for name, value in ENVIRONMENT.items():
         os.environ.setdefault(name, value)
     from mlflow import MlflowClient
-    from mlflow.exceptions import MlflowException
 
-    # one line from us is enough; urllib3 would add one for each retry
-    logging.getLogger("urllib3.connectionpool").setLevel(logging.ERROR)
     with file_lock(root, "mlflow", timeout=120):
         client = MlflowClient(tracking_uri=uri)
-        experiment = client.get_experiment_by_name(EXPERIMENT)
-        if experiment is None:
-            location = (root / "mlartifacts").as_uri() if is_local(uri) else None
-            with suppress(MlflowException):  # another machine was faster
-                client.create_experiment(EXPERIMENT, location)
-            experiment = client.get_experiment_by_name(EXPERIMENT)
-        if experiment is None:
-            raise Unreachable(f"{without_password(uri)} takes no experiment")
-    return Store(root, uri, client, experiment.experiment_id)
-
-
-def _probe(address: str) -> None:
-    """Ask a server for a sign of life; Unreachable if it gives none within two seconds."""
-    try:
-        urllib.request.urlopen(f"{address.rstrip('/')}/health", timeout=2).close()
-    except urllib.error.HTTPError:
-        return  # it asks for a password, say: it lives
-    except (OSError, ValueError, http.client.HTTPException) as error:
-        reason = getattr(error, "reason", error)
-        if not isinstance(reason, ssl.SSLError):  # it lives; mlflow knows which to trust
-            raise Unreachable(f"{address} does not answer ({reason})") from None
+        if experiment := client.get_experiment_by_name(EXPERIMENT):
+            return Store(root, uri, client, experiment.experiment_id)
+        location = (root / "mlartifacts").as_uri() if is_local(uri) else None
+        return Store(root, uri, client, client.create_experiment(EXPERIMENT, location))

@@ -12,25 +12,16 @@ from depthmask.tracking.sync import sync
 
 HOST = "127.0.0.1"
 
-# The job runner of MLflow's language-model features costs 14 s and 1 GB at the start.
-ENVIRONMENT = {
-    "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
-    "MLFLOW_DISABLE_TELEMETRY": "true",
-    "PYTHONWARNINGS": "ignore",
-}
-
 
 def serve(root: Path, port: int) -> None:
     """Bring MLflow up to the outputs, then become its server, which only this machine reaches."""
     uri = tracking_uri(root)
     if not is_local(uri):
         raise InputError(f"MLFLOW_TRACKING_URI is set: open {without_password(uri)}, or unset it")
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((HOST, port))
-        except OSError:
-            raise InputError(f"port {port} is in use: take another with --port") from None
+    try:
+        socket.create_server((HOST, port)).close()
+    except OSError:
+        raise InputError(f"port {port} is in use: take another with --port") from None
 
     if sync(root / "models/experiments", root / "reports") is None:
         raise InputError(f"{uri} cannot be opened: see the line above")
@@ -38,10 +29,10 @@ def serve(root: Path, port: int) -> None:
     # not the pages for language models, which MLflow opens otherwise
     view = f"experiments/{experiment_id}/runs?workflowType=machine_learning&compareRunsMode=CHART"
     print(f"MLflow: http://{HOST}:{port}/#/{view} (Ctrl-C ends it)", flush=True)
-    os.environ.update(ENVIRONMENT)
+    # the job runner of MLflow's language-model features costs 14 s and 1 GB at the start
+    os.environ |= {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", "PYTHONWARNINGS": "ignore"}
     command = [
-        *(sys.executable, "-m", "mlflow", "server"),
-        *("--backend-store-uri", uri, "--registry-store-uri", uri),
+        *(sys.executable, "-m", "mlflow", "server", "--backend-store-uri", uri),
         *("--artifacts-destination", str(root / "mlartifacts")),
         *("--host", HOST, "--port", str(port), "--workers", "1"),
         *("--uvicorn-opts", "--log-level warning"),
@@ -49,12 +40,8 @@ def serve(root: Path, port: int) -> None:
     os.execv(command[0], command)
 
 
-def main() -> None:
+if __name__ == "__main__":
     parser = argparse.ArgumentParser(prog="depthmask.tracking", description=__doc__)
     parser.add_argument("--port", type=int, default=5000)
     with exit_on_error():
         serve(find_root(), parser.parse_args().port)
-
-
-if __name__ == "__main__":
-    main()

@@ -7,7 +7,7 @@ holds for nothing else.
 import hashlib
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NamedTuple
@@ -24,111 +24,87 @@ class Criterion(NamedTuple):
     """One threshold of `export.gate`: what it is of, and which side is right."""
 
     label: str
-    at_least: bool
-    of_scenes: bool = True  # of the hardest test set, which is then named
+    at_least: bool = False
     unit: str = ""
     decimals: int = 3
 
 
 CRITERIA = {
-    "mask_iou": Criterion("mask IoU", at_least=True),
-    "depth_delta1": Criterion("depth δ1", at_least=True),
-    "depth_abs_rel": Criterion("depth AbsRel", at_least=False),
-    "leak_gap": Criterion("leak gap", at_least=False, of_scenes=False),
-    "latency_ms": Criterion("latency", at_least=False, of_scenes=False, unit=" ms", decimals=1),
+    "mask_iou": Criterion("{scenes} mask IoU", at_least=True),
+    "depth_delta1": Criterion("{scenes} depth δ1{fitted}", at_least=True),
+    "depth_abs_rel": Criterion("{scenes} depth AbsRel{fitted}"),
+    "leak_gap": Criterion("leak gap"),
+    "latency_ms": Criterion("latency", unit=" ms", decimals=1),
 }
 
 
 @dataclass(frozen=True)
 class Judgement:
-    """One exported model before the gate.
-
-    Attributes:
-        made_from: hashes of the ONNX file and of `metrics.json`.
-        scenes, unit: the test set that the figures are of, and the unit of its depth.
-        figures: under the names of the thresholds; None where there is none.
-        published: whether MLflow was to be told.
-        registered: what MLflow answered; None if it was not asked or could not be reached.
-    """
+    """One exported model before the gate."""
 
     experiment: str
-    made_from: list[str]
-    scenes: str
-    unit: str
+    made_from: list[str]  # hashes of the ONNX file and of `metrics.json`
+    scenes: str  # the test set that the figures are of
+    unit: str  # of its depth
     gate: Gate
-    figures: dict[str, float | None]
-    published: bool = False
-    registered: Registered | None = None
+    figures: dict[str, float | None]  # under the names of the thresholds
+    published: bool = False  # whether MLflow was to be told
+    registered: Registered | None = None  # what it answered, if it could be reached
 
-    def _asked(self) -> dict[str, float]:
-        return self.gate.model_dump(exclude_none=True)
-
-    def _label(self, name: str) -> str:
-        label = f"{self.scenes} " * CRITERIA[name].of_scenes + CRITERIA[name].label
-        fitted = name.startswith("depth_") and self.unit == "relative"
-        return label + ", scale and shift fitted," * fitted
+    def _asked(self) -> Iterator[tuple[str, float, Criterion]]:
+        """Names, thresholds and criteria, labels filled in, of what is asked for."""
+        fitted = ", scale and shift fitted," if self.unit == "relative" else ""
+        for name, threshold in self.gate.model_dump(exclude_none=True).items():
+            label = CRITERIA[name].label.format(scenes=self.scenes, fitted=fitted)
+            yield name, threshold, CRITERIA[name]._replace(label=label)
 
     @property
     def misses(self) -> dict[str, str]:
         """What was missed, in words, by the threshold's name; a missing figure is missed too."""
         misses = {}
-        for name, threshold in self._asked().items():
-            criterion, value = CRITERIA[name], self.figures.get(name)
-            label, where = self._label(name), f"export.gate.{name}"
+        for name, threshold, (label, at_least, unit, decimals) in self._asked():
+            value, where = self.figures.get(name), f"export.gate.{name}"
             if value is None or math.isnan(value):
                 misses[name] = f"{label} is missing; {where} asks for {threshold:.12g}"
-            elif value < threshold if criterion.at_least else value > threshold:
-                by, decimals = abs(value - threshold), criterion.decimals
-                side = "below" if criterion.at_least else "above"
+            elif value < threshold if at_least else value > threshold:
+                by, side = abs(value - threshold), "below" if at_least else "above"
                 if 0 < by < math.inf:  # enough to tell the figure from the threshold
                     decimals = max(decimals, math.ceil(-math.log10(by)))
-                found, short = (f"{each:.{decimals}f}{criterion.unit}" for each in (value, by))
+                found, short = (f"{each:.{decimals}f}{unit}" for each in (value, by))
                 misses[name] = f"{label} {found} is {short} {side} {where} {threshold:.12g}"
         return misses
 
     def lines(self) -> list[str]:
         """What became of it: one line if it passed, else a line a miss and one on the champion."""
-        name, registered = self.experiment, self.registered
+        name, told = self.experiment, self.registered
         refused = [f"{name} is not promoted: {miss}" for miss in self.misses.values()]
-        if registered is None:
-            last = "MLflow was not told; its champion stays what it was"
-            if not refused:
-                why = "it came from DVC's cache, or something changed since export;"
-                if self.published:
-                    why = "MLflow cannot be used; once it can,"
-                last = (
-                    f"{name} passes the gate and is not promoted: {why}"
-                    " `depthmask gate --promote` makes up for it"
-                )
-            return [*refused, last]
-        version, champion = f"version {registered.version}", registered.champion
-        kept = f"the champion stays version {champion} ({registered.champion_experiment})"
-        kept = kept if champion else "there is no champion yet"
-        if refused and registered.is_champion:
-            last = (
-                f"{version}, promoted before, is the same model and stays the champion until"
-                " another passes"
-            )
-        elif refused:
-            last = (
-                f"{kept}; {name}, which lies in models/best, is {version}, tagged `gate: refused`"
-            )
-        elif registered.is_champion:
+        if told is None and refused:
+            return [*refused, "MLflow was not told; its champion stays what it was"]
+        if told is None:
+            why = "it came from DVC's cache, or something changed since export;"
+            if self.published:
+                why = "MLflow cannot be used; once it can,"
+            remedy = "`depthmask gate --promote` makes up for it"
+            return [f"{name} passes the gate and is not promoted: {why} {remedy}"]
+        version, last = f"version {told.version}", "there is no champion yet"
+        if told.champion:
+            last = f"the champion stays version {told.champion} ({told.champion_experiment})"
+        if refused:
+            last += f"; {name}, which lies in models/best, is {version}, tagged `gate: refused`"
+        elif told.is_champion:
             last = f"promoted {name} as {MODEL} {version}, champion"
         else:
-            last = (
-                f"the gate passes {name} as {MODEL} {version}; a trial in a copy promotes"
-                f" nothing, {kept}"
-            )
+            trial = "a trial in a copy promotes nothing"
+            last = f"the gate passes {name} as {MODEL} {version}; {trial}, {last}"
         return [*refused, last]
 
     def passed_words(self) -> str:
         """What was asked of a model that passed, and what it has."""
-        words = []
-        for name, threshold in self._asked().items():
-            _, at_least, _, unit, decimals = CRITERIA[name]
-            side = f"at {'least' if at_least else 'most'} {threshold:.12g}{unit}"
-            words.append(f"{self._label(name)} {self.figures[name]:.{decimals}f}{unit} ({side})")
+        words = [
+            f"{label} {self.figures[name]:.{decimals}f}{unit}"
+            f" (at {'least' if at_least else 'most'} {threshold:.12g}{unit})"
+            for name, threshold, (label, at_least, unit, decimals) in self._asked()
+        ]
         return ", ".join(words) or "export.gate asks for nothing"
 
 
@@ -145,19 +121,17 @@ def judge(
     """
     metrics = read_json(metrics_path, ("best", "headline", "unit", "data", "seeds", "leak"))
     best, scenes = metrics["best"], metrics["headline"]["set"]
-    told = metadata["experiment"], metadata["data_hash"]
-    for said, other, of in zip((best, metrics["data"]), told, ("best", "data"), strict=True):
-        if said != other:
+    for name, key in (("best", "experiment"), ("data", "data_hash")):
+        if metrics[name] != metadata[key]:
             raise InputError(
-                f"{metrics_path} calls {said} the {of} and {model} {other}: run `dvc repro`, then"
-                " both are of one run"
+                f"{metrics_path} calls {metrics[name]} the {name} and {model} {metadata[key]}:"
+                " run `dvc repro`, then both are of one run"
             )
     own = metrics["seeds"][best][metadata["seed"]][scenes]
-    figures = {name: own.get(name) for name, each in CRITERIA.items() if each.of_scenes}
-    figures["leak_gap"] = metrics["leak"].get(best, {}).get("mask_iou", {}).get("excess")
-    figures["latency_ms"] = latency_ms
-    made_from = [_sha256(model), _sha256(metrics_path)]
-    return Judgement(best, made_from, scenes, metrics["unit"], gate, figures)
+    leak = metrics["leak"].get(best, {}).get("mask_iou", {}).get("excess")
+    figures = {name: own.get(name) for name in CRITERIA}
+    figures |= {"leak_gap": leak, "latency_ms": latency_ms}
+    return Judgement(best, _hashes(model, metrics_path), scenes, metrics["unit"], gate, figures)
 
 
 def register(
@@ -165,23 +139,24 @@ def register(
 ) -> Judgement:
     """Register the model in MLflow, its run of that key first; champion if nothing was missed."""
     sync(experiments, reports)
-    registered = register_model(
-        experiment=judgement.experiment,
-        key=key,
-        onnx_path=model,
-        metrics=judgement.figures,
-        refusals=list(judgement.misses.values()),
-    )
-    return replace(judgement, published=True, registered=registered)
+    misses = judgement.misses.values()
+    tags = {
+        "depthmask.experiment": judgement.experiment,
+        "depthmask.key": key,
+        "depthmask.sha256": judgement.made_from[0],
+        "gate": "refused" if misses else "passed",
+        "gate.reasons": "; ".join(misses),
+    }
+    figures = judgement.figures.items()
+    tags |= {name: f"{value:.6g}" for name, value in figures if value is not None}
+    return replace(judgement, published=True, registered=register_model(model, tags))
 
 
 def write_record(path: Path, judgement: Judgement) -> None:
     """Write a judgement as JSON."""
-    content = _RECORD.dump_python(judgement) | {
-        "passed": not judgement.misses,
-        "misses": judgement.misses,
-        "lines": judgement.lines(),
-    }
+    misses = judgement.misses
+    said = {"passed": not misses, "misses": misses, "lines": judgement.lines()}
+    content = _RECORD.dump_python(judgement) | said
     with replaced_file(path) as temporary:
         text = json.dumps(content, indent=2, ensure_ascii=False)
         temporary.write_text(text + "\n", encoding="utf-8")
@@ -199,9 +174,9 @@ def read_record(path: Path, model: Path, metrics_path: Path, gate: Gate) -> Judg
         judgement = _RECORD.validate_json(path.read_bytes())
     except (OSError, ValueError):
         return None  # none, or another version's
-    current = judgement.made_from == [_sha256(model), _sha256(metrics_path)]
+    current = judgement.made_from == _hashes(model, metrics_path)
     return judgement if current and judgement.gate == gate else None
 
 
-def _sha256(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()
+def _hashes(*paths: Path) -> list[str]:
+    return [hashlib.sha256(path.read_bytes()).hexdigest() for path in paths]

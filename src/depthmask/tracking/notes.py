@@ -16,31 +16,34 @@ from depthmask.metrics import METRICS
 BEST, VERDICT = "best", "verdict"
 """Tags of a run that say how it compares."""
 
+Metrics = Mapping[str, Any]
+"""The content of `reports/metrics.json`."""
 
-def run_metrics(metrics: Mapping[str, Any], name: str, seed: str) -> dict[str, float]:
+
+def run_metrics(metrics: Metrics, name: str, seed: str) -> dict[str, float]:
     """The test figures of one network under the names that MLflow shows."""
     figures, headline = metrics["seeds"][name][seed], metrics["headline"]["set"]
     shown = {f"headline/{metric}": figures[headline].get(metric) for metric in _shown(metrics)}
-    shown["headline/leak_gap"] = _leak(metrics, name).get("excess")
+    shown["headline/leak_gap"] = _leak_gap(metrics, name)
     for set_name, values in figures.items():
         shown |= {f"test/{set_name}/{metric}": value for metric, value in values.items()}
     return {label: value for label, value in shown.items() if value is not None}
 
 
-def losses_words(terms: Mapping[str, float] | None) -> str:
+def _loss(terms: Mapping[str, float]) -> str:
     """A head's loss, such as `bce + 2·dice`; `none` for a head that is not there."""
-    words = (f"{weight:g}·{term}".removeprefix("1·") for term, weight in (terms or {}).items())
+    words = (f"{weight:g}·{term}".removeprefix("1·") for term, weight in terms.items())
     return " + ".join(words) or "none"
 
 
-def run_tags(card: Mapping[str, Any], metrics: Mapping[str, Any] | None = None) -> dict[str, str]:
+def run_tags(card: Mapping[str, Any], metrics: Metrics | None = None) -> dict[str, str]:
     """The tags of a network: what is known when it begins and, with `metrics`, how it compares."""
     name, seed = card["experiment"], str(card["seed"])
     tags = {
         "depthmask.experiment": name,
         "model": card["model"],
-        "loss.mask": losses_words(card["losses"]["mask"]),
-        "loss.depth": losses_words(card["losses"]["depth"]),
+        "loss.mask": _loss(card["losses"]["mask"]),
+        "loss.depth": _loss(card["losses"]["depth"]),
         "source": card["source"],
         "depth_unit": card["unit"],
         "seed": seed,
@@ -48,24 +51,23 @@ def run_tags(card: Mapping[str, Any], metrics: Mapping[str, Any] | None = None) 
     }
     if metrics is None:
         return tags
-    ranking, seeds = metrics["ranking"], metrics["seeds"][name]
-    is_best = name == metrics["best"] and seed == str(metrics["best_seed"])
-    if len(seeds) > 1:
+    ranking, verdict = metrics["ranking"], verdict_words(metrics, name)
+    if len(metrics["seeds"][name]) > 1:
         tags["mlflow.runName"] = f"{name}, seed {seed}"
+    is_best = name == metrics["best"] and seed == str(metrics["best_seed"])
     return tags | {
         BEST: "yes" if is_best else "no",
         "place": f"{ranking.index(name) + 1} of {len(ranking)}" if name in ranking else "–",
-        VERDICT: verdict_words(metrics, name),
-        "mlflow.note.content": run_note(metrics, name, seed),
+        VERDICT: verdict,
+        "mlflow.note.content": f"**{name}**, seed {seed}: {verdict}. Data `{metrics['data']}`.",
     }
 
 
-def verdict_words(metrics: Mapping[str, Any], name: str) -> str:
+def verdict_words(metrics: Metrics, name: str) -> str:
     """An experiment beside the best on the hardest test set, in a few words."""
     verdict = metrics["verdict"]
     if name == verdict["best"]:
-        ties = verdict["ties"]
-        return f"best, tied with {', '.join(ties)}" if ties else "best"
+        return f"best, tied with {', '.join(verdict['ties'])}" if verdict["ties"] else "best"
     if name not in metrics["ranking"]:
         return "not ranked: a mask alone"
     lead = verdict["differences"][name]["score"]
@@ -78,69 +80,45 @@ def verdict_words(metrics: Mapping[str, Any], name: str) -> str:
     return f"{abs(lead['difference']):.3f} ({low:.3f} to {high:.3f}) {side} the best"
 
 
-def run_note(metrics: Mapping[str, Any], name: str, seed: str) -> str:
-    """Markdown: the network's verdict, and its figures on the hardest test set with intervals."""
-    headline = metrics["headline"]["set"]
-    own = metrics["seeds"][name][seed][headline]
-    spread = metrics.get("spread", {}).get(name, {}).get(headline, {})
-    bounds = metrics["intervals"].get(name, {}).get(headline, {})
-    rows = [
-        [_label(metrics, metric), _number(own[metric], bounds.get(metric), spread.get(metric))]
-        for metric in _shown(metrics)
-        if own.get(metric) is not None
-    ]
-    table = _table([headline, f"this run ({100 * metrics['level']:g} % interval)"], rows)
-    verdict = verdict_words(metrics, name)
-    return f"**{name}**, seed {seed}: {verdict}. Data `{metrics['data']}`.\n\n{table}"
-
-
-def comparison_note(metrics: Mapping[str, Any]) -> str:
+def comparison_note(metrics: Metrics) -> str:
     """Markdown: the verdict, and every experiment and baseline on the hardest test set."""
-    headline, ranking = metrics["headline"]["set"], metrics["ranking"]
-    shown, sets = _shown(metrics), metrics["experiments"] | metrics.get("baselines", {})
-    rows = []
-    for name in dict.fromkeys([*ranking, *sets]):
+    headline, shown = metrics["headline"]["set"], _shown(metrics)
+    labels = (
+        f"{METRICS[name].title}{METRICS[name].suffix(metrics['unit']).replace(' ', ', ')}"
+        f" {METRICS[name].arrow}"
+        for name in shown
+    )
+    rows = [("", *labels, "leak gap"), (":--", *("--:" for _ in shown), "--:")]
+    sets = metrics["experiments"] | metrics.get("baselines", {})
+    for name in dict.fromkeys([*metrics["ranking"], *sets]):
+        bold = "**" if name == metrics["best"] else ""
         figures = sets[name].get(headline, {})
         bounds = metrics["intervals"].get(name, {}).get(headline, {})
-        bold = "**" if name == metrics["best"] else ""
-        cells = [_number(figures.get(metric), bounds.get(metric)) for metric in shown]
-        rows.append([f"{bold}{name}{bold}", *cells, _number(_leak(metrics, name).get("excess"))])
-    heads = ["", *(_label(metrics, metric) for metric in shown), "leak gap"]
+        cells = [_words(figures.get(metric), bounds.get(metric)) for metric in shown]
+        rows.append((f"{bold}{name}{bold}", *cells, _words(_leak_gap(metrics, name))))
+    # MLflow's tables have no space between their columns
+    table = "\n".join(f"| {'&ensp; | '.join(row)} |" for row in rows)
     return (
-        f"**{metrics['verdict']['sentence']}**\n\n{_table(heads, rows)}\n\n"
+        f"**{metrics['verdict']['sentence']}**\n\n{table}\n\n"
         f"On `{headline}`, with {100 * metrics['level']:g} % intervals; in the order of the"
         f" validation. Chosen by the {metrics['rule']}. Data `{metrics['data']}`."
     )
 
 
-def _shown(metrics: Mapping[str, Any]) -> list[str]:
+def _shown(metrics: Metrics) -> list[str]:
     """The metrics of the comparison that the best has."""
     keys = (name for name, metric in METRICS.items() if metric.is_key)
     return [name for name in keys if metrics["headline"].get(name) is not None]
 
 
-def _leak(metrics: Mapping[str, Any], name: str) -> Mapping[str, float]:
-    return metrics.get("leak", {}).get(name, {}).get("mask_iou", {})
+def _leak_gap(metrics: Metrics, name: str) -> float | None:
+    return metrics.get("leak", {}).get(name, {}).get("mask_iou", {}).get("excess")
 
 
-def _label(metrics: Mapping[str, Any], name: str) -> str:
-    metric = METRICS[name]
-    return f"{metric.title}{metric.suffix(metrics['unit']).replace(' ', ', ')} {metric.arrow}"
-
-
-def _number(
-    value: float | None, bounds: Sequence[float | None] | None = None, spread: float | None = None
-) -> str:
+def _words(value: float | None, bounds: Sequence[float | None] | None = None) -> str:
+    """A figure with its interval."""
     if value is None:
         return "–"
-    deviation = "" if spread is None else f" ± {spread:.3f} over seeds"
     low, high = bounds or (None, None)
     between = "" if low is None or high is None else f" ({low:.3f} to {high:.3f})"
-    return f"{value:.3f}{between}{deviation}"
-
-
-def _table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    rules = ":--" + " | --:" * (len(heads) - 1)
-    # MLflow's tables have no space between their columns
-    first, *others = [f"| {'&ensp; | '.join(cells)} |" for cells in (heads, *rows)]
-    return "\n".join([first, f"| {rules} |", *others])
+    return f"{value:.3f}{between}"

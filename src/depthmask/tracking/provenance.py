@@ -25,26 +25,22 @@ def git_commit(folder: Path = Path(".")) -> str:
 
     Outputs of DVC are no code: `dvc.lock` alone does not make a checkout dirty.
     """
-    try:
-        commit = _git(folder, "rev-parse", "HEAD")
-        changed = _git(folder, "status", "--porcelain", "--untracked-files=no", "--", "src")
-    except (OSError, subprocess.CalledProcessError):
-        return "unknown"
+    commit = _git(folder, "rev-parse", "--verify", "--quiet", "HEAD") or "unknown"
+    changed = _git(folder, "status", "--porcelain", "--untracked-files=no", "--", "src")
     return f"{commit}-dirty" if changed else commit
 
 
 def commit_date(folder: Path = Path(".")) -> str:
     """The day of the checked-out commit, as 2026-01-31; empty outside git."""
-    try:
-        return _git(folder, "show", "--no-patch", "--format=%cs", "HEAD")
-    except (OSError, subprocess.CalledProcessError):
-        return ""
+    return _git(folder, "show", "--no-patch", "--format=%cs", "HEAD")
 
 
 def _git(folder: Path, *arguments: str) -> str:
-    command = ["git", "-C", str(folder), *arguments]
-    result = subprocess.run(command, check=True, capture_output=True, text=True)
-    return result.stdout.strip()
+    try:
+        command = ["git", "-C", str(folder), *arguments]
+        return subprocess.check_output(command, stderr=subprocess.DEVNULL, text=True).strip()
+    except (OSError, subprocess.CalledProcessError):
+        return ""
 
 
 def training_code_hash() -> str:

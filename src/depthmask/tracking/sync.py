@@ -4,12 +4,8 @@ After an outage, with a model from DVC's cache, and for trials in a copy and run
 the run of a network's key is missing or partial, and its folder has all of it.
 """
 
-import hashlib
-import json
-import shutil
-import tempfile
-import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -23,14 +19,13 @@ from depthmask.errors import InputError
 from depthmask.evaluation.measuring import check_agreement
 from depthmask.tracking import LOCK, Store, attempt, copied_checkout, find_root, is_held
 from depthmask.tracking.notes import BEST, VERDICT, comparison_note, run_metrics, run_tags
-from depthmask.tracking.run import OpenRun, epoch_metrics
+from depthmask.tracking.provenance import run_key
+from depthmask.tracking.run import OpenRun
 
 MODEL = "DepthMaskNet"
-ALIAS = "champion"
-_REASONS = "gate.reasons"
 SYNCED = "depthmask.synced"
 """Tag of a run: a hash of what was brought to it."""
-CARD_KEYS = ("experiment", "seed", "key", "model", "losses", "source", "unit", "data_hash")
+CARD_KEYS = ("experiment", "seed", "key", "model", "losses", "source", "unit", "data_hash", "test")
 
 
 class Trained(NamedTuple):
@@ -46,20 +41,17 @@ class Trained(NamedTuple):
     def digest(self) -> str:
         """A hash of all of it."""
         panel = self.panel.read_bytes().hex() if self.panel else ""
-        parts = [*self[:2], self.curves.to_csv(), self.metrics, self.tags, panel]
-        return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]
+        return run_key(**self._asdict() | {"curves": self.curves.to_csv(), "panel": panel})
 
 
-def sync(
-    experiments: Path, reports: Path, *, data_source: str = "data/prepared"
-) -> list[str] | None:
+def sync(experiments: Path, reports: Path) -> list[str] | None:
     """Bring every network below `experiments`, and the comparison in `reports`, to MLflow.
 
     What MLflow holds already is left alone: a second call changes nothing. A network whose files
     are damaged is left out with a line; without `metrics.json` curves alone are brought. Returns
     the names of the runs that were made or changed; None if MLflow cannot be used.
     """
-    root, is_trial = find_root(), copied_checkout(Path.cwd()) is not None
+    is_trial = copied_checkout() is not None
     metrics = read_json(reports / "metrics.json") if (reports / "metrics.json").exists() else {}
     trained = []
     for card in sorted(experiments.glob("*/seed_*/model.json")):
@@ -70,43 +62,34 @@ def sync(
 
     def bring(store: Store) -> list[str]:
         store.end_killed_runs()
-        brought = [each for each in trained if _bring(store, each, data_source)]
+        brought = [each.tags["mlflow.runName"] for each in trained if _bring(store, each)]
         if metrics and not is_trial:  # of which several may run at once
             best = {each.card["key"] for each in trained if each.tags.get(BEST) == "yes"}
             _describe(store, metrics, best)
-        return [each.tags["mlflow.runName"] for each in brought]
+        return brought
 
-    return attempt(root, bring)
+    return attempt(find_root(), bring)
 
 
 def _read(folder: Path, metrics: Mapping[str, Any], reports: Path, *, is_trial: bool) -> Trained:
     card = read_json(folder / "model.json", CARD_KEYS)
+    settings = read_json(folder / "settings.json")
+    curves = read_table(folder / "curves.csv", ("epoch",))
     name, seed = card["experiment"], str(card["seed"])
     tags, shown, panel = run_tags(card), dict[str, float](), None
-    if _is_measured(card, metrics.get("seeds", {}).get(name, {}).get(seed)):
+    measured = metrics.get("seeds", {}).get(name, {}).get(seed, {}).get(card["test"]["set"], {})
+    with suppress(InputError):  # these may be the figures of a training before this one
+        check_agreement(card, {key: each for key, each in measured.items() if each is not None}, "")
         tags, shown = run_tags(card, metrics), run_metrics(metrics, name, seed)
         drawn = metrics["best_seed"] if name == metrics["best"] else min(metrics["seeds"][name])
         path = reports / "panels" / f"{name}.png"
         panel = path if str(drawn) == seed and path.exists() else None
     if is_trial:  # no trial's run is the checkout's best
         tags.pop(BEST, None)
-    settings, curves = folder / "settings.json", folder / "curves.csv"
-    return Trained(card, read_json(settings), read_table(curves, ("epoch",)), shown, tags, panel)
+    return Trained(card, settings, curves, shown, tags, panel)
 
 
-def _is_measured(card: Mapping[str, Any], figures: Mapping[str, Any] | None) -> bool:
-    """Whether figures of this name and seed are this network's, not those of one before it."""
-    if figures is None:
-        return False
-    own = figures.get(card.get("test", {}).get("set"), {})
-    try:
-        check_agreement(card, {name: each for name, each in own.items() if each is not None}, "")
-    except InputError:
-        return False
-    return True
-
-
-def _bring(store: Store, trained: Trained, data_source: str) -> bool:
+def _bring(store: Store, trained: Trained) -> bool:
     """Bring a network to its run; whether anything was missing."""
     key, digest = trained.card["key"], trained.digest()
     found = store.find_run(key)
@@ -122,31 +105,14 @@ def _bring(store: Store, trained: Trained, data_source: str) -> bool:
         run = OpenRun(store, key, found, trained.tags)
     except Timeout:
         return False
-    run.describe(trained.settings, trained.card["data_hash"], data_source)
-    _log(store, run, trained, dict(found.data.metrics) if found else {})
-    run.set_tags({SYNCED: digest})
-    run.end("FINISHED")
-    return True
-
-
-def _log(store: Store, run: OpenRun, trained: Trained, known: Mapping[str, float]) -> None:
-    """Log curves, figures and the panel, as far as the run lacks them; in one batch or few."""
-    from mlflow.entities import Metric
-
-    now = int(time.time() * 1000)
-    batch = [
-        Metric(name, float(value), now, int(row["epoch"]))
-        for row in trained.curves.select_dtypes("number").to_dict(orient="records")
-        if int(row["epoch"]) not in run.steps
-        for name, value in epoch_metrics({str(column): row[column] for column in row}).items()
-        if pd.notna(value)
-    ]
-    figures = trained.metrics.items()
-    batch += [Metric(name, value, now, 0) for name, value in figures if known.get(name) != value]
-    for start in range(0, len(batch), 1000):
-        store.client.log_batch(run.run_id, metrics=batch[start : start + 1000])
+    run.describe(trained.settings, trained.card["data_hash"])
     if trained.panel:
         store.client.log_artifact(run.run_id, str(trained.panel), "panels")
+    epochs = run.new_epochs(trained.curves.to_dict(orient="records"))
+    figures = trained.metrics.items() - run.data.metrics.items()
+    run.log([*epochs, *((*figure, 0) for figure in figures)], tags={SYNCED: digest})
+    run.end("FINISHED")
+    return True
 
 
 def _describe(store: Store, metrics: Mapping[str, Any], best_keys: set[str]) -> None:
@@ -172,97 +138,64 @@ class Registered:
         return self.version == self.champion
 
 
-def register_model(
-    *,
-    experiment: str,
-    key: str,
-    onnx_path: Path,
-    metrics: Mapping[str, float | None],
-    refusals: Sequence[str] = (),
-) -> Registered | None:
-    """Register an ONNX file as a version of DepthMaskNet; it is the champion unless refused.
+def register_model(onnx_path: Path, tags: Mapping[str, str]) -> Registered | None:
+    """Register an ONNX file as a version of DepthMaskNet; the champion if `gate` says `passed`.
 
     The same bytes of the same run, which `sync` has brought to MLflow, are registered once; later
     calls change the version's tags and move the alias. A trial in a copy made by DVC, of which
     several may run at once, never moves it. Returns None if MLflow could not be reached.
+
+    tags: of the version, among them `depthmask.key`, `.experiment`, and the file's `.sha256`.
     """
-    tags = {
-        "depthmask.experiment": experiment,
-        "depthmask.key": key,
-        "depthmask.sha256": hashlib.sha256(onnx_path.read_bytes()).hexdigest(),
-        **{name: f"{value:.6g}" for name, value in metrics.items() if value is not None},
-        "gate": "refused" if refusals else "passed",
-        **({_REASONS: "; ".join(refusals)} if refusals else {}),
-    }
     return attempt(find_root(), lambda store: _register(store, onnx_path, tags))
 
 
-def _register(store: Store, onnx_path: Path, tags: dict[str, str]) -> Registered:
-    import mlflow
-    from mlflow.exceptions import MlflowException
-
+def _register(store: Store, onnx_path: Path, tags: Mapping[str, str]) -> Registered:
     run, client = store.find_run(tags["depthmask.key"]), store.client
     if run is None:
-        raise tracking.Unreachable("it has no run of the exported model")
-    is_trial = copied_checkout(Path.cwd()) is not None
-    with store.lock():
-        try:
+        raise ConnectionError("it has no run of the exported model")
+    run_id, is_trial = run.info.run_id, copied_checkout() is not None
+    with tracking.file_lock(store.root, "mlflow", timeout=120):
+        if not client.search_registered_models(f"name = '{MODEL}'"):
             client.create_registered_model(MODEL, description="A person's mask, a scene's depth.")
-        except MlflowException as error:
-            if error.error_code != "RESOURCE_ALREADY_EXISTS":
-                raise
-        run_id = run.info.run_id
         same = client.search_model_versions(f"name = '{MODEL}' and run_id = '{run_id}'")
-        hashes = {each.tags.get("depthmask.sha256"): each for each in same}
-        version = hashes.get(tags["depthmask.sha256"])
+        versions = {each.tags.get("depthmask.sha256"): str(each.version) for each in same}
+        version = versions.get(tags["depthmask.sha256"])
         if version is None:
-            model_id = _log_model(store, run_id, onnx_path)
-            mlflow.set_tracking_uri(store.uri)  # where it looks the model up, not in the client's
-            version = client.create_model_version(
-                MODEL, f"models:/{model_id}", run_id=run_id, tags=tags, model_id=model_id
-            )
+            source, model_id = _log_model(store, run_id, onnx_path)
+            made = client.create_model_version(MODEL, source, run_id, dict(tags), model_id=model_id)
+            version = str(made.version)
         elif not is_trial:  # which may ask for more than the checkout that made the version
             for name, value in tags.items():
-                client.set_model_version_tag(MODEL, str(version.version), name, value)
-            if _REASONS in version.tags and _REASONS not in tags:
-                client.delete_model_version_tag(MODEL, str(version.version), _REASONS)
-        number = str(version.version)
-        champion = str(client.get_registered_model(MODEL).aliases.get(ALIAS, ""))
+                client.set_model_version_tag(MODEL, version, name, value)
+        champion = str(client.get_registered_model(MODEL).aliases.get("champion", ""))
         if tags["gate"] == "passed" and not is_trial:
-            client.set_registered_model_alias(MODEL, ALIAS, number)
-            champion = number
+            client.set_registered_model_alias(MODEL, "champion", version)
+            champion = version
         known = client.get_model_version(MODEL, champion).tags if champion else {}
-        return Registered(number, champion, known.get("depthmask.experiment", ""))
+        return Registered(version, champion, known.get("depthmask.experiment", ""))
 
 
-def _log_model(store: Store, run_id: str, onnx_path: Path) -> str:
-    """Log the file as a model of MLflow's onnx flavour; returns the model's id."""
+def _log_model(store: Store, run_id: str, onnx_path: Path) -> tuple[str, str]:
+    """Log the file as a model of MLflow's onnx flavour; returns the model's URI and id."""
     import mlflow.onnx
     import onnx
     import onnxruntime
-    from mlflow.entities import LoggedModelOutput
     from mlflow.models import Model
 
-    client = store.client
-    logged = client.create_logged_model(
-        store.experiment_id, name="onnx", source_run_id=run_id, model_type="onnx"
+    mlflow.set_tracking_uri(store.uri)  # there is no client's own for a model
+    logged = Model.log(
+        None,
+        mlflow.onnx,
+        name="onnx",
+        model_type="onnx",
+        run_id=run_id,
+        onnx_model=onnx.load(onnx_path),
+        # named here, or MLflow finds them by loading the model in another process
+        pip_requirements=[
+            f"{each.__name__}=={each.__version__}" for each in (mlflow, onnx, onnxruntime)
+        ],
+        onnx_execution_providers=["CPUExecutionProvider"],  # the others warn where they lack
+        save_as_external_data=False,
     )
-    about = Model(artifact_path=logged.artifact_location, run_id=run_id, model_id=logged.model_id)
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "model"
-        mlflow.onnx.save_model(
-            onnx.load(onnx_path),
-            path,
-            mlflow_model=about,
-            # named here, or MLflow finds them by loading the model in another process
-            pip_requirements=[
-                f"{each.__name__}=={each.__version__}" for each in (mlflow, onnx, onnxruntime)
-            ],
-            onnx_execution_providers=["CPUExecutionProvider"],  # the others warn where they lack
-            save_as_external_data=False,
-        )
-        shutil.copyfile(onnx_path, path / "model.onnx")  # the very bytes that were checked
-        client.log_model_artifacts(logged.model_id, str(path))
-    client.finalize_logged_model(logged.model_id, "READY")
-    client.log_outputs(run_id, [LoggedModelOutput(logged.model_id, step=0)])
-    return logged.model_id
+    return logged.model_uri, logged.model_id

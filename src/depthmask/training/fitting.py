@@ -2,14 +2,15 @@
 
 import logging
 import sys
+import time
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import lightning as L
 import torch
-from lightning.pytorch.callbacks import ModelCheckpoint, TQDMProgressBar, WeightAveraging
+from lightning.pytorch.callbacks import Callback, ModelCheckpoint, TQDMProgressBar, WeightAveraging
 from lightning.pytorch.plugins.io import TorchCheckpointIO
 from torch import Tensor
 from torch.optim.swa_utils import get_ema_multi_avg_fn
@@ -18,10 +19,10 @@ from torch.utils.data import DataLoader
 from depthmask.data.scenes.files import replaced_file
 from depthmask.data.scenes.scene import Scene
 from depthmask.models.hardware import Hardware
-from depthmask.training.callbacks import EpochListener, History, PlainProgress
 from depthmask.training.module import DepthMaskModule
 from depthmask.training.scene_data import SceneData
 
+EpochListener = Callable[[int, dict[str, float]], None]
 LAST, PREVIOUS = "last.ckpt", "previous.ckpt"
 
 for _message in (
@@ -47,17 +48,72 @@ class KeepPrevious(TorchCheckpointIO):
 
 def find_checkpoint(folder: Path) -> Path | None:
     """The newest checkpoint that can be read; damaged ones are set aside, with a line on stderr."""
-    for path in (folder / LAST, folder / PREVIOUS):
-        if not path.exists():
-            continue
+    for path in filter(Path.exists, (folder / LAST, folder / PREVIOUS)):
         try:
             torch.load(path, map_location="cpu", weights_only=False)
             return path
         except Exception as error:  # whatever unpickling a damaged file raises
-            aside = path.replace(path.with_suffix(".damaged"))
-            reason = type(error).__name__
+            aside, reason = path.replace(path.with_suffix(".damaged")), type(error).__name__
             print(f"depthmask: set aside {aside}, which cannot be read ({reason})", file=sys.stderr)
     return None
+
+
+class EpochRows(Callback):
+    """Keeps each epoch's figures, across a resume, and hands them on.
+
+    Args:
+        label: what a line an epoch begins with; None: no lines.
+        on_epoch: called with the epoch's number, from 1, and its figures.
+    """
+
+    def __init__(self, data: SceneData, label: str | None, on_epoch: EpochListener) -> None:
+        self.data, self.label, self.on_epoch = data, label, on_epoch
+        self.rows: list[dict[str, float]] = []
+        self.started = 0.0
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"rows": self.rows}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        self.rows = list(state_dict["rows"])
+
+    def on_train_epoch_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        self.started = time.perf_counter()
+
+    # runs after the loop has gathered the epoch's train and val figures
+    def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        found = sorted(trainer.callback_metrics.items())
+        figures = {name: float(value) for name, value in found if "/" in name}
+        epoch, lr = trainer.current_epoch + 1, trainer.optimizers[0].param_groups[0]["lr"]
+        self.rows.append({"epoch": epoch, "size": self.data.size, "lr": lr, **figures})
+        if self.label is not None:
+            count = int(trainer.num_training_batches) * self.data.params.batch_size
+            rate = count / (time.perf_counter() - self.started)
+            shown = [
+                f"{name.replace('/', ' ').replace('_', ' ')} {figures[name]:.3f}"
+                for name in ("train/loss", "val/loss", "val/mask_iou", "val/depth_delta1")
+                if name in figures
+            ]
+            start = f"{self.label}: epoch {epoch}/{trainer.max_epochs}, {self.data.size} px"
+            print(f"{start}: {', '.join(shown)}, {rate:.0f} images/s", flush=True)
+        self.on_epoch(epoch, self.rows[-1])
+
+
+def make_trainer(
+    hardware: Hardware, *callbacks: Callback, interactive: bool = False, **options: Any
+) -> L.Trainer:
+    """A Trainer that logs nothing by itself; `interactive`: with a progress bar."""
+    logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
+    return L.Trainer(
+        accelerator=hardware.device,
+        devices=1,
+        precision="bf16-mixed" if hardware.bfloat16 else "32-true",
+        callbacks=[*callbacks, *([TQDMProgressBar()] if interactive else [])],
+        logger=False,
+        enable_model_summary=False,
+        enable_progress_bar=interactive,
+        **options,
+    )
 
 
 def fit(
@@ -73,66 +129,41 @@ def fit(
 ) -> list[dict[str, float]]:
     """Train to the end of the schedule, from the last checkpoint where there is one.
 
-    Args:
-        average: decay of the weights' moving average, which the module holds at the end; 0: none.
-        checkpoints: a folder that belongs to these parameters, data and code alone.
-        label: what progress lines begin with.
-        on_epoch: called with the epoch's number, from 1, and its figures.
-        interactive: whether to draw a progress bar.
-
-    Returns:
-        The figures of each epoch, those before a resume included.
-
-    Raises:
-        TrainingDiverged: if the loss is not finite.
+    `checkpoints` is a folder that belongs to these parameters, data and code alone; with `average`,
+    a decay above 0, the module holds the weights' moving average at the end; `interactive` draws a
+    progress bar in place of lines. Returns the figures of each epoch, those before a resume
+    included; raises TrainingDiverged if the loss is not finite.
     """
-    logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
-    history = History(data, on_epoch)
-    averaging = (
-        [WeightAveraging(use_buffers=True, multi_avg_fn=get_ema_multi_avg_fn(average))]
-        if average > 0
-        else []
-    )
+    rows = EpochRows(data, None if interactive else label, on_epoch)
+    ema = WeightAveraging(use_buffers=True, multi_avg_fn=get_ema_multi_avg_fn(average))
     keep = ModelCheckpoint(
         dirpath=checkpoints,
         filename=Path(LAST).stem,
         save_on_train_epoch_end=True,
         enable_version_counter=False,
     )
-    progress = TQDMProgressBar() if interactive else PlainProgress(label, data)
-    trainer = L.Trainer(
-        accelerator=hardware.device,
-        devices=1,
-        precision=hardware.precision,
+    trainer = make_trainer(
+        hardware,
+        *([ema] if average > 0 else []),
+        rows,
+        keep,
+        interactive=interactive,
         max_epochs=len(data.sizes),
-        callbacks=[*averaging, progress, history, keep],
         plugins=[KeepPrevious()],
-        logger=False,
-        enable_model_summary=False,
-        enable_progress_bar=interactive,
         num_sanity_val_steps=0,
         inference_mode=False,
     )
     trainer.fit(module, datamodule=data, ckpt_path=find_checkpoint(checkpoints), weights_only=False)
-    for callback in averaging:  # a resume that finds nothing left to train skips this hook
-        callback.on_train_end(trainer, module)
-    return history.rows
+    if average > 0:  # a resume that finds nothing left to train skips this hook
+        ema.on_train_end(trainer, module)
+    return rows.rows
 
 
 def run_test(
     module: DepthMaskModule, scenes: Sequence[Scene[Tensor]], *, device: str
 ) -> dict[str, float]:
     """The mean of each metric over the batches of a test set, in float32, by Lightning's loop."""
-    trainer = L.Trainer(
-        accelerator=device,
-        devices=1,
-        precision="32-true",
-        logger=False,
-        enable_checkpointing=False,
-        enable_model_summary=False,
-        enable_progress_bar=False,
-    )
-    module.test_metrics.reset()
+    trainer = make_trainer(Hardware(device, bfloat16=False), enable_checkpointing=False)
     batches: Any = DataLoader(scenes, batch_size=None)  # type: ignore[arg-type]  # any sequence
     trainer.test(module, dataloaders=batches, verbose=False)
     return module.test_metrics.compute()

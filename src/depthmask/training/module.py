@@ -1,6 +1,7 @@
 """A network, its loss and its optimiser as Lightning sees them."""
 
 import math
+from pathlib import Path
 from typing import Any, NoReturn
 
 import lightning as L
@@ -8,13 +9,14 @@ import torch
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor
 
-from depthmask.config import Optimizer, Scheduler
+from depthmask.config import Experiment, TrainParams
+from depthmask.data.scenes.files import read_json, read_summary
 from depthmask.data.scenes.scene import Alignment, Scene
 from depthmask.errors import TrainingDiverged
 from depthmask.metrics import METRICS, SceneMetrics
-from depthmask.models import PairModel, Prediction
-from depthmask.models.depth_codec import decode_depth, encode_depth
+from depthmask.models import MODELS, PairModel, Prediction
 from depthmask.models.losses import SceneLoss
+from depthmask.models.networks import encode_depth
 from depthmask.training.optimization import build_optimizer, build_scheduler
 
 VAL_METRICS = tuple(name for name in METRICS if name != "person_distance_error")
@@ -24,28 +26,22 @@ VAL_METRICS = tuple(name for name in METRICS if name != "person_distance_error")
 class DepthMaskModule(L.LightningModule):
     """One step serves train, val and test; metrics are logged as `split/name`.
 
-    Args:
-        model: bg, bg_fg -> `Prediction`.
-        loss: the weighted terms of both heads.
-        depth_range_m: see `depthmask.models.depth_codec`.
-        alignment: of relative depth before it is measured; see `depthmask.metrics`.
+    `depth_range_m` is what the depth head's 0 and 1 mean, (near, far); relative depth is aligned
+    by `alignment` before it is measured: see `depthmask.metrics`.
     """
 
     def __init__(
         self,
         model: PairModel,
         loss: SceneLoss,
+        params: TrainParams,
         *,
-        optimizer: Optimizer,
-        scheduler: Scheduler,
         depth_range_m: tuple[float, float],
         alignment: Alignment | None = None,
     ) -> None:
         super().__init__()
         self.model: PairModel = model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self.loss = loss
-        self.optimizer_params, self.scheduler_params = optimizer, scheduler
-        self.depth_range_m = depth_range_m
+        self.loss, self.params, self.depth_range_m = loss, params, depth_range_m
         self.val_metrics = SceneMetrics(alignment=alignment, names=VAL_METRICS)
         self.test_metrics = SceneMetrics(alignment=alignment)
 
@@ -57,36 +53,24 @@ class DepthMaskModule(L.LightningModule):
         total, terms = self.loss(prediction, scene.mask, target)
         # `loss_`: a loss term and a metric may both be called depth_rmse
         values = {f"{split}/loss_{name}": value for name, value in terms.items()}
-        self.log_dict(
-            {f"{split}/loss": total, **values},
-            on_step=False,
-            on_epoch=True,
-            batch_size=len(scene.mask),
-        )
+        values[f"{split}/loss"] = total
+        self.log_dict(values, on_step=False, on_epoch=True, batch_size=len(scene.mask))
         return total, prediction
 
     def training_step(self, scene: Scene[Tensor], batch_idx: int) -> Tensor:
         total, _ = self._step(scene, "train")
         # reading a value waits for a GPU, so there only every 50th step is looked at
         if (total.device.type == "cpu" or batch_idx % 50 == 0) and not torch.isfinite(total):
-            self._diverged(
-                f"the loss is {total.item()} in epoch {self.current_epoch}, step {batch_idx}"
-            )
+            self._diverged(f"the loss is {total} in epoch {self.current_epoch}, step {batch_idx}")
         return total
 
     def validation_step(self, scene: Scene[Tensor], batch_idx: int) -> None:
-        self._measure(scene, "val", self.val_metrics)
+        _, prediction = self._step(scene, "val")
+        self.val_metrics.update(*prediction.decode(self.depth_range_m), scene.mask, scene.depth)
 
     def test_step(self, scene: Scene[Tensor], batch_idx: int) -> None:
-        self._measure(scene, "test", self.test_metrics)
-
-    def _measure(self, scene: Scene[Tensor], split: str, metrics: SceneMetrics) -> None:
-        _, prediction = self._step(scene, split)
-        depth = None
-        if prediction.depth_logits is not None:
-            depth = decode_depth(prediction.depth_logits.float().sigmoid(), self.depth_range_m)
-        mask = prediction.mask_logits.float().sigmoid()
-        metrics.update(mask, depth, scene.mask, scene.depth)
+        _, prediction = self._step(scene, "test")
+        self.test_metrics.update(*prediction.decode(self.depth_range_m), scene.mask, scene.depth)
 
     def on_validation_epoch_end(self) -> None:
         metrics = self.val_metrics.compute()
@@ -96,13 +80,31 @@ class DepthMaskModule(L.LightningModule):
         self.val_metrics.reset()
 
     def _diverged(self, what: str) -> NoReturn:
-        raise TrainingDiverged(
-            f"{what}: lower train.optimizer.lr ({self.optimizer_params.lr:g}) or the experiment's"
-            " weights"
-        )
+        rate = f"train.optimizer.lr ({self.params.optimizer.lr:g})"
+        raise TrainingDiverged(f"{what}: lower {rate} or the experiment's weights")
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
-        optimizer = build_optimizer(self.optimizer_params, self.model, self.device.type)
+        optimizer = build_optimizer(self.params.optimizer, self.model, self.device.type)
         num_steps = int(self.trainer.estimated_stepping_batches)
-        scheduler: Any = build_scheduler(self.scheduler_params, optimizer, num_steps=num_steps)
+        scheduler: Any = build_scheduler(self.params.scheduler, optimizer, num_steps=num_steps)
         return {"optimizer": optimizer, "lr_scheduler": scheduler}
+
+
+def build_module(
+    experiment: Experiment, params: TrainParams, *, prepared: Path, augmented: Path
+) -> DepthMaskModule:
+    """The network with fresh weights, its loss, optimiser and schedule; all of it from the seed."""
+    L.seed_everything(params.seed, workers=True, verbose=False)
+    summary = read_summary(prepared)
+    statistics = read_json(augmented / "statistics.json", ("bg_fg_mean", "bg_fg_std"))
+    # the data's own range where its depth has no metres
+    near, far = summary.get("depth_range") or params.depth_range_m
+    model = MODELS[experiment.model](
+        mean=statistics["bg_fg_mean"],
+        std=statistics["bg_fg_std"],
+        mask_prior=params.mask_prior,
+        depth_range_m=(near, far),
+    )
+    loss = SceneLoss(experiment.mask, experiment.depth)
+    alignment = summary.get("depth_alignment")
+    return DepthMaskModule(model, loss, params, depth_range_m=(near, far), alignment=alignment)

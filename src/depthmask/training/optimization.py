@@ -15,14 +15,12 @@ _WARMUP_START = 0.04  # share of the learning rate that a warm-up begins with
 def build_optimizer(params: Optimizer, model: nn.Module, device: str) -> torch.optim.Optimizer:
     """SGD with momentum, or AdamW with it as its first beta.
 
-    Weight decay falls on the weights of convolutions alone: biases and batch normalisation have
-    one dimension.
+    Weight decay falls on convolutions' weights: biases and batch normalisation have one dimension.
     """
-    decayed = [weight for weight in model.parameters() if weight.ndim > 1]
-    others = [weight for weight in model.parameters() if weight.ndim <= 1]
+    weights = list(model.parameters())
     groups = [
-        {"params": decayed, "weight_decay": params.weight_decay},
-        {"params": others, "weight_decay": 0.0},
+        {"params": [w for w in weights if w.ndim > 1], "weight_decay": params.weight_decay},
+        {"params": [w for w in weights if w.ndim <= 1], "weight_decay": 0.0},
     ]
     fused = device in ("cpu", "cuda")  # halves the time of an update where there are such kernels
     if params.name == "sgd":
@@ -38,31 +36,27 @@ def build_scheduler(
     `constant`, `cosine` and `onecycle` move every step of the `num_steps` of the whole training,
     `step` and `plateau` every epoch.
     """
+    factor, patience, warmup = params.factor, params.patience, params.warmup
     if params.name == "step":
-        stepped = lr_scheduler.StepLR(optimizer, params.step_epochs, params.factor)
-        return {"scheduler": stepped, "interval": "epoch"}
+        stairs = lr_scheduler.StepLR(optimizer, params.step_epochs, factor)
+        return {"scheduler": stairs, "interval": "epoch"}
     if params.name == "plateau":
-        plateau = lr_scheduler.ReduceLROnPlateau(
-            optimizer, factor=params.factor, patience=params.patience
-        )
+        plateau = lr_scheduler.ReduceLROnPlateau(optimizer, factor=factor, patience=patience)
         return {"scheduler": plateau, "interval": "epoch", "monitor": "val/loss"}
     if params.name == "onecycle":
+        peak = optimizer.defaults["lr"]
         cycle = lr_scheduler.OneCycleLR(
-            optimizer,
-            max_lr=[group["lr"] for group in optimizer.param_groups],
-            total_steps=max(1, num_steps),
-            pct_start=params.warmup,
-            cycle_momentum=False,  # optimizer.momentum holds
+            optimizer, peak, num_steps, pct_start=warmup, cycle_momentum=False
         )
         return {"scheduler": cycle, "interval": "step"}
 
     def after_warmup(step: int) -> float:
-        done = step / max(1, num_steps)
+        done = step / num_steps
         if params.name == "constant":
             return 1.0
-        if done < params.warmup:
-            return _WARMUP_START + (1 - _WARMUP_START) * done / params.warmup
-        left = min(1.0, (done - params.warmup) / (1 - params.warmup + 1e-9))
+        if done < warmup:
+            return _WARMUP_START + (1 - _WARMUP_START) * done / warmup
+        left = min(1.0, (done - warmup) / (1 - warmup + 1e-9))
         return 0.5 + 0.5 * math.cos(math.pi * left)
 
     return {"scheduler": lr_scheduler.LambdaLR(optimizer, after_warmup), "interval": "step"}

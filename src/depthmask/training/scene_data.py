@@ -1,48 +1,30 @@
 """The scenes of a training as Lightning takes them."""
 
-from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import lightning as L
 from torch import Tensor
 from torch.utils.data import DataLoader
 
-from depthmask.config import SizeSchedule
+from depthmask.config import CompositorParams, PlacementParams, TrainParams
 from depthmask.data.composition.training_scenes import TrainingScenes
+from depthmask.data.scenes.files import read_summary
 from depthmask.data.scenes.scene import Scene
+from depthmask.data.sources import read_source
+from depthmask.errors import InputError
 
 
 class SceneData(L.LightningDataModule):
-    """Scenes whose images grow from epoch to epoch.
-
-    Args:
-        scenes: of the source.
-        schedule: image sizes and for how many epochs each.
-        scenes_per_epoch, batch_size: counts.
-
-    Attributes:
-        sizes: of every epoch's images, px.
-    """
+    """Scenes whose images grow from epoch to epoch; `sizes` are those of every epoch's, px."""
 
     trainer: L.Trainer  # type: ignore[assignment]  # there is one wherever it is asked
 
-    def __init__(
-        self,
-        scenes: TrainingScenes,
-        *,
-        schedule: Sequence[SizeSchedule],
-        scenes_per_epoch: int,
-        batch_size: int,
-    ) -> None:
+    def __init__(self, scenes: TrainingScenes, params: TrainParams) -> None:
         super().__init__()
-        self.scenes = scenes
-        self.sizes = [step.size for step in schedule for _ in range(step.epochs)]
-        self.scenes_per_epoch, self.batch_size = scenes_per_epoch, batch_size
+        self.scenes, self.params = scenes, params
+        self.sizes = [step.size for step in params.schedule for _ in range(step.epochs)]
         self.next_epoch = 0
-
-    def fix_size(self, size: int) -> None:
-        """Train at one size, px, instead of the schedule's."""
-        self.sizes = [size]
 
     @property
     def size(self) -> int:
@@ -58,10 +40,12 @@ class SceneData(L.LightningDataModule):
     def train_dataloader(self) -> DataLoader:
         # workers fetch ahead before a resume has restored the epoch; later ones Lightning sets
         epoch = max(self.next_epoch, self.trainer.current_epoch)
-        return self.scenes.train_loader(self.scenes_per_epoch, self.batch_size, self.sizes, epoch)
+        count, batch_size = self.params.scenes_per_epoch, self.params.batch_size
+        return self.scenes.train_loader(count, batch_size, self.sizes, epoch)
 
     def val_dataloader(self) -> DataLoader:
-        return self.scenes.val_loader(self.batch_size, self.sizes, self.trainer.current_epoch)
+        epoch = self.trainer.current_epoch
+        return self.scenes.val_loader(self.params.batch_size, self.sizes, epoch)
 
     def on_after_batch_transfer(self, batch: Any, dataloader_idx: int) -> Scene[Tensor]:
         return self.scenes.scene(
@@ -71,3 +55,23 @@ class SceneData(L.LightningDataModule):
             size=self.size,
             device=self.trainer.strategy.root_device,
         )
+
+
+def assemble_data(
+    params: TrainParams,
+    placement: PlacementParams,
+    compositor: CompositorParams,
+    *,
+    prepared: Path,
+    augmented: Path | None,
+) -> SceneData:
+    """The scenes of a training of the folder `prepared`, with the colour variants of `augmented`.
+
+    Raises:
+        InputError: if they were made with other parameters, are missing or damaged.
+    """
+    size, last = read_summary(prepared)["size"], params.schedule[-1].size
+    if last != size:
+        raise InputError(f"train.schedule must end at prepare.size, {size} px, not at {last}")
+    scenes = read_source(prepared).training_scenes
+    return SceneData(scenes(prepared, augmented, params, placement, compositor), params)

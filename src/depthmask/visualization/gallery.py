@@ -20,8 +20,7 @@ from depthmask.evaluation.robustness_table import ConditionExample
 from depthmask.metrics import METRICS, align_depth, depth_abs_rel, mask_iou
 from depthmask.models.store import StoredModel
 from depthmask.visualization import plots
-from depthmask.visualization.canvas import mask_errors_rgb, mask_rgb
-from depthmask.visualization.depth_colors import DepthScale, error_rgb
+from depthmask.visualization.canvas import DepthScale, error_rgb, mask_errors_rgb, mask_rgb
 from depthmask.visualization.panels import PanelRow, conditions_sheet, hero, panels
 from depthmask.visualization.sheets import composed_sheet
 from depthmask.visualization.theme import save_png

@@ -22,8 +22,7 @@ from depthmask.evaluation.robustness_table import FALSE_PERSON
 from depthmask.metrics import METRICS, Metric
 from depthmask.tracking.gate import Judgement
 from depthmask.visualization import plots, results
-from depthmask.visualization.canvas import as_data
-from depthmask.visualization.depth_colors import ERROR_TICKS, DepthScale, depth_ramp, error_ramp
+from depthmask.visualization.canvas import ERROR_TICKS, DepthScale, as_data, depth_ramp, error_ramp
 from depthmask.visualization.results import Figure
 from depthmask.visualization.theme import COLORS, Chart, svg_of
 
@@ -146,7 +145,7 @@ def _charts(run: results.Run) -> dict[str, list[Chart]]:
 def _legends(tiles: dict[str, Any]) -> Iterator[tuple[str, str, Sequence[tuple[float, str]]]]:
     """Colour scales of the scenes: a title, a CSS gradient, what to write at which share of it."""
     scale = DepthScale(**tiles["scale"], unit=tiles["unit"])
-    yield scale.label.capitalize(), _gradient(depth_ramp(12)), scale.ticks(min_gap=0.22)
+    yield scale.label.capitalize(), _gradient(depth_ramp(12)), scale.ticks()
     yield "Depth error: too near, too far", _gradient(error_ramp(11)), ERROR_TICKS
 
 

@@ -5,7 +5,6 @@ Colour alone changes: geometry belongs to the placement, and noise and light to 
 
 import os
 import warnings
-from typing import Any
 
 import numpy as np
 
@@ -22,18 +21,9 @@ def build_transform(params: AugmentParams, seed: int) -> A.Compose:
     hsv, contrast = params.hue_saturation_value, params.random_brightness_contrast
     with warnings.catch_warnings():
         warnings.simplefilter("error", UserWarning)  # of an unknown argument it would only warn
-        transforms: list[Any] = [
-            A.HueSaturationValue(
-                hue_shift_limit=hsv.hue,
-                sat_shift_limit=hsv.saturation,
-                val_shift_limit=hsv.value,
-                p=params.p,
-            ),
-            A.RandomBrightnessContrast(
-                brightness_limit=contrast.brightness, contrast_limit=contrast.contrast, p=params.p
-            ),
-        ]
-        return A.Compose(transforms, seed=seed)
+        colour = A.HueSaturationValue(hsv.hue, hsv.saturation, hsv.value, p=params.p)
+        light = A.RandomBrightnessContrast(contrast.brightness, contrast.contrast, p=params.p)
+        return A.Compose([colour, light], seed=seed)
 
 
 def make_variants(images: np.ndarray, params: AugmentParams, stream: int) -> np.ndarray:
@@ -42,9 +32,9 @@ def make_variants(images: np.ndarray, params: AugmentParams, stream: int) -> np.
     Variant v of image n depends on (seed, stream, v, n) only; plates and cutouts have streams.
     """
     variants = np.empty((params.num_variants, *images.shape), np.uint8)
-    for variant in range(params.num_variants):
-        for number, image in enumerate(images):
-            entropy = np.random.SeedSequence([params.seed, stream, variant, number])
-            transform = build_transform(params, int(entropy.generate_state(1)[0]))
-            variants[variant, number] = transform(image=np.ascontiguousarray(image))["image"]
+    for variant, number in np.ndindex(variants.shape[:2]):
+        entropy = np.random.SeedSequence([params.seed, stream, variant, number])
+        transform = build_transform(params, int(entropy.generate_state(1)[0]))
+        image = np.ascontiguousarray(images[number])
+        variants[variant, number] = transform(image=image)["image"]
     return variants

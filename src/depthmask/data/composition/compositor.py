@@ -1,15 +1,15 @@
 """Plates, cutouts and placements -> batches of scenes, on the device that trains."""
 
+import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
 from depthmask.config import CompositorParams
-from depthmask.data.composition.noise import sensor_noise
 from depthmask.data.composition.shot import NUM_LEVELS, Shots, plan_shots
 from depthmask.data.scenes.library import Library
 from depthmask.data.scenes.placement import Recipes
@@ -28,14 +28,11 @@ class Sources(NamedTuple):
     shapes: list[Tensor]  # float32 [C', 2, h, w], premultiplied relief in metres, and alpha
 
 
-class Compositor(nn.Module):
-    """Composes batches of scenes at any size up to the library's.
+class Compositor:
+    """Composes batches of scenes at any size up to the library's, on `device`.
 
-    Args:
-        library: plates and cutouts.
-        params: strengths and probabilities.
-        plate_variants, cutout_variants: uint8 [V, P', S, S, 3] and [V, C', h, w, 3], colour
-            variants of the train split's sources; a cutout's alpha is its original's.
+    `plate_variants` and `cutout_variants` are uint8 [V, P', S, S, 3] and [V, C', h, w, 3], colour
+    variants of the train split's sources; a cutout's alpha is its original's.
     """
 
     def __init__(
@@ -45,21 +42,14 @@ class Compositor(nn.Module):
         *,
         plate_variants: np.ndarray | None = None,
         cutout_variants: np.ndarray | None = None,
+        device: torch.device | str = "cpu",
     ) -> None:
-        super().__init__()
-        self.library, self.params = library, params
-        rgb = library.rgba[..., :3]
-        self._images, self.plate_rows = _stack(
-            library.images, plate_variants, library.plates_of("train")
-        )
-        self._rgb, self.cutout_rows = _stack(rgb, cutout_variants, library.cutouts_of("train"))
+        self.library, self.params, self.device = library, params, torch.device(device)
+        plates, cutouts = library.plates_of("train"), library.cutouts_of("train")
+        self._images, self.plate_rows = _stack(library.images, plate_variants, plates)
+        self._rgb, self.cutout_rows = _stack(library.rgba[..., :3], cutout_variants, cutouts)
         self.num_variants = len(self.plate_rows) - 1
-        self.register_buffer("_place", torch.empty(0), persistent=False)
         self._prepared: tuple[int, torch.device, Sources] | None = None
-
-    @property
-    def device(self) -> torch.device:
-        return self.get_buffer("_place").device
 
     def sources(self, size: int) -> Sources:
         """The sources, shrunk once per training size; raises ValueError beyond the library's."""
@@ -68,43 +58,33 @@ class Compositor(nn.Module):
         return self._prepared[2]
 
     def _shrink_sources(self, size: int) -> Sources:
-        library, device = self.library, self.device
+        library = self.library
         if size > library.size:
             raise ValueError(f"size {size} exceeds the library's {library.size}")
         # in parts, since the float copies of a large library are big
-        images = [
-            _resize(part.float(), [size, size]).round_().byte() for part in self._images.split(64)
-        ]
+        parts = self._images.split(64)
+        images = torch.cat([_resize(p.float(), [size, size]).round_().byte() for p in parts])
         aux = torch.from_numpy(np.stack([library.depths, _floor(library)], 1))
         aux = F.interpolate(aux, size=(size, size), mode="nearest-exact")
         alpha = torch.from_numpy(np.array(library.rgba[..., 3])).float()[:, None] / 255
         relief = torch.from_numpy(np.array(library.relief))[:, None] * alpha
-        original = np.empty(len(self._rgb), np.int64)
-        original[self.cutout_rows] = np.arange(len(alpha))
+        original = torch.empty(len(self._rgb), dtype=torch.int64)
+        original[torch.from_numpy(self.cutout_rows)] = torch.arange(len(alpha))
         # a person never has more pixels than needed
         side = [max(16, round(edge * (size / library.size))) for edge in self._rgb.shape[-2:]]
         colours, shapes = [], []
         for level in range(NUM_LEVELS):
             edges = [max(4, edge >> level) for edge in side]
             # premultiplied, so that colour and relief stop where the person does
-            parts = [
-                _resize(part.float() / 255 * alpha[rows], edges)
-                for part, rows in zip(
-                    self._rgb.split(64), torch.from_numpy(original).split(64), strict=True
-                )
-            ]
-            colours.append(torch.cat(parts).to(device))
+            pairs = zip(self._rgb.split(64), original.split(64), strict=True)
+            colour = [_resize(part.float() / 255 * alpha[rows], edges) for part, rows in pairs]
+            colours.append(torch.cat(colour).to(self.device))
             shape = torch.cat([_resize(relief, edges), _resize(alpha, edges)], 1)
-            shapes.append(shape.to(device))
-        return Sources(torch.cat(images).to(device), aux.to(device), colours, shapes)
+            shapes.append(shape.to(self.device))
+        return Sources(images.to(self.device), aux.to(self.device), colours, shapes)
 
-    def forward(self, recipes: Recipes, size: int) -> Scene[Tensor]:
-        """Compose the recipes at `size` px.
-
-        Returns:
-            bg, bg_fg float32 N x 3 x size x size in 0..1; mask float32 N x 1 x size x size in
-            0..1; depth float32 N x 1 x size x size, metres.
-        """
+    def __call__(self, recipes: Recipes, size: int) -> Scene[Tensor]:
+        """Compose the recipes at `size` px: a batch of float32, as `Scene` describes it."""
         sources = self.sources(size)
         height, width = sources.colours[0].shape[-2:]
         shots = plan_shots(self.library, self.params, recipes, size=size, canvas=(width, height))
@@ -113,17 +93,13 @@ class Compositor(nn.Module):
 
         rows = self.plate_rows[recipes.plate_variant, recipes.plate]
         image = sources.images[self._tensor(rows)].float().div_(255)
-        frame = self._grid(shots.frame, shape)
+        frame, clean = self._grid(shots.frame, shape), self._grid(shots.clean, shape)
         room = F.grid_sample(image, frame, padding_mode="border", align_corners=False)
-        clean = self._grid(shots.clean, shape)
         bg = F.grid_sample(image, clean, padding_mode="border", align_corners=False)
         # depth is not blended: between a plinth and the wall behind it nothing hangs in the air
+        aux = sources.aux[self._tensor(recipes.plate)]
         plate_depth, floor = F.grid_sample(
-            sources.aux[self._tensor(recipes.plate)],
-            frame,
-            mode="nearest",
-            padding_mode="border",
-            align_corners=False,
+            aux, frame, mode="nearest", padding_mode="border", align_corners=False
         ).split(1, 1)
 
         person = self._grid(shots.person, shape)
@@ -151,10 +127,9 @@ class Compositor(nn.Module):
         rows = self._tensor(self.cutout_rows[recipes.cutout_variant, recipes.cutout])
         cutout = self._tensor(recipes.cutout)
         out = torch.zeros(len(grid), 5, *grid.shape[1:3], device=self.device)
-        for level in range(NUM_LEVELS):
+        for level, (colours, shapes) in enumerate(zip(*sources[2:], strict=True)):
             chosen = self._tensor(np.flatnonzero(levels == level))
             if len(chosen) > 0:
-                colours, shapes = sources.colours[level], sources.shapes[level]
                 source = torch.cat([colours[rows[chosen]], shapes[cutout[chosen]]], 1)
                 out[chosen] = F.grid_sample(source, grid[chosen], align_corners=False)
         colour, relief, alpha = out.split([3, 1, 1], 1)
@@ -167,8 +142,7 @@ class Compositor(nn.Module):
         """How much light a person takes from the floor, N x 1 x size x size in 0..1."""
         half = [shape[0], 1, max(1, shape[2] // 2), max(1, shape[3] // 2)]
         alpha = sources.shapes[-1][self._tensor(recipes.cutout), 1:]  # shadows are soft
-        grid = self._grid(shots.shadow, half)
-        silhouette = F.grid_sample(alpha, grid, align_corners=False)
+        silhouette = F.grid_sample(alpha, self._grid(shots.shadow, half), align_corners=False)
         silhouette = F.avg_pool2d(silhouette, 5, stride=1, padding=2)
         silhouette = F.interpolate(silhouette, size=shape[2:], mode="bilinear")
         at = self._column(shots.contact)
@@ -209,12 +183,39 @@ def _floor(library: Library) -> np.ndarray:
     floor = np.empty(library.depths.shape, np.float32)
     centres = (np.arange(library.size) + 0.5) / library.size - 0.5
     for plate in range(len(floor)):
-        camera = library.camera(plate)
-        x, y, z = camera.up
-        rays = (x * centres[None, :] + y * centres[:, None]) / camera.focal + z
-        floor[plate] = np.abs(camera.height_m + library.depths[plate] * rays) < 0.05
+        focal, (x, y, z), height_m = library.camera(plate)
+        rays = (x * centres[None, :] + y * centres[:, None]) / focal + z
+        floor[plate] = np.abs(height_m + library.depths[plate] * rays) < 0.05
     return floor
 
 
 def _resize(images: Tensor, size: list[int]) -> Tensor:
     return F.interpolate(images, size=size, mode="bilinear", antialias=True)
+
+
+_STEP, _MIX_1, _MIX_2 = (
+    number - (1 << 64) for number in (0x9E3779B97F4A7C15, 0xBF58476D1CE4E5B9, 0x94D049BB133111EB)
+)  # as torch's signed integers
+
+
+def sensor_noise(keys: Tensor, size: int) -> Tensor:
+    """Draw from the standard normal distribution, N x 2 x 3 x size x size: for bg, then for bg_fg.
+
+    A sample's numbers follow from its key, int64 [N]: a pixel's counter goes through SplitMix64
+    (Steele, Lea, Flood 2014), in integers that are the same on every device, and its 64 bits give
+    two independent normal numbers (Box and Muller 1958).
+    """
+    counter = torch.arange(1, 3 * size * size + 1, device=keys.device)
+    bits = keys[:, None] + counter * _STEP
+    bits = (bits ^ _shifted(bits, 30)) * _MIX_1
+    bits = (bits ^ _shifted(bits, 27)) * _MIX_2
+    bits = (bits ^ _shifted(bits, 31)).view(len(keys), 3, size, size)
+    # 24 bits each, all that float32 holds; the first in (0, 1], whose logarithm is finite
+    radius = ((_shifted(bits, 40) + 1).float() * 2**-24).log_().mul_(-2).sqrt_()
+    angle = (bits & 0xFFFFFF).float() * (2 * math.pi * 2**-24)
+    return torch.stack([radius * angle.cos(), radius * angle.sin()], 1)
+
+
+def _shifted(bits: Tensor, places: int) -> Tensor:
+    """To the right, zeros coming in: torch's own shift repeats the sign."""
+    return (bits >> places) & ((1 << (64 - places)) - 1)

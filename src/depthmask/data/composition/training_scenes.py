@@ -10,10 +10,9 @@ from torch.utils.data import DataLoader
 
 from depthmask.config import CompositorParams, PlacementParams, TrainParams
 from depthmask.data.composition.compositor import Compositor
-from depthmask.data.composition.eval_sets import placed_recipes
 from depthmask.data.scenes.files import read_array
 from depthmask.data.scenes.library import Library
-from depthmask.data.scenes.placement import TRAIN_STREAM, Placer, Recipes
+from depthmask.data.scenes.placement import TRAIN_STREAM, Placer, Recipes, placed_recipes
 from depthmask.data.scenes.scene import Scene
 
 
@@ -39,12 +38,9 @@ class TrainingScenes(Protocol):
 
 
 class ComposedScenes:
-    """Composes every batch: see `TrainingScenes`.
+    """Composes every batch: see `TrainingScenes`. A loader's batches are the numbers of scenes.
 
-    Args:
-        compositor: makes scenes of recipes.
-        placer: draws the training recipes.
-        val: the validation recipes.
+    `placer` draws the training's recipes, `val` are the validation's.
     """
 
     def __init__(self, compositor: Compositor, placer: Placer, val: Recipes) -> None:
@@ -53,27 +49,27 @@ class ComposedScenes:
     def train_loader(
         self, count: int, batch_size: int, sizes: Sequence[int], epoch: int
     ) -> DataLoader:
-        """Batches of the numbers of scenes."""
-        numbers: Any = range(count)
-        is_lone = count % batch_size == 1
-        return DataLoader(numbers, batch_size, drop_last=is_lone, collate_fn=list)
+        return _numbers(count, batch_size, drop_last=count % batch_size == 1)
 
     def val_loader(self, batch_size: int, sizes: Sequence[int], epoch: int) -> DataLoader:
-        """Batches of the numbers of recipes."""
-        numbers: Any = range(len(self.val.plate))
-        return DataLoader(numbers, batch_size, collate_fn=list)
+        return _numbers(len(self.val.plate), batch_size, drop_last=False)
 
     def scene(
         self, batch: list[int], *, split: str, epoch: int, size: int, device: torch.device
     ) -> Scene[Tensor]:
         """Compose the scenes of the given numbers."""
-        self.compositor.to(device)
-        if split == "train":
-            recipes = self.placer.draw(TRAIN_STREAM, epoch, batch)
-        else:
-            recipes = Recipes(*(column[batch] for column in self.val))
+        is_training = split == "train"
+        recipes = (
+            self.placer.draw(TRAIN_STREAM, epoch, batch) if is_training else self.val.take(batch)
+        )
+        self.compositor.device = device
         with torch.no_grad(), torch.autocast(device.type, enabled=False):
             return self.compositor(recipes, size)
+
+
+def _numbers(count: int, batch_size: int, *, drop_last: bool) -> DataLoader:
+    numbers: Any = range(count)
+    return DataLoader(numbers, batch_size, drop_last=drop_last, collate_fn=list)
 
 
 def read_composed_scenes(
@@ -81,25 +77,20 @@ def read_composed_scenes(
     augmented: Path | None,
     params: TrainParams,
     placement: PlacementParams,
-    compositor: CompositorParams,
+    compositor_params: CompositorParams,
 ) -> ComposedScenes:
     """The scenes of a training, with the colour variants of `augmented`, where that is given.
 
-    Raises:
-        InputError: the data are missing or damaged.
+    Raises InputError if the data are missing or damaged.
     """
     library = Library.read(prepared)
-    composer = read_compositor(library, compositor, augmented)
+    compositor = read_compositor(library, compositor_params, augmented)
     # other seeds of a training see other draws; its validation stays the same
     draws = placement.model_copy(update={"seed": placement.seed + (params.seed << 32)})
-    placer = Placer(
-        library,
-        read_array(prepared / "visible_shares.npy", shape=library.stands.shape[:2]),
-        draws,
-        nobody=params.nobody,
-        num_variants=composer.num_variants,
-    )
-    return ComposedScenes(composer, placer, placed_recipes(prepared, "val", placement.seed))
+    visible = read_array(prepared / "visible_shares.npy", shape=library.stands.shape[:2])
+    num_variants = compositor.num_variants
+    placer = Placer(library, visible, draws, nobody=params.nobody, num_variants=num_variants)
+    return ComposedScenes(compositor, placer, placed_recipes(prepared, "val", placement.seed))
 
 
 def read_compositor(
@@ -108,12 +99,12 @@ def read_compositor(
     """A compositor of the library's sources and, where the folder is given, their variants."""
     if augmented is None:
         return Compositor(library, params)
-    sources = {
-        "plates_image": (len(library.plates_of("train")), *library.images.shape[1:]),
-        "cutouts_rgb": (len(library.cutouts_of("train")), *library.rgba.shape[1:3], 3),
-    }
-    plates, cutouts = (
-        read_array(augmented / f"{name}.npy", shape=(None, *shape))
-        for name, shape in sources.items()
+    num_plates, num_cutouts = len(library.plates_of("train")), len(library.cutouts_of("train"))
+    plates = (None, num_plates, *library.images.shape[1:])
+    cutouts = (None, num_cutouts, *library.rgba.shape[1:3], 3)
+    return Compositor(
+        library,
+        params,
+        plate_variants=read_array(augmented / "plates_image.npy", shape=plates),
+        cutout_variants=read_array(augmented / "cutouts_rgb.npy", shape=cutouts),
     )
-    return Compositor(library, params, plate_variants=plates, cutout_variants=cutouts)

@@ -13,13 +13,12 @@ import torch
 from torch.utils.data import DataLoader
 
 from depthmask.config import CompositorParams, PlacementParams
-from depthmask.data.composition.eval_sets import placed_recipes
 from depthmask.data.composition.training_scenes import read_compositor
 from depthmask.data.materialise.report import rich_table, write_report
 from depthmask.data.materialise.writing import Encoding, Log, Writer, claimed
 from depthmask.data.scenes.files import read_array, read_summary, read_text
 from depthmask.data.scenes.library import Library
-from depthmask.data.scenes.placement import TRAIN_STREAM, Placer, Recipes
+from depthmask.data.scenes.placement import TRAIN_STREAM, Placer, Recipes, placed_recipes
 from depthmask.data.sources import read_source
 from depthmask.data.work import num_cores, progress
 from depthmask.errors import InputError
@@ -127,7 +126,7 @@ def materialise(
 
 
 def _take(recipes: Recipes, numbers: Sequence[int]) -> Recipes:
-    return Recipes(*(column[[n for n in numbers if n < len(column)]] for column in recipes))
+    return recipes.take([n for n in numbers if n < len(recipes.plate)])
 
 
 def _write_missing(writer: Writer, log: Log, count: int, num_workers: int) -> int:

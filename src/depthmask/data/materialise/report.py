@@ -48,7 +48,6 @@ def write_report(
             Scene(bg.numpy(), bg_fg.numpy(), mask[:, 0].numpy(), depth[:, 0].numpy()),
             unit=unit,
             subtitle=f"{len(names)} scenes of {settings['set']} · {settings['size']} px",
-            num_scenes=_NUM_SHOWN,
         )
     written_bgs = {name for chunk in chunks for name in chunk.bg_names}
     bgs = ((name if name in written_bgs else plate_name(name), name) for name in names)

@@ -5,9 +5,8 @@ What is written goes to a temporary name first: a reader never meets half a file
 
 import hashlib
 import json
-import os
 import shutil
-import tempfile
+import uuid
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -29,99 +28,77 @@ def content_hash(folder: Path) -> str:
     return digest.hexdigest()[:16]
 
 
+@contextmanager
+def _naming(path: Path) -> Iterator[None]:
+    """Make an InputError of what goes wrong with a file."""
+    try:
+        yield
+    except FileNotFoundError:
+        if path.is_symlink():
+            raise InputError(f"{path} is a link to a cache that is away: run `dvc pull`") from None
+        raise InputError(f"{path} is missing: run `dvc repro` (or `dvc pull`) first") from None
+    except (ValueError, OSError, EOFError) as error:  # also of json, pandas and pyarrow
+        said = " ".join(str(error).split())[:160]
+        raise InputError(f"{path} is damaged ({said}): run `dvc repro --force` again") from None
+
+
 def read_array(
     path: Path, dtype: DTypeLike | None = None, shape: Sequence[int | None] | None = None
 ) -> np.ndarray:
-    """Memory-map an array; raises InputError if it is missing, damaged or of another shape.
-
-    In a shape None stands for any length.
-    """
-    try:
+    """Memory-map an array; InputError if it is missing, damaged or of another type or shape, in
+    which None stands for any length."""
+    with _naming(path):
         array = np.load(path, mmap_mode="r")
-    except FileNotFoundError:
-        raise _missing(path) from None
-    except (ValueError, OSError, EOFError) as error:
-        raise _damaged(path, error) from None
-    if dtype is not None and array.dtype != dtype:
-        raise _damaged(path, f"it holds {array.dtype}, not {np.dtype(dtype)}")
-    if shape is not None and (
-        array.ndim != len(shape)
-        or any(want not in (None, have) for want, have in zip(shape, array.shape, strict=True))
-    ):
-        wanted = " x ".join("any" if length is None else str(length) for length in shape)
-        raise _damaged(path, f"it is {' x '.join(map(str, array.shape))}, not {wanted}")
+        if dtype is not None and array.dtype != dtype:
+            raise ValueError(f"it holds {array.dtype}, not {np.dtype(dtype)}")
+        wanted = array.shape if shape is None else tuple(shape)
+        pairs = zip(wanted, array.shape, strict=False)
+        if len(wanted) != array.ndim or any(want not in (None, have) for want, have in pairs):
+            named = " x ".join("any" if length is None else str(length) for length in wanted)
+            raise ValueError(f"it is {' x '.join(map(str, array.shape))}, not {named}")
     return array
 
 
 def read_table(path: Path, columns: Sequence[str] = ()) -> pd.DataFrame:
     """Read a Parquet or CSV table; raises InputError if it is missing, damaged or empty."""
-    try:
+    with _naming(path):
         table = pd.read_csv(path) if path.suffix == ".csv" else pd.read_parquet(path)
-    except FileNotFoundError:
-        raise _missing(path) from None
-    except (ValueError, OSError) as error:  # pandas and pyarrow derive theirs from these
-        raise _damaged(path, error) from None
-    for column in columns:
-        if column not in table:
-            raise _damaged(path, f"it lacks the column {column}")
-    if len(table) == 0:
-        raise _damaged(path, "it has no rows")
+        if missing := [column for column in columns if column not in table]:
+            raise ValueError(f"it lacks the column {missing[0]}")
+        if table.empty:
+            raise ValueError("it has no rows")
     return table
 
 
 def read_json(path: Path, keys: Sequence[str] = ()) -> dict[str, Any]:
     """Read a JSON object; raises InputError if it is missing, damaged or lacks a key."""
-    try:
-        content = json.loads(read_text(path))
-    except json.JSONDecodeError as error:
-        raise _damaged(path, error) from None
-    if not isinstance(content, dict):
-        raise _damaged(path, "it is no object")
-    for key in keys:
-        if key not in content:
-            raise _damaged(path, f"it lacks {key}")
+    with _naming(path):
+        content = json.loads(path.read_text(encoding="utf-8"))
+        if not isinstance(content, dict):
+            raise ValueError("it is no object")
+        if missing := [key for key in keys if key not in content]:
+            raise ValueError(f"it lacks {missing[0]}")
     return content
 
 
 def read_summary(prepared: Path) -> dict[str, Any]:
     """Read `summary.json` of the prepared data; errors as for `read_json`."""
-    return read_json(
-        prepared / "summary.json", ("source", "unit", "size", "num_scenes", "data_hash")
-    )
+    keys = ("source", "unit", "size", "num_scenes", "data_hash")
+    return read_json(prepared / "summary.json", keys)
 
 
 def read_text(path: Path) -> str:
     """Read a text file; raises InputError if it is missing or no text."""
-    try:
+    with _naming(path):
         return path.read_text(encoding="utf-8")
-    except FileNotFoundError:
-        raise _missing(path) from None
-    except UnicodeDecodeError as error:
-        raise _damaged(path, error) from None
-
-
-def _missing(path: Path) -> InputError:
-    if path.is_symlink():
-        return InputError(f"{path} is a link to a cache that is away: run `dvc pull`")
-    return InputError(f"{path} is missing: run `dvc repro` (or `dvc pull`) first")
-
-
-def _damaged(path: Path, reason: object) -> InputError:
-    said = " ".join(str(reason).split())[:160]
-    return InputError(f"{path} is damaged ({said}): run `dvc repro --force` again")
 
 
 @contextmanager
 def replaced_file(path: Path) -> Iterator[Path]:
-    """Yield a new path beside `path`; what is written there takes its place if the block succeeds.
-
-    Each writer has a name of its own: of two at a time the last wins.
-    """
+    """Yield a new path beside `path`, of each writer its own; what is written there takes the place
+    of `path` if the block succeeds."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".partial", dir=path.parent)
-    os.close(handle)
-    temporary = Path(name)
-    temporary.chmod(0o644)
+    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.partial")
     try:
         yield temporary
         temporary.replace(path)
@@ -132,28 +109,13 @@ def replaced_file(path: Path) -> Iterator[Path]:
 @contextmanager
 def replaced_folder(path: Path) -> Iterator[Path]:
     """Yield a new folder beside `path`; it takes the place of `path` if the block succeeds."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    for left in path.parent.glob(f".{path.name}.*.partial"):
-        if not _is_alive(left.name.removeprefix(f".{path.name}.").partition(".")[0]):
-            shutil.rmtree(left, ignore_errors=True)  # of a process that was killed
-    with tempfile.TemporaryDirectory(
-        prefix=f".{path.name}.{os.getpid()}.",
-        suffix=".partial",
-        dir=path.parent,
-        ignore_cleanup_errors=True,  # it is in its place by then
-    ) as temporary:
-        Path(temporary).chmod(0o755)
-        yield Path(temporary)
+    temporary = path.with_name(f".{path.name}.partial")
+    shutil.rmtree(temporary, ignore_errors=True)  # of a process that was killed
+    temporary.mkdir(parents=True)
+    try:
+        yield temporary
         if path.exists():
             shutil.rmtree(path)
-        Path(temporary).replace(path)
-
-
-def _is_alive(pid: str) -> bool:
-    try:
-        os.kill(int(pid), 0)
-    except (ValueError, ProcessLookupError):
-        return False
-    except PermissionError:
-        pass  # it is another user's
-    return True
+        temporary.replace(path)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)

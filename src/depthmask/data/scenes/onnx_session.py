@@ -13,7 +13,6 @@ from depthmask.errors import InputError
 Device = Literal["auto", "cpu", "cuda"]
 
 CUDA = "CUDAExecutionProvider"
-_CPU = "CPUExecutionProvider"
 _SILENT, _WARNING = 4, 2  # onnxruntime's severities; warning is its default
 _UNREADABLE = ("InvalidProtobuf", "InvalidGraph", "InvalidArgument", "NotImplemented", "Fail")
 
@@ -35,28 +34,33 @@ def open_session(
 ) -> onnxruntime.InferenceSession:
     """Open any ONNX file where `device` says; `auto` takes CUDA where it works.
 
-    `unreadable` says what to do about a file that is damaged or no ONNX model.
-
-    Raises:
-        InputError: it cannot load the file, or CUDA is asked for and does not work.
+    Raises InputError, with the remedy `unreadable`, for a file that is no model, or without CUDA.
     """
-    if device == "cuda" and not cuda_in_build():
+    providers: list[Any] = ["CPUExecutionProvider"]
+    if device != "cpu" and cuda_in_build():
+        load_cuda_libraries()
+        # TensorFloat-32 would round depth by millimetres; the export's parity gate is stricter
+        providers.insert(0, (CUDA, {"use_tf32": "0"}))
+    elif device == "cuda":
         raise InputError(
             "device cuda needs onnxruntime-gpu, and this onnxruntime is the CPU's:"
             " install the extra `gpu` in place of `cpu`, or use --device cpu"
         )
-    if device == "cpu" or not cuda_in_build():
-        return _session(path, [_CPU], num_threads, unreadable)
-    load_cuda_libraries()
-    # TensorFloat-32 would round depth by millimetres; the export's parity gate is stricter.
-    providers = [(CUDA, {"use_tf32": "0"}), _CPU]
-    # Without a driver the library complains at length on stderr and goes on with the CPU.
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = _SILENT
+    if num_threads is not None:
+        options.intra_op_num_threads = num_threads
+    # without a driver the library complains at length on stderr and goes on with the CPU
     onnxruntime.set_default_logger_severity(_SILENT)
     try:
-        session = _session(path, providers, num_threads, unreadable)
+        session = onnxruntime.InferenceSession(str(path), options, providers=providers)
+    except Exception as error:  # onnxruntime's own classes share no base but this one
+        if type(error).__name__ not in _UNREADABLE:  # no fault of the user's
+            raise
+        raise InputError(f"{path} {_why_unreadable(path, str(error), unreadable)}") from None
     finally:
         onnxruntime.set_default_logger_severity(_WARNING)
-    # Only the session knows: `get_available_providers` lists CUDA on any machine.
+    # only the session knows: `get_available_providers` lists CUDA on any machine
     if device == "cuda" and session.get_providers()[0] != CUDA:
         raise InputError(
             "device cuda does not work here: check the driver with nvidia-smi and the libraries"
@@ -65,31 +69,12 @@ def open_session(
     return session
 
 
-def _session(
-    path: Path, providers: list[Any], num_threads: int | None, unreadable: str
-) -> onnxruntime.InferenceSession:
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = _SILENT
-    if num_threads is not None:
-        options.intra_op_num_threads = num_threads
-    try:
-        return onnxruntime.InferenceSession(str(path), options, providers=providers)
-    except Exception as error:  # onnxruntime's own classes share no base but this one
-        # Anything else than a file that it cannot read is no fault of the user's.
-        if type(error).__name__ not in _UNREADABLE:
-            raise
-        raise InputError(_why_unreadable(path, str(error), unreadable)) from None
-
-
-def _why_unreadable(path: Path, error: str, unreadable: str) -> str:
+def _why_unreadable(path: Path, error: str, remedy: str) -> str:
     with path.open("rb") as file:
         if file.read(40).startswith(b"version https://git-lfs"):
-            return f"{path} is a Git LFS pointer, not the model: run `git lfs pull`"
-    if newer := re.search(r"IR version: \d+|Opset \d+ is under development", error):
-        asked = newer[0].removesuffix(" is under development")
-        return (
-            f"{path} is newer than onnxruntime {onnxruntime.__version__} reads ({asked}):"
-            " upgrade onnxruntime"
-        )
+            return "is a Git LFS pointer, not the model: run `git lfs pull`"
+    if newer := re.search(r"IR version: \d+|Opset \d+(?= is under development)", error):
+        version = f"onnxruntime {onnxruntime.__version__}"
+        return f"is newer than {version} reads ({newer[0]}): upgrade onnxruntime"
     said = " ".join(error.rpartition("failed:")[2].split())
-    return f"{path} is cut short or no ONNX model ({said}): {unreadable}"
+    return f"is cut short or no ONNX model ({said}): {remedy}"

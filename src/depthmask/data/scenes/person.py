@@ -9,17 +9,11 @@ THRESHOLD = 0.5
 
 
 class Person(NamedTuple):
-    """The largest connected region of a mask.
+    """The largest connected region of a mask."""
 
-    Attributes:
-        depth: median over the region, in the map's unit: robust against its ragged edge.
-        box: x, y, width, height, px; x to the right, y down, from the frame's top left corner.
-        area_share: the region's share of the frame's pixels, 0 to 1.
-    """
-
-    depth: float
-    box: tuple[int, int, int, int]
-    area_share: float
+    depth: float  # median over the region, in the map's unit: robust against its ragged edge
+    box: tuple[int, int, int, int]  # x, y (right, down from the top left), width, height, px
+    area_share: float  # the region's share of the frame's pixels, 0 to 1
 
 
 def find_person(mask: np.ndarray, depth: np.ndarray, threshold: float = THRESHOLD) -> Person | None:
@@ -38,5 +32,4 @@ def largest_region(person: np.ndarray) -> np.ndarray:
     """The largest 8-connected region of a boolean H x W, all False if there is none."""
     _, labels, figures, _ = cv2.connectedComponentsWithStats(person.astype(np.uint8))
     figures[0] = 0  # the background
-    largest = figures[:, cv2.CC_STAT_AREA].argmax()
-    return person & (labels == largest)
+    return person & (labels == figures[:, cv2.CC_STAT_AREA].argmax())

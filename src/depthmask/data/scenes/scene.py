@@ -24,10 +24,9 @@ SET_SPLITS = {
     "unseen_seen": ("test", "train"),
     "unseen_unseen": ("test", "test"),
 }
-"""The splits that the plates and the cutouts of a composed set are of."""
+"""The splits that the plates and the cutouts of a composed set are of, in the order of the name."""
 
 COMPOSED_SETS = tuple(SET_SPLITS)
-"""Sets composed from placements; the plate comes first in a name."""
 
 
 class SetWords(NamedTuple):
@@ -82,19 +81,12 @@ def headline_of(sets: Sequence[str]) -> str:
     return next(name for name in TEST_SETS if name in sets)
 
 
-@dataclass(frozen=True)
-class Camera:
-    """A pinhole camera without roll, its principal point in the middle of the image.
+class Camera(NamedTuple):
+    """A pinhole camera without roll, its principal point in the middle of the image."""
 
-    Attributes:
-        focal: focal length divided by the image's height (so it holds for every size).
-        up: unit vector of the world's up in camera coordinates; (0, -1, 0) for a level camera.
-        height_m: the camera's height above the floor.
-    """
-
-    focal: float
-    up: tuple[float, float, float]
-    height_m: float
+    focal: float  # focal length / the image's height, so that it holds for every size
+    up: tuple[float, float, float]  # the world's up, a unit vector; (0, -1, 0) if level
+    height_m: float  # above the floor
 
     def project(self, points: np.ndarray, size: int) -> np.ndarray:
         """Project camera-space points (..., 3) to pixels (..., 2) of an image `size` high."""

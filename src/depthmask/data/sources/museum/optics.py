@@ -1,8 +1,4 @@
-"""Mitsuba: from parts and lamps to a scene, and from a scene to light and depth per pixel.
-
-Everything runs in the `scalar_rgb` variant: no GPU, no compiler, the same bytes for any number of
-threads.
-"""
+"""Mitsuba's `scalar_rgb`: no GPU, no compiler, the same bytes for any number of threads."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -46,10 +42,6 @@ class View:
         """The world's up in camera coordinates, [3]."""
         return self.axes[:, 2]
 
-    def to_camera(self, points: np.ndarray) -> np.ndarray:
-        """World points [..., 3] in camera coordinates (x right, y down, z forward)."""
-        return (points - self.origin) @ self.axes.T
-
     def to_world(self, points: np.ndarray) -> np.ndarray:
         """Camera points [..., 3] in world coordinates."""
         return points @ self.axes + self.origin
@@ -81,18 +73,12 @@ def meshes(parts: Sequence[Part], name: str) -> dict[str, Any]:
         groups.setdefault((id(part.material), part.smooth), []).append(part)
     content = {}
     for number, group in enumerate(groups.values()):
-        properties = mi.Properties()
-        properties["bsdf"] = _bsdf(group[0])
         first = np.cumsum([0] + [len(part.vertices) for part in group])
         faces = np.concatenate([p.faces + f for p, f in zip(group, first, strict=False)])
-        mesh = mi.Mesh(
-            f"{name}_{number}",
-            first[-1],
-            len(faces),
-            props=properties,
-            has_vertex_normals=group[0].smooth,
-            has_vertex_texcoords=True,
-        )
+        properties = mi.Properties()
+        properties["bsdf"] = _bsdf(group[0])
+        named = f"{name}_{number}", first[-1], len(faces), properties
+        mesh = mi.Mesh(*named, has_vertex_normals=group[0].smooth, has_vertex_texcoords=True)
         vertices = np.concatenate([part.vertices for part in group])
         uv = np.concatenate([part.uv for part in group]) / group[0].material.tile_m
         values = mi.traverse(mesh)
@@ -153,21 +139,19 @@ def load_scene(content: dict[str, Any], lamps: Sequence[dict[str, Any]] = ()) ->
 
 def _sensor(view: View, shape: tuple[int, int], sampler: dict, crop: dict[str, int]) -> Any:
     film = {"type": "hdrfilm", "height": shape[0], "width": shape[1], "rfilter": {"type": "box"}}
-    film |= {"pixel_format": "rgb", "component_format": "float32"}
     right, down, forward = view.axes
-    return mi.load_dict(
-        {
-            "type": "perspective",
-            "fov_axis": "y",
-            "fov": float(np.degrees(2 * np.arctan(0.5 / view.focal))),
-            "near_clip": _NEAR_M,
-            "far_clip": 100.0,
-            # Mitsuba's local x points to the left of the picture
-            "to_world": _matrix(-right, -down, forward, view.origin),
-            "film": film | crop,
-            "sampler": sampler,
-        }
-    )
+    sensor = {
+        "type": "perspective",
+        "fov_axis": "y",
+        "fov": float(np.degrees(2 * np.arctan(0.5 / view.focal))),
+        "near_clip": _NEAR_M,
+        "far_clip": 100.0,
+        # Mitsuba's local x points to the left of the picture
+        "to_world": _matrix(-right, -down, forward, view.origin),
+        "film": film | {"pixel_format": "rgb", "component_format": "float32"} | crop,
+        "sampler": sampler,
+    }
+    return mi.load_dict(sensor)
 
 
 def radiance(
@@ -195,43 +179,34 @@ def radiance(
 
 
 def depth_map(
-    scene: Any, view: View, shape: tuple[int, int], crop: tuple[slice, slice] | None = None
+    scene: Any, view: View, shape: tuple[int, int], crop: dict[str, int] | None = None
 ) -> np.ndarray:
-    """Planar depth through the pixels' middles, float32 [h, w] (of the crop); inf: nothing."""
-    window = {}
-    if crop is not None:
-        rows, columns = crop
-        window = {"crop_offset_y": rows.start, "crop_height": rows.stop - rows.start}
-        window |= {"crop_offset_x": columns.start, "crop_width": columns.stop - columns.start}
-    sampler = {"type": "stratified", "sample_count": 1, "jitter": False}
+    """Planar depth through pixel middles, float32 [h, w] (of Mitsuba's crop); inf: nothing."""
+    sensor = _sensor(
+        view, shape, {"type": "stratified", "sample_count": 1, "jitter": False}, crop or {}
+    )
     integrator = mi.load_dict({"type": "aov", "aovs": "point:position,distance:depth"})
-    sensor = _sensor(view, shape, sampler, window)
     channels = np.array(mi.render(scene, sensor=sensor, integrator=integrator, spp=1), np.float64)
     planar = (channels[..., :3] - view.origin) @ view.axes[2]
     return np.where(channels[..., 3] > 0, planar, np.inf).astype(np.float32)
 
 
 def sub_depths(
-    scenes: Sequence[Any], view: View, shape: tuple[int, int], vertices: np.ndarray
+    scenes: Sequence[Any], view: View, shape: tuple[int, int], parts: Sequence[Part]
 ) -> list[np.ndarray]:
-    """Depth maps of scenes at 5 x 5 points a pixel, around what has these vertices.
-
-    Returns:
-        float32 [h, w, 25] each, the pixel's middle at 12; inf: nothing, or far from the vertices.
-    """
+    """Depths [h, w, 25], float32, of scenes at 5 x 5 points a pixel around the parts, else inf."""
     k = OVERSAMPLING
-    points = view.to_camera(vertices)
+    points = (np.concatenate([part.vertices for part in parts]) - view.origin) @ view.axes.T
     points = points[points[:, 2] > _NEAR_M]
-    middle = 0.5 * np.array(shape)
-    pixels = middle + shape[0] * view.focal * points[:, 1::-1] / points[:, 2:]
-    low = np.clip(pixels.min(0, initial=np.inf) - 1, 0, shape).astype(int) * k
-    high = np.clip(pixels.max(0, initial=-np.inf) + 2, 0, shape).astype(int) * k
-    fine = (shape[0] * k, shape[1] * k)
-    maps = np.full((len(scenes), *fine), np.inf, np.float32)
-    if (high > low).all():
-        crop = slice(int(low[0]), int(high[0])), slice(int(low[1]), int(high[1]))
-        for number, scene in enumerate(scenes):
-            maps[number][crop] = depth_map(scene, view, fine, crop)
+    pixels = np.array(shape) / 2 + shape[0] * view.focal * points[:, 1::-1] / points[:, 2:]
+    top, left = np.clip(pixels.min(0, initial=np.inf) - 1, 0, shape).astype(int).tolist()
+    bottom, right = np.clip(pixels.max(0, initial=-np.inf) + 2, 0, shape).astype(int).tolist()
+    maps = np.full((len(scenes), shape[0] * k, shape[1] * k), np.inf, np.float32)
+    if bottom > top and right > left:
+        crop = {"crop_offset_y": top * k, "crop_height": (bottom - top) * k}
+        crop |= {"crop_offset_x": left * k, "crop_width": (right - left) * k}
+        window = np.s_[:, top * k : bottom * k, left * k : right * k]
+        maps[window] = [depth_map(scene, view, maps.shape[1:], crop) for scene in scenes]
     blocks = maps.reshape(len(scenes), shape[0], k, shape[1], k).swapaxes(2, 3)
     return list(blocks.reshape(len(scenes), *shape, k * k))
 
@@ -239,9 +214,8 @@ def sub_depths(
 def denoise(first: np.ndarray, second: np.ndarray) -> np.ndarray:
     """The mean of two halves [h, w, 3] of exposed linear light, with less noise.
 
-    Rousselle, Knaus and Zwicker 2012, "Adaptive rendering with non-local means filtering": the
-    halves' difference measures the noise, and each half is averaged with weights found in the
-    other, so that noise does not choose its own neighbours.
+    Rousselle et al. 2012, "Adaptive rendering with non-local means filtering": their difference
+    measures the noise, and each is averaged with weights found in the other.
     """
     radius, strength, (height, width) = 4, 0.7, first.shape[:2]
     halves = np.maximum(np.stack([first, second]), 0).astype(np.float64)

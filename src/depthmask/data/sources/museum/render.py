@@ -1,28 +1,29 @@
-"""Plates, cutouts and in-scene frames of the museum, each a function of its seeds, on all cores."""
+"""Plates, cutouts and in-scene frames of the museum, each a function of its seeds."""
 
-import multiprocessing
-import signal
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor
-from contextlib import contextmanager
 from functools import lru_cache
 from typing import Any, NamedTuple
 
-import drjit
+import mitsuba as mi
 import numpy as np
 
 from depthmask.data.scenes.scene import Camera, Cutout, Plate
 from depthmask.data.sources.museum import optics
 from depthmask.data.sources.museum.optics import View, depth_map, load_scene, meshes, sub_depths
 from depthmask.data.sources.museum.people import CANVAS_M, FOOT_MARGIN_M, STUDIO_M, draw_person
-from depthmask.data.sources.museum.rooms import Room, candidates, draw_room, draw_stands
-from depthmask.data.sources.museum.shapes import Part, moved, rotation
-from depthmask.data.work import end_with_parent, num_cores, progress
+from depthmask.data.sources.museum.rooms import Room, draw_room
+from depthmask.data.sources.museum.shapes import moved, rotation
 
+ADULT_M = 1.7
+HEIGHT_RANGE = (0.25, 0.9)
+"""Shares of the frame's height that an adult takes up."""
+
+_CLEAR_M, _NEAREST_STAND_M = 0.32, 1.4
+_LEAST_VISIBLE, _HIDDEN = 0.45, 0.87
 _FEWEST_STANDS, NUM_STANDS = 20, 64
-_ATTEMPTS = 40
-_PLATE, _CUTOUT, _FRAME, _METER, _EMPTY = 11, 12, 13, 14, 15  # streams of random numbers
+_ATTEMPTS, _MOST_CANDIDATES = 40, 900
+_STANDS, _PLATE, _CUTOUT, _FRAME, _METER, _EMPTY = 3, 11, 12, 13, 14, 15  # random streams
 _MIDDLE = optics.OVERSAMPLING**2 // 2
+_BODY = np.array([(x, y) for y in (0.06, 0.3, 0.6, 0.9, 1.2, 1.45, 1.65) for x in (-0.16, 0, 0.16)])
 
 
 class InScene(NamedTuple):
@@ -31,7 +32,6 @@ class InScene(NamedTuple):
     bg_fg: np.ndarray  # uint8 [S, S, 3], RGB
     mask: np.ndarray  # float32 [S, S], the share of each pixel that is person
     depth: np.ndarray  # float32 [S, S], metres, through the pixels' middles
-    distance_m: float  # planar depth of the point the person stands on
 
 
 class _LoadedRoom(NamedTuple):
@@ -76,27 +76,19 @@ def render_in_scene(
     size: int,
     samples_per_px: int,
 ) -> InScene:
-    """Render the person of one seed standing in the room of another.
-
-    Args:
-        stand: [3], a floor point in camera coordinates, such as one of the plate's stands.
-        seed: of the heading and of the noise, which differs from the plate's.
-    """
-    loaded = _load_room(room_seed)
+    """Render a person at a stand [3] of a room's plate; `seed` is of the heading and the noise."""
+    loaded, shape = _load_room(room_seed), (size, size)
     view, stream = loaded.room.view, (_FRAME, room_seed, person_seed, seed)
     foot = view.to_world(np.asarray(stand, np.float64)) * [1, 1, 0]
     heading = float(np.random.default_rng(stream).uniform(0, 360))
     person = moved(draw_person(person_seed).parts, foot, rotation("z", heading))
     content = meshes(person, "person")
-    in_front, behind = sub_depths(
-        [load_scene(content), loaded.scene], view, (size, size), _vertices(person)
-    )
+    in_front, behind = sub_depths([load_scene(content), loaded.scene], view, shape, person)
     scene = load_scene(loaded.content | content, loaded.room.lamps)
     return InScene(
         loaded.picture(scene, size, samples_per_px, *stream),
         (in_front < behind).mean(-1, dtype=np.float32),
         np.minimum(in_front[..., _MIDDLE], _room_depth(room_seed, size)),
-        float(stand[2]),
     )
 
 
@@ -110,7 +102,7 @@ def render_cutout(seed: int, *, size: int, samples_per_px: int) -> Cutout:
     view = View.aimed((0, -STUDIO_M, CANVAS_M / 2 - FOOT_MARGIN_M), 0, 0, STUDIO_M / CANVAS_M)
     scene, noise_seed = load_scene(content, _studio_lamps(rng)), _noise_seed(_CUTOUT, seed)
     halves = optics.radiance(scene, view, shape, samples_per_px, noise_seed, lamps_visible=False)
-    [depths] = sub_depths([load_scene(content)], view, shape, _vertices(parts))
+    [depths] = sub_depths([load_scene(content)], view, shape, parts)
     hit = np.isfinite(depths)
     alpha = np.round(hit.mean(-1) * 255).astype(np.uint8)
     offsets = np.where(hit, depths - STUDIO_M, 0)
@@ -130,33 +122,83 @@ def render_cutout(seed: int, *, size: int, samples_per_px: int) -> Cutout:
     )
 
 
-@lru_cache(maxsize=1)
+@lru_cache(maxsize=24)  # of 10 MB each: frames of the test's rooms are rendered in turn
 def _load_room(seed: int) -> _LoadedRoom:
     """The room of a seed, its stands, and the exposure that all its pictures share.
 
-    Raises:
-        RuntimeError: none of the rooms drawn for the seed has enough places to stand.
+    Raises RuntimeError if none of the rooms drawn for the seed has enough places to stand.
     """
     for attempt in range(_ATTEMPTS):
         room = draw_room(seed, attempt)
-        if len(candidates(room, seed)) < 2 * _FEWEST_STANDS:
+        feet = free_floor(room, seed)
+        if len(feet) < 2 * _FEWEST_STANDS:
             continue
         content = meshes(room.parts, "room")
         scene = load_scene(content, room.lamps)
         depth = depth_map(scene, room.view, (48, 48))
         if depth.min() <= 0.6 or depth.max() > 24:
             continue
-        stands = draw_stands(scene, room, seed, NUM_STANDS)
+        stands = draw_stands(scene, room.view, feet[:_MOST_CANDIDATES], seed)
         if len(stands) >= _FEWEST_STANDS:
             stands = stands[np.arange(NUM_STANDS) % len(stands)]
             return _LoadedRoom(room, content, scene, stands, _exposure(scene, room, seed))
     raise RuntimeError(f"no room of seed {seed} has {_FEWEST_STANDS} places to stand")
 
 
-@lru_cache(maxsize=1)
+@lru_cache(maxsize=24)
 def _room_depth(seed: int, size: int) -> np.ndarray:
     loaded = _load_room(seed)
     return depth_map(loaded.scene, loaded.room.view, (size, size))
+
+
+def free_floor(room: Room, seed: int, count: int = 4000) -> np.ndarray:
+    """Floor points [n, 3] (camera) that are free and in view, were there no furniture in front.
+
+    The adult's height in the frame is drawn uniformly, then the place across.
+    """
+    rng = np.random.default_rng([_STANDS, seed])
+    view, up = room.view, room.view.up
+    z = view.focal * ADULT_M / rng.uniform(*HEIGHT_RANGE, count)
+    x = (rng.uniform(0.06, 0.94, count) - 0.5) * z / view.focal
+    feet = np.stack([x, (-view.origin[2] - up[2] * z) / up[1], z], -1)
+    heads = feet + ADULT_M * up
+    foot_v, head_v = (view.focal * p[:, 1] / np.maximum(p[:, 2], 0.1) + 0.5 for p in (feet, heads))
+    good = (z > _NEAREST_STAND_M) & (heads[:, 2] > 0.8) & (head_v > 0.015) & (foot_v < 1.03)
+    good &= (foot_v - head_v > HEIGHT_RANGE[0]) & (foot_v - head_v < HEIGHT_RANGE[1])
+    floor = view.to_world(feet)[:, :2]
+    good &= (np.abs(floor) < room.size[:2] / 2 - _CLEAR_M - 0.1).all(1)
+    for footprint in room.footprints:
+        gaps = np.maximum(np.abs(floor - footprint[:2]) - footprint[2:], 0)
+        good &= np.hypot(*gaps.T) > _CLEAR_M
+    return feet[good].astype(np.float32)
+
+
+def draw_stands(scene: Any, view: View, feet: np.ndarray, seed: int) -> np.ndarray:
+    """Up to 64 of the places, float32 [n, 3], camera coordinates, near and far ones alike.
+
+    A uniform draw over the floor would favour the distance; these are picked so that the adult's
+    height in the frame spreads evenly over HEIGHT_RANGE, as far as the room and camera allow.
+    """
+    body = _BODY[:, 1:] * view.up + _BODY[:, :1] * [1, 0, 0]
+    origin, rays = view.origin.tolist(), (feet[:, None].astype(np.float64) + body) @ view.axes
+    hits = [
+        scene.ray_test(mi.Ray3f(origin, ray, 0.995, 0, []))  # type: ignore[call-overload]
+        for ray in rays.reshape(-1, 3).tolist()
+    ]
+    seen = 1 - np.reshape(hits, rays.shape[:2]).mean(1)
+    feet, seen = feet[seen >= _LEAST_VISIBLE], seen[seen >= _LEAST_VISIBLE]
+    heads = feet + ADULT_M * view.up
+    shares = view.focal * (feet[:, 1] / feet[:, 2] - heads[:, 1] / heads[:, 2])
+    free, hidden = np.ones(len(feet), bool), seen < _HIDDEN
+    picked: list[int] = []
+    # leaning to the large, who are fewer: rooms and frames end
+    spread = np.linspace(0, 1, min(NUM_STANDS, len(feet))) ** 0.65
+    for number, target in enumerate(HEIGHT_RANGE[0] + spread * np.ptp(HEIGHT_RANGE)):
+        # every fourth stands behind something, where there are such places
+        wanted = free & hidden if number % 4 == 0 and (free & hidden).any() else free
+        picked.append(int(np.argmin(np.where(wanted, np.abs(shares - target), np.inf))))
+        free[picked[-1]] = False
+    return feet[np.random.default_rng([_STANDS, seed, 1]).permutation(np.array(picked, int))]
 
 
 def _exposure(scene: Any, room: Room, seed: int) -> np.ndarray:
@@ -187,10 +229,6 @@ def _studio_lamps(rng: np.random.Generator) -> list[dict[str, Any]]:
     return [optics.sky(above, key["emitter"]["sampling_weight"]), key]
 
 
-def _vertices(parts: list[Part]) -> np.ndarray:
-    return np.concatenate([part.vertices for part in parts])
-
-
 def _noise_seed(*stream: int) -> int:
     return int(np.random.SeedSequence(stream).generate_state(1)[0]) >> 1
 
@@ -201,71 +239,3 @@ def _develop(light: np.ndarray) -> np.ndarray:
     light = np.where(light > 0.7, 0.7 + 0.3 * (1 - np.exp(-(light - 0.7) / 0.3)), light)
     srgb = np.where(light <= 0.0031308, 12.92 * light, 1.055 * light ** (1 / 2.4) - 0.055)
     return np.round(srgb * 255).clip(0, 255).astype(np.uint8)
-
-
-class Job(NamedTuple):
-    """A call to make elsewhere: a picklable function and its arguments."""
-
-    function: Callable[..., Any]
-    args: tuple = ()
-    kwargs: Mapping[str, Any] = {}
-
-
-def run_jobs(jobs: Sequence[Job], *, description: str, num_workers: int | None = None) -> list:
-    """Run the jobs in fresh processes and return their results in order.
-
-    Jobs of one function and first argument (a room's seed) run one after another in one process,
-    so that what the function caches serves them all. The results do not depend on `num_workers`
-    (default: one a core). Ctrl-C or an error in a job ends the workers before it is raised here.
-    """
-    if not jobs:
-        return []
-    groups: dict[Any, list[int]] = {}
-    for number, job in enumerate(jobs):
-        groups.setdefault((job.function, *job.args[:1]), []).append(number)
-    pool = ProcessPoolExecutor(
-        min(num_workers or num_cores(), len(groups)),
-        mp_context=multiprocessing.get_context("spawn"),
-        initializer=_start_worker,
-    )
-    results: list[Any] = [None] * len(jobs)
-    try:
-        with progress(len(jobs), description) as advance:
-            with _interrupts_held():  # the workers start here, and inherit it
-                done = pool.map(_run, [[jobs[n] for n in numbers] for numbers in groups.values()])
-            for numbers, values in zip(groups.values(), done, strict=True):
-                for number, value in zip(numbers, values, strict=True):
-                    results[number] = value
-                advance(len(numbers))
-        return results
-    except BaseException:
-        workers = list((pool._processes or {}).values())
-        pool.shutdown(wait=False, cancel_futures=True)
-        for worker in workers:
-            worker.terminate()
-        raise
-    finally:
-        pool.shutdown(wait=True)
-
-
-@contextmanager
-def _interrupts_held() -> Iterator[None]:
-    """Ctrl-C waits until the block is left; processes started in it never see one."""
-    if not hasattr(signal, "pthread_sigmask"):
-        yield
-        return
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
-
-
-def _start_worker() -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent ends the workers
-    end_with_parent()
-    drjit.set_thread_count(1)
-
-
-def _run(jobs: list[Job]) -> list[Any]:
-    return [job.function(*job.args, **job.kwargs) for job in jobs]

@@ -1,30 +1,51 @@
-"""A room of the museum: its light, its camera, and where a person has room to be seen."""
+"""A room of the museum: its light, its camera, and the exhibits and benches on its floor."""
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
-import mitsuba as mi
 import numpy as np
 
-from depthmask.data.sources.museum.exhibits import furnish
-from depthmask.data.sources.museum.interiors import TEMPERATURES, Wall, draw_shell, make_walls
+from depthmask.data.sources.museum.appearance import stone_head
+from depthmask.data.sources.museum.interiors import (
+    TEMPERATURES,
+    WOODS,
+    Wall,
+    draw_shell,
+    make_walls,
+)
 from depthmask.data.sources.museum.optics import View, globe, panel
-from depthmask.data.sources.museum.shapes import Material, Part, box, moved
-from depthmask.data.sources.museum.textures import grid, mix, noise
+from depthmask.data.sources.museum.people import draw_person
+from depthmask.data.sources.museum.shapes import (
+    Material,
+    Part,
+    box,
+    ellipsoid,
+    lathe,
+    loft,
+    moved,
+    rotation,
+)
+from depthmask.data.sources.museum.textures import (
+    carpet,
+    choose,
+    grid,
+    hsv,
+    marble,
+    mix,
+    noise,
+    shaded,
+    wood,
+)
 
-_STREAM, _STAND_STREAM = 1, 3
+# the parts of a piece on z = 0 around the origin, facing -y, and its footprint in metres
+Piece = tuple[list[Part], tuple[float, float]]
+
+_STREAM = 1
 _NEAREST_M = 0.75
 """No wall is seen nearer than this; furniture keeps clear of the camera as well."""
 
-ADULT_M = 1.7
-HEIGHT_RANGE = (0.25, 0.9)
-"""Shares of the frame's height that an adult takes up."""
-
-_CLEAR_M = 0.32
-_NEAREST_STAND_M = 1.4
-_LEAST_VISIBLE, _HIDDEN = 0.45, 0.87
-_MOST_CANDIDATES = 900
-_BODY = np.array([(x, y) for y in (0.06, 0.3, 0.6, 0.9, 1.2, 1.45, 1.65) for x in (-0.16, 0, 0.16)])
+_MARBLES = ((0.88, 0.86, 0.82), (0.62, 0.6, 0.57), (0.76, 0.64, 0.48))
 
 
 @dataclass(frozen=True)
@@ -144,59 +165,132 @@ def _windows(rng: np.random.Generator, wall: Wall) -> tuple[list[Part], list[Any
     return moved(parts, wall.offset, wall.turn), lamps
 
 
-def candidates(room: Room, seed: int, count: int = 4000) -> np.ndarray:
-    """Floor points [n, 3] (camera) that are free and in view, were there no furniture in front.
+def _stone(rng: np.random.Generator) -> Material:
+    """Marble, bronze or dark basalt."""
+    if rng.random() < 0.65:
+        return marble(rng, choose(rng, _MARBLES))
+    return Material(choose(rng, ((0.36, 0.24, 0.14), (0.17, 0.19, 0.19))), roughness=0.28)
 
-    The adult's height in the frame is drawn uniformly, then the place across.
+
+def _vase(rng: np.random.Generator, height: float) -> list[Part]:
+    """A glazed vessel, plain or mottled."""
+    r, belly, (neck, lip) = 0.29 * height, rng.uniform(0.4, 0.7), rng.uniform(0.3, 0.8, 2)
+    profile = [(0.5, 0), (0.8, 0.6 * belly), (1, belly), (neck, 0.88), (lip, 1), (0, 1)]
+    glaze = hsv(rng.random(), rng.uniform(0.15, 0.8), rng.uniform(0.3, 0.9))
+    mottle = 1 + rng.choice([0, 0.5]) * noise(rng, (48, 48), 4)
+    return [lathe(np.array(profile) * [r, height], Material(shaded(glaze, mottle), 0.5, 0.12))]
+
+
+def _bust(rng: np.random.Generator, height: float) -> list[Part]:
+    """A head and shoulders on a socle."""
+    material, turn = _stone(rng), rotation("z", float(rng.normal(180, 15)))
+    z = np.array([0, 0.04, 0.1, 0.14, 0.2, 0.3, 0.4, 0.46, 0.52, 0.6])
+    widths = np.array([0.19, 0.17, 0.1, 0.16, 0.3, 0.37, 0.36, 0.25, 0.11, 0.1]) * height
+    depths = np.minimum(widths, 0.55 * widths + 0.05 * height)
+    shoulders = loft(np.outer(z, [0, 0, height]), widths, depths, material, squareness=0.2)
+    head = moved(stone_head(rng, material), (0, 0, 0.55 * height), turn, 0.44 * height)
+    return [shoulders, *head]
+
+
+def _abstract(rng: np.random.Generator, height: float) -> list[Part]:
+    """Balls or a flame of stone or of coloured metal."""
+    material, z = _stone(rng), np.linspace(0, 1, 12)
+    if rng.random() < 0.4:
+        material = Material(hsv(rng.random(), rng.random(), rng.uniform(0.4, 0.9)), roughness=0.2)
+    if rng.random() < 0.5:
+        balls = np.array([(0.3, 0.3), (0.7, 0.2)]) * height
+        return [ellipsoid((0, 0, rise), (r, r, r), material) for rise, r in balls]
+    centers = np.stack([0.12 * np.sin(5 * z), 0.08 * np.cos(4 * z), z], 1) * height
+    radii = (0.12 + 0.14 * np.sin(np.pi * z) ** 1.5) * height * np.where(z > 0.98, 0.1, 1)
+    return [loft(centers, radii, 0.6 * radii, material)]
+
+
+def _pedestal(rng: np.random.Generator, _: float) -> Piece:
+    """Something on a plinth, sometimes with mouldings."""
+    width, height = rng.uniform(0.32, 0.6), rng.uniform(0.55, 1.15)
+    material = Material(rng.choice([0.9, 0.85, 0.6, 0.3, 0.12]) * rng.uniform(0.94, 1, 3))
+    if rng.random() < 0.35:
+        material = _stone(rng)
+    parts = [box((0, 0, height / 2), (width, width, height), material)]
+    for z in (0.05, height - 0.05) if rng.random() < 0.4 else ():
+        parts.append(box((0, 0, z), (1.15 * width, 1.15 * width, 0.1), material))
+    make = choose(rng, (_bust, _bust, _vase, _abstract, _abstract))
+    turn = rotation("z", float(rng.normal(0, 20)))
+    return parts + moved(make(rng, rng.uniform(0.4, 0.75)), (0, 0, height), turn), (width, width)
+
+
+def _bench(rng: np.random.Generator, _: float) -> Piece:
+    """An upholstered or slatted bench."""
+    length, deep, height = rng.uniform(1.1, 2.0), rng.uniform(0.4, 0.65), rng.uniform(0.4, 0.48)
+    timber, slats = wood(rng, choose(rng, WOODS)), int(rng.choice([1, 4]))
+    seat = timber
+    if slats == 1:
+        seat = Material(hsv(rng.random(), rng.uniform(0.1, 0.7), rng.uniform(0.12, 0.6)))
+    parts = [
+        box((0, y, height - 0.04), (length, deep / slats - 0.015, 0.08), seat)
+        for y in (np.arange(slats) + 0.5) / slats * deep - deep / 2
+    ]
+    for x in (-0.42, 0.42):
+        leg = (0.06, deep - 0.06, height - 0.08)
+        parts.append(box((x * length, 0, height / 2 - 0.04), leg, timber))
+    return parts, (length, deep)
+
+
+def _statue(rng: np.random.Generator, _: float) -> Piece:
+    """A person of stone on a base."""
+    material, base = _stone(rng), rng.uniform(0.15, 0.6)
+    person = draw_person(int(rng.integers(2**31)))
+    figure = [replace(part, material=material) for part in person.parts]
+    plinth = box((0, 0, base / 2), (0.85, 0.85, base), material)
+    turn = rotation("z", float(rng.uniform(0, 360)))
+    return [plinth, *moved(figure, (0, 0, base), turn)], (0.9, 0.9)
+
+
+def _column(rng: np.random.Generator, height: float) -> Piece:
+    """A column with base and capital, as high as the room."""
+    material, r = _stone(rng), rng.uniform(0.16, 0.27)
+    profile = [(1.3 * r, 0.12), (r, 0.34), (0.86 * r, height - 0.36), (1.2 * r, height - 0.16)]
+    slabs = [box((0, 0, z), (2.8 * r, 2.8 * r, 0.16), material) for z in (0.08, height - 0.08)]
+    return [lathe(profile, material), *slabs], (3 * r, 3 * r)
+
+
+_KINDS = (_pedestal, _bench, _statue, _column)
+_SHARES = (0.55, 0.25, 0.12, 0.08)
+
+
+def furnish(
+    rng: np.random.Generator,
+    walls: Sequence[Wall],
+    size: np.ndarray,
+    free: Sequence[tuple[np.ndarray, float]],
+) -> tuple[list[Part], list[np.ndarray]]:
+    """Furniture, and sometimes a rug, where nothing else stands.
+
+    Args:
+        free: points of the floor to keep free, and how far around.
+
+    Returns:
+        the parts; x, y, half width and half depth of each piece.
     """
-    rng = np.random.default_rng([_STAND_STREAM, seed])
-    view, up = room.view, room.view.up
-    z = view.focal * ADULT_M / rng.uniform(*HEIGHT_RANGE, count)
-    x = (rng.uniform(0.06, 0.94, count) - 0.5) * z / view.focal
-    feet = np.stack([x, (-view.origin[2] - up[2] * z) / up[1], z], -1)
-    heads = feet + ADULT_M * up
-    foot_v, head_v = (view.focal * p[:, 1] / np.maximum(p[:, 2], 0.1) + 0.5 for p in (feet, heads))
-    good = (z > _NEAREST_STAND_M) & (heads[:, 2] > 0.8) & (head_v > 0.015) & (foot_v < 1.03)
-    good &= (foot_v - head_v > HEIGHT_RANGE[0]) & (foot_v - head_v < HEIGHT_RANGE[1])
-    floor = view.to_world(feet)[:, :2]
-    good &= (np.abs(floor) < room.size[:2] / 2 - _CLEAR_M - 0.1).all(1)
-    for footprint in room.footprints:
-        gaps = np.maximum(np.abs(floor - footprint[:2]) - footprint[2:], 0)
-        good &= np.hypot(*gaps.T) > _CLEAR_M
-    return feet[good].astype(np.float32)
-
-
-def _visible_share(scene: Any, view: View, foot: np.ndarray) -> float:
-    """Share of 21 points of a standing adult that nothing in the room hides."""
-    points = foot + _BODY[:, 1:] * view.up + _BODY[:, :1] * [1, 0, 0]
-    origin, seen = view.origin.tolist(), 0
-    for direction in (points @ view.axes).tolist():
-        ray = mi.Ray3f(origin, direction, 0.995, 0, [])  # type: ignore[call-overload]
-        seen += not scene.ray_test(ray)
-    return seen / len(points)
-
-
-def draw_stands(scene: Any, room: Room, seed: int, most: int) -> np.ndarray:
-    """Up to `most` places, float32 [n, 3], camera coordinates, near and far ones alike.
-
-    A uniform draw over the floor would favour the distance; these are picked so that the adult's
-    height in the frame spreads evenly over HEIGHT_RANGE, as far as the room and camera allow.
-    """
-    view = room.view
-    feet = candidates(room, seed)[:_MOST_CANDIDATES]
-    seen = np.array([_visible_share(scene, view, foot.astype(np.float64)) for foot in feet])
-    feet, seen = feet[seen >= _LEAST_VISIBLE], seen[seen >= _LEAST_VISIBLE]
-    heads = feet + ADULT_M * view.up
-    shares = view.focal * (feet[:, 1] / feet[:, 2] - heads[:, 1] / heads[:, 2])
-    free, hidden = np.ones(len(feet), bool), seen < _HIDDEN
-    picked: list[int] = []
-    # leaning to the large, who are fewer: rooms and frames end
-    spread = np.linspace(0, 1, min(most, len(feet))) ** 0.65
-    for number, target in enumerate(HEIGHT_RANGE[0] + spread * np.ptp(HEIGHT_RANGE)):
-        # every fourth stands behind something, where there are such places
-        wanted = free & hidden if number % 4 == 0 and (free & hidden).any() else free
-        nearest = int(np.argmin(np.where(wanted, np.abs(shares - target), np.inf)))
-        free[nearest] = False
-        picked.append(nearest)
-    order = np.random.default_rng([_STAND_STREAM, seed, 1]).permutation(len(picked))
-    return feet[np.array(picked, int)[order]]
+    parts: list[Part] = []
+    taken: list[np.ndarray] = []
+    if rng.random() < 0.25:
+        extent = rng.uniform(0.35, 0.6, 2) * size
+        for rim, high in ((0, 0.012), (0.35, 0.014)):
+            rug = carpet(rng, hsv(rng.random(), 0.55, rng.uniform(0.25, 0.5)))
+            parts.append(box((0, 0, high / 2), (*(extent - rim), high), rug))
+    for kind in rng.choice(len(_KINDS), size=int(rng.integers(4, 7) + size.prod() / 14), p=_SHARES):
+        made, footprint = _KINDS[kind](rng, walls[0].height)
+        for _ in range(12):
+            quarter, place = int(rng.integers(4)), rng.uniform(-0.46, 0.46, 2) * size
+            half = 0.5 * np.array(footprint[:: -1 if quarter % 2 else 1])
+            fits = (np.abs(place) + half < size / 2).all()
+            for point, radius in free:
+                fits &= np.hypot(*np.maximum(np.abs(place - point[:2]) - half, 0)) > radius
+            for other in taken:
+                fits &= (np.abs(place - other[:2]) > half + other[2:] + 0.4).any()
+            if fits:
+                taken.append(np.concatenate([place, half]))
+                parts += moved(made, (*place, 0), walls[quarter].turn)
+                break
+    return parts, taken

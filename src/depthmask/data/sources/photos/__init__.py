@@ -1,126 +1,91 @@
 """Photographs: a user's own pictures of empty rooms and of people become a library."""
 
 import hashlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import TypeVar
 
 import numpy as np
 
-from depthmask.config import PhotosParams
-from depthmask.data.scenes.duplicates import group
+from depthmask.config import PrepareParams
+from depthmask.data.scenes.leakage_check import group
 from depthmask.data.scenes.library import Library
-from depthmask.data.scenes.scene import Cutout, Plate
-from depthmask.data.sources.photos.depth import Teacher, Unit, read_depth_map
+from depthmask.data.scenes.scene import Plate
+from depthmask.data.sources.photos import pictures
 from depthmask.data.sources.photos.floor import ground_plate
 from depthmask.data.sources.photos.folder import Findings, list_photos
-from depthmask.data.sources.photos.pictures import read_cutout, read_plate
 from depthmask.errors import InputError
-
-Result = TypeVar("Result")
 
 
 def ingest_photos(
-    folder: Path,
-    params: PhotosParams,
-    *,
-    seed: int,
-    size: int,
-    splits: Mapping[str, Mapping[str, float]],
-    cache: Path,
-    findings_path: Path,
-) -> tuple[Library, Unit]:
-    """Read, check, ground and split the photographs of a folder; plates get `size` px.
+    folder: Path, cache: Path, findings_path: Path, params: PrepareParams
+) -> tuple[Library, pictures.Unit]:
+    """Read, check, ground and split the photographs of a folder.
 
-    Args:
-        splits: under `plates` and `cutouts` the weights of train, val and test.
-        cache: folder of the teacher's answers.
-        findings_path: CSV file of the remarks, which are also printed.
-
-    Returns:
-        A library, and the unit of its depths and stands: metres, nominal ones if relative.
+    `cache` is the folder of the teacher's answers; remarks are printed and go to the CSV file
+    `findings_path`. Returns a library, and the unit of its depths and stands: metres, nominal ones
+    if relative.
     """
+    photos, size, seed = params.photos, params.size, params.seed
     findings = Findings(folder, findings_path)
     plate_paths, cutout_paths, map_paths = list_photos(folder, findings)
-    teacher = None
-    if map_paths and params.teacher:
-        findings.note("teacher", folder / "depth", "is used, and the teacher is not asked")
-    elif params.teacher:
-        teacher = Teacher(folder / params.teacher, params.teacher_size, params.teacher_batch, cache)
+    teacher: pictures.Teacher | None = None
+    if map_paths and photos.teacher:
+        findings.warn("teacher", folder / "depth", "is used, and the teacher is not asked")
+    elif photos.teacher:
+        path = folder / photos.teacher
+        teacher = pictures.Teacher(path, photos.teacher_size, photos.teacher_batch, cache)
     elif not map_paths:
         findings.stop_on_errors()  # which may be why there is no map
         raise InputError(
             f"{folder} tells no depth: put a depth map for each picture of bg/ into depth/, or"
             " name a teacher (an ONNX file) under prepare.photos.teacher"
         )
-    images = _read_all(plate_paths, lambda path: read_plate(path, size), "plate", findings)
-
-    def cutout(path: Path) -> Cutout:
-        low, high = params.person_height_m
-        share = np.random.default_rng([seed, *path.stem.encode()]).random()  # whoever else there is
-        return read_cutout(path, size, float(low + share * (high - low)), findings)
-
-    people = _read_all(cutout_paths, cutout, "cutout", findings)
-    maps = _read_all(
-        [path for stem, path in map_paths.items() if stem in images],
-        lambda path: read_depth_map(path, images[path.stem][1], size, findings),
-        "depth",
-        findings,
-    )
-    map_of = {unit: map_paths[stem] for stem, (_, unit) in maps.items()}
+    images, maps, cutouts = {}, [], []
+    map_of: dict[pictures.Unit, Path] = {}
+    for name, path in plate_paths.items():
+        with findings.caught("plate", path):
+            images[name], shape = pictures.read_plate(path, size)
+            if map_path := map_paths.get(name):
+                with findings.caught("depth", map_path):
+                    values, unit = pictures.read_depth_map(map_path, shape, size, findings)
+                    maps.append(values)
+                    map_of[unit] = map_path
+    shortest, tallest = photos.person_height_m
+    for name, path in cutout_paths.items():
+        share = np.random.default_rng([seed, *name.encode()]).random()  # whoever else there is
+        with findings.caught("cutout", path):
+            height_m = float(shortest + share * (tallest - shortest))
+            cutouts.append(pictures.read_cutout(path, size, height_m, findings))
     if len(map_of) > 1:
         text = f"is relative (8 bits) while {map_of['metre'].name} is in metres: make them all one"
         findings.error("units", map_of["relative"], text)
     findings.stop_on_errors()
 
-    unit: Unit = "relative"
+    unit = "relative" if teacher else next(iter(map_of))
+    depths: Iterable[np.ndarray] = maps
     if teacher:
-        values = teacher.inverse_depths(plate_paths, size)
-    else:
-        unit = next(iter(map_of))
-        values = (maps[path.stem][0] for path in plate_paths)
+        depths = teacher.inverse_depths(list(plate_paths.values()), size)
     plates = []
-    for path, depth in zip(plate_paths, values, strict=True):
-        ground = ground_plate(path, depth, unit, params, seed, findings)
-        plates.append(Plate(path.stem, images[path.stem][0], *ground))
+    for (name, path), values in zip(plate_paths.items(), depths, strict=True):
+        ground = ground_plate(path, values, unit, photos, seed, findings)
+        plates.append(Plate(name, images[name], *ground))
         if len(plates[-1].stands) == 0:
             remedy = "remove it, or mend fov_degrees, camera_height_m"
             findings.error("no-stand", path, f"has no place where a person fits: {remedy}")
     findings.stop_on_errors()
-    cutouts = list(people.values())
-    plate_groups = _groups(plate_paths, [plate.image for plate in plates], findings)
-    cutout_groups = _groups(cutout_paths, [cutout.rgba for cutout in cutouts], findings)
+    groups = group(list(images.values())), group([cutout.rgba for cutout in cutouts])
+    for paths, firsts in zip((plate_paths, cutout_paths), groups, strict=True):
+        files = list(paths.values())
+        for index in np.flatnonzero(firsts != np.arange(len(files))):
+            text = f"looks nearly like {files[firsts[index]].name}: both are in one split"
+            findings.warn("near-duplicate", files[index], text)
     findings.publish()  # before the splits: near-duplicates may be why there are too few groups
-    library = Library.pack(
-        plates,
-        assign_splits(list(images), plate_groups, splits["plates"], seed, "plates"),
-        cutouts,
-        assign_splits(list(people), cutout_groups, splits["cutouts"], seed, "cutouts"),
+    weights = params.splits.model_dump()
+    plate_splits, cutout_splits = (
+        assign_splits(list(paths), firsts, weights[kind], seed, kind)
+        for kind, paths, firsts in zip(weights, (plate_paths, cutout_paths), groups, strict=True)
     )
-    return library, unit
-
-
-def _read_all(
-    paths: Sequence[Path], read: Callable[[Path], Result], code: str, findings: Findings
-) -> dict[str, Result]:
-    """Read the files, by their stems; what cannot be read is a finding."""
-    results = {}
-    for path in paths:
-        try:
-            results[path.stem] = read(path)
-        except InputError as error:
-            findings.error(code, path, str(error))
-    return results
-
-
-def _groups(paths: Sequence[Path], images: Sequence[np.ndarray], findings: Findings) -> np.ndarray:
-    """Near-duplicates share the first one's index."""
-    groups = group(images)
-    for path, first in zip(paths, groups, strict=True):
-        if paths[first] != path:
-            text = f"looks nearly like {paths[first].name}: both are in one split"
-            findings.warn("near-duplicate", path, text)
-    return groups
+    return Library.pack(plates, plate_splits, cutouts, cutout_splits), unit
 
 
 def assign_splits(
@@ -142,12 +107,11 @@ def assign_splits(
         return len(rows), hashlib.sha256(f"{seed}/{kind}/{names[rows[0]]}".encode()).digest()
 
     queue = sorted(members, key=order)
-    chosen = ["train"] * len(names)
+    chosen = np.full(len(names), "train")
     for split, num_after in (("test", 2), ("val", 1)):
         wanted = round(len(names) * weights[split] / sum(weights.values()))
         taken = 0
         while taken == 0 or (taken + len(queue[0]) <= wanted and len(queue) > num_after):
             taken += len(queue[0])
-            for index in queue.pop(0):
-                chosen[index] = split
-    return chosen
+            chosen[queue.pop(0)] = split
+    return chosen.tolist()

@@ -11,124 +11,95 @@ well; its scale and shift are set so that the floor is that of a nominal camera.
 """
 
 from pathlib import Path
-from typing import NamedTuple
 
 import cv2
 import numpy as np
 
 from depthmask.config import PhotosParams
 from depthmask.data.scenes.scene import Camera
-from depthmask.data.sources.photos.depth import Unit
 from depthmask.data.sources.photos.folder import Findings
 
-NOMINAL_RANGE_M = (0.5, 25.0)  # nominal depths are clamped to it
 NUM_STANDS = 64  # as the museum has
 
 _FARTHEST_M = 20.0  # a plate's farthest point is put there or nearer
-_GRID = 160  # pixels along a side that the search looks at
-_SEARCHED_FROM = 0.45  # the floor is sought below this share of the image's height
-_NUM_TRIES = 600
 _TOLERANCE = 0.015  # of the range of inverse depth: 3 % of the depth at the far end of a room
 _FEWEST = 0.06  # share of the image that a floor fills at least
 _LEAST_SLOPE = 0.2  # change of inverse depth over the image's height, in shares of its range
-_STEEPEST = np.radians(60)
-_MOST_ROLL, _TILTED_DEGREES = np.tan(np.radians(15)), 4.0
-_LIKELY_HEIGHTS_M = (0.3, 6.0)
 _SIZES = (0.25, 0.9), (0.05, 1.0)  # of a person, likely and possible, in shares of the frame
-_FEW_PLACES, _MOST_PLACES = 20, 4000
-_ROOM_M = 0.25
 _WIDTH = 0.44  # of the frame, to both sides of its middle: nearer the edge a person is cut
 
 
-class Floor(NamedTuple):
-    """The plane's float64 (a, b, c), and where the plate shows it, bool, S x S."""
-
-    plane: np.ndarray
-    mask: np.ndarray
-
-
 def ground_plate(
-    path: Path, values: np.ndarray, unit: Unit, params: PhotosParams, seed: int, findings: Findings
+    path: Path, values: np.ndarray, unit: str, params: PhotosParams, seed: int, findings: Findings
 ) -> tuple[np.ndarray, Camera, np.ndarray]:
     """Find the floor, the camera over it, and where people may stand; doubts go to the findings.
 
-    Relative depth becomes *nominal metres*, consistent within the plate, but no measurement. Where
-    no floor is found the camera is taken to be level, and people stand on the lower third.
-
-    Args:
-        values: float32, S x S: metres, or relative inverse depth, of the plate at `path`.
-
-    Returns:
-        Depth, float32 S x S, metres or nominal metres; the camera; stands, float32 K x 3.
+    `values`, float32 S x S, are metres or, if `unit` is relative, inverse depth, which becomes
+    *nominal metres*, consistent within the plate, but no measurement. Where no floor is found the
+    camera is taken to be level, and people stand on the lower third. Returns depth, float32 S x S,
+    metres or nominal metres; the camera; stands, float32 K x 3.
     """
     rng = np.random.default_rng([seed, *path.stem.encode()])
     focal = 0.5 / float(np.tan(np.radians(params.fov_degrees) / 2))
-    floor = find_floor(1 / values if unit == "metre" else values, rng)
-    if floor is None:
+    plane, floor = find_floor(1 / values if unit == "metre" else values, rng)
+    depth, camera = values, Camera(focal, (0.0, -1.0, 0.0), params.camera_height_m)
+    if unit == "relative":
+        depth, camera = nominal_metres(values, plane, floor, focal, params.camera_height_m)
+    if plane is None:
         text = "shows no floor that its depth would tell: look at the contact sheet"
         findings.warn("no-floor", path, text)
-        standable = np.zeros(values.shape, bool)
-        standable[2 * len(values) // 3 :] = True
-    else:
-        standable = floor.mask
-        roll = abs(np.degrees(np.arctan2(*floor.plane[:2])))
-        if roll > _TILTED_DEGREES:
-            findings.warn("tilted", path, f"leans by {roll:.0f} degrees: people will not")
-    if unit == "relative":
-        depth, camera = nominal_metres(values, floor, focal, params.camera_height_m)
-    elif floor is None:
-        depth, camera = values, Camera(focal, (0.0, -1.0, 0.0), params.camera_height_m)
-    else:
-        depth, camera = values, metric_camera(floor, focal)
-        if not _LIKELY_HEIGHTS_M[0] < camera.height_m < _LIKELY_HEIGHTS_M[1]:
+        floor[2 * len(values) // 3 :] = True
+    elif (roll := abs(np.degrees(np.arctan2(*plane[:2])))) > 4:
+        findings.warn("tilted", path, f"leans by {roll:.0f} degrees: people will not")
+    if unit == "metre" and plane is not None:
+        normal = plane * (focal, focal, 1)
+        length = float(np.linalg.norm(normal))
+        x, y, z = (normal / length).tolist()
+        # the roll is taken out, the height kept
+        camera = Camera(focal, (0.0, -float(np.hypot(x, y)), -z), 1 / length)
+        if not 0.3 < camera.height_m < 6:
             text = f"is seen from {camera.height_m:.2f} m over its floor: is fov_degrees right?"
             findings.warn("camera-height", path, text)
-    person_height_m = sum(params.person_height_m) / 2
-    return depth, camera, draw_stands(depth, standable, camera, person_height_m, rng)
+    return depth, camera, draw_stands(depth, floor, camera, sum(params.person_height_m) / 2, rng)
 
 
-def find_floor(inverse: np.ndarray, rng: np.random.Generator) -> Floor | None:
-    """Fit the floor to inverse depth, S x S, of any scale and shift; None if there is none to see.
+def find_floor(
+    inverse: np.ndarray, rng: np.random.Generator
+) -> tuple[np.ndarray | None, np.ndarray]:
+    """Fit the floor to inverse depth, S x S, of any scale and shift.
 
-    RANSAC (Fischler and Bolles 1981); what lies beneath a plane counts against it, so a table's
-    top loses.
+    RANSAC (Fischler and Bolles 1981) on a grid of the lower part; what lies beneath a plane counts
+    against it, so a table's top loses. Returns its float64 (a, b, c), None if there is none to see,
+    and where the plate shows it, bool, S x S.
     """
     span = float(np.ptp(np.percentile(inverse, (2, 98))))
     tolerance = _TOLERANCE * span
     v, u = (np.mgrid[: len(inverse), : len(inverse)] + 0.5) / len(inverse) - 0.5
     everywhere = np.stack([u, v, np.ones_like(u)], -1)
-    step = max(1, len(inverse) // _GRID)
-    lower = v[::step, ::step] > _SEARCHED_FROM - 0.5
+    step = max(1, len(inverse) // 160)
+    lower = v[::step, ::step] > 0.45 - 0.5
     pixels = everywhere[::step, ::step][lower]
     values = inverse[::step, ::step][lower].astype(np.float64)
 
-    triples = rng.integers(len(pixels), size=(_NUM_TRIES, 3))
+    triples = rng.integers(len(pixels), size=(600, 3))
     triples = triples[np.abs(np.linalg.det(pixels[triples])) > 1e-3]
     planes = np.linalg.solve(pixels[triples], values[triples][..., None])[..., 0]
-    # nearer towards the bottom, by enough, and not much more to one side
-    level = np.abs(planes[:, 0]) < _MOST_ROLL * planes[:, 1]
+    # nearer towards the bottom, by enough, and leaning by 15 degrees at most
+    level = np.abs(planes[:, 0]) < np.tan(np.radians(15)) * planes[:, 1]
     planes = planes[level & (planes[:, 1] > _LEAST_SLOPE * span)]
     above = values[:, None] - pixels @ planes.T
     scores = (np.abs(above) < tolerance).sum(0) - 0.5 * (above < -2 * tolerance).sum(0)
     if len(planes) == 0 or scores.max() <= _FEWEST * lower.size:
-        return None
+        return None, np.zeros(inverse.shape, bool)
     plane = planes[scores.argmax()]
     for _ in range(4):
         inside = np.abs(pixels @ plane - values) < tolerance
         plane = np.linalg.lstsq(pixels[inside], values[inside], rcond=None)[0]
-    return Floor(plane, np.abs(everywhere @ plane - inverse) < tolerance)
-
-
-def metric_camera(floor: Floor, focal: float) -> Camera:
-    """The camera over a floor whose plane is in 1/m; the roll is taken out, the height kept."""
-    normal = floor.plane * (focal, focal, 1)
-    length = float(np.linalg.norm(normal))
-    x, y, z = (normal / length).tolist()
-    return Camera(focal, (0.0, -float(np.hypot(x, y)), -z), 1 / length)
+    return plane, np.abs(everywhere @ plane - inverse) < tolerance
 
 
 def nominal_metres(
-    inverse: np.ndarray, floor: Floor | None, focal: float, height_m: float
+    inverse: np.ndarray, plane: np.ndarray | None, floor: np.ndarray, focal: float, height_m: float
 ) -> tuple[np.ndarray, Camera]:
     """Inverse depth of unknown scale and shift as float32 metres, right for a nominal camera.
 
@@ -138,18 +109,18 @@ def nominal_metres(
     """
     farthest = float(np.percentile(inverse, 0.5))
     tangent = 0.0  # of the angle; the horizon is f * tangent above the image's middle
-    if floor is not None:
-        _, b, c = floor.plane
+    if plane is not None:
+        _, b, c = plane
         for _ in range(8):  # on the floor, (v - horizon) cos(angle) / f = height / Z
             gap = height_m / _FARTHEST_M * np.hypot(1, tangent)
             tangent = max(0.0, gap - (farthest - c) / b / focal)
-    angle = min(float(np.arctan(tangent)), _STEEPEST)
+    angle = min(float(np.arctan(tangent)), np.radians(60))
     cos, sin = float(np.cos(angle)), float(np.sin(angle))
     rows = (np.arange(len(inverse)) + 0.5) / len(inverse) - 0.5
     of_floor = (cos * rows / focal + sin) / height_m  # 1 / Z
-    if floor is not None:
-        expected = np.broadcast_to(of_floor[:, None], inverse.shape)[floor.mask]
-        scale, shift = np.polyfit(expected, inverse[floor.mask].astype(np.float64), 1)
+    if plane is not None:
+        expected = np.broadcast_to(of_floor[:, None], inverse.shape)[floor]
+        scale, shift = np.polyfit(expected, inverse[floor].astype(np.float64), 1)
     else:
         nearest = float(np.median(inverse[-max(1, len(inverse) // 20) :]))
         if nearest <= farthest:  # the bottom of the picture is no nearer than the rest of it
@@ -159,39 +130,34 @@ def nominal_metres(
         scale = (nearest - farthest or 1.0) / (of_floor[-1] - behind)
         shift = farthest - scale * behind
     metres = 1 / np.maximum((inverse - shift) / scale, 1e-6)
-    depth = metres.clip(*NOMINAL_RANGE_M).astype(np.float32)
-    return depth, Camera(focal, (0.0, -cos, -sin), height_m)
+    return metres.clip(0.5, 25).astype(np.float32), Camera(focal, (0.0, -cos, -sin), height_m)
 
 
 def draw_stands(
-    depth: np.ndarray,
-    floor: np.ndarray,
-    camera: Camera,
-    person_height_m: float,
-    rng: np.random.Generator,
+    depth: np.ndarray, floor: np.ndarray, camera: Camera, height_m: float, rng: np.random.Generator
 ) -> np.ndarray:
-    """Points of the visible floor, bool S x S, with room for a person, spread over near and far:
+    """Points of the visible floor with room for a person of a height, spread over near and far:
     float32, NUM_STANDS x 3, camera coordinates, repeated where there are fewer; or 0 x 3."""
     size = len(depth)
     rows, columns = np.nonzero(floor)
     # as many from each row: a draw over the pixels would favour the bottom of the picture
     weights = 1 / np.bincount(rows, minlength=size)[rows]
-    count = min(_MOST_PLACES, len(rows))
+    count = min(4000, len(rows))
     drawn = rng.choice(len(rows), count, replace=False, p=weights / weights.sum())
     rows, columns = rows[drawn], columns[drawn]
     z = depth[rows, columns].astype(np.float64)
     uv = (np.stack([columns, rows], 1) + 0.5) / size
     feet = np.column_stack([(uv - 0.5) * z[:, None] / camera.focal, z])
-    heads = feet + person_height_m * np.asarray(camera.up)
+    heads = feet + height_m * np.asarray(camera.up)
     head_v = camera.project(heads, 1)[:, 1]
     shares = np.where(heads[:, 2] > 0.3, uv[:, 1] - head_v, np.inf)
     room_m = cv2.distanceTransform(floor.astype(np.uint8), cv2.DIST_L2, 5)[rows, columns] * z
-    roomy = room_m / size / camera.focal > _ROOM_M
+    roomy = room_m / size / camera.focal > 0.25
     whole = (head_v > 0.01) & (np.abs(uv[:, 0] - 0.5) < _WIDTH)
     likely, possible = ((shares >= low) & (shares <= high) for low, high in _SIZES)
     # the first rule that leaves enough places
     for allowed in (roomy & whole & likely, roomy & whole & possible, possible):
-        if allowed.sum() >= _FEW_PLACES:
+        if allowed.sum() >= 20:
             break
     places = np.flatnonzero(allowed)
     if len(places) == 0:

@@ -187,7 +187,7 @@ def draw_scene_tiles(
         (temporary / "index.json").write_text(text + "\n", encoding="utf-8")
 
 
-def chosen_scenes(scenes: pd.DataFrame, num_each: int) -> dict[str, list[int]]:
+def chosen_scenes(scenes: pd.DataFrame, num_each: int = 3) -> dict[str, list[int]]:
     """The best, the median and the worst scenes by mask IoU, and the worst by depth AbsRel.
 
     The first three groups share no scene: of fewer than `3 * num_each` each gets a third, and of

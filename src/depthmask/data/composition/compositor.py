@@ -29,10 +29,10 @@ class Sources(NamedTuple):
 
 
 class Compositor:
-    """Composes batches of scenes at any size up to the library's, on `device`.
+    """Composes batches of scenes at any size up to the library's.
 
-    `plate_variants` and `cutout_variants` are uint8 [V, P', S, S, 3] and [V, C', h, w, 3], colour
-    variants of the train split's sources; a cutout's alpha is its original's.
+    The variants are other colours of the train split's sources, uint8 [V, P', S, S, 3] and
+    [V, C', h, w, 3]; a cutout's alpha is its original's.
     """
 
     def __init__(
@@ -86,8 +86,8 @@ class Compositor:
     def __call__(self, recipes: Recipes, size: int) -> Scene[Tensor]:
         """Compose the recipes at `size` px: a batch of float32, as `Scene` describes it."""
         sources = self.sources(size)
-        height, width = sources.colours[0].shape[-2:]
-        shots = plan_shots(self.library, self.params, recipes, size=size, canvas=(width, height))
+        height = sources.colours[0].shape[-2]
+        shots = plan_shots(self.library, self.params, recipes, size=size, canvas_rows=height)
         shape = [len(recipes.plate), 1, size, size]
         nobody = self._column(recipes.nobody)
 
@@ -168,10 +168,8 @@ class Compositor:
 def _stack(
     originals: np.ndarray, variants: np.ndarray | None, train: np.ndarray
 ) -> tuple[Tensor, np.ndarray]:
-    """The originals, then the variants of the train split's, uint8 N x 3 x H x W.
-
-    Returns beside it where each variant of each source is: int64 [V + 1, P]; variant 0 is itself.
-    """
+    """The originals, then the variants of the train split's, uint8 N x 3 x H x W; and where each
+    variant of each source is, int64 [V + 1, P], of which the first is itself."""
     parts = [np.asarray(part) for part in (originals, *(() if variants is None else variants))]
     rows = np.tile(np.arange(len(originals)), (len(parts), 1))
     rows[1:, train] = len(originals) + np.arange(rows[1:, train].size).reshape(-1, len(train))

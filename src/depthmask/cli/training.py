@@ -110,7 +110,7 @@ def lr_find(
     from depthmask.training.lr_finder import find_rate
     from depthmask.training.module import build_module
     from depthmask.training.scene_data import assemble_data
-    from depthmask.visualization.rate_range import rate_range
+    from depthmask.visualization.charts import rate_range
     from depthmask.visualization.theme import save_png
 
     params = read_params(PARAMS)

@@ -14,7 +14,7 @@ from depthmask import tracking
 from depthmask.tracking import find_root
 from depthmask.tracking.notes import run_tags
 from depthmask.tracking.run import start_run
-from tracked import card, history, runs, train_elsewhere
+from tracked import card, client, history, runs, train_elsewhere
 
 LOSSES = [(1, 1.0), (2, 0.5), (3, 1 / 3)]
 PARAMS = {"train": {"optimizer": {"lr": 0.003}, "schedule": [{"size": 64}]}}
@@ -124,6 +124,8 @@ def test_a_fresh_store_is_used_by_several_processes_at_once(checkout: Path, envi
     processes = [train_elsewhere(checkout, own, key, 3, "end") for key in ("k1", "k2")]
     assert [process.wait(timeout=240) for process in processes] == [0, 0]
     assert statuses(checkout) == {"k1": "FINISHED", "k2": "FINISHED"}
+    artifacts = client(checkout).get_experiment("1").artifact_location
+    assert artifacts == (checkout / "mlartifacts").as_uri()
     assert history(checkout, "k1") == history(checkout, "k2") == LOSSES
 
 

@@ -13,9 +13,7 @@ from depthmask.data.sources.museum.shapes import Part, Vector
 mi.set_variant("scalar_rgb")
 mi.set_log_level(mi.LogLevel.Error)
 
-OVERSAMPLING = 5
-"""Masks are counted on a grid of 5 x 5 points in a pixel, its middle among them."""
-
+OVERSAMPLING = 5  # masks are counted on a grid of 5 x 5 points in a pixel, its middle among them
 _NEAR_M = 0.05
 
 

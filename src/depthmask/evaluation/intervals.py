@@ -71,5 +71,5 @@ def _variance(sums: np.ndarray) -> float:
 def holm(p_values: pd.Series) -> pd.Series:
     """The p-values adjusted for their number (Holm 1979); NaN stays and counts for none."""
     known = p_values.dropna().sort_values()
-    adjusted = (known * range(len(known), 0, -1)).clip(upper=1).cummax()
+    adjusted = (known * np.arange(len(known), 0, -1)).clip(upper=1).cummax()
     return adjusted.reindex(p_values.index)

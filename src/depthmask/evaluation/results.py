@@ -40,7 +40,8 @@ def summarise(
     chosen_by = choosing_metrics(alignment)
     seeds: dict[str, dict[str, Figures]] = {}
     for (name, seed, set_name), part in scenes.groupby(["experiment", "seed", "set"], sort=False):
-        seeds.setdefault(name, {}).setdefault(str(seed), {})[set_name] = mean_figures(part)
+        of_seed = seeds.setdefault(str(name), {}).setdefault(str(seed), {})
+        of_seed[str(set_name)] = mean_figures(part)
     means = {name: _over(each, "mean") for name, each in seeds.items()}
     validation = {name: sets.pop("val") for name, sets in means.items()}
     ranking = rank(validation, chosen_by)
@@ -173,13 +174,13 @@ def _tables(scenes: pd.DataFrame) -> Tables:
     tests = scenes[scenes["set"] != "val"]
     for (name, set_name), part in tests.groupby(["experiment", "set"], sort=False):
         if _known(part):
-            tables.setdefault(name, {})[set_name] = over_seeds(part)
+            tables.setdefault(str(name), {})[str(set_name)] = over_seeds(part)
     return tables
 
 
 def _over(seeds: dict[str, Figures], statistic: str) -> Figures:
     """The `mean` or the sample's `std` over the seeds."""
     return {
-        name: pd.DataFrame([sets[name] for sets in seeds.values()]).agg(statistic).to_dict()
+        name: getattr(pd.DataFrame([sets[name] for sets in seeds.values()]), statistic)().to_dict()
         for name in next(iter(seeds.values()))
     }

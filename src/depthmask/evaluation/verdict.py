@@ -65,9 +65,9 @@ def judge(
         }
         p_values = holm(pd.Series({name: lead.p for name, lead in leads.items()}, dtype=float))
         for name, lead in leads.items():
-            figures = lead.value, *lead.bounds(level), float(p_values[name])
-            keys = ("difference", "low", "high", "p")
-            differences[name][metric] = dict(zip(keys, figures, strict=True))
+            low, high = lead.bounds(level)
+            p = float(p_values[name])
+            differences[name][metric] = dict(difference=lead.value, low=low, high=high, p=p)
     scores = {name: differences[name]["score"] for name in rivals}
     ties = [name for name in rivals if not scores[name]["p"] < 1 - level]
     ties.sort(key=lambda name: scores[name]["low"])

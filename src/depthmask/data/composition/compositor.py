@@ -202,8 +202,9 @@ def sensor_noise(keys: Tensor, size: int) -> Tensor:
     """
     counter = torch.arange(1, 3 * size * size + 1, device=keys.device)
     bits = keys[:, None] + counter * _STEP
-    bits = (bits ^ _shifted(bits, 30)) * _MIX_1
-    bits = (bits ^ _shifted(bits, 27)) * _MIX_2
+    for places, factor in ((30, _MIX_1), (27, _MIX_2)):
+        bits ^= _shifted(bits, places)
+        bits *= factor
     bits = (bits ^ _shifted(bits, 31)).view(len(keys), 3, size, size)
     # 24 bits each, all that float32 holds; the first in (0, 1], whose logarithm is finite
     radius = ((_shifted(bits, 40) + 1).float() * 2**-24).log_().mul_(-2).sqrt_()
@@ -213,4 +214,4 @@ def sensor_noise(keys: Tensor, size: int) -> Tensor:
 
 def _shifted(bits: Tensor, places: int) -> Tensor:
     """To the right, zeros coming in: torch's own shift repeats the sign."""
-    return (bits >> places) & ((1 << (64 - places)) - 1)
+    return (bits >> places).bitwise_and_((1 << (64 - places)) - 1)

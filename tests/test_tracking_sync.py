@@ -87,8 +87,9 @@ def test_a_partial_run_is_completed(root: Path):
 
 def test_a_run_that_is_killed_is_completed_and_one_that_trains_is_left(root: Path):
     write_outputs(root, card("a"))
-    run = attempt(root, lambda store: OpenRun(store, "a0key", None, run_tags(card("a"))))
-    run.log([("val/loss", 1.0, 1)])
+    arguments = ("a0key", None, {"lr": 1}, run_tags(card("a")), "feed")
+    run = attempt(root, lambda store: OpenRun(store, *arguments))
+    run.log([("val/loss", 1.0, 1)], {}, {})
     assert bring() == [] and runs(root)["a0key"].info.status == "RUNNING"
     run.lock.release()  # as the system does for a process that is killed
     assert bring() == ["a"] and runs(root)["a0key"].info.status == "FINISHED"

@@ -145,30 +145,29 @@ class FileTrainingScenes:
         self.train, self.val, self.seed = train, val, seed
         self.num_workers = num_cores() if num_workers is None else num_workers
 
-    def train_loader(
-        self, count: int, batch_size: int, sizes: Sequence[int], epoch: int
+    def loader(
+        self, split: str, count: int, batch_size: int, sizes: Sequence[int], epoch: int
     ) -> DataLoader:
-        order = EpochOrder(len(self.train), sizes, count, seed=self.seed)
+        is_training = split == "train"
+        scenes, order = self.val, EpochOrder(len(self.val), sizes)
+        if is_training:
+            scenes, order = self.train, EpochOrder(len(self.train), sizes, count, seed=self.seed)
         order.set_epoch(epoch)
-        return self._loader(self.train, order, batch_size, drop_last=count % batch_size == 1)
-
-    def val_loader(self, batch_size: int, sizes: Sequence[int], epoch: int) -> DataLoader:
-        order = EpochOrder(len(self.val), sizes)
-        order.set_epoch(epoch)
-        return self._loader(self.val, order, batch_size)
+        # before the fork: OpenCV's threads do not come along, and a worker would wait for them
+        cv2.setNumThreads(0)
+        return DataLoader(
+            scenes,
+            batch_size,
+            sampler=order,
+            num_workers=self.num_workers,
+            drop_last=is_training and count % batch_size == 1,
+            collate_fn=_as_it_is,
+        )
 
     def scene(
         self, batch: Scene[Tensor] | str, *, split: str, epoch: int, size: int, device: torch.device
     ) -> Scene[Tensor]:
         return to_unit(batch, device)
-
-    def _loader(
-        self, scenes: FileScenes, order: EpochOrder, batch_size: int, **options: Any
-    ) -> DataLoader:
-        # before the fork: OpenCV's threads do not come along, and a worker would wait for them
-        cv2.setNumThreads(0)
-        options |= {"num_workers": self.num_workers, "collate_fn": _as_it_is}
-        return DataLoader(scenes, batch_size, sampler=order, **options)
 
 
 def to_unit(batch: Scene[Tensor] | str, device: torch.device | str) -> Scene[Tensor]:

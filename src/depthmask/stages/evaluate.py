@@ -29,7 +29,7 @@ from depthmask.stages import EXPERIMENTS, PARAMS, PREPARED, REPORTS, prune_check
 from depthmask.stages.report import write_report
 from depthmask.tracking.sync import sync
 from depthmask.visualization.gallery import draw_panels, draw_plots, draw_scene_tiles
-from depthmask.visualization.tables import results_table
+from depthmask.visualization.results import results_table
 
 
 def evaluate(
@@ -95,7 +95,7 @@ def evaluate(
     curves = pd.concat([read_table(each / "curves.csv") for each in folders], ignore_index=True)
     shown = {name: stored for (name, _), stored in reversed(models.items())}
     shown[best] = models[best, seed]
-    draw_panels(output / "panels", shown, sets, best=best, num_panels=params.num_panels)
+    draw_panels(output / "panels", shown, sets, num_panels=params.num_panels)
     draw_plots(output / "plots", result, curves, shown[best], sets, robustness, examples)
     of_best = (headline["experiment"] == best) & (headline["seed"] == seed)
     draw_scene_tiles(output / "tiles", shown[best], sets, headline[of_best])

@@ -102,10 +102,8 @@ class Library:
 
 
 class Frames(NamedTuple):
-    """What was rendered inside rooms, never trained on: `in_scene`, people, and `nobody`.
-
-    Of `nobody` the light is the plate's, the noise is not, and the depth is the plate's.
-    """
+    """What was rendered inside rooms, never trained on: `in_scene`, people, and `nobody`, the
+    plates once more with other noise."""
 
     table: pd.DataFrame  # columns plate and, of people, cutout (indices) and distance_m
     bg_fg: np.ndarray  # uint8, N x S x S x 3
@@ -132,6 +130,5 @@ class Frames(NamedTuple):
 
     @classmethod
     def of_nobody(cls, plate: np.ndarray, bg_fg: np.ndarray, plate_depths: np.ndarray) -> "Frames":
-        """Frames of empty rooms, by their plates' indices."""
         depth = plate_depths[plate]
         return cls(pd.DataFrame({"plate": plate}), bg_fg, np.zeros(depth.shape, np.uint8), depth)

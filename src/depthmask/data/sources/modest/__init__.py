@@ -11,9 +11,10 @@ import pandas as pd
 from torch import Tensor
 
 from depthmask.config import AugmentParams, PrepareParams
+from depthmask.data.composition.eval_sets import BATCH_SIZE, EvalSets, batched
 from depthmask.data.scenes.files import content_hash, read_json, read_summary, read_table
 from depthmask.data.scenes.placement import next_alike
-from depthmask.data.scenes.scene import COMPOSED_SETS, SPLITS, Alignment, Scene
+from depthmask.data.scenes.scene import COMPOSED_SETS, SPLITS, Scene
 from depthmask.data.sources.modest.images import check_images, image_side, read_image
 from depthmask.data.sources.modest.layout import FOLDERS, draw_sets, read_layout, split_sources
 from depthmask.data.sources.modest.scenes import FileScenes, FileTrainingScenes
@@ -24,10 +25,8 @@ COLOURS = "colours.json"  # what augment writes: the strengths to draw from whil
 
 
 def prepare_modest(source: Path, folder: Path, params: PrepareParams) -> None:
-    """Check and split the source; write the table and the summary into an existing folder.
-
-    The images stay where they are. Raises InputError, which counts and names what to mend.
-    """
+    """Check and split the source, where the images stay; write the table and the summary into a
+    folder. InputError counts and names what to mend."""
     layout = read_layout(source)
     side = image_side(source, layout)
     if params.size > side:
@@ -90,11 +89,8 @@ def _spread(table: pd.DataFrame, count: int) -> pd.DataFrame:
 
 
 def pictures_of(kind: str, prepared: Path) -> dict[int, np.ndarray | None]:
-    """A picture of each `plate` (uint8 S x S x 3) or `cutout`, by its number, to compare them.
-
-    Of a person uint8 S x S x 4, RGB and alpha, out of the composite that shows most of them, of a
-    few; None if that is next to nothing. Raises InputError if a file cannot be read.
-    """
+    """A picture of each `plate` (uint8 S x S x 3) or `cutout`, by its number, to compare them: of a
+    person uint8 S x S x 4, RGB and alpha, None where next to nothing is seen of them."""
     folder = Path(read_summary(prepared)["folder"])
     table = read_table(prepared / SAMPLES, ("plate", "cutout", *Scene._fields))
     side = image_side(folder, table)
@@ -115,18 +111,10 @@ def _person(folder: Path, rows: pd.DataFrame, side: int) -> np.ndarray | None:
     return np.dstack([read_image(folder / some["bg_fg"].iloc[most], side, side=side), alpha])
 
 
-class FileSets:
-    """Sets of scenes that are files: see `eval_sets.EvalSets`. A plate's depth is not known."""
+class FileSets(EvalSets):
+    """Sets of scenes that are files. A plate's depth is not known."""
 
-    names: tuple[str, ...] = ("val", "unseen_unseen", "unseen_seen", "seen_unseen", "seen_seen")
-    leak_sets: tuple[str, ...] = ("seen_seen", "unseen_unseen")
-    headline = "unseen_unseen"
-    unit = "relative"
-    alignment: Alignment | None = "depth"
-
-    def __init__(self, prepared: Path, batch_size: int, device: str) -> None:
-        self.prepared, self.batch_size, self.device = prepared, batch_size, device
-        self.size: int = read_summary(prepared)["size"]
+    leak_sets = ("seen_seen", "unseen_unseen")
 
     def scenes(self, name: str) -> Iterator[Scene[Tensor]]:
         if name == "nobody":  # every file has somebody in it
@@ -134,8 +122,7 @@ class FileSets:
         return self._read(*read_samples(self.prepared, name))
 
     def plate_depths(self, name: str) -> Iterator[None]:
-        count = len(read_samples(self.prepared, name)[1])
-        yield from [None] * -(-count // self.batch_size)
+        yield from [None] * len(batched(read_samples(self.prepared, name)[1].index.to_numpy()))
 
     def origins(self, name: str) -> pd.DataFrame:
         table = read_samples(self.prepared, name)[1]
@@ -146,9 +133,7 @@ class FileSets:
         rows, others = next_alike(table["bg"].to_numpy())
         if len(rows):
             first, second = (self._read(folder, table.iloc[each]) for each in (rows, others))
-            starts = range(0, len(rows), self.batch_size)
-            numbers = [rows[start : start + self.batch_size] for start in starts]
-            yield from zip(first, second, numbers, strict=True)
+            yield from zip(first, second, batched(rows), strict=True)
 
     def _read(self, folder: Path, table: pd.DataFrame) -> Iterator[Scene[Tensor]]:
-        return FileScenes(folder, table).batches(self.size, self.batch_size, self.device)
+        return FileScenes(folder, table).batches(self.size, BATCH_SIZE, self.device)

@@ -68,11 +68,8 @@ class EpochOrder(Sampler[Draw]):
 
 
 class FileScenes(Dataset[Scene[Tensor] | str]):
-    """Reads batches of scenes from the rows of a table of `read_layout`.
-
-    `augment` holds the strengths of the colour changes, which are drawn for bg and for bg_fg
-    apart, as the original did.
-    """
+    """Reads batches of scenes from the rows of a table of `read_layout`, with the colour changes of
+    `augment`, drawn for bg and for bg_fg apart, as the original did."""
 
     def __init__(
         self, folder: Path, table: pd.DataFrame, augment: AugmentParams | None = None
@@ -98,11 +95,8 @@ class FileScenes(Dataset[Scene[Tensor] | str]):
             return str(error)
 
     def read(self, draws: Sequence[Draw]) -> Scene[np.ndarray]:
-        """Decode samples of one size S, px; raises InputError on a file that is no such image.
-
-        Returns uint8: bg and bg_fg N x S x S x 3, RGB; mask and depth N x S x S, 255 for 1. Depth
-        is relative, as the files have it: 0 is the nearest.
-        """
+        """Decode samples of one size S, px, as uint8: bg and bg_fg N x S x S x 3, mask and depth
+        N x S x S, 255 for 1 and 0 the nearest; InputError on a file that is no such image."""
         bg, bg_fg = zip(*map(self._colored, draws), strict=True)
         mask, depth = (
             [self._read(paths[draw.row], draw.size, grey=True) for draw in draws]
@@ -145,37 +139,34 @@ class FileTrainingScenes:
         self.train, self.val, self.seed = train, val, seed
         self.num_workers = num_cores() if num_workers is None else num_workers
 
-    def train_loader(
-        self, count: int, batch_size: int, sizes: Sequence[int], epoch: int
+    def loader(
+        self, split: str, count: int, batch_size: int, sizes: Sequence[int], epoch: int
     ) -> DataLoader:
-        order = EpochOrder(len(self.train), sizes, count, seed=self.seed)
+        is_training = split == "train"
+        scenes, order = self.val, EpochOrder(len(self.val), sizes)
+        if is_training:
+            scenes, order = self.train, EpochOrder(len(self.train), sizes, count, seed=self.seed)
         order.set_epoch(epoch)
-        return self._loader(self.train, order, batch_size, drop_last=count % batch_size == 1)
-
-    def val_loader(self, batch_size: int, sizes: Sequence[int], epoch: int) -> DataLoader:
-        order = EpochOrder(len(self.val), sizes)
-        order.set_epoch(epoch)
-        return self._loader(self.val, order, batch_size)
+        # before the fork: OpenCV's threads do not come along, and a worker would wait for them
+        cv2.setNumThreads(0)
+        return DataLoader(
+            scenes,
+            batch_size,
+            sampler=order,
+            num_workers=self.num_workers,
+            drop_last=is_training and count % batch_size == 1,
+            collate_fn=_as_it_is,
+        )
 
     def scene(
         self, batch: Scene[Tensor] | str, *, split: str, epoch: int, size: int, device: torch.device
     ) -> Scene[Tensor]:
         return to_unit(batch, device)
 
-    def _loader(
-        self, scenes: FileScenes, order: EpochOrder, batch_size: int, **options: Any
-    ) -> DataLoader:
-        # before the fork: OpenCV's threads do not come along, and a worker would wait for them
-        cv2.setNumThreads(0)
-        options |= {"num_workers": self.num_workers, "collate_fn": _as_it_is}
-        return DataLoader(scenes, batch_size, sampler=order, **options)
-
 
 def to_unit(batch: Scene[Tensor] | str, device: torch.device | str) -> Scene[Tensor]:
-    """Bytes as float32 in 0..1: bg and bg_fg N x 3 x S x S, mask and depth N x 1 x S x S.
-
-    Raises InputError if the batch is the reason why it could not be read.
-    """
+    """Bytes as float32 in 0..1: bg and bg_fg N x 3 x S x S, mask and depth N x 1 x S x S;
+    InputError if the batch is the reason why it could not be read."""
     if isinstance(batch, str):
         raise InputError(batch)
     bg, bg_fg, mask, depth = (field.to(device) / 255 for field in batch)

@@ -83,9 +83,9 @@ def profile(
     from depthmask.stages import PARAMS
 
     if name is None:
-        current, profiles = read_profiles(PARAMS)
+        content, profiles = read_profiles(PARAMS)
         for known in profiles:
-            typer.echo(f"{'*' if known == current else ' '} {known}")
+            typer.echo(f"{'*' if known == content.get('profile') else ' '} {known}")
         return
     text, params = with_profile(PARAMS, name)
     with replaced_file(PARAMS.resolve()) as temporary:  # a link stays one

@@ -51,7 +51,8 @@ def test_a_run_is_recorded_in_mlflow(root: Path, monkeypatch: pytest.MonkeyPatch
     found = runs(root)["k1"]
     assert (found.info.run_name, found.info.status) == ("a", "FINISHED")
     assert found.data.params["train.optimizer.lr"] == "0.003"
-    assert found.data.tags["dvc.experiment"] == "slower"
+    tags = {"dvc.experiment": "slower", "loss.mask": "bce + 2.5·dice", "model": "depthmasknet8"}
+    assert tags.items() <= found.data.tags.items()
     assert {"mlflow.user", "mlflow.source.name"} <= found.data.tags.keys()
     (lineage,) = found.inputs.dataset_inputs
     assert lineage.dataset.digest == "f" * 36, "MLflow takes no more"
@@ -60,14 +61,12 @@ def test_a_run_is_recorded_in_mlflow(root: Path, monkeypatch: pytest.MonkeyPatch
     assert set(found.data.metrics) == {"val/loss", "train/size"}
 
 
-def test_what_is_known_is_there_at_once_and_an_epoch_is_one_call(root, monkeypatch):
+def test_an_epoch_is_one_call(root, monkeypatch):
     from mlflow import MlflowClient
 
     calls = []
     with start() as record:
-        assert {"loss.mask": "bce + 2.5·dice", "model": "depthmasknet8"}.items() <= (
-            runs(root)["k1"].data.tags.items()
-        )
+        assert statuses(root) == {"k1": "RUNNING"}, "it is there at once"
         for name in ("log_batch", "log_metric"):
             monkeypatch.setattr(MlflowClient, name, lambda *_, **values: calls.append(values))
         record(1, dict.fromkeys("abcdefgh", 1.0))

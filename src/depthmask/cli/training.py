@@ -82,7 +82,8 @@ def profile(
     from depthmask.stages import PARAMS
 
     if name is None:
-        current, profiles = read_profiles(PARAMS)
+        content, profiles = read_profiles(PARAMS)
+        current = content.get("profile")
         return typer.echo("\n".join(f"{' *'[known == current]} {known}" for known in profiles))
     text, params = with_profile(PARAMS, name)
     with replaced_file(PARAMS.resolve()) as temporary:  # a link stays one

@@ -290,8 +290,7 @@ def test_gate_judges_a_model_that_no_export_has_judged(run, judged):
 
 def test_gate_reads_what_export_recorded_as_long_as_it_holds(run, judged):
     from depthmask.stages import BEST, METRICS, RECORD
-    from depthmask.tracking.gate import judge, write_record
-    from depthmask.tracking.sync import Registered
+    from depthmask.tracking.gate import Registered, judge, write_record
 
     set_threshold(judged, "mask_iou", 0.7)
     model = BEST / "model.onnx"

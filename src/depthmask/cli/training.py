@@ -53,7 +53,7 @@ def materialise(
     from depthmask.tracking.provenance import code_hash
 
     params = read_params(PARAMS)
-    done = materialise(
+    scenes, seconds = materialise(
         out,
         prepared=PREPARED,
         augmented=None if plain else AUGMENTED,
@@ -67,7 +67,6 @@ def materialise(
         code=code_hash(("data/composition", "data/materialise", "data/scenes")),
         num_workers=workers,
     )
-    seconds, scenes = done.seconds, done.num_new_scenes
     pace = f"Wrote {scenes:,} scenes in {seconds:.1f} s, {scenes / seconds:.0f} a second"
     typer.echo(pace if scenes else "All of them were there already")
     typer.echo(f"Look at {out / 'contact_sheet.png'} and {out / 'dataset.md'}")
@@ -83,7 +82,8 @@ def profile(
     from depthmask.stages import PARAMS
 
     if name is None:
-        current, profiles = read_profiles(PARAMS)
+        content, profiles = read_profiles(PARAMS)
+        current = content.get("profile")
         return typer.echo("\n".join(f"{' *'[known == current]} {known}" for known in profiles))
     text, params = with_profile(PARAMS, name)
     with replaced_file(PARAMS.resolve()) as temporary:  # a link stays one

@@ -14,8 +14,7 @@ from depthmask.config import read_params
 from depthmask.data.scenes.library import Frames
 from depthmask.errors import InputError
 from depthmask.stages import report as summary
-from depthmask.tracking.gate import judge, write_record
-from depthmask.tracking.sync import Registered
+from depthmask.tracking.gate import Registered, judge, write_record
 
 ROOT = Path(__file__).parents[1]
 REPORT = {

@@ -51,7 +51,8 @@ def test_a_run_is_recorded_in_mlflow(root: Path, monkeypatch: pytest.MonkeyPatch
     found = runs(root)["k1"]
     assert (found.info.run_name, found.info.status) == ("a", "FINISHED")
     assert found.data.params["train.optimizer.lr"] == "0.003"
-    assert found.data.tags["dvc.experiment"] == "slower"
+    tags = {"dvc.experiment": "slower", "loss.mask": "bce + 2.5·dice", "model": "depthmasknet8"}
+    assert tags.items() <= found.data.tags.items()
     assert {"mlflow.user", "mlflow.source.name"} <= found.data.tags.keys()
     (lineage,) = found.inputs.dataset_inputs
     assert lineage.dataset.digest == "f" * 36, "MLflow takes no more"
@@ -60,14 +61,12 @@ def test_a_run_is_recorded_in_mlflow(root: Path, monkeypatch: pytest.MonkeyPatch
     assert set(found.data.metrics) == {"val/loss", "train/size"}
 
 
-def test_what_is_known_is_there_at_once_and_an_epoch_is_one_call(root, monkeypatch):
+def test_an_epoch_is_one_call(root, monkeypatch):
     from mlflow import MlflowClient
 
     calls = []
     with start() as record:
-        assert {"loss.mask": "bce + 2.5·dice", "model": "depthmasknet8"}.items() <= (
-            runs(root)["k1"].data.tags.items()
-        )
+        assert statuses(root) == {"k1": "RUNNING"}, "it is there at once"
         for name in ("log_batch", "log_metric"):
             monkeypatch.setattr(MlflowClient, name, lambda *_, **values: calls.append(values))
         record(1, dict.fromkeys("abcdefgh", 1.0))
@@ -144,23 +143,20 @@ def test_a_dead_server_costs_little_and_is_told_once(checkout, dead_server, capf
 
 class DiesAfterProbe(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
-        if self.path != "/health":
-            time.sleep(8)
+        time.sleep(0 if self.path == "/health" else 8)
         self.send_response(200)
         self.end_headers()
-
-    def log_message(self, *_: object) -> None:
-        pass
 
 
 def test_a_server_that_dies_later_is_not_waited_for(checkout, monkeypatch, capfd):
     import mlflow  # noqa: F401  not what is timed
 
+    monkeypatch.setattr(DiesAfterProbe, "log_message", lambda *_: None)
     with ThreadingHTTPServer(("127.0.0.1", 0), DiesAfterProbe) as dying:
         dying.daemon_threads, dying.block_on_close = True, False
         threading.Thread(target=dying.serve_forever, daemon=True).start()
-        monkeypatch.setenv("MLFLOW_TRACKING_URI", f"http://127.0.0.1:{dying.server_port}")
-        train_without_server(capfd)
+        monkeypatch.setenv("MLFLOW_TRACKING_URI", f"http://me:secret@127.0.0.1:{dying.server_port}")
+        assert "secret" not in train_without_server(capfd)
         dying.shutdown()
 
 

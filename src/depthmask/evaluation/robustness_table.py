@@ -1,7 +1,6 @@
 """Robustness curves: figures on frames of the headline set under every condition."""
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -92,7 +91,7 @@ def collect_frames(
 ) -> FrameSets:
     """Take up to `count` frames of each kind, spread evenly; the rest as for `Training`."""
     origins = sets.origins(sets.headline)
-    people = _some(Frames(_joined(sets.scenes(sets.headline)), origins), count)
+    people = _some(sets.scenes(sets.headline), origins, count)
     firsts, seconds, places = [], [], []
     for first, second, rows in sets.pairs(sets.headline):
         fit = can_stand_together(first, second)
@@ -101,38 +100,23 @@ def collect_frames(
         places.append(rows[fit.cpu().numpy()])
     pairs = None
     if sum(map(len, places)):
-        of_pairs = origins.iloc[np.concatenate(places)]
-        pairs = (
-            _some(Frames(_joined(firsts), of_pairs), count),
-            _some(Frames(_joined(seconds), of_pairs), count),
-        )
-    empty = list(sets.scenes("nobody"))
+        origins = origins.iloc[np.concatenate(places)]
+        pairs = _some(firsts, origins, count), _some(seconds, origins, count)
     rooms = sets.origins("nobody").assign(cutout="nobody")
-    training = Training(
-        trained, trained_nobody, people.scene.mask.shape[-1], typical_shadow(people.scene)
-    )
-    return FrameSets(
-        people,
-        pairs,
-        _some(Frames(_joined(empty), rooms), count) if empty else None,
-        training,
-        sets.device,
-        sets.alignment,
-    )
+    empty = _some(sets.scenes("nobody"), rooms, count) if len(rooms) else None
+    size, shadow = people.scene.mask.shape[-1], typical_shadow(people.scene)
+    training = Training(trained, trained_nobody, size, shadow)
+    return FrameSets(people, pairs, empty, training, sets.device, sets.alignment)
 
 
-def _joined(batches: Iterable[Scene[Tensor]]) -> Scene[Tensor]:
+def _some(batches: Iterable[Scene[Tensor]], origins: pd.DataFrame, count: int) -> Frames:
     fields = zip(*batches, strict=True)
-    return Scene(*(torch.cat([part.cpu() for part in field]) for field in fields))
+    scene = Scene(*(torch.cat([part.cpu() for part in field]) for field in fields))
+    places = np.linspace(0, len(origins) - 1, min(count, len(origins)))
+    return Frames(scene, origins).rows(np.unique(places.round().astype(int)))
 
 
-def _some(frames: Frames, count: int) -> Frames:
-    total = len(frames.origins)
-    return frames.rows(np.unique(np.linspace(0, total - 1, min(count, total)).round().astype(int)))
-
-
-@dataclass(frozen=True)
-class ConditionExample:
+class ConditionExample(NamedTuple):
     """One frame under a condition: pictures uint8 H x W x 3, masks H x W, 0 to 1.
 
     The figure is the mask's IoU, or where nobody is the share of the frame taken for person.
@@ -148,40 +132,21 @@ class ConditionExample:
     figure: float
 
 
-def example(
-    condition: str, strength: float, trained: bool, scene: Scene[Tensor], mask: Tensor
-) -> ConditionExample:
-    """Of a batch of one."""
-    bg, bg_fg = (
-        (image[0] * 255).round().byte().permute(1, 2, 0).numpy()
-        for image in (scene.bg, scene.bg_fg)
-    )
-    true_mask, pred_mask = scene.mask[0, 0].numpy(), mask[0, 0].numpy()
-    figure = float((false_area if condition == "nobody" else mask_iou)(mask, scene.mask))
-    return ConditionExample(condition, strength, trained, bg, bg_fg, true_mask, pred_mask, figure)
-
-
-class Case(NamedTuple):
-    """Frames under one condition at one strength."""
-
-    condition: str
-    strength: float
-    frames: Frames
-
-
-def cases(sets: FrameSets, params: Robustness) -> Iterator[Case]:
-    """Each condition at each of its strengths, the neutral one among them.
+def cases(sets: FrameSets, params: Robustness) -> Iterator[tuple[str, float, Frames]]:
+    """Frames under each condition at each of its strengths, the neutral one among them.
 
     Two conditions have no strengths of their own: `two_people` has 1 and 2 people in the frame,
     `nobody` the plate in the light of each strength of `exposure`. Wherever nothing is changed
     the case's scene is that of `sets.people` itself.
     """
 
-    def harder(frames: Frames, name: str, strengths: Iterable[float]) -> Iterator[Case]:
+    def harder(
+        frames: Frames, name: str, strengths: Iterable[float]
+    ) -> Iterator[tuple[str, float, Frames]]:
         draws = draw(frames.scene, params.seed)
         for strength in sorted({*strengths, CONDITIONS[name].neutral}):
             scene = make_harder(frames.scene, name, strength, draws)
-            yield Case(name, strength, Frames(scene, frames.origins))
+            yield name, strength, frames._replace(scene=scene)
 
     for name in CONDITIONS:
         if name in params.conditions:
@@ -190,9 +155,9 @@ def cases(sets: FrameSets, params: Robustness) -> Iterator[Case]:
         first, second = sets.pairs
         # where no room is left out the first are the very scenes, whose figures are known
         same = torch.equal(first.scene.bg_fg, sets.people.scene.bg_fg)
-        yield Case("two_people", 1.0, sets.people if same else first)
+        yield "two_people", 1.0, sets.people if same else first
         both = to_8_bits(put_together(first.scene, second.scene))
-        yield Case("two_people", 2.0, Frames(both, first.origins))
+        yield "two_people", 2.0, first._replace(scene=both)
     if sets.empty is not None:
         yield from harder(sets.empty, "nobody", params.conditions.get("exposure", ()))
 
@@ -208,35 +173,46 @@ def measure_robustness(
         of them, that the first method does well on, not its best.
     """
     rows: dict[str, list[dict[str, Any]]] = {name: [] for name in methods}
+    people = sets.people.scene
+    unchanged = {name: predict_all(each, people, sets.device) for name, each in methods.items()}
     best, *_ = methods
-    shown, examples = sets.people.origins.iloc[_typical(methods[best], sets)], []
-    unchanged: dict[str, tuple[Tensor, dict[str, float]]] = {}
+    shown = sets.people.origins.iloc[_typical(unchanged[best][0], people)]
+    examples = []
     for condition, strength, frames in cases(sets, params):
         trained = is_trained(condition, strength, sets.training)
         for name, method in methods.items():
-            if frames.scene is not sets.people.scene or name not in unchanged:
-                mask, depth = predict_all(method, frames.scene, sets.device)
-                figures = _figures(mask, depth, condition, frames, sets.alignment, level)
+            if frames.scene is people:
+                mask, depth = unchanged[name]
             else:
-                mask, figures = unchanged[name]
-            if frames.scene is sets.people.scene:
-                unchanged[name] = mask, figures
+                mask, depth = predict_all(method, frames.scene, sets.device)
             keys = (name, condition, strength, trained, len(frames.origins))
+            figures = _figures(mask, depth, condition, frames, sets.alignment, level)
             rows[name].append(dict(zip(ROW, keys, strict=True)) | figures)
             if name == best:
                 same = frames.origins["plate"] == shown["plate"]
                 if condition != "nobody":
                     same &= frames.origins.index == shown.name
-                chosen = [int(same.to_numpy().argmax())]  # the first where there is none
-                scene = frames.rows(np.array(chosen)).scene
-                examples.append(example(condition, strength, trained, scene, mask[chosen]))
+                row = int(same.to_numpy().argmax())  # the first where there is none
+                about = condition, strength, trained
+                examples.append(_example(about, frames.scene, mask, row))
     return pd.DataFrame(sum(rows.values(), [])).reindex(columns=list(COLUMNS)), examples
 
 
-def _typical(method: Method, sets: FrameSets) -> int:
+def _example(
+    about: tuple[str, float, bool], scene: Scene[Tensor], pred_mask: Tensor, row: int
+) -> ConditionExample:
+    bg, bg_fg = (
+        (image[row] * 255).round().byte().permute(1, 2, 0).numpy()
+        for image in (scene.bg, scene.bg_fg)
+    )
+    true, pred = scene.mask[row : row + 1], pred_mask[row : row + 1]
+    figure = float((false_area if about[0] == "nobody" else mask_iou)(pred, true))
+    return ConditionExample(*about, bg, bg_fg, true[0, 0].numpy(), pred[0, 0].numpy(), figure)
+
+
+def _typical(mask: Tensor, scene: Scene[Tensor]) -> int:
     """The frame with a large person whose IoU is nearest their upper quartile."""
-    scene = sets.people.scene
-    ious = mask_iou(predict_all(method, scene, sets.device)[0], scene.mask)
+    ious = mask_iou(mask, scene.mask)
     large = scene.mask.mean((1, 2, 3)) > LARGE_PERSON
     if large.any():
         ious = ious.where(large, torch.nan)
@@ -252,15 +228,14 @@ def _figures(
     level: float,
 ) -> dict[str, float]:
     """The figures of one row: means, those of `BANDS` with the bounds of their interval."""
-    scene, origins = frames
+    scene, figures = frames.scene, {}
     truth = scene.mask, scene.depth
     scores = score_scenes(mask, depth, *truth, alignment=alignment, names=MEASURED)
     scores["false_area"] = false_area(mask, scene.mask)
     if condition == "nobody":
         scores["false_alarm"] = false_alarm(mask, scene.mask)
-    figures = {}
     for name, values in scores.items():
-        estimate = cluster_mean(values.numpy(), origins)
+        estimate = cluster_mean(values.numpy(), frames.origins)
         figures[name] = estimate.value
         if name in BANDS:
             figures[f"{name}_low"], figures[f"{name}_high"] = estimate.bounds(level)
@@ -270,9 +245,8 @@ def _figures(
 def predict_all(predict: Method, scene: Scene[Tensor], device: str) -> tuple[Tensor, Tensor | None]:
     """A method's mask and depth of all the scenes, float32 on the CPU."""
     masks, depths = [], []
-    for start in range(0, len(scene.mask), BATCH_SIZE):
-        batch = Scene(*(field[start : start + BATCH_SIZE].to(device) for field in scene))
-        mask, depth = predict(batch, None)
+    for parts in zip(*(field.split(BATCH_SIZE) for field in scene), strict=True):
+        mask, depth = predict(Scene(*(part.to(device) for part in parts)), None)
         assert mask is not None
         masks.append(mask.float().cpu())
         if depth is not None:

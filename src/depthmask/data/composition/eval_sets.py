@@ -13,7 +13,7 @@ from depthmask.data.composition.compositor import Compositor
 from depthmask.data.scenes.files import read_array, read_summary
 from depthmask.data.scenes.library import Frames, Library
 from depthmask.data.scenes.placement import Placer, Recipes, next_alike, placed_recipes
-from depthmask.data.scenes.scene import TEST_SETS, Alignment, Scene, headline_of
+from depthmask.data.scenes.scene import TEST_SETS, Alignment, Scene
 
 BATCH_SIZE = 32
 """Scenes in a batch of a set: one number, as the last bits of a figure depend on it."""
@@ -41,7 +41,7 @@ class EvalSets:
         self.alignment: Alignment | None = summary.get("depth_alignment")
         self.num_scenes: dict[str, int] = summary["num_scenes"]
         self.names = ("val", *(name for name in TEST_SETS if name in self.num_scenes))
-        self.headline = headline_of(self.names)
+        self.headline = self.names[1]  # what a model is judged by
 
     def scenes(self, name: str) -> Iterator[Scene[Tensor]]:
         """The batches of one of `names` or `leak_sets`, or of `nobody`: test rooms without anybody

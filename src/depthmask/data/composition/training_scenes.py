@@ -55,10 +55,10 @@ class ComposedScenes:
         self, batch: list[int], *, split: str, epoch: int, size: int, device: torch.device
     ) -> Scene[Tensor]:
         """Compose the scenes of the given numbers."""
-        is_training = split == "train"
-        recipes = (
-            self.placer.draw(TRAIN_STREAM, epoch, batch) if is_training else self.val.take(batch)
-        )
+        if split == "train":
+            recipes = self.placer.draw(TRAIN_STREAM, epoch, batch)
+        else:
+            recipes = self.val.take(batch)
         self.compositor.device = device
         with torch.no_grad(), torch.autocast(device.type, enabled=False):
             return self.compositor(recipes, size)

@@ -44,8 +44,7 @@ def check_library(prepared: Path, *, compare: bool) -> None:
     """
     library = Library.read(prepared)
     tables = {"plate": library.plates, "cutout": library.cutouts}
-    shown = {"placements": _KINDS, "in_scene": _KINDS, "nobody": ("plate",)}
-    for name, kinds in shown.items():
+    for name, kinds in {"placements": _KINDS, "in_scene": _KINDS, "nobody": _KINDS[:1]}.items():
         path = prepared / f"{name}.parquet"
         if name == "placements" or path.exists():
             scenes = read_table(path, kinds)
@@ -53,10 +52,8 @@ def check_library(prepared: Path, *, compare: bool) -> None:
             for kind in kinds:
                 _refuse_strangers(path, kind, tables[kind].iloc[scenes[kind]], _splits(sets, kind))
     end = None if compare else 0
-    sources: Sources = {
-        "plate": (library.plates, library.images[:end]),
-        "cutout": (library.cutouts, library.rgba[:end]),
-    }
+    pictures = {"plate": library.images[:end], "cutout": library.rgba[:end]}
+    sources: Sources = {kind: (tables[kind], pictures[kind]) for kind in _KINDS}
     refuse_leaks(sources, f"{_REDO}, and with another prepare.seed if it comes again")
 
 

@@ -22,6 +22,7 @@ TRAIN_STREAM = 0  # of the training samples; the composed sets count from 1
 NUM_UNIFORMS = 32  # random numbers of a sample's one shot (light, noise, motion, …)
 _NUM_CHOICES = 7  # and of its placement, the first of them
 _COUNT = _NUM_CHOICES + NUM_UNIFORMS
+_PLACED = ("plate", "cutout", "stand", "mirrored")
 _PERSON_M = (0.5, 1.7)  # the width and height of anybody when a stand's visibility is measured
 
 
@@ -116,7 +117,7 @@ class Placer:
         """Draw the recipes of samples of an epoch of a stream; `pairs`, places among the plates and
         among the cutouts, say who is where."""
         numbers = uniforms(self.params.seed, stream, epoch, indices)
-        sizes = np.array([len(self.plates), len(self.cutouts)])
+        sizes = len(self.plates), len(self.cutouts)
         pick, who = pairs or (numbers[:, :2] * sizes).astype(np.int64).T
         stands = [self.stands[place] for place in pick]
         stand = [each[int(u * len(each))] for each, u in zip(stands, numbers[:, 2], strict=True)]
@@ -135,18 +136,14 @@ class Placer:
 
 def placed_recipes(prepared: Path, name: str, seed: int) -> Recipes:
     """The recipes of a composed set, from the placements table; sources are the originals."""
-    columns = ("set", "stream", "index", "plate", "cutout", "stand", "mirrored")
-    table = read_table(prepared / "placements.parquet", columns)
+    table = read_table(prepared / "placements.parquet", ("set", "stream", "index", *_PLACED))
     table = table[table["set"] == name]
     original = np.zeros(len(table), np.int64)
     numbers = uniforms(seed, int(table["stream"].iloc[0]), 0, table["index"].tolist())
     return Recipes(
-        plate=table["plate"].to_numpy(),
-        cutout=table["cutout"].to_numpy(),
+        **{column: table[column].to_numpy() for column in _PLACED},
         plate_variant=original,
         cutout_variant=original,
-        stand=table["stand"].to_numpy(),
-        mirrored=table["mirrored"].to_numpy(),
         nobody=original > 0,
         uniforms=numbers[:, _NUM_CHOICES:],
     )
@@ -176,7 +173,7 @@ def write_prepared(
     for stream, (name, splits) in enumerate(SET_SPLITS.items(), start=TRAIN_STREAM + 1):
         numbers = range(getattr(params.num_scenes, name))
         recipes = Placer(library, visible, placement, splits=splits).draw(stream, 0, numbers)
-        where = {kind: getattr(recipes, kind) for kind in ("plate", "cutout", "stand", "mirrored")}
+        where = {column: getattr(recipes, column) for column in _PLACED}
         tables.append(pd.DataFrame({"set": name, "stream": stream, "index": numbers, **where}))
     pd.concat(tables, ignore_index=True).to_parquet(folder / "placements.parquet")
     summary = {

@@ -6,7 +6,6 @@ Depth is planar (the z coordinate, not the distance along the ray).
 Nothing here imports torch: a Scene holds NumPy arrays or tensors alike.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Generic, Literal, NamedTuple, TypeVar
 
@@ -74,11 +73,6 @@ UNITS = ("metre", "relative")
 
 Alignment = Literal["depth", "disparity"]
 """In what relative depth is aligned with the truth: in its values, or in their inverse."""
-
-
-def headline_of(sets: Sequence[str]) -> str:
-    """The hardest of the test sets that a source has: what a model is judged by."""
-    return next(name for name in TEST_SETS if name in sets)
 
 
 class Camera(NamedTuple):

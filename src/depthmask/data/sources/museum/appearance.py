@@ -1,6 +1,6 @@
 """What a person looks like: clothes, head and hair, things carried."""
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
@@ -26,8 +26,7 @@ _HEAD_PROFILE = (  # half the width and the depth there, and how far forward
 )
 
 
-@dataclass(frozen=True)
-class Body:
+class Body(NamedTuple):
     """Proportions and joints, metres: [3] in the middle, else [2, 3], left and right."""
 
     stature: float
@@ -47,8 +46,7 @@ class Body:
     ankles: np.ndarray
 
 
-@dataclass(frozen=True)
-class Outfit:
+class Outfit(NamedTuple):
     """What is worn; hems in statures over the floor."""
 
     skin: Material

@@ -38,11 +38,10 @@ class Wall:
 
     def take(self, low: float, high: float) -> bool:
         """Occupy an interval if it is free."""
-        free = 0.15 < low and high < self.length - 0.15
-        free = free and all(high < a or low > b for a, b in self.taken)
-        if free:
+        free = all(high < a or low > b for a, b in self.taken)
+        if inside := free and 0.15 < low and high < self.length - 0.15:
             self.taken.append((low, high))
-        return free
+        return inside
 
     def point(self, x: float, y: float, z: float) -> np.ndarray:
         """A point of the wall's frame in the room."""

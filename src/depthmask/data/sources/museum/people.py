@@ -4,7 +4,7 @@ Person coordinates: x to the person's right, y to where they face, z up from the
 the origin lies between the feet.
 """
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
@@ -42,8 +42,7 @@ _SKINS = ((0.3, 0.2, 0.16), (0.96, 0.79, 0.68))
 _STANCES = ((0.05, 0.0), (0.06, 0.04), (0.11, 0.0), (0.05, 0.09))
 
 
-@dataclass(frozen=True)
-class Person:
+class Person(NamedTuple):
     """A person's meshes; `height_m` is to the top of hair or hat."""
 
     parts: list[Part]

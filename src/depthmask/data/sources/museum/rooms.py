@@ -1,8 +1,8 @@
 """A room of the museum: its light, its camera, and the exhibits and benches on its floor."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from typing import Any
+from dataclasses import replace
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -31,8 +31,7 @@ _NEAREST_M = 0.75  # no wall is seen nearer
 _MARBLES = ((0.88, 0.86, 0.82), (0.62, 0.6, 0.57), (0.76, 0.64, 0.48))
 
 
-@dataclass(frozen=True)
-class Room:
+class Room(NamedTuple):
     """A furnished room."""
 
     parts: list[Part]
@@ -128,7 +127,6 @@ def _ceiling_lights(
 
 
 def _windows(rng: np.random.Generator, wall: Wall) -> tuple[list[Part], list[Any]]:
-    """One or two windows on a bright outside, with mullions."""
     width, height, parts, lamps = rng.uniform(0.9, 1.6), rng.uniform(1.2, 1.7), [], []
     frame = Material((0.88, 0.87, 0.85) if rng.random() < 0.7 else (0.25, 0.16, 0.1))
     _, v = textures.grid(32)
@@ -147,14 +145,12 @@ def _windows(rng: np.random.Generator, wall: Wall) -> tuple[list[Part], list[Any
 
 
 def _stone(rng: np.random.Generator) -> Material:
-    """Marble, bronze or dark basalt."""
     if rng.random() < 0.65:
         return textures.marble(rng, choose(rng, _MARBLES))
     return Material(choose(rng, ((0.36, 0.24, 0.14), (0.17, 0.19, 0.19))), roughness=0.28)
 
 
 def _vase(rng: np.random.Generator, height: float) -> list[Part]:
-    """A glazed vessel, plain or mottled."""
     r, belly, (neck, lip) = 0.29 * height, rng.uniform(0.4, 0.7), rng.uniform(0.3, 0.8, 2)
     profile = [(0.5, 0), (0.8, 0.6 * belly), (1, belly), (neck, 0.88), (lip, 1), (0, 1)]
     glaze = hsv(rng.random(), rng.uniform(0.15, 0.8), rng.uniform(0.3, 0.9))
@@ -163,7 +159,6 @@ def _vase(rng: np.random.Generator, height: float) -> list[Part]:
 
 
 def _bust(rng: np.random.Generator, height: float) -> list[Part]:
-    """A head and shoulders on a socle."""
     material, turn = _stone(rng), rotation("z", float(rng.normal(180, 15)))
     z = np.array([0, 0.04, 0.1, 0.14, 0.2, 0.3, 0.4, 0.46, 0.52, 0.6])
     widths = np.array([0.19, 0.17, 0.1, 0.16, 0.3, 0.37, 0.36, 0.25, 0.11, 0.1]) * height
@@ -174,7 +169,6 @@ def _bust(rng: np.random.Generator, height: float) -> list[Part]:
 
 
 def _abstract(rng: np.random.Generator, height: float) -> list[Part]:
-    """Balls or a flame of stone or of coloured metal."""
     material, z = _stone(rng), np.linspace(0, 1, 12)
     if rng.random() < 0.4:
         material = Material(hsv(rng.random(), rng.random(), rng.uniform(0.4, 0.9)), roughness=0.2)
@@ -187,7 +181,6 @@ def _abstract(rng: np.random.Generator, height: float) -> list[Part]:
 
 
 def _pedestal(rng: np.random.Generator, _: float) -> Piece:
-    """Something on a plinth, sometimes with mouldings."""
     width, height = rng.uniform(0.32, 0.6), rng.uniform(0.55, 1.15)
     material = Material(rng.choice([0.9, 0.85, 0.6, 0.3, 0.12]) * rng.uniform(0.94, 1, 3))
     if rng.random() < 0.35:
@@ -201,7 +194,6 @@ def _pedestal(rng: np.random.Generator, _: float) -> Piece:
 
 
 def _bench(rng: np.random.Generator, _: float) -> Piece:
-    """An upholstered or slatted bench."""
     length, deep, height = rng.uniform(1.1, 2.0), rng.uniform(0.4, 0.65), rng.uniform(0.4, 0.48)
     timber, slats = textures.wood(rng, choose(rng, WOODS)), int(rng.choice([1, 4]))
     seat = timber
@@ -218,7 +210,6 @@ def _bench(rng: np.random.Generator, _: float) -> Piece:
 
 
 def _statue(rng: np.random.Generator, _: float) -> Piece:
-    """A person of stone on a base."""
     material, base = _stone(rng), rng.uniform(0.15, 0.6)
     person = draw_person(int(rng.integers(2**31)))
     figure = [replace(part, material=material) for part in person.parts]
@@ -228,7 +219,6 @@ def _statue(rng: np.random.Generator, _: float) -> Piece:
 
 
 def _column(rng: np.random.Generator, height: float) -> Piece:
-    """A column with base and capital, as high as the room."""
     material, r = _stone(rng), rng.uniform(0.16, 0.27)
     profile = [(1.3 * r, 0.12), (r, 0.34), (0.86 * r, height - 0.36), (1.2 * r, height - 0.16)]
     slabs = [box((0, 0, z), (2.8 * r, 2.8 * r, 0.16), material) for z in (0.08, height - 0.08)]
@@ -245,13 +235,9 @@ def furnish(
     size: np.ndarray,
     free: Sequence[tuple[np.ndarray, float]],
 ) -> tuple[list[Part], list[np.ndarray]]:
-    """Furniture, and sometimes a rug, where nothing else stands.
+    """Furniture, sometimes a rug, and footprints: x, y, half width and half depth of each piece.
 
-    Args:
-        free: points of the floor to keep free, and how far around.
-
-    Returns:
-        the parts; x, y, half width and half depth of each piece.
+    `free` lists points of the floor to keep free, and how far around.
     """
     parts: list[Part] = []
     taken: list[np.ndarray] = []

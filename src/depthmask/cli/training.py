@@ -53,7 +53,7 @@ def materialise(
     from depthmask.tracking.provenance import code_hash
 
     params = read_params(PARAMS)
-    done = materialise(
+    scenes, seconds = materialise(
         out,
         prepared=PREPARED,
         augmented=None if plain else AUGMENTED,
@@ -67,7 +67,6 @@ def materialise(
         code=code_hash(("data/composition", "data/materialise", "data/scenes")),
         num_workers=workers,
     )
-    seconds, scenes = done.seconds, done.num_new_scenes
     pace = f"Wrote {scenes:,} scenes in {seconds:.1f} s, {scenes / seconds:.0f} a second"
     typer.echo(pace if scenes else "All of them were there already")
     typer.echo(f"Look at {out / 'contact_sheet.png'} and {out / 'dataset.md'}")

@@ -14,7 +14,7 @@ from depthmask import tracking
 from depthmask.tracking import find_root
 from depthmask.tracking.notes import run_tags
 from depthmask.tracking.run import start_run
-from tracked import card, client, history, runs, train_elsewhere
+from tracked import begin, card, history, runs
 
 LOSSES = [(1, 1.0), (2, 0.5), (3, 1 / 3)]
 PARAMS = {"train": {"optimizer": {"lr": 0.003}, "schedule": [{"size": 64}]}}
@@ -96,20 +96,14 @@ def test_a_run_in_a_copy_made_by_dvc_is_the_checkouts(root, trial, monkeypatch):
     assert sorted(trial.iterdir()) == [trial / ".git"]
 
 
-def test_a_killed_run_is_ended_and_resumed_and_a_living_one_is_not(
-    root, environment, monkeypatch, capfd
-):
+def test_a_killed_run_is_ended_and_resumed_and_a_living_one_is_not(root, capfd):
     clone = root.parent / "clone"  # on the same host, with the same store
-    (clone / ".git").mkdir(parents=True)
-    store = {"MLFLOW_TRACKING_URI": f"sqlite:///{root / 'mlflow.db'}"}
-    process = train_elsewhere(clone, environment | store, "k1", 2, "hang")
-    assert process.stdout.readline().startswith("recorded")
+    run = begin(clone, "k1", store_root=root)
     train()
     assert "a of the same key runs elsewhere" in capfd.readouterr().err
     assert statuses(root) == {"k1": "RUNNING"} and history(root, "k1") == LOSSES[:2]
 
-    process.kill()
-    process.wait()
+    run.lock.release()
     train("k2")
     assert statuses(root) == {"k1": "KILLED", "k2": "FINISHED"}
     train()
@@ -117,15 +111,23 @@ def test_a_killed_run_is_ended_and_resumed_and_a_living_one_is_not(
     assert history(root, "k1") == LOSSES
 
 
-@pytest.mark.slow
-def test_a_fresh_store_is_used_by_several_processes_at_once(checkout: Path, environment):
-    own = environment | {"MLFLOW_TRACKING_URI": ""}
-    processes = [train_elsewhere(checkout, own, key, 3, "end") for key in ("k1", "k2")]
-    assert [process.wait(timeout=240) for process in processes] == [0, 0]
-    assert statuses(checkout) == {"k1": "FINISHED", "k2": "FINISHED"}
-    artifacts = client(checkout).get_experiment("1").artifact_location
-    assert artifacts == (checkout / "mlartifacts").as_uri()
-    assert history(checkout, "k1") == history(checkout, "k2") == LOSSES
+def test_one_process_at_a_time_makes_a_fresh_store(checkout: Path, monkeypatch):
+    made = []
+
+    class Client:
+        def __init__(self, tracking_uri: str) -> None:  # MLflow makes the tables here
+            assert tracking.is_held(checkout / ".tracking/mlflow.lock")
+
+        def get_experiment_by_name(self, _: str) -> None:
+            assert tracking.is_held(checkout / ".tracking/mlflow.lock")
+
+        def create_experiment(self, *arguments: str) -> str:
+            made.append((*arguments, tracking.is_held(checkout / ".tracking/mlflow.lock")))
+            return "1"
+
+    monkeypatch.setattr("mlflow.MlflowClient", Client)
+    assert tracking.open_store(checkout, "sqlite:///mlflow.db").experiment_id == "1"
+    assert made == [("depthmask", (checkout / "mlartifacts").as_uri(), True)]
 
 
 def train_without_server(capfd: pytest.CaptureFixture[str]) -> str:

@@ -46,23 +46,6 @@ class Splits(Section):
     cutouts: SplitSizes
 
 
-class NumScenes(Section):
-    """How many scenes each set has; `nobody` are frames of empty test rooms, for robustness."""
-
-    val: PositiveInt
-    seen_seen: PositiveInt
-    seen_unseen: PositiveInt
-    unseen_seen: PositiveInt
-    unseen_unseen: PositiveInt
-    in_scene: PositiveInt
-    nobody: PositiveInt
-
-
-class MuseumParams(Section):
-    samples_per_px: PositiveInt
-    cutout_samples_per_px: PositiveInt
-
-
 class PhotosParams(Section):
     teacher: str | None  # an ONNX file with Depth Anything V2's contract
     teacher_size: Annotated[int, Field(ge=28, le=4200, multiple_of=14)]  # px
@@ -76,19 +59,31 @@ class PhotosParams(Section):
             raise ValueError("person_height_m must be the shortest, then the tallest")
 
 
-class ModestParams(Section):
-    decoded: Count
-
-
 class PrepareParams(Section):
+    class NumScenes(Section):
+        val: PositiveInt
+        seen_seen: PositiveInt
+        seen_unseen: PositiveInt
+        unseen_seen: PositiveInt
+        unseen_unseen: PositiveInt
+        in_scene: PositiveInt
+        nobody: PositiveInt  # frames of empty test rooms, for robustness
+
+    class Museum(Section):
+        samples_per_px: PositiveInt
+        cutout_samples_per_px: PositiveInt
+
+    class Modest(Section):
+        decoded: Count
+
     seed: Seed
     source: Literal["museum", "photos", "modest"]
     size: Side
     splits: Splits
     num_scenes: NumScenes
-    museum: MuseumParams
+    museum: Museum
     photos: PhotosParams
-    modest: ModestParams
+    modest: Modest
 
 
 class PlacementParams(Section):

@@ -26,16 +26,12 @@ from depthmask.evaluation.robustness import (
 )
 from depthmask.metrics import METRICS, Metric, mask_iou, metric, score_scenes
 
-LARGE = 0.001
-"""Of a frame: a region of false person that a user would call somebody."""
-
-LARGE_PERSON = 0.04
-"""Of a frame: a person who can be seen on a small picture."""
+LARGE = 0.001  # of a frame: a region of false person that a user would call somebody
+LARGE_PERSON = 0.04  # of a frame: who can be seen on a small picture
+Answer = tuple[Tensor, Tensor | None]  # a mask and perhaps a depth
 
 
-FALSE_PERSON: dict[str, Metric] = {}
-"""What the robustness table has beside metrics."""
-
+FALSE_PERSON: dict[str, Metric] = {}  # what the robustness table has beside metrics
 _false_metric = partial(metric, part="nobody", higher_is_better=False, into=FALSE_PERSON)
 
 
@@ -59,9 +55,11 @@ def _false(mask_prob: Tensor, true_mask: Tensor) -> Tensor:
 
 MEASURED = tuple(name for name, metric in METRICS.items() if metric.is_key)
 BANDS = ("mask_iou", "false_area")
-ROW = ("experiment", "condition", "strength", "trained_for", "num_scenes")
 BOUNDS = tuple(f"{name}_{end}" for name in BANDS for end in ("low", "high"))
-COLUMNS = (*ROW, *MEASURED, *FALSE_PERSON, *BOUNDS)
+COLUMNS = [
+    *("experiment", "condition", "strength", "trained_for", "num_scenes"),
+    *(*MEASURED, *FALSE_PERSON, *BOUNDS),
+]
 """Of the table: where a figure does not count it is NaN; `false_alarm` is nobody's alone."""
 
 
@@ -139,27 +137,22 @@ def cases(sets: FrameSets, params: Robustness) -> Iterator[tuple[str, float, Fra
     `nobody` the plate in the light of each strength of `exposure`. Wherever nothing is changed
     the case's scene is that of `sets.people` itself.
     """
-
-    def harder(
-        frames: Frames, name: str, strengths: Iterable[float]
-    ) -> Iterator[tuple[str, float, Frames]]:
-        draws = draw(frames.scene, params.seed)
-        for strength in sorted({*strengths, CONDITIONS[name].neutral}):
-            scene = make_harder(frames.scene, name, strength, draws)
-            yield name, strength, frames._replace(scene=scene)
-
     for name in CONDITIONS:
-        if name in params.conditions:
-            yield from harder(sets.people, name, params.conditions[name])
-    if sets.pairs is not None:
-        first, second = sets.pairs
-        # where no room is left out the first are the very scenes, whose figures are known
-        same = torch.equal(first.scene.bg_fg, sets.people.scene.bg_fg)
-        yield "two_people", 1.0, sets.people if same else first
-        both = to_8_bits(put_together(first.scene, second.scene))
-        yield "two_people", 2.0, first._replace(scene=both)
-    if sets.empty is not None:
-        yield from harder(sets.empty, "nobody", params.conditions.get("exposure", ()))
+        frames, strengths = sets.people, params.conditions.get(name)
+        if name == "two_people" and sets.pairs is not None:
+            first, second = sets.pairs
+            # where no room is left out the first are the very scenes, whose figures are known
+            same = torch.equal(first.scene.bg_fg, frames.scene.bg_fg)
+            yield name, 1.0, frames if same else first
+            both = put_together(first.scene, second.scene)
+            yield name, 2.0, first._replace(scene=to_8_bits(both))
+        elif name == "nobody" and sets.empty is not None:
+            frames, strengths = sets.empty, params.conditions.get("exposure", ())
+        if strengths is not None:
+            draws = draw(frames.scene, params.seed)
+            for strength in sorted({*strengths, CONDITIONS[name].neutral}):
+                scene = make_harder(frames.scene, name, strength, draws)
+                yield name, strength, frames._replace(scene=scene)
 
 
 def measure_robustness(
@@ -173,41 +166,39 @@ def measure_robustness(
         of them, that the first method does well on, not its best.
     """
     rows: dict[str, list[dict[str, Any]]] = {name: [] for name in methods}
-    people = sets.people.scene
-    unchanged = {name: predict_all(each, people, sets.device) for name, each in methods.items()}
+    people, examples = sets.people.scene, []
+    unchanged = {name: _predict(each, people, sets.device) for name, each in methods.items()}
     best, *_ = methods
     shown = sets.people.origins.iloc[_typical(unchanged[best][0], people)]
-    examples = []
     for condition, strength, frames in cases(sets, params):
         trained = is_trained(condition, strength, sets.training)
+        about: dict[str, Any] = dict(condition=condition, strength=strength, trained_for=trained)
+        is_empty, count = condition == "nobody", len(frames.origins)
         for name, method in methods.items():
             if frames.scene is people:
-                mask, depth = unchanged[name]
+                answer = unchanged[name]
             else:
-                mask, depth = predict_all(method, frames.scene, sets.device)
-            keys = (name, condition, strength, trained, len(frames.origins))
-            figures = _figures(mask, depth, condition, frames, sets.alignment, level)
-            rows[name].append(dict(zip(ROW, keys, strict=True)) | figures)
+                answer = _predict(method, frames.scene, sets.device)
+            figures = _figures(answer, frames, is_empty, sets.alignment, level)
+            rows[name].append({"experiment": name, **about, "num_scenes": count, **figures})
             if name == best:
                 same = frames.origins["plate"] == shown["plate"]
-                if condition != "nobody":
+                if not is_empty:
                     same &= frames.origins.index == shown.name
                 row = int(same.to_numpy().argmax())  # the first where there is none
-                about = condition, strength, trained
-                examples.append(_example(about, frames.scene, mask, row))
-    return pd.DataFrame(sum(rows.values(), [])).reindex(columns=list(COLUMNS)), examples
+                pictures = _example(frames.scene, answer[0], row, is_empty)
+                examples.append(ConditionExample(**about, **pictures))
+    return pd.DataFrame(sum(rows.values(), [])).reindex(columns=COLUMNS), examples
 
 
-def _example(
-    about: tuple[str, float, bool], scene: Scene[Tensor], pred_mask: Tensor, row: int
-) -> ConditionExample:
-    bg, bg_fg = (
-        (image[row] * 255).round().byte().permute(1, 2, 0).numpy()
-        for image in (scene.bg, scene.bg_fg)
-    )
-    true, pred = scene.mask[row : row + 1], pred_mask[row : row + 1]
-    figure = float((false_area if about[0] == "nobody" else mask_iou)(pred, true))
-    return ConditionExample(*about, bg, bg_fg, true[0, 0].numpy(), pred[0, 0].numpy(), figure)
+def _example(scene: Scene[Tensor], mask: Tensor, row: int, is_empty: bool) -> dict[str, Any]:
+    pixels = {"bg": scene.bg[row], "bg_fg": scene.bg_fg[row]}
+    true, found = scene.mask[row], mask[row]
+    figure = (false_area if is_empty else mask_iou)(found[None], true[None])
+    return {
+        **{key: (p * 255).round().byte().permute(1, 2, 0).numpy() for key, p in pixels.items()},
+        **{"true_mask": true[0].numpy(), "pred_mask": found[0].numpy(), "figure": float(figure)},
+    }
 
 
 def _typical(mask: Tensor, scene: Scene[Tensor]) -> int:
@@ -220,20 +211,14 @@ def _typical(mask: Tensor, scene: Scene[Tensor]) -> int:
 
 
 def _figures(
-    mask: Tensor,
-    depth: Tensor | None,
-    condition: str,
-    frames: Frames,
-    alignment: Alignment | None,
-    level: float,
+    answer: Answer, frames: Frames, is_empty: bool, alignment: Alignment | None, level: float
 ) -> dict[str, float]:
-    """The figures of one row: means, those of `BANDS` with the bounds of their interval."""
-    scene, figures = frames.scene, {}
-    truth = scene.mask, scene.depth
-    scores = score_scenes(mask, depth, *truth, alignment=alignment, names=MEASURED)
-    scores["false_area"] = false_area(mask, scene.mask)
-    if condition == "nobody":
-        scores["false_alarm"] = false_alarm(mask, scene.mask)
+    """The means of one row, those of `BANDS` with the bounds of their interval."""
+    truth = frames.scene.mask, frames.scene.depth
+    scores = score_scenes(*answer, *truth, alignment=alignment, names=MEASURED)
+    for name in FALSE_PERSON if is_empty else ("false_area",):
+        scores[name] = FALSE_PERSON[name].function(answer[0], truth[0])
+    figures = {}
     for name, values in scores.items():
         estimate = cluster_mean(values.numpy(), frames.origins)
         figures[name] = estimate.value
@@ -242,11 +227,11 @@ def _figures(
     return figures
 
 
-def predict_all(predict: Method, scene: Scene[Tensor], device: str) -> tuple[Tensor, Tensor | None]:
-    """A method's mask and depth of all the scenes, float32 on the CPU."""
+def _predict(method: Method, scene: Scene[Tensor], device: str) -> Answer:
+    """The mask and the depth of all the scenes, float32 on the CPU."""
     masks, depths = [], []
     for parts in zip(*(field.split(BATCH_SIZE) for field in scene), strict=True):
-        mask, depth = predict(Scene(*(part.to(device) for part in parts)), None)
+        mask, depth = method(Scene(*(part.to(device) for part in parts)), None)
         assert mask is not None
         masks.append(mask.float().cpu())
         if depth is not None:

@@ -1,6 +1,5 @@
 """The workflows are valid, safe, and start when what the pipeline reads has changed."""
 
-import json
 import os
 import re
 import subprocess
@@ -115,6 +114,8 @@ report = {"best": "a", "headline": {"set": "in_scene"}, "baselines": {},
           "experiments": {"a": {"in_scene": {"mask_iou": iou}}}}
 pathlib.Path("reports").mkdir(exist_ok=True)
 pathlib.Path("reports/metrics.json").write_text(json.dumps(report))
+table = f"|  | IoU |\\n| :-- | --: |\\n| **a** | {iou:.3f} |\\n"
+pathlib.Path("reports/results.md").write_text(table)
 """
 
 
@@ -153,11 +154,11 @@ def test_job_summary_compares_with_the_base(tmp_path: Path) -> None:
     assert "| **a** | 0.250 |" in alone
     commit_run(0.75)
     for known_base in (base, ""):  # a new branch has no base: its parent is taken
-        text = run(script, known_base, "https://example.com/picture")
+        text = run(script, known_base, "https://example.com/page")
         assert f"Compared with {base[:7]}" in text
         assert re.search(r"params.yaml\s*\| train.lr\s*\| 0.25\s*\| 0.75", text)
         assert re.search(r"mask_iou\s*\| 0.25\s*\| 0.75\s*\| 0.5", text)
-    assert "(https://example.com/picture)" in text
+    assert "(https://example.com/page)" in text
     assert "## Gate" not in text, "there is no model"
     wrapper = tmp_path / "python"  # stands for an interpreter, and for the verb on a model
     wrapper.write_text(
@@ -171,5 +172,5 @@ def test_job_summary_compares_with_the_base(tmp_path: Path) -> None:
     environment["PYTHON"] = str(wrapper)
     text = run(script, base)
     assert "## Gate\n\n```text\ndepthmask: a is not promoted: IoU 0.75\n```" in text
-    (tmp_path / "reports/metrics.json").write_text(json.dumps({}))
+    (tmp_path / "reports/results.md").unlink()
     assert "The run made no report" in run(script, base)

@@ -29,7 +29,7 @@ from depthmask.stages import EXPERIMENTS, PARAMS, PREPARED, REPORTS, prune_check
 from depthmask.stages.report import write_report
 from depthmask.tracking.sync import sync
 from depthmask.visualization.gallery import draw_panels, draw_plots, draw_scene_tiles
-from depthmask.visualization.results import results_table
+from depthmask.visualization.results import Results, results_table
 
 
 def evaluate(
@@ -96,13 +96,13 @@ def evaluate(
     shown = {name: stored for (name, _), stored in reversed(models.items())}
     shown[best] = models[best, seed]
     draw_panels(output / "panels", shown, sets, num_panels=params.num_panels)
-    draw_plots(output / "plots", result, curves, shown[best], sets, robustness, examples)
+    draw_plots(output / "plots", Results(result), curves, shown[best], sets, robustness, examples)
     of_best = (headline["experiment"] == best) & (headline["seed"] == seed)
     draw_scene_tiles(output / "tiles", shown[best], sets, headline[of_best])
     for name, rows in (("curves", curves), ("scenes", scenes), ("robustness", robustness)):
         with replaced_file(output / f"{name}.csv") as path:
             rows.to_csv(path, index=False, float_format="%.6g")
-    texts = {"results.md": results_table(result)}
+    texts = {"results.md": results_table(Results(result))}
     for name, content in (("metrics", result), ("headline", headline_figures(result, robustness))):
         texts[f"{name}.json"] = json.dumps(content, indent=2, ensure_ascii=False) + "\n"
     for name, text in texts.items():

@@ -17,11 +17,9 @@ if TYPE_CHECKING:
     from mlflow.entities import Run as MlflowRun
 
 Result = TypeVar("Result")
-
 SQLITE = "sqlite:///"
 EXPERIMENT = "depthmask"
-LOCK = "depthmask.lock"
-"""Tag of a run: the file that the process which writes it has locked."""
+LOCK = "depthmask.lock"  # tag of a run: the file that the process which writes it has locked
 
 # Set before mlflow is imported, unless the user has: by default a dead server costs minutes.
 ENVIRONMENT = {
@@ -108,10 +106,7 @@ def say(line: str) -> None:
 
 
 def attempt(root: Path, action: Callable[[Store], Result]) -> Result | None:
-    """Do something with the store of a checkout; None if that cannot be.
-
-    The first failure is said in a line, and the store left alone for the rest of the process.
-    """
+    """Do something with a checkout's store; None, and nothing more in this process, if it fails."""
     uri = tracking_uri(root)
     if uri in _offline:
         return None

@@ -50,8 +50,7 @@ def usable_providers() -> list[str]:
     onnxruntime.set_default_logger_severity(4)
     usable = []
     for provider in onnxruntime.get_available_providers():
-        # each provider fails in its own way; then it is not usable, that is all
-        with contextlib.suppress(Exception):
+        with contextlib.suppress(Exception):  # each fails in its own way
             session = onnxruntime.InferenceSession(_IDENTITY, providers=[provider])
             if provider in session.get_providers():
                 usable.append(provider)

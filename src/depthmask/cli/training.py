@@ -128,11 +128,10 @@ def lr_find(
     title = f"{name}, {train.optimizer.name}, batch {train.batch_size}, {side} px"
     current = train.optimizer.lr
     save_png(rate_range(table, title=title, suggested=suggested, current=current), out)
-    if suggested is None:
-        typer.echo("the loss never falls: try a wider range with --min-lr and --max-lr")
-    else:
-        typer.echo(f"the loss falls steepest at {suggested:.2g}; train.optimizer.lr is {current:g}")
-    typer.echo(f"Wrote {out} and {out.with_suffix('.csv')}")
+    found = "the loss never falls: try a wider range with --min-lr and --max-lr"
+    if suggested is not None:
+        found = f"the loss falls steepest at {suggested:.2g}; train.optimizer.lr is {current:g}"
+    typer.echo(f"{found}\nWrote {out} and {out.with_suffix('.csv')}")
 
 
 @app.command()
@@ -167,16 +166,12 @@ def gate(
 
 
 @app.command()
-def report(
-    show: Annotated[bool, typer.Option("--open", help="Open it in the browser.")] = False,
-) -> None:
+def report() -> None:
     """Write reports/report.html anew from the files of the last run; it opens without a network."""
     from depthmask.stages.report import write_report
 
     path = write_report()
     typer.echo(f"Wrote {path} ({path.stat().st_size / 1e6:.1f} MB)")
-    if show:
-        typer.launch(str(path.resolve()))
 
 
 @app.command("import-runs")

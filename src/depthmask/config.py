@@ -26,14 +26,12 @@ class Section(BaseModel):
 
 
 class SplitSizes(Section):
-    """How many sources; of a folder's, how they are shared out."""
-
     train: PositiveInt
     val: PositiveInt
     test: PositiveInt
 
     def shares(self) -> dict[str, float]:
-        """Of train, val and test, 0 to 1."""
+        """How a folder's sources, which has its own number, are shared out."""
         total = self.train + self.val + self.test
         return {name: count / total for name, count in self.model_dump().items()}
 
@@ -205,11 +203,9 @@ class Experiment(Section):
 
 
 class Robustness(Section):
-    """Strengths, by condition, of what makes the headline set's frames harder."""
-
     num_scenes: PositiveInt
     seed: Seed
-    conditions: dict[str, Annotated[tuple[float, ...], FromFilledList]]
+    conditions: dict[str, Annotated[tuple[float, ...], FromFilledList]]  # strengths of each
 
 
 class EvaluateParams(Section):

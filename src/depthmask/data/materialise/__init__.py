@@ -18,7 +18,7 @@ from torch.utils.data import DataLoader
 from depthmask.config import CompositorParams, PlacementParams
 from depthmask.data.composition.training_scenes import read_compositor
 from depthmask.data.materialise import writing
-from depthmask.data.materialise.writing import Chunk, Encoding, Writer, plate_name, write_text
+from depthmask.data.materialise.writing import LOG, Chunk, Encoding, Writer, plate_name, write_text
 from depthmask.data.scenes.files import read_array, read_summary, read_text
 from depthmask.data.scenes.library import Library
 from depthmask.data.scenes.placement import TRAIN_STREAM, Placer, Recipes, placed_recipes
@@ -121,7 +121,8 @@ def _write(
             for chunk in chunks:
                 if isinstance(chunk, OSError):
                     raise chunk
-                writing.log_chunk(out, chunk)
+                with open(out / LOG, "a", encoding="utf-8") as log:
+                    log.write("\n" + json.dumps(asdict(chunk)))
                 written[chunk.start] = chunk
                 done += len(chunk.names)
                 advance(len(chunk.names))
@@ -186,8 +187,7 @@ def summarise(writer: Writer, chunks: Sequence[Chunk], set_name: str, unit: str)
         "num_plates": names.map(plate_name).nunique(),
         "num_people": people[people > 0].nunique(),
         "num_scenes_without_person": int((people == 0).sum()),
-        "num_files": sum(entry["num_files"] for entry in images.values()),
-        "num_bytes": sum(entry["num_bytes"] for entry in images.values()),
+        **{key: sum(each[key] for each in images.values()) for key in ("num_files", "num_bytes")},
         "unit": unit,
         "depth_range": list(writer.encoding.depth_range_m),
         "images": images,

@@ -7,7 +7,7 @@ interrupted is written again. `bg/` has a file a scene, or, where nothing varies
 import json
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -160,12 +160,6 @@ def read_log(out: Path) -> dict[int, Chunk]:
                 if chunk.is_whole(out):
                     written[chunk.start] = chunk
     return written
-
-
-def log_chunk(out: Path, chunk: Chunk) -> None:
-    """Note a chunk whose files are all written, in a line of its own."""
-    with open(out / LOG, "a", encoding="utf-8") as file:
-        file.write("\n" + json.dumps(asdict(chunk), separators=(",", ":")))
 
 
 def write_text(path: Path, text: str) -> None:

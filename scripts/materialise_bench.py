@@ -161,7 +161,7 @@ def ours(prepared: Path, num_workers: int) -> Callable[[Path, int], float]:
             code="",
             num_workers=num_workers,
         )
-        assert done.num_new_files == 4 * count
+        assert done.num_new_scenes == count
         return count / done.seconds
 
     return measure

@@ -140,7 +140,7 @@ def measure(
     training = FileTrainingScenes(scenes, scenes, seed=0, num_workers=num_workers)
 
     def run_ours(epoch: int) -> int:
-        batches = training.train_loader(num_samples, batch_size, [size], epoch)
+        batches = training.loader("train", num_samples, batch_size, [size], epoch)
         return sum(len(to_unit(batch, "cpu").mask) for batch in batches)
 
     def original(lean: bool) -> Callable[[int], int]:

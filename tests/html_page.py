@@ -74,5 +74,5 @@ class Page(HTMLParser):
 def spoken(page: Page) -> str:
     """What a reader reads: without the pictures' data, styles and parameters."""
     text = re.sub(r"<(style|script)>.*?</\1>", "", page.text, flags=re.DOTALL)
-    text = re.sub(r'<div class="parameters">.*', "", text, flags=re.DOTALL)
+    text = re.sub(r'<pre class="parameters">.*', "", text, flags=re.DOTALL)
     return re.sub(r'"data:[^"]*"', "", text)

@@ -25,7 +25,7 @@ def write_modest(
     for name in FOLDERS.values():
         (folder / name).mkdir(parents=True)
     slope = np.repeat(np.linspace(255, 128, side)[:, None], side, axis=1)
-    lines, boxes = [], []
+    lines = []
     for plate in range(1, num_plates + 1):
         coarse = rng.integers(40, 160, (4, 4, 3), dtype=np.uint8)
         bg = cv2.resize(coarse, (side, side), interpolation=cv2.INTER_LINEAR)
@@ -34,8 +34,7 @@ def write_modest(
             for position in range(1, num_positions + 1):
                 stem = f"bg{plate:03d}_fg{cutout:03d}_{position:02d}"
                 width, height = side // 4, side // 2
-                x = int(rng.integers(0, side - width))
-                y = int(rng.integers(0, side - height))
+                x, y = rng.integers(0, (side - width, side - height))
                 box = slice(y, y + height), slice(x, x + width)
                 bg_fg, mask, depth = bg.copy(), np.zeros((side, side)), slope.copy()
                 bg_fg[box], mask[box], depth[box] = _patches(cutout, width, height), 255, 60
@@ -43,9 +42,7 @@ def write_modest(
                 save(folder / f"bg_fg_mask/{stem}_mask.jpeg", mask)
                 save(folder / f"bg_fg_depth_map/{stem}_depth_map.jpeg", depth)
                 lines.append(f"bg{plate:03d}\t{stem}\t{stem}_mask\t{stem}_depth_map\n")
-                boxes.append(f"{stem}.jpeg\t{x}\t{y}\t{width}\t{height}\n")
     (folder / "file_map.txt").write_text("".join(lines))
-    (folder / "bbox.txt").write_text("".join(boxes))
     return folder
 
 

@@ -11,8 +11,8 @@ from PIL import Image
 
 from depthmask.evaluation.robustness import CONDITIONS
 from depthmask.visualization import plots
-from depthmask.visualization.rate_range import rate_range
-from depthmask.visualization.tables import results_table
+from depthmask.visualization.charts import rate_range
+from depthmask.visualization.results import results_table
 from depthmask.visualization.theme import on_paper, save_png, series_of, spec_of, svg_of
 from report_files import NAMES, Run, curve_table, robustness_table, scene_table, write_run
 
@@ -60,7 +60,8 @@ def test_differences_are_of_rivals_and_leaks_less_that_of_the_threshold(metrics)
 
 def test_curves_are_means_over_seeds_with_their_range_and_sizes(metrics):
     table = curve_table(Run(seeds=(0, 1)))
-    svg = svg_of(plots.curves(table, ["val/loss", "val/none"], metrics), "curves")
+    (chart,) = plots.curve_charts(table, metrics, ["val/loss", "val/none"])
+    svg = svg_of(chart, "curves")
     assert "bce_rmse, epoch 1: 0.750 (seeds 0.500 to 1.000)" in svg
     assert ">32 px<" in svg and ">48 px<" in svg
 

@@ -1,6 +1,9 @@
 """params.yaml: what it says is checked, and choosing a profile edits two values of it."""
 
+import copy
+import json
 import shutil
+from functools import reduce
 from pathlib import Path
 
 import pytest
@@ -15,7 +18,7 @@ from depthmask.models.losses import TERMS
 from depthmask.stages import read_params as read_checked_params
 
 SHIPPED = Path(__file__).parents[1] / "params.yaml"
-PROFILES = list(read_profiles(SHIPPED)[1])
+CONTENT = yaml.safe_load(SHIPPED.read_text())
 
 
 @pytest.fixture
@@ -23,25 +26,30 @@ def path(tmp_path) -> Path:
     return Path(shutil.copy(SHIPPED, tmp_path / "params.yaml"))
 
 
-@pytest.fixture
-def content() -> dict:
-    return yaml.safe_load(SHIPPED.read_text())
+def changed(path: Path, place: str, value: object) -> Path:
+    """The file with another value at a place such as `train.optimizer.lr`."""
+    *sections, key = place.split(".")
+    content = copy.deepcopy(CONTENT)
+    section = reduce(dict.__getitem__, sections, content)
+    merged = isinstance(value, dict) and place.startswith("experiments")
+    section[key] = section[key] | value if merged else value
+    path.write_text(json.dumps(content))  # which is YAML
+    return path
 
 
-def refusal(path: Path, content: dict, read=read_params) -> str:
-    path.write_text(yaml.safe_dump(content))
+def refusal(path: Path, read=read_params) -> str:
     with pytest.raises(InputError) as caught:
         read(path)
     assert "\n" not in str(caught.value)
     return str(caught.value)
 
 
-def test_a_profile_overrides_single_values(path, content):
-    content["profiles"]["laptop"]["train"] = {"optimizer": {"lr": 0.5}}
-    path.write_text(yaml.safe_dump(content))
-    optimizer = read_params(path).train.optimizer
+def test_a_profile_overrides_single_values(path):
+    optimizer = read_params(
+        changed(path, "profiles.laptop.train.optimizer", {"lr": 0.5})
+    ).train.optimizer
     assert optimizer.lr == 0.5
-    assert optimizer.weight_decay == content["train"]["optimizer"]["weight_decay"]
+    assert optimizer.weight_decay == CONTENT["train"]["optimizer"]["weight_decay"]
 
 
 @pytest.mark.parametrize(
@@ -68,50 +76,36 @@ def test_a_profile_overrides_single_values(path, content):
         ("profiles.laptop.prepare", {"source": "photos"}, ["profiles.laptop.prepare.source"]),
     ],
 )  # fmt: skip
-def test_what_is_wrong_is_named(path, content, place, value, words):
-    *sections, key = place.split(".")
-    section = content
-    for name in sections:
-        section = section[name]
-    section[key] = value
-    message = refusal(path, content)
+def test_what_is_wrong_is_named(path, place, value, words):
+    message = refusal(changed(path, place, value))
     assert all(word in message for word in words), message
 
 
-@pytest.mark.parametrize(
-    ("name", "changes", "words"),
-    [
-        ("bce_rmse", {"mask": {"focal": 1}}, ["experiments.bce_rmse: ", "'focal'", "dice"]),
-        ("ssim_rmse", {"model": "unet"}, ["experiments.ssim_rmse: ", "'unet'", "masknet3"]),
-        ("masknet3_bce", {"depth": {"rmse": 1}}, ["experiments.masknet3_bce", "no depth head"]),
-        ("bce_rmse", {"depth": {}}, ["experiments.bce_rmse", "needs a loss term under `depth`"]),
-    ],
-)
-def test_an_experiment_that_cannot_be_trained_is_named_by_every_stage(
-    path, content, name, changes, words
-):
-    content["experiments"][name] |= changes
-    message = refusal(path, content, read_checked_params)
-    assert all(word in message for word in words), message
+CONDITIONS = "evaluate.robustness.conditions"
 
 
 @pytest.mark.parametrize(
-    ("conditions", "words"),
+    ("place", "value", "words"),
     [
-        ({"fog": [1.0]}, "unknown condition 'fog'"),
-        ({"jpeg": [0.0]}, "jpeg lies between 1 and 100"),
-        ({"jpeg": [30.0, 30.0]}, "must differ"),
+        ("experiments.bce_rmse", {"mask": {"focal": 1}}, ["'focal'", "dice"]),
+        ("experiments.ssim_rmse", {"model": "unet"}, ["'unet'", "masknet3"]),
+        ("experiments.masknet3_bce", {"depth": {"rmse": 1}}, ["no depth head"]),
+        ("experiments.bce_rmse", {"depth": {}}, ["needs a loss term under `depth`"]),
+        ("compare", ["masknet3_bce"], ["needs a network with depth"]),
+        (CONDITIONS, {"fog": [1.0]}, ["unknown condition 'fog'"]),
+        (CONDITIONS, {"jpeg": [0.0]}, ["jpeg lies between 1 and 100"]),
+        (CONDITIONS, {"jpeg": [30.0, 30.0]}, ["must differ"]),
     ],
 )
-def test_a_condition_that_there_is_not_is_named(path, content, conditions, words):
-    content["evaluate"]["robustness"]["conditions"] = conditions
-    assert words in refusal(path, content, read_checked_params)
+def test_a_name_that_there_is_not_is_named_by_every_stage(path, place, value, words):
+    message = refusal(changed(path, place, value), read_checked_params)
+    assert all(word in message for word in [f"{place}: ", *words]), message
 
 
-def test_something_must_be_exported(path, content):
-    assert read_checked_params(SHIPPED) == read_params(SHIPPED)
-    content["compare"] = ["masknet3_bce"]
-    assert "compare: needs a network with depth" in refusal(path, content, read_checked_params)
+def test_a_new_loss_term_needs_its_registry_alone(path, monkeypatch):
+    monkeypatch.setitem(TERMS, "huber", lambda logits, target: logits.mean())
+    changed(path, "experiments.bce_rmse", {"depth": {"huber": 1.0}})
+    assert read_checked_params(path).experiments["bce_rmse"].depth == {"huber": 1.0}
 
 
 @pytest.mark.parametrize(
@@ -127,12 +121,9 @@ def test_something_must_be_exported(path, content):
 )
 def test_what_is_no_yaml_is_one_line(path, text, words):
     path.write_text(text)
-    with pytest.raises(InputError, match=words) as caught:
-        read_params(path)
-    assert "\n" not in str(caught.value)
+    assert words in refusal(path)
     path.unlink()
-    with pytest.raises(InputError, match="missing"):
-        read_params(path)
+    assert "missing" in refusal(path)
 
 
 @pytest.mark.parametrize("scalar", ["1e-3", "010", "0o10", "off", "null", "1_000", ".inf", "12:30"])
@@ -141,16 +132,15 @@ def test_scalars_are_read_as_dvc_reads_them(path, scalar):
     assert read_profiles(path)[1]["a"]["b"] == load_yaml(str(path))["profile"]
 
 
-@pytest.mark.parametrize("name", PROFILES)
+@pytest.mark.parametrize("name", CONTENT["profiles"])
 def test_a_profile_changes_two_values_and_the_way_back_restores_every_byte(path, name):
     text, params = with_profile(path, name)
     path.write_text(text)
     assert read_params(path) == params and params.profile == name
     assert list(params.compare) == read_profiles(path)[1][name]["compare"]
-    before = SHIPPED.read_text().splitlines()
-    changed = {new.split(":")[0] for old, new in zip(before, text.splitlines(), strict=True)
-               if old != new}  # fmt: skip
-    assert changed <= {"profile", "compare"}
+    lines = zip(SHIPPED.read_text().splitlines(), text.splitlines(), strict=True)
+    edited = {new.partition(":")[0] for old, new in lines if old != new}
+    assert edited <= {"profile", "compare"}
     assert with_profile(path, "laptop")[0] == SHIPPED.read_text()
 
 
@@ -170,9 +160,7 @@ def test_a_block_of_names_is_replaced_and_comments_and_line_ends_stay(path):
 def test_profiles_that_are_none_are_refused(path, profiles):
     text = path.read_text()
     path.write_text(text[: text.index("profiles:")] + f"profiles: {profiles}\n")
-    for read in (read_params, read_profiles):
-        with pytest.raises(InputError, match="no `profiles` of names and sections"):
-            read(path)
+    assert "no `profiles` of names and sections" in refusal(path)
 
 
 def test_what_cannot_be_chosen(path):
@@ -214,10 +202,3 @@ def test_the_verb_edits_the_file_behind_a_link(path, tmp_path, monkeypatch):
     assert "profile tiny: bce_rmse, masknet3_bce" in runner.invoke(app, ["profile", "tiny"]).output
     assert link.is_symlink() and read_params(path).profile == "tiny"
     assert "* tiny" in runner.invoke(app, ["profile"]).output
-
-
-def test_a_new_loss_term_needs_its_registry_alone(path, content, monkeypatch):
-    monkeypatch.setitem(TERMS, "huber", lambda logits, target: logits.mean())
-    content["experiments"]["bce_rmse"]["depth"] = {"huber": 1.0}
-    path.write_text(yaml.safe_dump(content))
-    assert read_checked_params(path).experiments["bce_rmse"].depth == {"huber": 1.0}

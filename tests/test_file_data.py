@@ -17,9 +17,9 @@ SCHEDULE = (SizeSchedule(size=32, epochs=2), SizeSchedule(size=64, epochs=1))
 SIZES = [32, 32, 64]
 
 
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory):
-    return write_modest(tmp_path_factory.mktemp("modest") / "data", side=2 * SIDE)
+@pytest.fixture
+def folder(tmp_path):
+    return write_modest(tmp_path / "data", side=2 * SIDE)
 
 
 def make_data(folder: Path, num_workers: int = 0) -> SceneData:
@@ -41,7 +41,7 @@ class Watched(SceneData):
 def test_train_and_val_grow_together(folder, tmp_path):
     data = make_data(folder)
     data.__class__, data.seen = Watched, []
-    rows = run(make_module(), data, tmp_path)
+    rows = run(make_module(), data, tmp_path / "run")
     assert [row["size"] for row in rows] == SIZES
     assert data.seen == [(split, size) for size in SIZES for split in ("train", "train", "val")]
 
@@ -64,8 +64,7 @@ def test_a_resumed_run_ends_as_one_that_was_never_stopped(folder, tmp_path):
 
 
 @pytest.mark.parametrize("num_workers", [0, 1])
-def test_a_file_cut_short_is_named(tmp_path, num_workers):
-    folder = write_modest(tmp_path / "data", side=2 * SIDE)
+def test_a_file_cut_short_is_named(folder, tmp_path, num_workers):
     data = make_data(folder, num_workers)
     victim = sorted((folder / "bg_fg_mask").iterdir())[0]
     victim.write_bytes(victim.read_bytes()[:200])

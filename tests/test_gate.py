@@ -1,6 +1,7 @@
 """What the exported model must reach, what people are told, and for what the record holds."""
 
 import copy
+import hashlib
 import json
 import math
 from dataclasses import replace
@@ -117,8 +118,8 @@ def test_figures_are_those_of_the_exported_seed_and_the_leak_is_the_excess(folde
         ]),
         (25, True, Registered("4", "4", "a"), [
             SLOW,
-            "version 4, promoted before, is the same model and stays the champion until another"
-            " passes",
+            "the champion stays version 4 (a); a, which lies in models/best, is version 4, tagged"
+            " `gate: refused`",
         ]),
         (25, False, None, [SLOW, "MLflow was not told; its champion stays what it was"]),
     ],
@@ -161,16 +162,16 @@ def test_another_model_s_figures_are_refused(folder: Path, key: str, value: str)
 
 def test_registering_brings_the_run_first(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     told = []
-
-    def register_model(**values):
-        told.append(values | {"runs": list(tracked.runs(folder))})
-
-    monkeypatch.setattr(module, "register_model", register_model)
+    monkeypatch.setattr(
+        module, "register_model", lambda path, tags: told.append((tags, list(tracked.runs(folder))))
+    )
     folders = {"experiments": folder / "models/experiments", "reports": folder / "reports"}
     published = register(judged(25), folder / "model.onnx", "a0key", **folders)
     assert published.published and published.registered is None
-    (values,) = told
-    assert (values["experiment"], values["key"], values["runs"]) == ("a", "a0key", ["a0key"])
-    assert values["refusals"] == [SLOW.removeprefix("a is not promoted: ")]
-    assert values["metrics"]["leak_gap"] == 0.0412345 and values["metrics"]["latency_ms"] == 25
+    ((tags, runs),) = told
+    assert (tags["depthmask.experiment"], tags["depthmask.key"], runs) == ("a", "a0key", ["a0key"])
+    assert tags["depthmask.sha256"] == hashlib.sha256(b"model").hexdigest()
+    assert tags["gate"] == "refused"
+    assert tags["gate.reasons"] == SLOW.removeprefix("a is not promoted: ")
+    assert tags["leak_gap"] == "0.0412345" and tags["latency_ms"] == "25"
     assert sync(**folders) == [], "all of it"

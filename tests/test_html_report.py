@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import os
 import re
 import shutil
 from pathlib import Path
@@ -16,7 +15,7 @@ from depthmask.metrics import METRICS
 from depthmask.stages.report import write_report
 from depthmask.tracking.gate import Judgement, write_record
 from depthmask.visualization import page as page_module
-from depthmask.visualization.tables import KEYS
+from depthmask.visualization.results import KEYS
 from html_page import Page, spoken
 from report_files import ALL_SETS, BASELINES, NAMES, Run, run_key, write_json, write_run
 
@@ -129,25 +128,11 @@ def test_verdict_leak_and_provenance_are_those_of_the_files(shared):
     assert "9 scenes of 3 rooms and 2 people" in page.sections["verdict"]
 
 
-def test_a_page_of_other_files_is_written_anew_whatever_their_times(run_root):
-    path = write_report(run_root)
-    first = path.read_bytes()
-    path.write_bytes(first + b"<!-- kept -->")
-    assert write_report(run_root).read_bytes().endswith(b"<!-- kept -->"), "nothing differs"
-    times = (run_root / "params.yaml").stat()
-    edit_metrics(run_root, lambda metrics: metrics["verdict"].update(sentence="Another."))
-    os.utime(run_root / "reports/metrics.json", (times.st_atime, 0))
-    assert b"Another." in write_report(run_root).read_bytes()
-    path.unlink()
-    assert b"Another." in write_report(run_root).read_bytes()
-
-
 def test_a_bug_keeps_its_traceback(run_root, monkeypatch):
     def bug(run):
         raise KeyError("ours")
 
-    (run_root / "reports/report.html").unlink(missing_ok=True)
-    monkeypatch.setattr(page_module, "gallery", bug)
+    monkeypatch.setattr(page_module, "_charts", bug)
     with pytest.raises(KeyError, match="ours"):
         write_report(run_root)
 

@@ -12,19 +12,11 @@ def save(path, array, **options):
     return path
 
 
-def test_reads_rgb_as_it_is(tmp_path):
-    image = np.random.default_rng(0).integers(0, 256, (5, 7, 3), dtype=np.uint8)
-    found = read_rgb(save(tmp_path / "a.png", image))
-    np.testing.assert_array_equal(found, image)
-    assert found.dtype == np.uint8
-
-
 @pytest.mark.parametrize("end", ["png", "tif"])
 def test_16_bits_become_8(tmp_path, end):
     deep = np.array([[0, 128, 129, 257, 32896, 65535]], dtype=np.uint16)
     found = read_rgb(save(tmp_path / f"deep.{end}", deep))
-    assert found[0, :, 0].tolist() == [0, 0, 1, 1, 128, 255]
-    assert found.shape == (1, 6, 3)
+    assert found[0].tolist() == [[grey] * 3 for grey in (0, 0, 1, 1, 128, 255)]
 
 
 @pytest.mark.parametrize("name", ["a.png", "a.tif", "grey.png", "grey.tif", "rgba.png"])
@@ -34,16 +26,16 @@ def test_12_bits_in_16_are_refused(tmp_path, name):
     image = (
         grey if "grey" in name else np.dstack([grey] * 3 + [grey * 0 + 65535] * ("rgba" in name))
     )
-    for scale in (1, 16):
-        cv2.imwrite(str(tmp_path / name), image.clip(0, 4095) * scale)
-        if scale == 16:
-            assert read_rgb(tmp_path / name).max() == 255
-        else:
-            with pytest.raises(InputError, match=f"{name} has 16 bits and uses 12"):
-                read_rgb(tmp_path / name)
+    cv2.imwrite(str(tmp_path / name), image.clip(0, 4095) * 16)
+    assert read_rgb(tmp_path / name).max() == 255
+    cv2.imwrite(str(tmp_path / name), image.clip(0, 4095))
+    with pytest.raises(InputError, match=f"{name} has 16 bits and uses 12"):
+        read_rgb(tmp_path / name)
 
 
-def test_grey_palette_and_transparency(tmp_path):
+def test_colours_grey_palette_and_transparency(tmp_path):
+    image = np.random.default_rng(0).integers(0, 256, (5, 7, 3), dtype=np.uint8)
+    np.testing.assert_array_equal(read_rgb(save(tmp_path / "a.png", image)), image)
     grey = np.array([[0, 200]], dtype=np.uint8)
     assert read_rgb(save(tmp_path / "grey.png", grey))[0].tolist() == [[0] * 3, [200] * 3]
     rgba = np.array([[[10, 20, 30, 0], [40, 50, 60, 255]]], dtype=np.uint8)
@@ -74,10 +66,8 @@ def test_refuses(tmp_path):
         read_rgb(tmp_path / "link.png")
     with pytest.raises(InputError, match="is a folder"):
         read_rgb(tmp_path)
-    whole = save(
-        tmp_path / "whole.png",
-        np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8),
-    ).read_bytes()
+    noise = np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8)
+    whole = save(tmp_path / "whole.png", noise).read_bytes()
     for name, content in (
         ("empty.png", b""),
         ("text.png", b"hello"),

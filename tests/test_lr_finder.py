@@ -5,12 +5,9 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
-from PIL import Image
 
 from depthmask.errors import InputError
 from depthmask.training.lr_finder import find_rate
-from depthmask.visualization.rate_range import rate_range
-from depthmask.visualization.theme import save_png
 from test_fitting import CPU, make_data, make_module
 
 
@@ -49,13 +46,6 @@ def test_it_begins_with_the_first_loss_and_leaves_the_weights(found, module):
     with torch.no_grad():
         first = float(module._step(scene, "train")[0])
     assert found.table["loss"][0] == pytest.approx(first, rel=1e-5)
-
-
-def test_the_plot_is_written(found, tmp_path):
-    chart = rate_range(found.table, title="bce_rmse", suggested=found.suggested, current=0.008)
-    save_png(chart, tmp_path / "range.png")
-    with Image.open(tmp_path / "range.png") as image:
-        assert len(image.convert("RGB").getcolors(1 << 20)) > 50
 
 
 @pytest.mark.parametrize(

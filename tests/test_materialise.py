@@ -16,7 +16,7 @@ from filelock import FileLock
 
 from depthmask import cli
 from depthmask.data.composition.training_scenes import read_compositor
-from depthmask.data.materialise import materialise, plain_shots, rich_table
+from depthmask.data.materialise import materialise, plain_shots
 from depthmask.data.materialise.writing import LOG, Encoding, Writer
 from depthmask.data.scenes.library import Library, read_array
 from depthmask.data.scenes.placement import TRAIN_STREAM, Placer
@@ -61,14 +61,12 @@ def whole(data, tmp_path_factory) -> Path:
 
 def tree(folder: Path) -> dict[str, bytes]:
     """Every file that is for others to read."""
-    paths = (p for p in folder.rglob("*") if p.is_file() and not p.name.startswith("."))
-    return {str(path.relative_to(folder)): path.read_bytes() for path in paths}
+    return {str(p.relative_to(folder)): p.read_bytes() for p in folder.rglob("[!.]*.*")}
 
 
 def read(path: Path) -> np.ndarray:
     """RGB or grey, 8 or 16 bit."""
     pixels = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
-    assert pixels is not None, path
     return pixels[..., ::-1] if pixels.ndim == 3 else pixels
 
 
@@ -109,7 +107,6 @@ def test_layout_is_the_originals_and_the_source_modest_reads_it(whole):
     assert statistics["num_files"] == 4 * COUNT
     assert statistics["num_plates"] == statistics["num_people"] == 4
     assert f"| bg_fg | {COUNT} | 48x48x3 |" in (whole / "dataset.md").read_text()
-    assert rich_table(statistics).row_count == 4
 
 
 def test_files_hold_what_training_composes(data, tmp_path):
@@ -152,7 +149,6 @@ def test_plain_scenes_share_one_file_a_plate(data, tmp_path):
     names = sorted(path.stem for path in (tmp_path / "out/bg").iterdir())
     assert names == sorted({line[0] for line in lines}) == ["bg001", "bg002", "bg003", "bg004"]
     assert done.statistics["images"]["bg"]["num_files"] == 4
-    assert done.num_new_files == 4 + 3 * COUNT
     library = Library.read(data / "data/prepared")
     for name, image in zip(names, library.images[:4].astype(float), strict=True):
         error = read(tmp_path / f"out/bg/{name}.jpeg") - image
@@ -178,7 +174,7 @@ def test_workers_change_nothing_and_what_is_damaged_is_written_again(data, whole
 
     times = {path: path.stat().st_mtime_ns for path in (out / "bg_fg").iterdir()}
     done = write(data, out)
-    assert (done.num_new_scenes, done.num_new_files) == (0, 0)
+    assert done.num_new_scenes == 0
     assert times == {path: path.stat().st_mtime_ns for path in (out / "bg_fg").iterdir()}
     assert done.statistics == json.loads((whole / "statistics.json").read_text())
 
@@ -204,8 +200,6 @@ def test_test_sets_are_written_from_their_placements(data, tmp_path):
     assert len(table) == num and done.statistics["num_scenes_without_person"] == 0
     assert set(table["plate"] - 1) <= set(library.plates_of("val"))
     assert set(table["cutout"] - 1) <= set(library.cutouts_of("val"))
-    with pytest.raises(InputError, match=f"val has {num} scenes: give --count {num} or less"):
-        write(data, tmp_path / "more", set_name="val", count=num + 1)
 
 
 def test_a_folder_of_something_else_is_refused(data, whole, tmp_path):
@@ -228,9 +222,9 @@ def test_a_folder_of_something_else_is_refused(data, whole, tmp_path):
         write(data, tmp_path / "mine/thesis.txt")
     assert list(tree(tmp_path / "mine")) == ["thesis.txt"]
 
-    shutil.copytree(whole, tmp_path / "damaged")
+    (tmp_path / "damaged").mkdir()
     (tmp_path / "damaged/recipe.json").write_text("{")
-    with pytest.raises(InputError, match="recipe.json is damaged"):
+    with pytest.raises(InputError, match="other settings"):
         write(data, tmp_path / "damaged")
 
     with FileLock(whole / ".lock"), pytest.raises(InputError, match="another run writes to"):
@@ -248,57 +242,53 @@ def test_a_worker_that_is_killed_is_one_line(data, tmp_path, monkeypatch):
 
 
 def test_bad_arguments_write_nothing(data, tmp_path):
-    for changes, message in (
-        ({"size": SIZE + 8}, f"--size {SIZE + 8} is not possible: give 32 to {SIZE}"),
-        ({"prepared": Path("nowhere")}, "is missing: run `dvc repro`"),
-    ):
-        with pytest.raises(InputError, match=re.escape(message)):
-            write(data, tmp_path / "out", **changes)
-    assert not (tmp_path / "out").exists()
-
-
-def test_metres_that_nobody_knows_are_refused(data, tmp_path):
     prepared = tmp_path / "prepared"
     shutil.copytree(data / "data/prepared", prepared)
     path = prepared / "summary.json"
     path.write_text(json.dumps(json.loads(path.read_text()) | {"unit": "relative"}))
-    with pytest.raises(InputError, match="no metres: leave out --exact-depth"):
-        write(data, tmp_path / "out", prepared=prepared, encoding=Encoding(95, RANGE_M, True))
+    exact, num = Encoding(95, RANGE_M, True), TINY.prepare.num_scenes.val
+    for changes, message in (
+        ({"size": SIZE + 8}, f"--size {SIZE + 8} is not possible: give 32 to {SIZE}"),
+        ({"prepared": Path("nowhere")}, "is missing: run `dvc repro`"),
+        ({"set_name": "val"}, f"val has {num} scenes: give --count {num} or less"),
+        ({"prepared": prepared, "encoding": exact}, "no metres: leave out --exact-depth"),
+    ):
+        with pytest.raises(InputError, match=re.escape(message)):
+            write(data, tmp_path / "out", **changes)
+    assert not (tmp_path / "out").exists()
     write(data, tmp_path / "out", prepared=prepared, count=2)
     assert "** (value / 255) (relative)" in (tmp_path / "out/dataset.md").read_text()
 
 
-@pytest.mark.parametrize("stop", [signal.SIGKILL, signal.SIGINT])
-def test_a_stopped_run_goes_on_to_the_same_files(
-    data, tmp_path, environment, monkeypatch, capsys, stop
+def test_a_run_stopped_by_ctrl_c_and_then_killed_goes_on_to_the_same_files(
+    data, tmp_path, environment, monkeypatch, capsys
 ):
-    count, log = 1500, tmp_path / "stopped" / LOG
+    count, log = 600, tmp_path / "stopped" / LOG
     command = [sys.executable, "-m", "depthmask.cli", "materialise", "--out", str(log.parent)]
     command += ["--count", str(count), "--workers", "2"]
     options = {"stderr": subprocess.PIPE, "text": True, "start_new_session": True}
-    process = subprocess.Popen(command, cwd=data, env=environment, **options)
-    while not (log.exists() and log.read_text().count("\n") >= 2):
-        assert process.poll() is None, process.stderr.read()
-        time.sleep(0.01)
-    # Ctrl-C is sent to every process of the terminal
-    (os.killpg if stop == signal.SIGINT else os.kill)(process.pid, stop)
-    _, err = process.communicate(timeout=60)
-    if stop == signal.SIGINT:
-        assert process.returncode == 130 and "Traceback" not in err
-        assert f"of {count} scenes are in {tmp_path / 'stopped'}: the same command goes on" in err
-    assert not (tmp_path / "stopped/file_map.txt").exists()
-    there = log.read_text().count("\n") * 32
-    assert 0 < there < count
+    there = 0
+    for stop in (signal.SIGINT, signal.SIGKILL):
+        process = subprocess.Popen(command, cwd=data, env=environment, **options)
+        while not (log.exists() and log.read_text().count("\n") >= there + 2):
+            assert process.poll() is None, process.stderr.read()
+            time.sleep(0.01)
+        # Ctrl-C is sent to every process of the terminal
+        (os.killpg if stop == signal.SIGINT else os.kill)(process.pid, stop)
+        _, err = process.communicate(timeout=60)
+        if stop == signal.SIGINT:
+            assert process.returncode == 130 and "Traceback" not in err
+            assert f"of {count} scenes are in {log.parent}: the same command goes on" in err
+        assert not (log.parent / "file_map.txt").exists()
+        there = log.read_text().count("\n")
 
     monkeypatch.chdir(data)
-    for name in ("stopped", "whole"):
+    for name, rest in (("stopped", count - 32 * there), ("whole", count)):
         arguments = ["--out", str(tmp_path / name), "--count", str(count)]
         monkeypatch.setattr(sys, "argv", ["depthmask", "materialise", *arguments])
         with pytest.raises(SystemExit) as stopped:
             cli.main()
         assert stopped.value.code == 0
         out, err = capsys.readouterr()
-        rest = count - there if name == "stopped" else count
-        assert f"Wrote {rest:,} scenes, {4 * rest:,} files" in out
-        assert f"of {rest}" in err
+        assert f"Wrote {rest:,} scenes" in out and f"of {rest}" in err
     assert tree(tmp_path / "stopped") == tree(tmp_path / "whole")

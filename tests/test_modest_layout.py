@@ -7,9 +7,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from depthmask.data.scenes.scene import COMPOSED_SETS
+from depthmask.data.scenes.scene import COMPOSED_SETS, SET_SPLITS
 from depthmask.data.sources.modest import read_layout
-from depthmask.data.sources.modest.splitting import draw_sets, split_sources
+from depthmask.data.sources.modest.layout import draw_sets, split_sources
 from depthmask.errors import InputError
 from modest_folder import write_modest
 
@@ -54,11 +54,10 @@ def test_variants_of_a_line_read_the_same(folder, line):
     assert read_layout(folder).equals(expected)
 
 
-def test_other_suffixes_blank_lines_and_no_boxes(folder):
+def test_other_suffixes_and_blank_lines(folder):
     for path in folder.glob("bg_fg_mask/*_mask.jpeg"):
         path.rename(path.with_name(path.name.replace("_mask.jpeg", ".jpg")))
     edit(folder, "file_map.txt", lambda lines: ["", *[x.replace("_mask", "") for x in lines], ""])
-    (folder / "bbox.txt").unlink()
     assert read_layout(folder)["mask"].iloc[0] == "bg_fg_mask/bg001_fg001_01.jpg"
 
 
@@ -116,34 +115,15 @@ def test_lines_that_do_not_agree_with_the_images(folder, change, text):
         read_layout(folder)
 
 
-@pytest.mark.parametrize(
-    ("change", "text"),
-    [
-        (lambda x: [*x[:1], "bg001_fg001_02.jpeg\t1\t2\t3", *x[2:]], "1 of 12 .* line 2"),
-        (lambda x: [*x[:1], "bg001_fg001_02.jpeg\t1\t-2\t3\t4", *x[2:]], "1 of 12 .* line 2"),
-        (lambda x: [*x, x[0]], "1 have .* the first: bg001_fg001_01"),
-        (lambda x: [*x, "bg009_fg001_01\t1\t2\t3\t4"], "1 have .* the first: bg009_fg001_01"),
-        (lambda x: x[2:], "2 have none, .* the first: bg001_fg001_01"),
-    ],
-)
-def test_boxes_that_do_not_agree(folder, change, text):
-    edit(folder, "bbox.txt", change)
-    with pytest.raises(InputError, match=text):
-        read_layout(folder)
-
-
-SIDES = {"train": ("train", "train"), "val": ("val", "val"), "seen_seen": ("train", "train")}
-SIDES |= {"seen_unseen": ("train", "test"), "unseen_seen": ("test", "train")}
-SIDES |= {"unseen_unseen": ("test", "test")}
+SIDES = {"train": ("train", "train"), **SET_SPLITS}
 SIZES = {"val": 9, "seen_seen": 24, "seen_unseen": 18, "unseen_seen": 18, "unseen_unseen": 6}
 COUNTS = {"train": 6, "val": 2, "test": 2}
 SHARES = {"train": 0.6, "val": 0.2, "test": 0.2}
 
 
 def make_table(num_plates=10, num_cutouts=10, num_positions=4):
-    pairs = itertools.product(range(1, num_plates + 1), range(1, num_cutouts + 1))
-    rows = [pair for pair in pairs for _ in range(num_positions)]
-    return pd.DataFrame(rows, columns=["plate", "cutout"])
+    numbers = itertools.product(range(num_plates), range(num_cutouts), range(num_positions))
+    return pd.DataFrame(numbers, columns=["plate", "cutout", "position"])
 
 
 @pytest.fixture(scope="module")

@@ -98,7 +98,7 @@ def test_every_row_comes_before_one_comes_twice():
 def test_workers_change_nothing(folder, table, num_workers):
     scenes = FileScenes(folder, table, ALWAYS)
     training = FileTrainingScenes(scenes, scenes, seed=5, num_workers=num_workers)
-    loader = training.train_loader(50, 4, [16], epoch=3)
+    loader = training.loader("train", 50, 4, [16], epoch=3)
     # all are kept to the end: memory that is written again must not show in them
     batches = list(loader)
     assert len(loader) == len(batches) == 13
@@ -117,9 +117,9 @@ def test_workers_change_nothing(folder, table, num_workers):
 def test_a_last_batch_of_one_is_left_out_of_training(folder, table):
     scenes = FileScenes(folder, table)
     training = FileTrainingScenes(scenes, scenes, seed=5, num_workers=0)
-    assert [len(batch.mask) for batch in training.train_loader(9, 4, [8], epoch=0)] == [4, 4]
-    assert [len(batch.mask) for batch in training.train_loader(10, 4, [8], epoch=0)] == [4, 4, 2]
-    assert [len(batch.mask) for batch in training.val_loader(17, [8], epoch=0)] == [17, 1]
+    sizes = {("train", 9, 4): [4, 4], ("train", 10, 4): [4, 4, 2], ("val", 9, 17): [17, 1]}
+    for case, expected in sizes.items():
+        assert [len(batch.mask) for batch in training.loader(*case, [8], epoch=0)] == expected
 
 
 def smooth(size: int, channels: int = 3) -> np.ndarray:
@@ -165,9 +165,9 @@ def test_damaged_files_are_refused_by_name(tmp_path):
     for data, text in (
         (whole[:-2], "is cut short"),
         (whole[: len(whole) // 2], "is cut short"),
-        (whole[:20], "is no image that opens"),
-        (b"", "is no image that opens"),
-        (b"not an image \xff\xd9", "is no image that opens"),
+        (whole[:20], "is no JPEG or PNG that opens"),
+        (b"", "is no JPEG or PNG that opens"),
+        (b"not an image \xff\xd9", "is no JPEG or PNG that opens"),
     ):
         path.write_bytes(data)
         with pytest.raises(InputError, match=re.escape(f"{path} {text}")):
@@ -222,5 +222,5 @@ def test_only_decoding_finds_damage_within(broken):
     path.write_bytes(data)
     check_images(broken, table)
     check_images(broken, table.iloc[:-1], decode=len(table))
-    with pytest.raises(InputError, match="1 of 26 .*bg002_fg002_02_mask.png is no image"):
+    with pytest.raises(InputError, match="1 of 26 .*bg002_fg002_02_mask.png is no JPEG"):
         check_images(broken, table, decode=len(table))

@@ -1,13 +1,7 @@
 import numpy as np
 import pytest
 
-from depthmask.data.scenes.placement import (
-    Placer,
-    next_alike,
-    shot_uniforms,
-    uniforms,
-    visible_shares,
-)
+from depthmask.data.scenes.placement import Placer, next_alike, uniforms, visible_shares
 from depthmask.errors import InputError
 from synthetic import TINY, make_library, make_placer
 
@@ -27,9 +21,6 @@ def test_a_sample_depends_on_its_number_alone(placer):
     parts = [placer.draw(0, 5, range(start, start + 3)) for start in (0, 3, 6, 9)]
     for name, column in whole._asdict().items():
         np.testing.assert_array_equal(column, np.concatenate([getattr(p, name) for p in parts]))
-    np.testing.assert_array_equal(
-        whole.uniforms[7:9], shot_uniforms(TINY.placement.seed, 0, 5, [7, 8])
-    )
 
 
 def test_numbers_are_uniform_and_seed_stream_epoch_and_index_all_matter():
@@ -55,9 +46,9 @@ def test_a_screen_before_the_stand_hides_the_person(library):
     assert visible_shares(library).min() > 0.85
     hidden = make_library()
     hidden.depths[0, :, : hidden.size // 2] = 1.0  # the left half of the room
-    shares = visible_shares(hidden)[0]
-    foot = hidden.camera(0).project(np.asarray(hidden.stands[0], float), hidden.size)[:, 0]
-    half = 0.25 * hidden.camera(0).focal * hidden.size / hidden.stands[0][:, 2]
+    shares, camera = visible_shares(hidden)[0], hidden.camera(0)
+    foot = camera.project(np.asarray(hidden.stands[0], float), hidden.size)[:, 0]
+    half = 0.25 * camera.focal * hidden.size / hidden.stands[0][:, 2]
     assert (shares[foot + half < hidden.size / 2 - 1] == 0).all()
     assert (shares[foot - half > hidden.size / 2 + 1] > 0.85).all()
 
@@ -70,5 +61,4 @@ def test_a_plate_where_nobody_can_be_seen_is_named(library):
 def test_rows_are_paired_with_the_next_of_their_key():
     rows, partners = next_alike(np.array(["b", "a", "b", "c", "b"]))
     assert rows.tolist() == [0, 2, 4] and partners.tolist() == [2, 4, 0]
-    rows, partners = next_alike(np.arange(3))
-    assert len(rows) == len(partners) == 0
+    assert len(next_alike(np.arange(3))[0]) == 0

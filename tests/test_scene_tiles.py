@@ -11,8 +11,7 @@ from PIL import Image
 
 from depthmask.data.scenes.scene import Scene
 from depthmask.metrics import METRICS, score_scenes
-from depthmask.visualization.canvas import MISSED
-from depthmask.visualization.depth_colors import DepthScale
+from depthmask.visualization.canvas import MISSED, DepthScale
 from depthmask.visualization.gallery import MAX_SIDE_PX, chosen_scenes, draw_scene_tiles
 
 SIDE, NUM = 32, 7

@@ -123,9 +123,6 @@ def test_every_picture_is_there(project):
     assert {f"{name}.png" for name in NAMES} <= pictures
     assert {
         "curves.png",
-        "iou.png",
-        "loss.png",
-        "rmse.png",
         "comparison.png",
         "composed.png",
     } <= pictures

@@ -48,23 +48,17 @@ def write_report(root: Path, content: Any = REPORT) -> Path:
 
 def printed(root: Path) -> str:
     console = Console(width=80, record=True, file=open("/dev/null", "w"))
-    summary.print_summary(root, console)
+    metrics = json.loads((root / "reports/metrics.json").read_text())
+    summary.print_summary(root, metrics, console)
     return console.export_text()
 
 
-def test_rows_run_from_the_best_to_the_baselines(tmp_path: Path) -> None:
-    write_report(tmp_path)
-    rows = dict(summary.rows_of(summary.read_metrics(tmp_path)))
-    assert list(rows) == ["b", "mask_only", "difference_threshold"]
-    assert rows["b"] == ["0.812", "0.700", "0.150", "1.25"]
-    assert rows["mask_only"] == ["0.600", "–", "–", "–"]
-
-
 @pytest.mark.parametrize("content", ([], {}, {"best": "b"}))
-def test_a_file_that_is_no_report(tmp_path: Path, content: Any) -> None:
+def test_a_file_that_is_no_report(tmp_path: Path, content: Any, monkeypatch) -> None:
     write_report(tmp_path, content)
+    monkeypatch.chdir(tmp_path)
     with pytest.raises(InputError, match=r"metrics\.json is damaged"):
-        summary.read_metrics(tmp_path)
+        summary.main([])
 
 
 def test_no_report_is_one_line_and_exit_code_2(tmp_path: Path) -> None:
@@ -83,7 +77,12 @@ def test_no_report_is_one_line_and_exit_code_2(tmp_path: Path) -> None:
 def test_summary_names_only_what_exists(tmp_path: Path) -> None:
     write_report(tmp_path)
     text = printed(tmp_path)
-    assert "b (best)" in text and "0.812" in text
+    rows = [line.split("│")[1:-1] for line in text.splitlines() if line.startswith("│")]
+    assert [[cell.strip() for cell in row] for row in rows] == [
+        ["b (best)", "0.812", "0.700", "0.150", "1.25"],
+        ["mask_only", "0.600", "–", "–", "–"],
+        ["difference_threshold", "0.900", "–", "–", "–"],
+    ]
     assert "reports/metrics.json" in text and "make ui" in text
     assert "model.onnx" not in text and "predict" not in text
 
@@ -113,10 +112,10 @@ def test_summary_offers_a_prediction_that_can_be_typed(tmp_path: Path) -> None:
     assert (bg == 30).all() and (bg_fg == 130).all()
 
 
-def test_markdown_has_a_table_and_a_chart(tmp_path: Path) -> None:
+def test_markdown_has_a_table_and_a_chart() -> None:
     lines = summary.markdown(REPORT).splitlines()
-    assert lines[2] == "| **b** | 0.812 | 0.700 | 0.150 | 1.25 |"
-    assert lines[4] == "| _difference_threshold_ | 0.900 | – | – | – |"
+    assert lines[2].startswith("| **b** ★ | **0.812** | – |")
+    assert lines[4].startswith("| _difference_threshold_ | 0.900 | – |")
     assert lines[6] == "```mermaid" and lines[-1] == "```"
     assert '    x-axis ["b", "mask_only", "difference_threshold"]' in lines
     assert "    bar [0.812, 0.600, 0.900]" in lines

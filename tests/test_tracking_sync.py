@@ -1,24 +1,23 @@
 """What DVC's outputs hold comes to MLflow, once, whatever kept a run from it."""
 
 import copy
+import os
 import shutil
 import socket
-import subprocess
-import sys
 import time
-import urllib.request
-from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
 from depthmask.errors import InputError
 from depthmask.tracking import __main__ as server
+from depthmask.tracking import attempt
 from depthmask.tracking.notes import run_tags
-from depthmask.tracking.run import start_run
+from depthmask.tracking.run import OpenRun, start_run
 from depthmask.tracking.sync import register_model, sync
-from tracked import METRICS, card, client, history, runs, train_elsewhere, write_outputs
+from tracked import METRICS, card, client, history, runs, write_outputs
 
+LOSSES = [(1, 1), (2, 0.5), (3, 1 / 3), (4, 0.25)]
 EXPERIMENTS, REPORTS = Path("models/experiments"), Path("reports")
 
 
@@ -55,7 +54,7 @@ def test_a_missing_run_is_made_with_all_that_the_outputs_hold(root: Path):
     run = runs(root)["a0key"]
     assert (run.info.status, run.info.run_name) == ("FINISHED", "a")
     assert run.data.params == {"train.optimizer.lr": "0.1"}
-    assert history(root, "a0key", "val/loss") == [(1, 1), (2, 0.5), (3, 1 / 3), (4, 0.25)]
+    assert history(root, "a0key") == LOSSES
     assert history(root, "a0key", "train/lr") == [(epoch, 0.1) for epoch in (1, 2, 3, 4)]
     assert run.data.metrics["test/seen_seen/mask_iou"] == 1.6
     assert run.data.metrics["headline/leak_gap"] == 0.0412345
@@ -72,17 +71,28 @@ def test_a_missing_run_is_made_with_all_that_the_outputs_hold(root: Path):
 
 
 def test_a_partial_run_is_completed(root: Path):
-    with pytest.raises(SystemExit), start_run(
-        key="a0key", params={"lr": 1}, tags=run_tags(card("a")), data_digest="x", data_source="y"
-    ) as run:  # fmt: skip
+    with (
+        pytest.raises(SystemExit),
+        start_run("a0key", {"lr": 1}, run_tags(card("a")), "x") as record,
+    ):
         for epoch in (1, 2):
-            run.log_metrics({"val/loss": 1 / epoch, "lr": 0.1}, step=epoch)
+            record(epoch, {"val/loss": 1 / epoch, "lr": 0.1})
         raise SystemExit
     write_outputs(root, card("a"))
     assert bring() == ["a"]
     assert runs(root)["a0key"].info.status == "FINISHED"
-    assert history(root, "a0key", "val/loss") == [(1, 1), (2, 0.5), (3, 1 / 3), (4, 0.25)]
+    assert history(root, "a0key") == LOSSES
     assert bring() == []
+
+
+def test_a_run_that_is_killed_is_completed_and_one_that_trains_is_left(root: Path):
+    write_outputs(root, card("a"))
+    run = attempt(root, lambda store: OpenRun(store, "a0key", None, run_tags(card("a"))))
+    run.log([("val/loss", 1.0, 1)])
+    assert bring() == [] and runs(root)["a0key"].info.status == "RUNNING"
+    run.lock.release()  # as the system does for a process that is killed
+    assert bring() == ["a"] and runs(root)["a0key"].info.status == "FINISHED"
+    assert history(root, "a0key") == LOSSES
 
 
 def test_a_run_is_brought_in_few_calls(root: Path, monkeypatch: pytest.MonkeyPatch):
@@ -165,61 +175,38 @@ def test_a_damaged_network_is_left_out_with_a_line(root: Path, capfd: pytest.Cap
     assert "experiments/d/seed_0/model.json" in line and line.endswith("not told of this network.")
 
 
+@pytest.mark.parametrize("dead_server", ["refused"], indirect=True)
 def test_a_dead_server_is_no_error(checkout, dead_server, capfd):
     write_outputs(checkout, card("a"), card("d"))
     begun = time.monotonic()
     assert bring() is None and bring() is None
-    key = {"experiment": "a", "key": "a0key"}
-    assert register_model(**key, onnx_path=REPORTS / "metrics.json", metrics={}) is None
+    assert register_model(REPORTS / "metrics.json", {"depthmask.key": "a0key"}) is None
     assert time.monotonic() - begun < 5
     assert len(capfd.readouterr().err.splitlines()) == 1
 
 
-@pytest.mark.slow
-def test_a_run_that_is_killed_is_completed_and_one_that_trains_is_left(root: Path):
-    write_outputs(root, card("a"))
-    process = train_elsewhere(root, "a0key", 2, "hang")
-    assert process.stdout.readline().startswith("recorded")
-    assert bring() == [] and runs(root)["a0key"].info.status == "RUNNING"
-    process.kill()
-    process.wait()
-    assert bring() == ["a"] and runs(root)["a0key"].info.status == "FINISHED"
-    assert [step for step, _ in history(root, "a0key", "val/loss")] == [1, 2, 3, 4]
+def test_make_ui_brings_the_outputs_and_serves_them(root, monkeypatch, capsys):
+    from mlflow.cli import server as serve_command
 
-
-@pytest.mark.slow
-def test_make_ui_brings_the_outputs_and_serves_them(root, environment, tmp_path):
     write_outputs(root, card("a"))
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        port = listener.getsockname()[1]
-    command = [sys.executable, "-m", "depthmask.tracking", "--port", str(port)]
-    with (tmp_path / "log").open("w") as log:
-        process = subprocess.Popen(command, env=environment, stdout=log, stderr=log)
-    try:
-        address = f"http://127.0.0.1:{port}"
-        for _ in range(1200):
-            with suppress(OSError):
-                urllib.request.urlopen(f"{address}/health", timeout=1).close()
-                break
-            assert process.poll() is None, (tmp_path / "log").read_text()
-            time.sleep(0.1)
-        run_id = runs(root)["a0key"].info.run_id
-        panel = f"{address}/get-artifact?path=panels/a.png&run_uuid={run_id}"
-        with urllib.request.urlopen(panel, timeout=20) as response:
-            assert response.read() == b"png"
-    finally:
-        process.terminate()
-        process.wait(timeout=20)
-    assert f"MLflow: {address}/#/experiments/" in (tmp_path / "log").read_text()
+    commands = []
+    monkeypatch.setattr(os, "execv", lambda _, command: commands.append(command))
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    server.serve(root, port)
+    assert set(runs(root)) == {"a0key"}
+    assert f"MLflow: http://127.0.0.1:{port}/#/experiments/1/runs?" in capsys.readouterr().out
+    (command,) = commands
+    asked = serve_command.make_context("server", command[4:]).params  # MLflow takes all of it
+    assert (asked["host"], asked["port"], asked["workers"]) == ("127.0.0.1", port, "1")
+    assert asked["backend_store_uri"] == f"sqlite:///{root}/mlflow.db"
+    assert asked["artifacts_destination"] == str(root / "mlartifacts")
 
 
 def test_make_ui_refuses_a_taken_port_and_somebody_s_server(root, monkeypatch):
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        listener.listen()
+    with socket.create_server(("127.0.0.1", 0)) as taken:
         with pytest.raises(InputError, match="in use: take another with --port"):
-            server.serve(root, listener.getsockname()[1])
+            server.serve(root, taken.getsockname()[1])
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "https://me:secret@mlflow.example.org")
     with pytest.raises(InputError, match=r"open https://mlflow\.example\.org, or unset it"):
         server.serve(root, 0)

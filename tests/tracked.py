@@ -1,13 +1,10 @@
 """What the pipeline writes of trained networks, and what MLflow then holds of them."""
 
 import json
-import os
 import subprocess
 import sys
 from pathlib import Path
 from typing import Any
-
-import depthmask
 
 MASK = {"mask_iou": 0.8, "mask_dice": 0.9, "mask_boundary_f": 0.85}
 BOTH = MASK | {"depth_abs_rel": 0.16, "depth_delta1": 0.7, "person_distance_error": 0.3766547}
@@ -44,7 +41,6 @@ METRICS = {
         "c": {"0": sets(MASK)},
         "d": {"0": sets(BOTH)},
     },
-    "spread": {"b": sets(dict.fromkeys(BOTH, 0.05))},
     "intervals": {name: sets({metric: [0.1, 0.9] for metric in BOTH}) for name in "abcd"},
     "leak": {name: {"mask_iou": {"gap": 0.3, "excess": 0.0412345}} for name in "abcd"},
     "baselines": {"constant_depth": {"in_scene": {"depth_delta1": 0.3}}},
@@ -98,7 +94,7 @@ def runs(root: Path) -> dict[str, Any]:
     return by_key
 
 
-def history(root: Path, key: str, name: str) -> list[tuple[int, float]]:
+def history(root: Path, key: str, name: str = "val/loss") -> list[tuple[int, float]]:
     run_id = runs(root)[key].info.run_id
     return [(point.step, point.value) for point in client(root).get_metric_history(run_id, name)]
 
@@ -107,18 +103,18 @@ CHILD = """
 import sys, time
 from depthmask.tracking.run import start_run
 key, num_epochs, then = sys.argv[1:]
-tags = {"mlflow.runName": key}
-with start_run(key=key, params={"lr": 1}, tags=tags, data_digest="feed", data_source="d") as run:
+with start_run(key, {"lr": 1}, {"mlflow.runName": key}, "feed") as record:
     for epoch in range(1, 1 + int(num_epochs)):
-        run.log_metrics({"val/loss": 1 / epoch}, step=epoch)
+        record(epoch, {"val/loss": 1 / epoch})
     print("recorded", flush=True)
     while then == "hang":
         time.sleep(0.05)
 """
 
 
-def train_elsewhere(folder: Path, key: str, num_epochs: int, then: str) -> subprocess.Popen[str]:
+def train_elsewhere(
+    folder: Path, environment: dict[str, str], key: str, num_epochs: int, then: str
+) -> subprocess.Popen[str]:
     """A training in a process of its own; it says `recorded`, then hangs or ends."""
     command = [sys.executable, "-c", CHILD, key, str(num_epochs), then]
-    environment = os.environ | {"PYTHONPATH": str(Path(depthmask.__file__).parents[1])}
     return subprocess.Popen(command, cwd=folder, env=environment, stdout=subprocess.PIPE, text=True)

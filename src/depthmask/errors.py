@@ -12,12 +12,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import NoReturn
 
-_NO_SPACE = (errno.ENOSPC, errno.EDQUOT)
-_REPORT = (
-    "depthmask: this is no fault of yours: please report this with the traceback in the"
-    " project's issue tracker"
-)
-
 
 class InputError(ValueError):
     """Something that the user supplied is wrong; the message is one line and says what to do."""
@@ -38,9 +32,13 @@ def exit_on_error() -> Iterator[None]:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # a terminal that knows no δ is no reason to fail
             stream.reconfigure(errors="replace")
+    # SIGTERM unwinds as Ctrl-C does: left to itself Python dies on the spot, half-written files
+    # and workers stay, and Lightning leaves with exit code 0
+    before = signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
+    if "DVC_STAGE" in os.environ:
+        threading.Thread(target=_end_with_parent, args=(os.getppid(),), daemon=True).start()
     try:
-        with _sigterm_unwinds():
-            yield
+        yield
     except SystemExit as stop:
         # Lightning makes an exit of Ctrl-C, Typer of a broken pipe
         if not isinstance(stop.__context__, KeyboardInterrupt | BrokenPipeError):
@@ -48,6 +46,8 @@ def exit_on_error() -> Iterator[None]:
         _end(stop.__context__)
     except BaseException as error:
         _end(error)
+    finally:
+        signal.signal(signal.SIGTERM, before)
     _nobody_reads_stdout()
 
 
@@ -61,12 +61,15 @@ def _end(error: BaseException) -> NoReturn:
         code, line = 130, "interrupted"
     elif isinstance(error, MemoryError):
         line = "out of memory: lower the size or the count asked for"
-    elif isinstance(error, OSError) and error.errno in _NO_SPACE:
+    elif isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
         line = f"{error.filename or 'the disk'}: {error.strerror}: make room"
     elif isinstance(error, OSError) and error.filename is not None:
         line = f"{error.filename}: {error.strerror}: mend the path or its rights"
     elif not isinstance(error, InputError):
-        error.add_note(_REPORT)
+        error.add_note(
+            "depthmask: this is no fault of yours: please report this with the traceback in the"
+            " project's issue tracker"
+        )
         raise error
     print(f"depthmask: {line}", file=sys.stderr)
     raise SystemExit(code) from None
@@ -83,25 +86,6 @@ def _nobody_reads_stdout() -> bool:
         return False
     os.dup2(os.open(os.devnull, os.O_WRONLY), stdout.fileno())
     return True
-
-
-@contextmanager
-def _sigterm_unwinds() -> Iterator[None]:
-    """Let SIGTERM end the block as Ctrl-C does: what is half-written goes, and workers end.
-
-    Left to itself Python dies on the spot, and Lightning leaves with exit code 0.
-    """
-
-    def leave(number: int, _: object) -> NoReturn:
-        raise SystemExit(128 + number)
-
-    before = signal.signal(signal.SIGTERM, leave)
-    if "DVC_STAGE" in os.environ:
-        threading.Thread(target=_end_with_parent, args=(os.getppid(),), daemon=True).start()
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
 
 
 def _end_with_parent(parent: int) -> None:

@@ -46,10 +46,8 @@ def materialise(
     ] = None,
 ) -> None:
     """Write composed scenes as files, in the original data set's layout, for other tools."""
-    from rich.console import Console
-
     from depthmask.config import read_params
-    from depthmask.data.materialise import materialise, plain_shots, rich_table
+    from depthmask.data.materialise import materialise, plain_shots
     from depthmask.data.materialise.writing import Encoding
     from depthmask.stages import AUGMENTED, PARAMS, PREPARED
     from depthmask.tracking.provenance import code_hash
@@ -69,14 +67,9 @@ def materialise(
         code=code_hash(("data/composition", "data/materialise", "data/scenes")),
         num_workers=workers,
     )
-    Console().print(rich_table(done.statistics))
-    seconds, scenes, files = done.seconds, done.num_new_scenes, done.num_new_files
-    typer.echo(
-        f"Wrote {scenes:,} scenes, {files:,} files, in {seconds:.1f} s:"
-        f" {scenes / seconds:.0f} scenes/s, {files / seconds:.0f} images/s"
-        if scenes
-        else "All of them were there already"
-    )
+    seconds, scenes = done.seconds, done.num_new_scenes
+    pace = f"Wrote {scenes:,} scenes in {seconds:.1f} s, {scenes / seconds:.0f} a second"
+    typer.echo(pace if scenes else "All of them were there already")
     typer.echo(f"Look at {out / 'contact_sheet.png'} and {out / 'dataset.md'}")
 
 
@@ -117,7 +110,7 @@ def lr_find(
     from depthmask.training.lr_finder import find_rate
     from depthmask.training.module import build_module
     from depthmask.training.scene_data import assemble_data
-    from depthmask.visualization.rate_range import rate_range
+    from depthmask.visualization.charts import rate_range
     from depthmask.visualization.theme import save_png
 
     params = read_params(PARAMS)

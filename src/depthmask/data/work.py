@@ -1,5 +1,6 @@
 """Long work over the cores: how many there are, workers that end, and how far it has come."""
 
+import math
 import multiprocessing
 import os
 import sys
@@ -35,23 +36,20 @@ def end_with_parent() -> None:
 
 @contextmanager
 def progress(total: int, description: str) -> Iterator[Callable[[int], None]]:
-    """Yield a function that is told how many more are done.
-
-    It shows them on stderr: a bar on a terminal, elsewhere a line now and then.
-    """
+    """Yield a function that is told how many more are done, and shows it on stderr: as a bar on a
+    terminal, elsewhere as a line now and then."""
     if sys.stderr.isatty():
         columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
         with Progress(*columns, TimeRemainingColumn(), console=Console(stderr=True)) as bar:
             task = bar.add_task(description, total=total)
             yield lambda count: bar.advance(task, count)
         return
-    start = last = time.monotonic()
-    done = 0
+    start, last, done = time.monotonic(), -math.inf, 0
 
     def advance(count: int) -> None:
         nonlocal done, last
-        is_first, done, now = done == 0, done + count, time.monotonic()
-        if is_first or done == total or now - last >= _LINE_EVERY_S:
+        done, now = done + count, time.monotonic()
+        if done == total or now - last >= _LINE_EVERY_S:
             last = now
             line = f"{description}: {done} of {total}, {now - start:.0f} s"
             print(line, file=sys.stderr, flush=True)

@@ -13,7 +13,8 @@ from depthmask.data.composition.eval_sets import EvalSets
 from depthmask.data.scenes.scene import Scene
 from depthmask.errors import InputError
 from depthmask.evaluation.intervals import ORIGINS
-from depthmask.metrics import METRICS, SMALLEST_DEPTH_M, mask_iou, score_scenes
+from depthmask.metrics import METRICS, mask_iou, score_scenes
+from depthmask.metrics.depth import SMALLEST_DEPTH_M
 
 Method = Callable[[Scene[Tensor], Tensor | None], tuple[Tensor | None, Tensor | None]]
 """A scene and, where it is known, the empty plate's depth -> mask and depth, either perhaps None.

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -24,8 +25,7 @@ from depthmask.evaluation.robustness import (
     make_harder,
     to_8_bits,
 )
-from depthmask.metrics import METRICS, Metric, mask_iou, score_scenes
-from depthmask.metrics.registry import make_metric
+from depthmask.metrics import METRICS, Metric, mask_iou, metric, score_scenes
 
 LARGE = 0.001
 """Of a frame: a region of false person that a user would call somebody."""
@@ -34,30 +34,29 @@ LARGE_PERSON = 0.04
 """Of a frame: a person who can be seen on a small picture."""
 
 
-def false_area(mask_prob: Tensor, true_mask: Tensor, threshold: float = THRESHOLD) -> Tensor:
+FALSE_PERSON: dict[str, Metric] = {}
+"""What the robustness table has beside metrics."""
+
+_false_metric = partial(metric, part="nobody", higher_is_better=False, into=FALSE_PERSON)
+
+
+@_false_metric("falsely found, share of the frame")
+def false_area(mask_prob: Tensor, true_mask: Tensor) -> Tensor:
     """Share of the frame that is taken for person and is not."""
-    return _false(mask_prob, true_mask, threshold).double().mean((1, 2, 3))
+    return _false(mask_prob, true_mask).double().mean((1, 2, 3))
 
 
-def false_alarm(mask_prob: Tensor, true_mask: Tensor, threshold: float = THRESHOLD) -> Tensor:
+@_false_metric("false alarms, share of the frames")
+def false_alarm(mask_prob: Tensor, true_mask: Tensor) -> Tensor:
     """Share of the frames with nobody in them in which somebody larger than a thousandth of the
     frame is found."""
-    planes = _false(mask_prob, true_mask, threshold)[:, 0].cpu().numpy()
+    planes = _false(mask_prob, true_mask)[:, 0].cpu().numpy()
     return torch.tensor([float(largest_region(found).mean() > LARGE) for found in planes])
 
 
-def _false(mask_prob: Tensor, true_mask: Tensor, threshold: float) -> Tensor:
-    return (mask_prob > threshold) & ~(true_mask > threshold)
+def _false(mask_prob: Tensor, true_mask: Tensor) -> Tensor:
+    return (mask_prob > THRESHOLD) & ~(true_mask > THRESHOLD)
 
-
-FALSE_PERSON: dict[str, Metric] = {
-    function.__name__: make_metric(label, "nobody", function, higher_is_better=False)
-    for label, function in (
-        ("falsely found, share of the frame", false_area),
-        ("false alarms, share of the frames", false_alarm),
-    )
-}
-"""What the robustness table has beside metrics."""
 
 MEASURED = tuple(name for name, metric in METRICS.items() if metric.is_key)
 BANDS = ("mask_iou", "false_area")

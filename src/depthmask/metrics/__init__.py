@@ -4,18 +4,95 @@ A new metric is one function under a decorator, in `mask.py` or `depth.py`: tabl
 page and MLflow follow from `METRICS`.
 """
 
-from depthmask.metrics.depth import SMALLEST_DEPTH_M, align_depth, depth_abs_rel
-from depthmask.metrics.mask import mask_iou
-from depthmask.metrics.registry import METRICS, Metric
-from depthmask.metrics.scores import SceneMetrics, score_scenes
+from collections.abc import Collection
+from typing import Any
+
+import torch
+import torch.distributed as dist
+from torch import Tensor
+
+from depthmask.data.scenes.person import THRESHOLD
+from depthmask.data.scenes.scene import Alignment
+from depthmask.metrics.depth import align_depth, depth_abs_rel, is_known
+from depthmask.metrics.mask import as_float64, mask_iou
+from depthmask.metrics.registry import METRICS, Metric, metric
 
 __all__ = [
     "METRICS",
-    "SMALLEST_DEPTH_M",
     "Metric",
     "SceneMetrics",
     "align_depth",
     "depth_abs_rel",
     "mask_iou",
+    "metric",
     "score_scenes",
 ]
+
+
+@torch.no_grad()
+def score_scenes(
+    mask_prob: Tensor | None,
+    depth: Tensor | None,
+    true_mask: Tensor,
+    true_depth: Tensor,
+    *,
+    alignment: Alignment | None = None,
+    names: Collection[str] = METRICS.keys(),
+) -> dict[str, Tensor]:
+    """Measure each scene of a batch: N values by name, see `Metric`, without a part that is None.
+
+    All N x 1 x H x W, on one device: probability and share of person, 0 to 1; depth in metres, or
+    relative and first aligned, see `align_depth`. names: of the metrics wanted.
+    """
+    true_mask, true_depth = as_float64(true_mask), as_float64(true_depth)
+    true_depth = true_depth.where(is_known(true_depth, alignment == "depth"), torch.nan)
+    arguments: dict[str, tuple[Tensor, ...]] = {}
+    if mask_prob is not None:
+        arguments["mask"] = (mask_prob, true_mask)
+    if depth is not None:
+        depth = as_float64(depth)
+        if alignment is not None:
+            depth = align_depth(depth, true_depth, alignment)
+        on_person = true_depth.where(true_mask > THRESHOLD, torch.nan)
+        arguments |= {"depth": (depth, true_depth), "person": (depth, on_person)}
+        if mask_prob is not None and alignment is None:
+            arguments["all"] = (mask_prob, depth, true_mask, true_depth)
+    return {
+        name: metric.function(*arguments[key])
+        for name, metric in METRICS.items()
+        if name in names and (key := "all" if metric.takes_all else metric.part) in arguments
+    }
+
+
+class SceneMetrics:
+    """Means over the scenes that count, whatever the batches' sizes and across processes.
+
+    The sums are float64 on the CPU: MPS has none. Arguments as for `score_scenes`.
+    """
+
+    def __init__(
+        self, alignment: Alignment | None = None, names: Collection[str] = METRICS.keys()
+    ) -> None:
+        self.alignment, self.names = alignment, tuple(names)
+        self.reset()
+
+    def update(self, *scenes: Any) -> None:
+        """Add a batch: its mask, depth, true mask and true depth."""
+        values = score_scenes(*scenes, alignment=self.alignment, names=self.names)
+        for row, name in enumerate(self.names):
+            if name in values:
+                counted = values[name][~values[name].isnan()].cpu()
+                self._sums[row] += torch.stack([counted.sum(), torch.tensor(len(counted))])
+
+    def compute(self) -> dict[str, float]:
+        """The means by name, without the names none counted for; every process must call it."""
+        sums = self._sums.clone()
+        if dist.is_available() and dist.is_initialized():
+            # what NCCL adds up lies on its GPU
+            sums = sums.to("cuda" if dist.get_backend() == "nccl" else "cpu")
+            dist.all_reduce(sums)
+        means = zip(self.names, sums.tolist(), strict=True)
+        return {name: total / count for name, (total, count) in means if count}
+
+    def reset(self) -> None:
+        self._sums = torch.zeros(len(self.names), 2, dtype=torch.float64)

@@ -61,8 +61,8 @@ def augment(
                 cutout_variants=read_array(folder / "cutouts_rgb.npy"),
                 subtitle=f"{params.num_variants} colour variants of each",
             )
-        counts = f"{len(plates)} plates, {len(cutouts)} people"
-        print(f"augment: {params.num_variants} variants of {counts}")
+        num = f"{params.num_variants} variants"
+        print(f"augment: {num} of {len(plates)} plates, {len(cutouts)} people")
 
 
 def write_colours(prepared: Path, folder: Path, params: AugmentParams) -> None:

@@ -34,7 +34,7 @@ from depthmask.stages import EXPERIMENTS, PARAMS, PREPARED, REPORTS, prune_check
 from depthmask.stages.report import write_report
 from depthmask.tracking.sync import sync
 from depthmask.visualization.gallery import draw_panels, draw_plots, draw_scene_tiles
-from depthmask.visualization.tables import results_table
+from depthmask.visualization.results import results_table
 
 Models = dict[tuple[str, int], StoredModel]
 """By experiment and seed."""
@@ -92,7 +92,7 @@ def evaluate(
     best, seed = result["best"], result["best_seed"]
     shown = {name: stored for (name, _), stored in reversed(models.items())}
     shown[best] = models[best, seed]
-    draw_panels(output / "panels", shown, sets, best=best, num_panels=params.num_panels)
+    draw_panels(output / "panels", shown, sets, num_panels=params.num_panels)
     draw_plots(output / "plots", result, curves, shown[best], sets, robustness, examples)
     of_best = (headline["experiment"] == best) & (headline["seed"] == seed)
     draw_scene_tiles(output / "tiles", shown[best], sets, headline[of_best])

@@ -11,7 +11,7 @@ from depthmask.data.scenes.scene import Scene
 from depthmask.data.sources import SOURCES, Places
 from depthmask.errors import exit_on_error
 from depthmask.stages import FINDINGS, PARAMS, PREPARED, SOURCES_FOLDER, TEACHER_CACHE, read_params
-from depthmask.visualization.sheets import SplitImages, composed_sheet, contact_sheet
+from depthmask.visualization.sheets import composed_sheet, contact_sheet
 
 
 def prepare(output: Path, params: PrepareParams, placement: PlacementParams) -> None:
@@ -38,15 +38,9 @@ def draw_library(folder: Path) -> None:
         bg = library.images[frames.table["plate"].to_numpy()]
         scenes = Scene(bg, frames.bg_fg, frames.mask, frames.depth)
         counts += f", {len(frames.table)} in-scene frames"
-    contact_sheet(
-        folder / "contact_sheet.png",
-        rooms=SplitImages(library.images, library.plates.split.tolist()),
-        rooms_depth=library.depths,
-        people=SplitImages(library.rgba, library.cutouts.split.tolist()),
-        frames=scenes,
-        unit=summary["unit"],
-        subtitle=f"{counts}, {library.size} px",
-    )
+    subtitle = f"{counts}, {library.size} px"
+    path, unit = folder / "contact_sheet.png", summary["unit"]
+    contact_sheet(path, library, scenes, unit=unit, subtitle=subtitle)
 
 
 def draw_samples(folder: Path) -> None:

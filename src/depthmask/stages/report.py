@@ -23,46 +23,35 @@ from depthmask.stages import BEST, PARAMS, RECORD
 from depthmask.stages import METRICS as METRICS_PATH
 from depthmask.tracking.gate import Judgement, read_record
 from depthmask.tracking.provenance import commit_date, git_commit
-from depthmask.visualization.numbers import known, written
-from depthmask.visualization.page import Gate, write_page
-from depthmask.visualization.run_files import baselines_of, compared, figures_of
+from depthmask.visualization.page import write_page
+from depthmask.visualization.results import (
+    METRICS_KEYS,
+    baselines_of,
+    compared,
+    figure_of,
+    results_table,
+)
 
 COLUMNS = tuple(
     METRICS[name] for name in ("mask_iou", "depth_delta1", "depth_abs_rel", "depth_rmse")
 )
-MADE = (
-    ("models/best/model.onnx", "the best network: uint8 in, mask and depth out"),
-    ("reports/report.html", "the whole story on one page: open it in a browser"),
-    ("reports/metrics.json", "every figure, by experiment and test set"),
-    ("reports/plots", "the pictures of the report"),
-    ("data/prepared/contact_sheet.png", "the rooms and people it was trained on"),
-)
+MADE = {
+    "models/best/model.onnx": "the best network: uint8 in, mask and depth out",
+    "reports/report.html": "the whole story on one page: open it in a browser",
+    "reports/metrics.json": "every figure, by experiment and test set",
+    "reports/plots": "the pictures of the report",
+    "data/prepared/contact_sheet.png": "the rooms and people it was trained on",
+}
 
 
 def write_report(root: Path = Path()) -> Path:
-    """Write `reports/report.html` where it is not of these very files; returns its path.
+    """Write `reports/report.html`; returns its path.
 
     Raises:
         InputError: if there are no figures yet, or a file is damaged.
     """
-    judgement = read_judgement(root)
-    gate = Gate(not judgement.misses, judgement.lines()) if judgement else None
-    return write_page(root, code=f"{git_commit(root)} {commit_date(root)}".strip(), gate=gate)
-
-
-def read_metrics(root: Path) -> dict[str, Any]:
-    """Read `reports/metrics.json`; InputError if it is missing or damaged."""
-    path = root / METRICS_PATH
-    if not path.is_file():
-        raise InputError(f"{path} is missing: run `make repro` first")
-    return read_json(path, ("best", "experiments", "headline"))
-
-
-def rows_of(metrics: dict[str, Any]) -> Iterator[tuple[str, list[str]]]:
-    """Every experiment in the order of the comparison, then the baselines: name and cells."""
-    for name in (*compared(metrics), *baselines_of(metrics)):
-        figures = figures_of(metrics, name, metrics["headline"]["set"])
-        yield name, [written(figures.get(column.name), column.decimals) for column in COLUMNS]
+    code = f"{git_commit(root)} {commit_date(root)}".strip()
+    return write_page(root, code=code, gate=read_judgement(root))
 
 
 def write_example(prepared: Path, folder: Path) -> tuple[Path, Path] | None:
@@ -95,11 +84,7 @@ def read_judgement(root: Path) -> Judgement | None:
 
 
 def next_commands(root: Path, judged: bool) -> Iterator[tuple[str, str]]:
-    """Commands that work now, each with what it is for.
-
-    Args:
-        judged: whether the gate has spoken of the model.
-    """
+    """Commands that work now, each with what it is for; `judged`: whether the gate has spoken."""
     yield "make ui", "the experiments in MLflow"
     yield "make repro", "after a change in params.yaml: runs what it affects, nothing else"
     if (root / BEST / "model.onnx").exists():
@@ -108,25 +93,25 @@ def next_commands(root: Path, judged: bool) -> Iterator[tuple[str, str]]:
             yield "depthmask gate", "whether this model, which DVC restored, may be the champion"
         if example := write_example(root / "data/prepared", root / "predictions"):
             bg, bg_fg = (path.relative_to(root) for path in example)
-            yield (
-                f"depthmask predict --bg {bg} --scene {bg_fg} --out predictions",
-                "mask and distance of the person in a frame",
-            )
+            command = f"depthmask predict --bg {bg} --scene {bg_fg} --out predictions"
+            yield command, "mask and distance of the person in a frame"
 
 
-def print_summary(root: Path, console: Console) -> None:
+def print_summary(root: Path, metrics: dict[str, Any], console: Console) -> None:
     """Print the comparison, what the run left in `root`, and what to type next."""
-    metrics = read_metrics(root)
     table = Table(title="People and rooms never seen", title_justify="left")
     table.add_column("experiment", no_wrap=True)
     for column in COLUMNS:
         table.add_column(column.title, justify="right", no_wrap=True)
-    num_trained = len(metrics["experiments"])
-    for number, (name, cells) in enumerate(rows_of(metrics), start=1):
-        is_best = name == metrics["best"]
-        style = "bold green" if is_best else "dim" if number > num_trained else None
-        label = escape(name) + " (best)" * is_best
-        table.add_row(label, *cells, style=style, end_section=number == num_trained)
+    trained = compared(metrics)
+    for name in (*trained, *baselines_of(metrics)):
+        head, is_best = metrics["headline"]["set"], name == metrics["best"]
+        table.add_row(
+            escape(name) + " (best)" * is_best,
+            *(figure_of(metrics, name, head, column).text for column in COLUMNS),
+            style="bold green" if is_best else None if name in trained else "dim",
+            end_section=name == trained[-1],
+        )
     console.print(table)
     if sentence := metrics.get("verdict", {}).get("sentence"):
         console.print(f"\n{escape(sentence)}", highlight=False)
@@ -136,48 +121,31 @@ def print_summary(root: Path, console: Console) -> None:
         style = "red" if judgement.misses else "green"
         for line in judgement.lines():
             console.print(f"  {escape(line)}", style=style, soft_wrap=True, highlight=False)
-    _print_pairs(console, "Made", [pair for pair in MADE if (root / pair[0]).exists()])
-    _print_pairs(console, "Next", list(next_commands(root, judgement is not None)))
-
-
-def _print_pairs(console: Console, title: str, pairs: list[tuple[str, str]]) -> None:
-    """Print what to type or open, each on a line of its own that can be copied whole."""
-    console.print(f"\n[bold]{title}[/bold]")
-    width = max((len(left) for left, _ in pairs if len(left) < 50), default=0)
-    for left, right in pairs:
-        gap = " " * (width - len(left) + 2) if len(left) <= width else "\n    "
-        console.print(
-            f"  [cyan]{escape(left)}[/cyan]{gap}{escape(right)}", soft_wrap=True, highlight=False
-        )
+    made = [(path, about) for path, about in MADE.items() if (root / path).exists()]
+    for title, pairs in (("Made", made), ("Next", list(next_commands(root, bool(judgement))))):
+        console.print(f"\n[bold]{title}[/bold]")
+        width = max(len(left) for left, _ in pairs if len(left) < 50)
+        for left, right in pairs:  # each on a line of its own that can be copied whole
+            gap = " " * (width - len(left) + 2) if len(left) <= width else "\n    "
+            words = f"  [cyan]{escape(left)}[/cyan]{gap}{escape(right)}"
+            console.print(words, soft_wrap=True, highlight=False)
 
 
 def markdown(metrics: dict[str, Any]) -> str:
-    """The verdict, the comparison as a table and, for GitHub to draw, as a Mermaid bar chart."""
-    titles = ["experiment", *(column.title for column in COLUMNS)]
-    sentence = metrics.get("verdict", {}).get("sentence")
-    lines = [sentence, ""] if sentence else []
-    lines += [f"| {' | '.join(titles)} |", "|---|" + "---:|" * len(COLUMNS)]
-    bars: dict[str, str] = {}
-    for name, cells in rows_of(metrics):
-        emphasis = (
-            "**" if name == metrics["best"] else "" if name in metrics["experiments"] else "_"
-        )
-        lines.append(f"| {' | '.join([f'{emphasis}{name}{emphasis}', *cells])} |")
-        value = known(figures_of(metrics, name, metrics["headline"]["set"]).get("mask_iou"))
-        bars |= {} if value is None else {name: f"{value:.3f}"}
-    if bars:
-        names = ", ".join(f'"{name}"' for name in bars)
-        lines += [
-            "",
-            "```mermaid",
-            "xychart-beta horizontal",
-            '    title "mask IoU on the hardest test set"',
-            f"    x-axis [{names}]",
-            '    y-axis "mask IoU" 0 --> 1',
-            f"    bar [{', '.join(bars.values())}]",
-            "```",
-        ]
-    return "\n".join(lines)
+    """The table of results and, for GitHub to draw, a Mermaid bar chart."""
+    head = metrics["headline"]["set"]
+    names = [*compared(metrics), *baselines_of(metrics)]
+    figures = {name: figure_of(metrics, name, head, METRICS["mask_iou"]) for name in names}
+    bars = {name: figure.number for name, figure in figures.items() if figure.number is not None}
+    labels = ", ".join(f'"{name}"' for name in bars)
+    return f"""{results_table(metrics)}
+```mermaid
+xychart-beta horizontal
+    title "mask IoU on the hardest test set"
+    x-axis [{labels}]
+    y-axis "mask IoU" 0 --> 1
+    bar [{", ".join(f"{value:.3f}" for value in bars.values())}]
+```"""
 
 
 def write_picture(root: Path, best: str, target: Path) -> None:
@@ -207,15 +175,16 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--markdown", action="store_true", help="print the comparison as Markdown")
     parser.add_argument("--picture", type=Path, help="write panel and plots into one PNG")
     options = parser.parse_args(arguments)
-    root = Path()
-    metrics = read_metrics(root)
+    if not METRICS_PATH.is_file():
+        raise InputError(f"{METRICS_PATH} is missing: run `make repro` first")
+    metrics = read_json(METRICS_PATH, METRICS_KEYS)
     if options.picture:
-        write_picture(root, metrics["best"], options.picture)
+        write_picture(Path(), metrics["best"], options.picture)
     if options.markdown:
         print(markdown(metrics))
     if not (options.picture or options.markdown):
-        write_report(root)
-        print_summary(root, Console())
+        write_report()
+        print_summary(Path(), metrics, Console())
 
 
 if __name__ == "__main__":

@@ -10,13 +10,7 @@ from typing import Any
 import pandas as pd
 import torch
 
-from depthmask.config import (
-    CompositorParams,
-    Experiment,
-    PlacementParams,
-    TrainParams,
-    named_experiment,
-)
+from depthmask import config
 from depthmask.data.scenes.files import read_summary, read_text, replaced_folder
 from depthmask.data.sources import open_sets
 from depthmask.errors import exit_on_error
@@ -42,10 +36,10 @@ from depthmask.training.scene_data import assemble_data
 def train(
     output: Path,
     name: str,
-    experiment: Experiment,
-    params: TrainParams,
-    placement: PlacementParams,
-    compositor: CompositorParams,
+    experiment: config.Experiment,
+    params: config.TrainParams,
+    placement: config.PlacementParams,
+    compositor: config.CompositorParams,
     *,
     prepared: Path,
     augmented: Path,
@@ -53,8 +47,7 @@ def train(
 ) -> str:
     """Train with `params.seed`, from the last checkpoint where there is one; write to `output`.
 
-    Returns:
-        The run's key.
+    Returns the run's key.
     """
     if params.num_threads:
         torch.set_num_threads(params.num_threads)
@@ -90,13 +83,7 @@ def train(
         "num_parameters": sum(weight.numel() for weight in module.model.parameters()),
     }
     logged = settings | {"hardware": str(hardware)}
-    with start_run(
-        key=key,
-        params=logged,
-        tags=run_tags(card),
-        data_digest=data_hash,
-        data_source=str(prepared),
-    ) as run:
+    with start_run(key, logged, run_tags(card), data_hash) as record:
         rows = fit(
             module,
             data,
@@ -104,7 +91,7 @@ def train(
             average=params.average,
             checkpoints=checkpoints / f"{name}-{key}",
             label=label,
-            on_epoch=lambda epoch, row: run.log_metrics(row, step=epoch),
+            on_epoch=record,
             interactive=sys.stderr.isatty() and "CI" not in os.environ,
         )
     sets = open_sets(prepared, compositor, placement, hardware.device)
@@ -126,7 +113,7 @@ def main() -> None:
     parser.add_argument("name", help="an experiment of params.yaml")
     name = parser.parse_args().name
     params = read_params(PARAMS)
-    experiment, own = named_experiment(params, name), params.train
+    experiment, own = config.named_experiment(params, name), params.train
     with replaced_folder(EXPERIMENTS / name) as folder:  # all seeds or nothing
         keys = [
             train(

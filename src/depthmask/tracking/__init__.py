@@ -1,7 +1,6 @@
 """Experiment tracking in the MLflow store of a checkout, never in the pipeline's way."""
 
 import importlib.util
-import logging
 import os
 import platform
 import re
@@ -33,10 +32,6 @@ ENVIRONMENT = {
 }
 
 _offline: set[str] = set()  # stores that have failed in this process
-
-
-class Unreachable(Exception):
-    """MLflow cannot be used; the message says why in a few words."""
 
 
 class Store(NamedTuple):
@@ -140,30 +135,23 @@ def attempt(root: Path, action: Callable[[Store], Result]) -> Result | None:
 def open_store(root: Path, uri: str) -> Store:
     """Open a store; the first use of it by several processes at once is serialised."""
     if importlib.util.find_spec("mlflow") is None:
-        raise Unreachable("mlflow is not installed")
-    if uri.startswith(("http://", "https://")):
-        _probe(uri)
+        raise ConnectionError("mlflow is not installed")
+    if uri.startswith("http"):  # a server that is not there is known before MLflow's slow import
+        import requests
+
+        try:
+            requests.get(f"{uri.rstrip('/')}/health", timeout=2, stream=True).close()
+        except requests.RequestException as error:
+            if not isinstance(error, requests.exceptions.SSLError):  # MLflow knows whom to trust
+                shown = without_password(uri)
+                raise ConnectionError(f"{shown} does not answer") from None
     for name, value in ENVIRONMENT.items():
         os.environ.setdefault(name, value)
     from mlflow import MlflowClient
 
-    # one line from us is enough; urllib3 would add one for each retry
-    logging.getLogger("urllib3.connectionpool").setLevel(logging.ERROR)
     with file_lock(root, "mlflow", timeout=120):
         client = MlflowClient(tracking_uri=uri)
         if experiment := client.get_experiment_by_name(EXPERIMENT):
             return Store(root, uri, client, experiment.experiment_id)
         location = (root / "mlartifacts").as_uri() if is_local(uri) else None
         return Store(root, uri, client, client.create_experiment(EXPERIMENT, location))
-
-
-def _probe(uri: str) -> None:
-    """Ask a server for a sign of life, which spares the import of MLflow where there is none."""
-    import requests
-
-    try:
-        requests.get(f"{uri.rstrip('/')}/health", timeout=2, stream=True).close()
-    except requests.exceptions.SSLError:
-        return  # it lives; MLflow knows which to trust
-    except requests.RequestException:
-        raise Unreachable(f"{without_password(uri)} does not answer") from None

@@ -40,12 +40,8 @@ def serve(root: Path, port: int) -> None:
     os.execv(command[0], command)
 
 
-def main() -> None:
+if __name__ == "__main__":
     parser = argparse.ArgumentParser(prog="depthmask.tracking", description=__doc__)
     parser.add_argument("--port", type=int, default=5000)
     with exit_on_error():
         serve(find_root(), parser.parse_args().port)
-
-
-if __name__ == "__main__":
-    main()

@@ -40,24 +40,16 @@ CRITERIA = {
 
 @dataclass(frozen=True)
 class Judgement:
-    """One exported model before the gate.
-
-    Attributes:
-        made_from: hashes of the ONNX file and of `metrics.json`.
-        scenes, unit: the test set that the figures are of, and the unit of its depth.
-        figures: under the names of the thresholds; None where there is none.
-        published: whether MLflow was to be told.
-        registered: what MLflow answered; None if it was not asked or could not be reached.
-    """
+    """One exported model before the gate."""
 
     experiment: str
-    made_from: list[str]
-    scenes: str
-    unit: str
+    made_from: list[str]  # hashes of the ONNX file and of `metrics.json`
+    scenes: str  # the test set that the figures are of
+    unit: str  # of its depth
     gate: Gate
-    figures: dict[str, float | None]
-    published: bool = False
-    registered: Registered | None = None
+    figures: dict[str, float | None]  # under the names of the thresholds
+    published: bool = False  # whether MLflow was to be told
+    registered: Registered | None = None  # what it answered, if it could be reached
 
     def _asked(self) -> Iterator[tuple[str, float, Criterion]]:
         """Names, thresholds and criteria, labels filled in, of what is asked for."""
@@ -94,19 +86,17 @@ class Judgement:
                 why = "MLflow cannot be used; once it can,"
             remedy = "`depthmask gate --promote` makes up for it"
             return [f"{name} passes the gate and is not promoted: {why} {remedy}"]
-        version, kept = f"version {told.version}", "there is no champion yet"
+        version, last = f"version {told.version}", "there is no champion yet"
         if told.champion:
-            kept = f"the champion stays version {told.champion} ({told.champion_experiment})"
-        refused_champion = f"{version}, promoted before, is the same model and stays the champion"
-        last = {
-            (True, True): f"{refused_champion} until another passes",
-            (True, False): f"{kept}; {name}, which lies in models/best, is {version}, tagged"
-            " `gate: refused`",
-            (False, True): f"promoted {name} as {MODEL} {version}, champion",
-            (False, False): f"the gate passes {name} as {MODEL} {version}; a trial in a copy"
-            f" promotes nothing, {kept}",
-        }
-        return [*refused, last[bool(refused), told.is_champion]]
+            last = f"the champion stays version {told.champion} ({told.champion_experiment})"
+        if refused:
+            last += f"; {name}, which lies in models/best, is {version}, tagged `gate: refused`"
+        elif told.is_champion:
+            last = f"promoted {name} as {MODEL} {version}, champion"
+        else:
+            trial = "a trial in a copy promotes nothing"
+            last = f"the gate passes {name} as {MODEL} {version}; {trial}, {last}"
+        return [*refused, last]
 
     def passed_words(self) -> str:
         """What was asked of a model that passed, and what it has."""
@@ -149,14 +139,17 @@ def register(
 ) -> Judgement:
     """Register the model in MLflow, its run of that key first; champion if nothing was missed."""
     sync(experiments, reports)
-    registered = register_model(
-        experiment=judgement.experiment,
-        key=key,
-        onnx_path=model,
-        metrics=judgement.figures,
-        refusals=list(judgement.misses.values()),
-    )
-    return replace(judgement, published=True, registered=registered)
+    misses = judgement.misses.values()
+    tags = {
+        "depthmask.experiment": judgement.experiment,
+        "depthmask.key": key,
+        "depthmask.sha256": judgement.made_from[0],
+        "gate": "refused" if misses else "passed",
+        "gate.reasons": "; ".join(misses),
+    }
+    figures = judgement.figures.items()
+    tags |= {name: f"{value:.6g}" for name, value in figures if value is not None}
+    return replace(judgement, published=True, registered=register_model(model, tags))
 
 
 def write_record(path: Path, judgement: Judgement) -> None:

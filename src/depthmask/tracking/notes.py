@@ -51,15 +51,15 @@ def run_tags(card: Mapping[str, Any], metrics: Metrics | None = None) -> dict[st
     }
     if metrics is None:
         return tags
-    ranking = metrics["ranking"]
+    ranking, verdict = metrics["ranking"], verdict_words(metrics, name)
     if len(metrics["seeds"][name]) > 1:
         tags["mlflow.runName"] = f"{name}, seed {seed}"
     is_best = name == metrics["best"] and seed == str(metrics["best_seed"])
     return tags | {
         BEST: "yes" if is_best else "no",
         "place": f"{ranking.index(name) + 1} of {len(ranking)}" if name in ranking else "–",
-        VERDICT: verdict_words(metrics, name),
-        "mlflow.note.content": run_note(metrics, name, seed),
+        VERDICT: verdict,
+        "mlflow.note.content": f"**{name}**, seed {seed}: {verdict}. Data `{metrics['data']}`.",
     }
 
 
@@ -80,33 +80,26 @@ def verdict_words(metrics: Metrics, name: str) -> str:
     return f"{abs(lead['difference']):.3f} ({low:.3f} to {high:.3f}) {side} the best"
 
 
-def run_note(metrics: Metrics, name: str, seed: str) -> str:
-    """Markdown: the network's verdict, and its figures on the hardest test set with intervals."""
-    headline = metrics["headline"]["set"]
-    own = metrics["seeds"][name][seed][headline]
-    spread = metrics.get("spread", {}).get(name, {}).get(headline, {})
-    rows = [(headline, f"this run ({100 * metrics['level']:g} % interval)")]
-    for metric in _shown(metrics):
-        if own.get(metric) is not None:
-            deviation = spread.get(metric)
-            words = "" if deviation is None else f" ± {deviation:.3f} over seeds"
-            rows.append((_label(metrics, metric), _figure(metrics, name, metric, own) + words))
-    verdict = verdict_words(metrics, name)
-    return f"**{name}**, seed {seed}: {verdict}. Data `{metrics['data']}`.\n\n{_table(rows)}"
-
-
 def comparison_note(metrics: Metrics) -> str:
     """Markdown: the verdict, and every experiment and baseline on the hardest test set."""
     headline, shown = metrics["headline"]["set"], _shown(metrics)
+    labels = (
+        f"{METRICS[name].title}{METRICS[name].suffix(metrics['unit']).replace(' ', ', ')}"
+        f" {METRICS[name].arrow}"
+        for name in shown
+    )
+    rows = [("", *labels, "leak gap"), (":--", *("--:" for _ in shown), "--:")]
     sets = metrics["experiments"] | metrics.get("baselines", {})
-    rows = [("", *(_label(metrics, metric) for metric in shown), "leak gap")]
     for name in dict.fromkeys([*metrics["ranking"], *sets]):
-        own, leak = sets[name].get(headline, {}), _leak_gap(metrics, name)
         bold = "**" if name == metrics["best"] else ""
-        figures = (_figure(metrics, name, metric, own) for metric in shown)
-        rows.append((f"{bold}{name}{bold}", *figures, "–" if leak is None else f"{leak:.3f}"))
+        figures = sets[name].get(headline, {})
+        bounds = metrics["intervals"].get(name, {}).get(headline, {})
+        cells = [_words(figures.get(metric), bounds.get(metric)) for metric in shown]
+        rows.append((f"{bold}{name}{bold}", *cells, _words(_leak_gap(metrics, name))))
+    # MLflow's tables have no space between their columns
+    table = "\n".join(f"| {'&ensp; | '.join(row)} |" for row in rows)
     return (
-        f"**{metrics['verdict']['sentence']}**\n\n{_table(rows)}\n\n"
+        f"**{metrics['verdict']['sentence']}**\n\n{table}\n\n"
         f"On `{headline}`, with {100 * metrics['level']:g} % intervals; in the order of the"
         f" validation. Chosen by the {metrics['rule']}. Data `{metrics['data']}`."
     )
@@ -122,21 +115,10 @@ def _leak_gap(metrics: Metrics, name: str) -> float | None:
     return metrics.get("leak", {}).get(name, {}).get("mask_iou", {}).get("excess")
 
 
-def _label(metrics: Metrics, name: str) -> str:
-    metric = METRICS[name]
-    return f"{metric.title}{metric.suffix(metrics['unit']).replace(' ', ', ')} {metric.arrow}"
-
-
-def _figure(metrics: Metrics, name: str, metric: str, own: Mapping[str, float | None]) -> str:
-    """A figure on the hardest test set, with its interval where there is one."""
-    if (value := own.get(metric)) is None:
+def _words(value: float | None, bounds: Sequence[float | None] | None = None) -> str:
+    """A figure with its interval."""
+    if value is None:
         return "–"
-    bounds = metrics["intervals"].get(name, {}).get(metrics["headline"]["set"], {})
-    low, high = bounds.get(metric) or (None, None)
-    return f"{value:.3f}" + (f" ({low:.3f} to {high:.3f})" if low is not None else "")
-
-
-def _table(rows: Sequence[Sequence[str]]) -> str:
-    # MLflow's tables have no space between their columns
-    lines = [f"| {'&ensp; | '.join(cells)} |" for cells in rows]
-    return "\n".join([lines[0], f"| :--{' | --:' * (len(rows[0]) - 1)} |", *lines[1:]])
+    low, high = bounds or (None, None)
+    between = "" if low is None or high is None else f" ({low:.3f} to {high:.3f})"
+    return f"{value:.3f}{between}"

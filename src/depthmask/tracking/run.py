@@ -1,12 +1,11 @@
 """A run in MLflow: opened by its key, logged to while it trains."""
 
-import json
 import os
 import platform
 import time
-from collections.abc import Iterable, Iterator, Mapping
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple, Self
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 from filelock import Timeout
@@ -71,14 +70,14 @@ class OpenRun:
                     if pd.notna(row[name]):
                         yield name if "/" in name else f"train/{name}", row[name], step
 
-    def describe(self, params: Mapping[str, Any], data_digest: str, data_source: str) -> None:
+    def describe(self, params: Mapping[str, Any], data_digest: str) -> None:
         """Log nested parameters under dotted names, and the data set's lineage, once."""
         from mlflow.entities import Dataset, DatasetInput, InputTag
 
         if not self.data.params:
             (flat,) = pd.json_normalize(dict(params)).to_dict(orient="records")
             self.log(params={str(name): value for name, value in flat.items()})
-            data = Dataset("prepared", data_digest[:36], "local", json.dumps({"uri": data_source}))
+            data = Dataset("prepared", data_digest[:36], "local", '{"uri": "data/prepared"}')
             context = [InputTag("mlflow.data.context", "training")]
             self.client.log_inputs(self.run_id, [DatasetInput(data, context)])
 
@@ -88,42 +87,18 @@ class OpenRun:
         self.lock.release()
 
 
-class Run(NamedTuple):
-    """A training that is being recorded, as far as MLflow answers; a context manager ends it."""
-
-    root: Path
-    opened: OpenRun | None
-
-    def log_metrics(self, metrics: Mapping[str, float], step: int) -> None:
-        """Record an epoch's metrics, unless the run holds that epoch; never raises."""
-        if opened := self.opened:
-            points = opened.new_epochs([{**metrics, "epoch": step}])
-            attempt(self.root, lambda _: opened.log(points))
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, error_type: type[BaseException] | None, *_: object) -> None:
-        # Lightning turns Ctrl-C into SystemExit, and `exit_on_error` SIGTERM
-        killed = error_type and issubclass(error_type, KeyboardInterrupt | SystemExit)
-        status = "KILLED" if killed else "FAILED" if error_type else "FINISHED"
-        if opened := self.opened:
-            attempt(self.root, lambda _: opened.end(status))
-
-
+@contextmanager
 def start_run(
-    *,
-    key: str,
-    params: Mapping[str, Any],
-    tags: Mapping[str, str],
-    data_digest: str,
-    data_source: str,
-) -> Run:
-    """Begin to record a training, or go on with the run of the same key; never raises.
+    key: str, params: Mapping[str, Any], tags: Mapping[str, str], data_digest: str
+) -> Iterator[Callable[[int, Mapping[str, float]], None]]:
+    """Record a training, or go on with the run of the same key, as far as MLflow answers.
+
+    Yields what records an epoch: its number and its metrics. Raises nothing of its own.
 
     key: a hash of parameters, data and code: runs of one key give the same figures; params: may
-    be nested; tags: of `notes.run_tags`; data_digest, data_source: of the prepared data.
+    be nested; tags: of `notes.run_tags`; data_digest: of the prepared data.
     """
+    root = find_root()
 
     def begin(store: Store) -> OpenRun | None:
         store.end_killed_runs()
@@ -131,15 +106,28 @@ def start_run(
         try:
             if found and found.info.status == "RUNNING":
                 raise Timeout(found.data.tags[LOCK])
-            opened = OpenRun(store, key, found, tags)
+            run = OpenRun(store, key, found, tags)
         except Timeout:
             say(f"{tags['mlflow.runName']} of the same key runs elsewhere; this is not recorded.")
             return None
-        opened.describe(params, data_digest, data_source)
-        return opened
+        run.describe(params, data_digest)
+        return run
 
-    root = find_root()
-    return Run(root, attempt(root, begin))
+    def record(epoch: int, row: Mapping[str, float]) -> None:
+        if run:
+            log, points = run.log, run.new_epochs([{**row, "epoch": epoch}])
+            attempt(root, lambda _: log(points))
+
+    run, status = attempt(root, begin), "FAILED"
+    try:
+        yield record
+        status = "FINISHED"
+    except (KeyboardInterrupt, SystemExit):  # Lightning makes this of Ctrl-C, we of SIGTERM
+        status = "KILLED"
+        raise
+    finally:
+        if run:
+            attempt(root, lambda _: run.end(status))
 
 
 def _source_tags() -> dict[str, str]:

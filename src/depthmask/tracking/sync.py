@@ -4,8 +4,8 @@ After an outage, with a model from DVC's cache, and for trials in a copy and run
 the run of a network's key is missing or partial, and its folder has all of it.
 """
 
-import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -23,11 +23,9 @@ from depthmask.tracking.provenance import run_key
 from depthmask.tracking.run import OpenRun
 
 MODEL = "DepthMaskNet"
-ALIAS = "champion"
-_REASONS = "gate.reasons"
 SYNCED = "depthmask.synced"
 """Tag of a run: a hash of what was brought to it."""
-CARD_KEYS = ("experiment", "seed", "key", "model", "losses", "source", "unit", "data_hash")
+CARD_KEYS = ("experiment", "seed", "key", "model", "losses", "source", "unit", "data_hash", "test")
 
 
 class Trained(NamedTuple):
@@ -75,29 +73,20 @@ def sync(experiments: Path, reports: Path) -> list[str] | None:
 
 def _read(folder: Path, metrics: Mapping[str, Any], reports: Path, *, is_trial: bool) -> Trained:
     card = read_json(folder / "model.json", CARD_KEYS)
+    settings = read_json(folder / "settings.json")
+    curves = read_table(folder / "curves.csv", ("epoch",))
     name, seed = card["experiment"], str(card["seed"])
     tags, shown, panel = run_tags(card), dict[str, float](), None
-    if _is_measured(card, metrics.get("seeds", {}).get(name, {}).get(seed)):
+    measured = metrics.get("seeds", {}).get(name, {}).get(seed, {}).get(card["test"]["set"], {})
+    with suppress(InputError):  # these may be the figures of a training before this one
+        check_agreement(card, {key: each for key, each in measured.items() if each is not None}, "")
         tags, shown = run_tags(card, metrics), run_metrics(metrics, name, seed)
         drawn = metrics["best_seed"] if name == metrics["best"] else min(metrics["seeds"][name])
         path = reports / "panels" / f"{name}.png"
         panel = path if str(drawn) == seed and path.exists() else None
     if is_trial:  # no trial's run is the checkout's best
         tags.pop(BEST, None)
-    settings, curves = folder / "settings.json", folder / "curves.csv"
-    return Trained(card, read_json(settings), read_table(curves, ("epoch",)), shown, tags, panel)
-
-
-def _is_measured(card: Mapping[str, Any], figures: Mapping[str, Any] | None) -> bool:
-    """Whether figures of this name and seed are this network's, not those of one before it."""
-    if figures is None:
-        return False
-    own = figures.get(card.get("test", {}).get("set"), {})
-    try:
-        check_agreement(card, {name: each for name, each in own.items() if each is not None}, "")
-    except InputError:
-        return False
-    return True
+    return Trained(card, settings, curves, shown, tags, panel)
 
 
 def _bring(store: Store, trained: Trained) -> bool:
@@ -116,7 +105,7 @@ def _bring(store: Store, trained: Trained) -> bool:
         run = OpenRun(store, key, found, trained.tags)
     except Timeout:
         return False
-    run.describe(trained.settings, trained.card["data_hash"], "data/prepared")
+    run.describe(trained.settings, trained.card["data_hash"])
     if trained.panel:
         store.client.log_artifact(run.run_id, str(trained.panel), "panels")
     epochs = run.new_epochs(trained.curves.to_dict(orient="records"))
@@ -149,68 +138,53 @@ class Registered:
         return self.version == self.champion
 
 
-def register_model(
-    *,
-    experiment: str,
-    key: str,
-    onnx_path: Path,
-    metrics: Mapping[str, float | None],
-    refusals: Sequence[str] = (),
-) -> Registered | None:
-    """Register an ONNX file as a version of DepthMaskNet; it is the champion unless refused.
+def register_model(onnx_path: Path, tags: Mapping[str, str]) -> Registered | None:
+    """Register an ONNX file as a version of DepthMaskNet; the champion if `gate` says `passed`.
 
     The same bytes of the same run, which `sync` has brought to MLflow, are registered once; later
     calls change the version's tags and move the alias. A trial in a copy made by DVC, of which
     several may run at once, never moves it. Returns None if MLflow could not be reached.
+
+    tags: of the version, among them `depthmask.key`, `.experiment`, and the file's `.sha256`.
     """
-    tags = {
-        "depthmask.experiment": experiment,
-        "depthmask.key": key,
-        "depthmask.sha256": hashlib.sha256(onnx_path.read_bytes()).hexdigest(),
-        **{name: f"{value:.6g}" for name, value in metrics.items() if value is not None},
-        "gate": "refused" if refusals else "passed",
-        _REASONS: "; ".join(refusals),
-    }
     return attempt(find_root(), lambda store: _register(store, onnx_path, tags))
 
 
-def _register(store: Store, onnx_path: Path, tags: dict[str, str]) -> Registered:
+def _register(store: Store, onnx_path: Path, tags: Mapping[str, str]) -> Registered:
     run, client = store.find_run(tags["depthmask.key"]), store.client
     if run is None:
-        raise tracking.Unreachable("it has no run of the exported model")
+        raise ConnectionError("it has no run of the exported model")
     run_id, is_trial = run.info.run_id, copied_checkout() is not None
     with tracking.file_lock(store.root, "mlflow", timeout=120):
         if not client.search_registered_models(f"name = '{MODEL}'"):
             client.create_registered_model(MODEL, description="A person's mask, a scene's depth.")
         same = client.search_model_versions(f"name = '{MODEL}' and run_id = '{run_id}'")
-        hashes = {each.tags.get("depthmask.sha256"): each for each in same}
-        version = hashes.get(tags["depthmask.sha256"])
+        versions = {each.tags.get("depthmask.sha256"): str(each.version) for each in same}
+        version = versions.get(tags["depthmask.sha256"])
         if version is None:
-            model_id = _log_model(store, run_id, onnx_path)
-            version = client.create_model_version(
-                MODEL, f"models:/{model_id}", run_id=run_id, tags=tags, model_id=model_id
-            )
+            source, model_id = _log_model(store, run_id, onnx_path)
+            made = client.create_model_version(MODEL, source, run_id, dict(tags), model_id=model_id)
+            version = str(made.version)
         elif not is_trial:  # which may ask for more than the checkout that made the version
             for name, value in tags.items():
-                client.set_model_version_tag(MODEL, str(version.version), name, value)
-        number = str(version.version)
-        champion = str(client.get_registered_model(MODEL).aliases.get(ALIAS, ""))
+                client.set_model_version_tag(MODEL, version, name, value)
+        champion = str(client.get_registered_model(MODEL).aliases.get("champion", ""))
         if tags["gate"] == "passed" and not is_trial:
-            client.set_registered_model_alias(MODEL, ALIAS, number)
-            champion = number
+            client.set_registered_model_alias(MODEL, "champion", version)
+            champion = version
         known = client.get_model_version(MODEL, champion).tags if champion else {}
-        return Registered(number, champion, known.get("depthmask.experiment", ""))
+        return Registered(version, champion, known.get("depthmask.experiment", ""))
 
 
-def _log_model(store: Store, run_id: str, onnx_path: Path) -> str:
-    """Log the file as a model of MLflow's onnx flavour; returns the model's id."""
+def _log_model(store: Store, run_id: str, onnx_path: Path) -> tuple[str, str]:
+    """Log the file as a model of MLflow's onnx flavour; returns the model's URI and id."""
     import mlflow.onnx
     import onnx
     import onnxruntime
     from mlflow.models import Model
 
     mlflow.set_tracking_uri(store.uri)  # there is no client's own for a model
-    return Model.log(
+    logged = Model.log(
         None,
         mlflow.onnx,
         name="onnx",
@@ -223,4 +197,5 @@ def _log_model(store: Store, run_id: str, onnx_path: Path) -> str:
         ],
         onnx_execution_providers=["CPUExecutionProvider"],  # the others warn where they lack
         save_as_external_data=False,
-    ).model_id
+    )
+    return logged.model_uri, logged.model_id

@@ -53,8 +53,7 @@ def find_checkpoint(folder: Path) -> Path | None:
             torch.load(path, map_location="cpu", weights_only=False)
             return path
         except Exception as error:  # whatever unpickling a damaged file raises
-            aside = path.replace(path.with_suffix(".damaged"))
-            reason = type(error).__name__
+            aside, reason = path.replace(path.with_suffix(".damaged")), type(error).__name__
             print(f"depthmask: set aside {aside}, which cannot be read ({reason})", file=sys.stderr)
     return None
 
@@ -136,10 +135,7 @@ def fit(
     included; raises TrainingDiverged if the loss is not finite.
     """
     rows = EpochRows(data, None if interactive else label, on_epoch)
-    averaging = []
-    if average > 0:
-        function = get_ema_multi_avg_fn(average)
-        averaging.append(WeightAveraging(use_buffers=True, multi_avg_fn=function))
+    ema = WeightAveraging(use_buffers=True, multi_avg_fn=get_ema_multi_avg_fn(average))
     keep = ModelCheckpoint(
         dirpath=checkpoints,
         filename=Path(LAST).stem,
@@ -148,7 +144,7 @@ def fit(
     )
     trainer = make_trainer(
         hardware,
-        *averaging,
+        *([ema] if average > 0 else []),
         rows,
         keep,
         interactive=interactive,
@@ -158,8 +154,8 @@ def fit(
         inference_mode=False,
     )
     trainer.fit(module, datamodule=data, ckpt_path=find_checkpoint(checkpoints), weights_only=False)
-    for callback in averaging:  # a resume that finds nothing left to train skips this hook
-        callback.on_train_end(trainer, module)
+    if average > 0:  # a resume that finds nothing left to train skips this hook
+        ema.on_train_end(trainer, module)
     return rows.rows
 
 

@@ -40,12 +40,14 @@ class SceneData(L.LightningDataModule):
     def train_dataloader(self) -> DataLoader:
         # workers fetch ahead before a resume has restored the epoch; later ones Lightning sets
         epoch = max(self.next_epoch, self.trainer.current_epoch)
-        count, batch_size = self.params.scenes_per_epoch, self.params.batch_size
-        return self.scenes.train_loader(count, batch_size, self.sizes, epoch)
+        return self._loader("train", epoch)
 
     def val_dataloader(self) -> DataLoader:
-        epoch = self.trainer.current_epoch
-        return self.scenes.val_loader(self.params.batch_size, self.sizes, epoch)
+        return self._loader("val", self.trainer.current_epoch)
+
+    def _loader(self, split: str, epoch: int) -> DataLoader:
+        count, batch_size = self.params.scenes_per_epoch, self.params.batch_size
+        return self.scenes.loader(split, count, batch_size, self.sizes, epoch)
 
     def on_after_batch_transfer(self, batch: Any, dataloader_idx: int) -> Scene[Tensor]:
         return self.scenes.scene(

@@ -1,147 +1,123 @@
-"""A sheet of pictures and words, laid out in pixels from the top left; and arrays as pictures.
-
-A sheet is an SVG that vl-convert draws: a picture stays its very pixels, words are in the font
-that comes with it.
-"""
+"""Arrays as pictures, depth by one scale a figure; and a sheet of pictures and words, as PNG."""
 
 import base64
 import io
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Self
 from xml.sax.saxutils import escape, quoteattr
 
+import cv2
 import numpy as np
 import vl_convert
 from PIL import Image
 
 from depthmask.data.scenes.files import replaced_file
-from depthmask.visualization.depth_colors import ERROR_TICKS, DepthScale, depth_ramp, error_ramp
+from depthmask.data.scenes.person import THRESHOLD
 from depthmask.visualization.theme import FONT, LIGHT
 
 MISSED, FALSE = LIGHT["sky"], LIGHT["orange"]
 """Person taken for room, room taken for person: apart also for colour-blind readers."""
+INVALID_RGB = np.array((128, 134, 140), np.uint8)
+ERROR_TICKS = ((0.0, "−50 %"), (0.5, "0"), (1.0, "+50 %"))
+_TICKS_M = (0.2, 0.5, 1, 2, 3, 5, 10, 20, 30, 50, 100)
+
+# Magma's lightness rises evenly from dark to bright, so equal steps look equal, it survives
+# greyscale and colour-blindness, and it shows no edge where the depth has none (turbo does).
+# Reversed, near is bright and far sinks into the dark, as under a lamp. Its blackest tenth is
+# left away: the far wall stays apart from a black mask.
+_BRIGHTEST, _DARKEST = 250, 26
+_MAGMA = cv2.applyColorMap(np.arange(256, dtype=np.uint8)[None], cv2.COLORMAP_MAGMA)[0, :, ::-1]
+
+# RdBu of ColorBrewer, reversed
+_BLUE_TO_RED = bytes.fromhex("053061 2166ac 4393c3 92c5de d1e5f0 f7f7f7 fddbc7 f4a582 d6604d"
+                             " b2182b 67001f")  # fmt: skip
 
 
-class Canvas:
-    """A sheet `width` x `height` pixels."""
+@dataclass(frozen=True)
+class DepthScale:
+    """The depths at the two ends of the colours: 0 < near < far in metres, where the scale is
+    logarithmic, as a relative error is what counts; near < far, linear, if the unit is relative."""
 
-    def __init__(self, width: int, height: int, background: str | None = "white") -> None:
-        self.width, self.height = width, height
-        self._parts: list[str] = []
-        if background:
-            self.box(0, 0, width, height, background)
+    near: float
+    far: float
+    unit: str = "metre"
 
-    def image(
-        self,
-        x: float,
-        y: float,
-        width: int,
-        height: int,
-        pixels: np.ndarray,
-        *,
-        smooth: bool = True,
-        radius: float = 3,
-    ) -> None:
-        """Paste uint8 H x W x 3 pixels, resized to `width` x `height`, corners rounded."""
-        picture = Image.fromarray(np.ascontiguousarray(pixels))
-        if picture.size != (width, height):
-            enlarged = picture.width < width and not smooth
-            kind = Image.Resampling.NEAREST if enlarged else Image.Resampling.LANCZOS
-            picture = picture.resize((width, height), kind)
-        file = io.BytesIO()
-        picture.save(file, "PNG")
-        box = f'x="{x:g}" y="{y:g}" width="{width}" height="{height}"'
-        name = f"clip{len(self._parts)}"
-        self._parts.append(
-            f'<clipPath id="{name}"><rect {box} rx="{radius}"/></clipPath>'
-            f'<image {box} clip-path="url(#{name})" href="{as_data(file.getvalue(), "png")}"/>'
-        )
+    @classmethod
+    def spanning(cls, *depths: np.ndarray, unit: str = "metre") -> Self:
+        """Span the given depths but for the nearest and farthest 0.5 %."""
+        values = np.concatenate([np.asarray(depth, np.float32).ravel() for depth in depths])
+        values = values[np.isfinite(values) & ((values > 0) | (unit == "relative"))]
+        if not values.size:
+            return cls(1.0, 10.0, unit) if unit == "metre" else cls(0.0, 1.0, unit)
+        near, far = (float(value) for value in np.percentile(values, (0.5, 99.5)))
+        return cls(near, max(far, near * 1.5 if unit == "metre" else near + 1e-3), unit)
 
-    def box(
-        self, x: float, y: float, width: float, height: float, color: str, radius: float = 0
-    ) -> None:
-        """Fill a rectangle, its corners rounded by `radius`."""
-        self._parts.append(
-            f'<rect x="{x:g}" y="{y:g}" width="{width:g}" height="{height:g}" rx="{radius}"'
-            f' fill="{color}"/>'
-        )
+    @property
+    def label(self) -> str:
+        return "depth" if self.unit == "metre" else "relative depth"
 
-    def text(
-        self,
-        x: float,
-        y: float,
-        words: str,
-        note: str = "",
-        *,
-        size: float = 13,
-        color: str = LIGHT["ink"],
-        note_color: str = LIGHT["muted"],
-        weight: str = "normal",
-        anchor: str = "start",
-    ) -> None:
-        """Write `words`, `size` pixels high, their middle at `y`, and a paler note after them."""
-        after = (
-            f'<tspan dx="10" font-size="{size * 0.8:g}" font-weight="normal" fill="{note_color}">'
-            f"{escape(note)}</tspan>"
-        )
-        self._parts.append(
-            f'<text x="{x:g}" y="{y + 0.36 * size:g}" font-size="{size:g}" fill="{color}"'
-            f" font-weight={quoteattr(weight)} text-anchor={quoteattr(anchor)}>{escape(words)}"
-            f"{after if note else ''}</text>"
-        )
+    def unit_interval(self, depth: np.ndarray) -> np.ndarray:
+        """Map depth to 0 (near) .. 1 (far), clipped; NaN where there is no valid depth."""
+        depth = np.asarray(depth, np.float64)
+        valid = np.isfinite(depth) & ((depth > 0) | (self.unit == "relative"))
+        depth = np.where(valid, depth, self.near)
+        if self.unit == "metre":
+            at = np.log(depth / self.near) / np.log(self.far / self.near)
+        else:
+            at = (depth - self.near) / (self.far - self.near)
+        return np.where(valid, np.clip(at, 0, 1), np.nan)
 
-    def depth_legend(
-        self,
-        x: float,
-        y: float,
-        width: int,
-        scale: DepthScale,
-        *,
-        color: str = LIGHT["muted"],
-        named: bool = True,
-    ) -> None:
-        """Draw a bar `width` wide from `y` down, its ticks beneath, its name left if `named`."""
-        if named:
-            self.text(x - 12, y + 5, scale.label, color=color, anchor="end")
-        self._ramp(x, y, depth_ramp(width), scale.ticks(), color)
+    def rgb(self, depth: np.ndarray) -> np.ndarray:
+        """Colour a depth map (..., H, W) as uint8 (..., H, W, 3); grey where it is not valid."""
+        at = self.unit_interval(depth)
+        return np.where(np.isnan(at)[..., None], INVALID_RGB, _depth_rgb(at))
 
-    def error_legend(self, x: float, y: float, width: int) -> None:
-        """Draw the bar that reads `error_rgb`."""
-        self._ramp(x, y, error_ramp(width), list(ERROR_TICKS), LIGHT["muted"])
-
-    def mask_legend(self, x: float, y: float) -> None:
-        """Name the colours of a mask's errors."""
-        for color, words, left in ((MISSED, "missed", x), (FALSE, "false", x + 76)):
-            self.box(left, y - 6, 12, 12, color, radius=2)
-            self.text(left + 18, y, words, color=LIGHT["muted"])
-
-    def save(self, path: Path) -> None:
-        """Write the PNG, the same bytes for the same content."""
-        svg = (
-            f'<svg xmlns="http://www.w3.org/2000/svg" width="{self.width}" height="{self.height}"'
-            f' font-family="{FONT}">{"".join(self._parts)}</svg>'
-        )
-        with replaced_file(path) as temporary:
-            temporary.write_bytes(vl_convert.svg_to_png(svg))
-
-    def _ramp(
-        self, x: float, y: float, ramp: np.ndarray, ticks: list[tuple[float, str]], color: str
-    ) -> None:
-        self.image(x, y, len(ramp), 10, np.tile(ramp, (10, 1, 1)))
-        for at, words in ticks:
-            place = x + at * (len(ramp) - 1)
-            self.box(place, y + 12, 1, 4, color)
-            self.text(place + 0.5, y + 24, words, size=12, color=color, anchor="middle")
+    def ticks(self) -> list[tuple[float, str]]:
+        """Round depths to write at the legend, or its ends: (place in 0..1, text)."""
+        metres = [m for m in _TICKS_M if self.near * 0.999 <= m <= self.far * 1.001]
+        metres = metres[:: 1 + len(metres) // 5]
+        if self.unit == "metre" and len(metres) > 1:
+            return [(float(self.unit_interval(np.array(m))), f"{m:g} m") for m in metres]
+        sign = " m" if self.unit == "metre" else ""
+        return [(0.0, f"{self.near:.2g}{sign}"), (1.0, f"{self.far:.2g}{sign}")]
 
 
-def as_data(content: bytes, kind: str) -> str:
-    """A picture's bytes as an address that holds them."""
-    return f"data:image/{kind};base64,{base64.b64encode(content).decode('ascii')}"
+def depth_ramp(num_steps: int) -> np.ndarray:
+    """The scale itself, near to far, as uint8 `num_steps` x 3."""
+    return _depth_rgb(np.linspace(0, 1, num_steps))
+
+
+def _depth_rgb(at: np.ndarray) -> np.ndarray:
+    return _MAGMA[np.round(_BRIGHTEST + (_DARKEST - _BRIGHTEST) * np.nan_to_num(at)).astype(int)]
+
+
+def error_rgb(pred_depth: np.ndarray, true_depth: np.ndarray) -> np.ndarray:
+    """Colour (pred - true) / true, blue too near, red too far, full at 50 %.
+
+    Returns uint8 (..., H, W, 3), grey where there is no valid depth.
+    """
+    valid = np.isfinite(true_depth) & (true_depth > 0) & np.isfinite(pred_depth)
+    at = np.divide(pred_depth, true_depth, out=np.ones(valid.shape), where=valid) - 0.5
+    return np.where(valid[..., None], _error_rgb(at), INVALID_RGB)
+
+
+def error_ramp(num_steps: int) -> np.ndarray:
+    """The error scale, too near to too far, as uint8 `num_steps` x 3."""
+    return _error_rgb(np.linspace(0, 1, num_steps))
+
+
+def _error_rgb(at: np.ndarray) -> np.ndarray:
+    colors = np.frombuffer(_BLUE_TO_RED, np.uint8).reshape(-1, 3)
+    places = np.linspace(0, 1, len(colors))
+    channels = [np.interp(at, places, channel) for channel in colors.T]
+    return np.round(np.stack(channels, axis=-1)).astype(np.uint8)
 
 
 def unit_mask(mask: np.ndarray) -> np.ndarray:
     """Bring a mask, bool, uint8 0..255 or float 0..1, to float32 0..1."""
-    unit = np.asarray(mask).astype(np.float32)
-    return unit / 255 if np.asarray(mask).dtype == np.uint8 else unit
+    return mask.astype(np.float32) / (255 if mask.dtype == np.uint8 else 1)
 
 
 def mask_rgb(mask: np.ndarray) -> np.ndarray:
@@ -150,16 +126,91 @@ def mask_rgb(mask: np.ndarray) -> np.ndarray:
     return np.repeat(grey[..., None], 3, axis=-1)
 
 
-def mask_errors_rgb(
-    pred_mask: np.ndarray, true_mask: np.ndarray, threshold: float = 0.5
-) -> np.ndarray:
+def mask_errors_rgb(pred_mask: np.ndarray, true_mask: np.ndarray) -> np.ndarray:
     """The predicted mask, white on black, its errors coloured; uint8 (..., H, W, 3)."""
-    pred = unit_mask(pred_mask) > threshold
-    true = unit_mask(true_mask) > threshold
+    pred, true = unit_mask(pred_mask) > THRESHOLD, unit_mask(true_mask) > THRESHOLD
     rgb = mask_rgb(pred & true)
-    for wrong, color in ((true & ~pred, MISSED), (pred & ~true, FALSE)):
-        rgb[wrong] = tuple(bytes.fromhex(color[1:]))
+    rgb[true & ~pred] = list(bytes.fromhex(MISSED[1:]))
+    rgb[pred & ~true] = list(bytes.fromhex(FALSE[1:]))
     return rgb
+
+
+class Canvas:
+    """A sheet `width` px wide, from the top left: an SVG that vl-convert draws, so that a picture
+    stays its very pixels and words are in the font that comes with it."""
+
+    def __init__(self, width: int, color: str = "white", radius: float = 0) -> None:
+        self.width = width
+        ground = _element("rect", width="100%", height="100%", rx=radius, fill=color)
+        self._parts = [ground]
+
+    def image(
+        self, x: float, y: float, width: int, height: int, pixels: np.ndarray, radius: float = 3
+    ) -> None:
+        """Paste uint8 H x W x 3 pixels, resized to `width` x `height`, corners rounded."""
+        picture = Image.fromarray(np.ascontiguousarray(pixels))
+        file = io.BytesIO()
+        picture.resize((width, height), Image.Resampling.LANCZOS).save(file, "PNG")
+        area = {"x": x, "y": y, "width": width, "height": height}
+        name, href = f"clip{len(self._parts)}", as_data(file.getvalue(), "png")
+        clip = _element("clipPath", _element("rect", **area, rx=radius), id=name)
+        self._parts += [clip, _element("image", **area, clip_path=f"url(#{name})", href=href)]
+
+    def box(self, x: float, y: float, width: float, height: float, **style: object) -> None:
+        """Draw a rectangle; `style` as in SVG."""
+        self._parts.append(_element("rect", x=x, y=y, width=width, height=height, **style))
+
+    def text(self, x: float, y: float, words: str, note: str = "", /, **style: object) -> None:
+        """Write `words`, their middle at `y`, and a paler note after them; `style` as in SVG."""
+        style = {"font_size": 13, "fill": LIGHT["ink"]} | style
+        paler = {"font_size": "80%", "font_weight": "normal", "fill_opacity": 0.7}
+        after = _element("tspan", escape(note), dx=10, **paler) if note else ""
+        self._parts.append(_element("text", escape(words) + after, x=x, y=y, dy="0.36em", **style))
+
+    def title(self, x: float, words: str, subtitle: str) -> None:
+        """Write the sheet's name and a line about it."""
+        self.text(x, 40, words, font_size=24, font_weight="bold")
+        self.text(x, 68, subtitle, font_size=14, fill=LIGHT["muted"])
+
+    def legend(
+        self,
+        x: float,
+        y: float,
+        ramp: np.ndarray,
+        ticks: Sequence[tuple[float, str]],
+        name: str,
+        color: str = LIGHT["muted"],
+    ) -> None:
+        """Draw a ramp of colours, a px each, from `y` down, ticks beneath, its name on the left."""
+        self.text(x - 12, y + 5, name, fill=color, text_anchor="end")
+        self.image(x, y, len(ramp), 10, np.tile(ramp, (10, 1, 1)))
+        for at, words in ticks:
+            place = x + at * (len(ramp) - 1)
+            self.box(place, y + 12, 1, 4, fill=color)
+            self.text(place + 0.5, y + 24, words, font_size=12, fill=color, text_anchor="middle")
+
+    def mask_legend(self, x: float, y: float) -> None:
+        """Name the colours of a mask's errors."""
+        for color, words, left in ((MISSED, "missed", x), (FALSE, "false", x + 76)):
+            self.box(left, y - 6, 12, 12, fill=color, rx=2)
+            self.text(left + 18, y, words, fill=LIGHT["muted"])
+
+    def save(self, path: Path, height: int) -> None:
+        """Write the PNG, `height` px high, the same bytes for the same content."""
+        size = {"width": self.width, "height": height, "font_family": FONT}
+        svg = _element("svg", "".join(self._parts), xmlns="http://www.w3.org/2000/svg", **size)
+        with replaced_file(path) as temporary:
+            temporary.write_bytes(vl_convert.svg_to_png(svg))
+
+
+def _element(tag: str, content: str = "", /, **attributes: object) -> str:
+    pairs = (f" {name.replace('_', '-')}={quoteattr(str(v))}" for name, v in attributes.items())
+    return f"<{tag}{''.join(pairs)}>{content}</{tag}>"
+
+
+def as_data(content: bytes, kind: str) -> str:
+    """A picture's bytes as an address that holds them."""
+    return f"data:image/{kind};base64,{base64.b64encode(content).decode('ascii')}"
 
 
 def spread(num_total: int, num_wanted: int) -> list[int]:

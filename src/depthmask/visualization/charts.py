@@ -1,8 +1,9 @@
-"""The kinds of charts, as Vega-Lite: dots with intervals, and lines."""
+"""The kinds of charts, as Vega-Lite: dots with intervals, lines, lines over a condition."""
 
 import json
 from collections.abc import Sequence
-from typing import Any, Literal
+from dataclasses import dataclass
+from typing import Any
 
 import altair as alt
 import pandas as pd
@@ -11,18 +12,7 @@ from depthmask.data.scenes.scene import SETS
 from depthmask.evaluation.robustness import CONDITIONS
 from depthmask.visualization.theme import Chart, Series
 
-WIDTH, HEIGHT = 300, 170
-BASELINE = Series(-1, "var(--muted)", (2, 3))
-"""Of what needs no training."""
-
-CURVES = {
-    "val/mask_iou": ("Mask IoU", "validation, higher is better"),
-    "val/depth_delta1": ("Depth δ1", "validation, higher is better"),
-    "val/depth_rmse": ("Depth RMSE", "validation, metres (relative depth: aligned)"),
-    "val/loss": ("Validation loss", "each in its own terms: compare shapes, not heights"),
-}
-"""Columns of `curves.csv`: title and what to read from it."""
-
+WIDTH, HEIGHT, DOTS_WIDTH = 300, 170, 180
 _SHAPES = {"in_scene": "circle", "unseen_unseen": "diamond", "seen_seen": "square"}
 
 
@@ -33,9 +23,9 @@ def _title(text: str, note: str) -> alt.TitleParams:
 def dot_chart(
     rows: pd.DataFrame,
     *,
-    title: str = "",
-    note: str = "",
-    best: str = "",
+    title: str,
+    note: str,
+    best: str,
     baselines: Sequence[str] = (),
     zero: bool = False,
     good: int = 0,
@@ -52,7 +42,7 @@ def dot_chart(
     """
     rows = rows.reindex(columns=["name", "set", "value", "low", "high", "color", "text", "about",
                                  "part"])  # fmt: skip
-    names, sets = list(dict.fromkeys(rows["name"])), list(dict.fromkeys(rows["set"]))
+    names, sets = list(rows["name"].unique()), list(rows["set"].unique())
     rows["fill"] = rows["color"].where(rows["set"] == sets[0], "var(--paper)")
     seeds, rows = rows[rows["part"].eq(True)], rows[~rows["part"].eq(True)]
     axis = alt.Axis(
@@ -65,82 +55,80 @@ def dot_chart(
             alt.value("var(--muted)"), alt.value("var(--ink)"),
         ),
     )  # fmt: skip
-    y = alt.Y("name:N", sort=names, scale=alt.Scale(domain=names), axis=axis)
-    offset = alt.YOffset("set:N", sort=sets, scale=alt.Scale(domain=sets, paddingOuter=0.2))
+    place = {
+        "y": alt.Y("name:N", sort=names, scale=alt.Scale(domain=names), axis=axis),
+        "yOffset": alt.YOffset("set:N", sort=sets, scale=alt.Scale(domain=sets, paddingOuter=0.2)),
+    }
+    color = alt.Color("color:N", scale=None)
     x_scale = alt.Scale(zero=zero, nice=not zero, padding=14 if zero else 6)
     x = alt.X("value:Q", title=None, scale=x_scale, axis=alt.Axis(tickCount=4, ticks=False))
-    color = alt.Color("color:N", scale=None)
-    chart = alt.Chart(rows[rows["value"].notna()])
     shape: Any = alt.value("circle")
     if len(sets) > 1:
-        key = alt.Legend(orient="top", labelExpr=_set_labels(sets), symbolFillColor="transparent",
-                         symbolStrokeColor="var(--ink)", columns=1)  # fmt: skip
+        labels = json.dumps({name: SETS[name].label for name in sets}, ensure_ascii=False)
+        key = alt.Legend(orient="top", labelExpr=f"{labels}[datum.label]", columns=1,
+                         symbolFillColor="transparent", symbolStrokeColor="var(--ink)")  # fmt: skip
         shapes = alt.Scale(domain=sets, range=[_SHAPES[name] for name in sets])
         shape = alt.Shape("set:N", scale=shapes, legend=key if legend else None)
     layers: list[alt.Chart] = []
+    if good:
+        band = alt.Chart().mark_rect(color="var(--good)")
+        layers.append(band.encode(x=alt.datum(0), x2=alt.value(DOTS_WIDTH if good > 0 else 0)))
     if zero:
-        if good:
-            band = alt.Chart().mark_rect(color="var(--good)")
-            layers.append(band.encode(x=alt.datum(0), x2=alt.value(WIDTH * 0.6 if good > 0 else 0)))
         layers.append(alt.Chart().mark_rule(color="var(--muted)").encode(x=alt.datum(0)))
+    weight = alt.ExprRef(f"datum.name == {json.dumps(best)} ? 'bold' : 'normal'")
+    chart = alt.Chart(rows[rows["value"].notna()])
     layers += [
         chart.transform_filter("isValid(datum.low) && isValid(datum.high)")
         .mark_rule(strokeWidth=2.4, strokeCap="round", opacity=0.55)
-        .encode(x=alt.X("low:Q"), x2="high:Q", y=y, yOffset=offset, color=color),
-        alt.Chart(seeds).mark_point(filled=True, size=12, opacity=0.55).encode(
-            x="value:Q", y=y, yOffset=offset, color=color, description="about:N"),
+        .encode(x=alt.X("low:Q"), x2="high:Q", color=color, **place),
+        alt.Chart(seeds).mark_point(filled=True, size=12, opacity=0.55)
+        .encode(x="value:Q", color=color, description="about:N", **place),
         chart.mark_point(size=46, strokeWidth=1.5, opacity=1).encode(
-            x=x, y=y, yOffset=offset, shape=shape, description="about:N",
-            stroke=alt.Stroke("color:N", scale=None), fill=alt.Fill("fill:N", scale=None)),
+            x=x, shape=shape, description="about:N", stroke=alt.Stroke("color:N", scale=None),
+            fill=alt.Fill("fill:N", scale=None), **place,
+        ),
+        alt.Chart(rows[rows["text"].notna()]).mark_text(align="right", fontWeight=weight)
+        .encode(x=alt.value(DOTS_WIDTH + 48), y=place["y"], text="text:N"),
     ]  # fmt: skip
-    written = alt.Chart(rows[rows["text"].notna()])
-    weights: dict[Literal["bold", "normal"], str] = {"bold": "==", "normal": "!="}
-    for weight, is_best in weights.items():
-        layers.append(
-            written.transform_filter(f"datum.name {is_best} {json.dumps(best)}")
-            .mark_text(align="right", fontWeight=weight)
-            .encode(x=alt.value(WIDTH * 0.6 + 48), y=y, text="text:N")
+    step = alt.Step(24 if len(sets) == 1 else 30, **{"for": "position"})
+    return alt.layer(*layers).properties(width=DOTS_WIDTH, height=step, title=_title(title, note))
+
+
+@dataclass(frozen=True)
+class Look:
+    """How lines of experiments are drawn: colours, dashes, and which is heavier than the others."""
+
+    colors: alt.Scale
+    dash: alt.StrokeDash
+    best: str = ""
+    legend: alt.Legend | None = None
+
+    @classmethod
+    def of(cls, series: dict[str, Series], best: str, legend: alt.Legend | None = None) -> "Look":
+        names, looks = list(series), series.values()
+        dashes = alt.Scale(domain=names, range=[list(look.dash) for look in looks])
+        return cls(
+            alt.Scale(domain=names, range=[look.color for look in looks]),
+            alt.StrokeDash("experiment:N", scale=dashes, legend=None),
+            best,
+            legend,
         )
-    return alt.layer(*layers).properties(
-        width=WIDTH * 0.6,
-        height=alt.Step(24 if len(sets) == 1 else 30, **{"for": "position"}),
-        title=_title(title, note),
-    )
-
-
-def _set_labels(sets: Sequence[str]) -> str:
-    labels = {name: SETS[name].label for name in sets}
-    return f"{json.dumps(labels, ensure_ascii=False)}[datum.label]"
-
-
-def color_of(series: dict[str, Series], legend: alt.Legend | None = None) -> alt.Color:
-    """Of the column `experiment`."""
-    scale = alt.Scale(domain=list(series), range=[look.color for look in series.values()])
-    return alt.Color("experiment:N", scale=scale, legend=legend)
-
-
-def dash_of(series: dict[str, Series]) -> alt.StrokeDash:
-    scale = alt.Scale(domain=list(series), range=[list(look.dash) for look in series.values()])
-    return alt.StrokeDash("experiment:N", scale=scale, legend=None)
 
 
 def line_chart(
+    look: Look,
     *,
     x: alt.X,
     y: str,
     y_scale: alt.Scale,
-    color: alt.Color,
-    dash: alt.StrokeDash,
     y_title: str | None = None,
-    y_format: str = "",
     band: tuple[str, str] | None = None,
-    best: str | None = None,
     dots: bool = True,
     hollow: str = "",
     about: Any = alt.Undefined,
-    detail: str = "",
+    detail: Any = alt.Undefined,
     under: Sequence[alt.Chart] = (),
-    title: Any = "",
+    title: str = "",
     note: str = "",
 ) -> Chart:
     """A line an experiment, the best heavier, over data that whoever draws it supplies.
@@ -148,79 +136,41 @@ def line_chart(
     Args:
         y, band: columns: of the figure, and of its interval's bounds.
         hollow: an expression: which dots are rings.
-        detail: a column that parts lines of one experiment.
+        about, detail: columns: what a dot says, and what parts lines of one experiment.
         under: layers beneath the lines.
     """
-    axis = alt.Axis(domain=False, ticks=False, tickCount=5, format=y_format or alt.Undefined)
+    axis = alt.Axis(domain=False, ticks=False, tickCount=5)
     figure = alt.Y(field=y, type="quantitative", title=y_title, scale=y_scale, axis=axis)
-    common = {"x": x, "color": color} | ({"detail": f"{detail}:N"} if detail else {})
-    known = f"isValid(datum[{json.dumps(y)}])"
+    color = alt.Color("experiment:N", scale=look.colors, legend=look.legend)
+    known = alt.Chart().transform_filter(f"isValid(datum[{json.dumps(y)}])")
+    is_best = f"datum.experiment == {json.dumps(look.best)}"
+    width: Any = alt.value(2)
     layers = list(under)
     if band:
-        low = alt.Y(field=band[0], type="quantitative", title=y_title)
         area = alt.Chart().mark_area(opacity=0.14)
-        if best:
-            area = area.transform_filter(f"datum.experiment == {json.dumps(best)}")
+        if look.best:
+            area = area.transform_filter(is_best)
         area = area.transform_filter(f"isValid(datum[{json.dumps(band[0])}])")
-        layers.append(area.encode(y=low, y2=alt.Y2(field=band[1]), **common))
-    heavy = f"datum.experiment == {json.dumps(best)}"
-    width = alt.condition(heavy, alt.value(2.7), alt.value(1.5)) if best else alt.value(2)
-    line = alt.Chart().transform_filter(known).mark_line(strokeJoin="round", strokeCap="round")
-    layers.append(line.encode(y=figure, strokeDash=dash, strokeWidth=width, **common))
+        low = alt.Y(field=band[0], type="quantitative", title=y_title)
+        layers.append(area.encode(x=x, y=low, y2=alt.Y2(field=band[1]), color=color, detail=detail))
+    if look.best:
+        width = alt.condition(is_best, alt.value(2.7), alt.value(1.5))
+    line = known.mark_line(strokeJoin="round", strokeCap="round")
+    layers.append(
+        line.encode(
+            x=x, y=figure, color=color, detail=detail, strokeDash=look.dash, strokeWidth=width
+        )
+    )
     if dots:
-        points = alt.Chart().transform_filter(known).mark_point(size=26, opacity=1, strokeWidth=1.3)
-        drawn: dict[str, Any] = dict(color.to_dict())  # type: ignore[arg-type]  # one channel
-        fill: Any = alt.Fill(**drawn | {"legend": None})
+        fill: Any = alt.Fill("experiment:N", scale=look.colors, legend=None)
         if hollow:
             fill = alt.when(hollow).then(alt.value("var(--paper)")).otherwise(fill)
-        extra = {} if about is alt.Undefined else {"description": about}
-        layers.append(points.encode(y=figure, fill=fill, **common, **extra))
+        points = known.mark_point(size=26, opacity=1, strokeWidth=1.3)
+        layers.append(
+            points.encode(x=x, y=figure, color=color, detail=detail, fill=fill, description=about)
+        )
     chart = alt.layer(*layers).properties(width=WIDTH, height=HEIGHT)
-    return chart.properties(title=_title(title, note) if title else alt.Undefined)
-
-
-def curve_chart(
-    table: pd.DataFrame,
-    column: str,
-    series: dict[str, Series],
-    *,
-    best: str,
-    legend: alt.Legend | None = None,
-) -> Chart:
-    """A column of `curves.csv` over the epochs: the mean over seeds, and their range.
-
-    Dotted uprights mark where progressive resizing goes on to another size.
-    """
-    rows = table[table[column].notna()]
-    groups = rows.groupby(["experiment", "epoch"], sort=False)[column]
-    data = groups.agg(value="mean", low="min", high="max", num="size").reset_index()
-    many = data["num"] > 1
-    data["about"] = [
-        f"{row['experiment']}, epoch {row['epoch']:g}: {row['value']:.3f}"
-        + (f" (seeds {row['low']:.3f} to {row['high']:.3f})" if row["num"] > 1 else "")
-        for row in data.to_dict("records")
-    ]
-    data[["low", "high"]] = data[["low", "high"]].where(many, None)
-    least, most = data["value"].min(), data["value"].max()
-    if column.startswith("val/loss") and least > 0 and most > 6 * least:
-        y_scale = alt.Scale(type="log")
-    else:
-        y_scale = alt.Scale(domain=[0, 1]) if 0 <= least <= most <= 1 else alt.Scale(zero=True)
-    title, note = CURVES[column]
-    chart = line_chart(
-        x=epoch_axis("epoch"),
-        y="value",
-        y_scale=y_scale,
-        color=color_of(series, legend),
-        dash=dash_of(series),
-        band=("low", "high") if many.any() else None,
-        best=best,
-        about="about:N",
-        under=_resizes(table),
-        title=title,
-        note=note,
-    )
-    return chart.properties(data=data)
+    return chart.properties(title=_title(title, note))
 
 
 def epoch_axis(field: str, title: str = "epoch") -> alt.X:
@@ -228,35 +178,31 @@ def epoch_axis(field: str, title: str = "epoch") -> alt.X:
     return alt.X(field=field, type="quantitative", title=title, axis=axis)
 
 
-def _resizes(table: pd.DataFrame) -> list[alt.Chart]:
+def resizes(table: pd.DataFrame) -> list[alt.Chart]:
+    """Dotted uprights where progressive resizing goes on to another size."""
     if "size" not in table:
         return []
     sizes = table.groupby("epoch")["size"].max().sort_index()
-    starts = sizes.index[sizes.ne(sizes.shift())]
+    starts = sizes[sizes.ne(sizes.shift())].reset_index()
     if len(starts) < 2:
         return []
-    at = [epoch - 0.5 * (number > 0) for number, epoch in enumerate(starts)]
-    marks = pd.DataFrame({"epoch": at, "text": [f"{sizes[epoch]:g} px" for epoch in starts]})
+    starts["epoch"] -= 0.5 * (starts.index > 0)
+    starts["text"] = starts["size"].map("{:g} px".format)
     x = alt.X("epoch:Q")
+    words = alt.Chart(starts).mark_text(align="left", dx=3, dy=-5, fontSize=10)
     return [
-        alt.Chart(marks[1:]).mark_rule(strokeDash=[1, 3], color="var(--muted)").encode(x=x),
-        alt.Chart(marks)
-        .mark_text(align="left", dx=3, dy=-5, fontSize=10, color="var(--muted)")
-        .encode(x=x, y=alt.value(0), text="text:N"),
+        alt.Chart(starts[1:]).mark_rule(strokeDash=[1, 3], color="var(--muted)").encode(x=x),
+        words.encode(x=x, y=alt.value(0), text="text:N", color=alt.value("var(--muted)")),
     ]
 
 
 def condition_chart(
+    look: Look,
     condition: str,
     figure: str,
     *,
-    x: str,
-    y_scale: alt.Scale,
-    color: alt.Color,
-    dash: alt.StrokeDash,
-    best: str | None = None,
+    x: str = "strength",
     about: Any = alt.Undefined,
-    detail: str = "",
     note: str = "",
 ) -> Chart:
     """A figure over the strength of a condition, out of all rows of `robustness.csv`.
@@ -270,28 +216,58 @@ def condition_chart(
     # DVC hands tables over as text
     trained = "lower(toString(datum.trained_for)) == 'true'"
     away = 6 if words.is_falling else -6
-    shade = (
-        alt.Chart()
-        .transform_filter(trained)
-        .mark_rect(color="var(--trained)", xOffset=away, x2Offset=-away)
-        .encode(x=alt.X(field=x, type="quantitative", aggregate="min"),
-                x2=alt.X2(field=x, aggregate="max"))
-    )  # fmt: skip
-    axis = alt.Axis(grid=False, tickCount=5)
+    shade = alt.Chart().mark_rect(color="var(--trained)", xOffset=away, x2Offset=-away)
     chart = line_chart(
-        x=alt.X(field=x, type="quantitative", title=words.unit, axis=axis,
+        look,
+        x=alt.X(field=x, type="quantitative", title=words.unit,
+                axis=alt.Axis(grid=False, tickCount=5),
                 scale=alt.Scale(reverse=words.is_falling, zero=False, nice=False, padding=10)),
         y=figure,
-        y_scale=y_scale,
-        color=color,
-        dash=dash,
+        y_scale=alt.Scale() if condition == "nobody" else alt.Scale(domain=[0, 1]),
         band=(f"{figure}_low", f"{figure}_high") if figure in ("mask_iou", "false_area") else None,
-        best=best,
         hollow=f"!({trained})",
         about=about,
-        detail=detail,
-        under=[shade],
+        under=[
+            shade.transform_filter(trained).encode(
+                x=alt.X(field=x, type="quantitative", aggregate="min"),
+                x2=alt.X2(field=x, aggregate="max"),
+            )
+        ],
         title=words.label,
         note=note,
     )  # fmt: skip
     return chart.transform_filter(f"datum.condition == '{condition}'")
+
+
+def rate_range(
+    table: pd.DataFrame, *, title: str, suggested: float | None, current: float
+) -> Chart:
+    """The loss over the learning rate, the suggested and the present rate marked.
+
+    Args:
+        table: `lr`, `loss`, `smoothed`, a row a step.
+        suggested: where the loss falls steepest, or None.
+    """
+    smoothed = table["smoothed"]
+    lowest, highest = smoothed.min(), smoothed[: int(smoothed.argmin()) + 1].max()
+    # the way up at the end would flatten what is to be read
+    top = highest + 0.35 * max(highest - lowest, 0.1 * abs(highest))
+    domain = [max(0.0, lowest - 0.25 * (top - lowest)), top]
+    marks = [(current, "var(--muted)", f"params.yaml {current:g}")]
+    if suggested:
+        marks.append((suggested, "var(--vermilion)", f"steepest {suggested:.2g}"))
+    marked = pd.DataFrame(marks, columns=["lr", "color", "text"])
+    marked = marked[marked["lr"].between(table["lr"].min(), table["lr"].max())]
+    axis = alt.Axis(format="~g", tickCount=6)
+    x = alt.X("lr:Q", title="learning rate", scale=alt.Scale(type="log"), axis=axis)
+    y = alt.Y("loss:Q", title="training loss", scale=alt.Scale(domain=domain, clamp=True))
+    base, uprights = (alt.Chart(data).encode(x=x) for data in (table, marked))
+    color = alt.Color("color:N", scale=None)
+    words = uprights.mark_text(align="left", dx=5, dy=8, fontSize=12)
+    note = "choose a rate left of where the loss turns up"
+    return alt.layer(
+        base.mark_circle(color="var(--blue)", size=10, opacity=0.35).encode(y=y),
+        base.mark_line(color="var(--blue)").encode(y=alt.Y("smoothed:Q", title="training loss")),
+        uprights.mark_rule(strokeDash=[3, 3]).encode(color=color),
+        words.encode(y=alt.value(0), text="text:N", color=color),
+    ).properties(width=600, height=270, title=alt.TitleParams(text=title, subtitle=note))

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import torch
+from altair import hconcat
 from PIL import Image
 from torch import Tensor
 
@@ -18,27 +19,26 @@ from depthmask.data.scenes.scene import Scene
 from depthmask.evaluation.robustness_table import ConditionExample
 from depthmask.metrics import METRICS, align_depth, depth_abs_rel, mask_iou
 from depthmask.models.store import StoredModel
-from depthmask.visualization.canvas import mask_errors_rgb, mask_rgb
-from depthmask.visualization.depth_colors import DepthScale, error_rgb
+from depthmask.visualization import plots
+from depthmask.visualization.canvas import DepthScale, error_rgb, mask_errors_rgb, mask_rgb
 from depthmask.visualization.panels import PanelRow, conditions_sheet, hero, panels
-from depthmask.visualization.plots import comparison, conditions, curves
 from depthmask.visualization.sheets import composed_sheet
 from depthmask.visualization.theme import save_png
 
-CURVES = {"iou": "val/mask_iou", "loss": "val/loss", "rmse": "val/depth_rmse"}
-NUM_EACH = 3
-"""Scenes of a group: the best, the median, …"""
 MAX_SIDE_PX = 128
 """Of a tile: the page that holds them all is to stay a file that one can send."""
 
 
 def draw_panels(
-    folder: Path, models: dict[str, StoredModel], sets: EvalSets, *, best: str, num_panels: int
+    folder: Path, models: dict[str, StoredModel], sets: EvalSets, *, num_panels: int
 ) -> None:
-    """Draw NAME.png for every model: the same frames, one depth scale."""
-    rows = {name: panel_rows(stored, sets, num_panels) for name, stored in models.items()}
-    depths = [row.true_depth for row in rows[best] if row.true_depth is not None]
-    scale = DepthScale.spanning(*depths, unit=sets.unit) if depths else DepthScale(1, 10)
+    """Draw NAME.png for every model: the same frames, spread over the set, on one depth scale."""
+    scene = _headline_scenes(sets)
+    total = len(scene.mask)
+    chosen = np.unique(np.linspace(0, total - 1, min(num_panels, total)).round().astype(int))
+    scene = Scene(*(field[chosen] for field in scene))
+    shown = _arrays(scene)
+    scale = DepthScale.spanning(shown.depth, unit=sets.unit)
     with replaced_folder(folder) as temporary:
         for name, stored in models.items():
             heads = [
@@ -47,8 +47,29 @@ def draw_panels(
                 if (terms := stored.card["losses"][head])
             ]
             subtitle = f"{stored.card['model']}, {', '.join(heads)}"
-            path = temporary / f"{name}.png"
-            panels(path, rows[name], title=name, subtitle=subtitle, scale=scale)
+            rows = _panel_rows(stored, sets, scene)
+            panels(temporary / f"{name}.png", rows, title=name, subtitle=subtitle, scale=scale)
+
+
+def _panel_rows(stored: StoredModel, sets: EvalSets, scene: Scene[Tensor]) -> list[PanelRow]:
+    mask, depth = _predict(stored, scene, sets)
+    figures = {"mask_iou": mask_iou(mask, scene.mask)}
+    if depth is not None:
+        figures["depth_abs_rel"] = depth_abs_rel(depth, scene.depth)
+    masks, depths = _planes(mask), None if depth is None else _planes(depth)
+    return [
+        PanelRow(
+            set_name=sets.headline,
+            bg=frame.bg,
+            bg_fg=frame.bg_fg,
+            true_mask=frame.mask,
+            pred_mask=masks[row],
+            true_depth=None if depths is None else frame.depth,
+            pred_depth=None if depths is None else depths[row],
+            figures={name: float(values[row]) for name, values in figures.items()},
+        )
+        for row, frame in enumerate(map(Scene, *_arrays(scene)))
+    ]
 
 
 def draw_plots(
@@ -66,19 +87,22 @@ def draw_plots(
         table: `curves.csv`.
         robustness, examples: the figures on harder frames, and such frames.
     """
-    name = metrics["best"]
+    columns = ("val/mask_iou", "val/loss", "val/depth_rmse")
+    curves = plots.curve_charts(table, metrics, columns, plots.KEY)
     charts = {
-        "curves": curves(table, [*CURVES.values()], metrics),
-        "comparison": comparison(metrics),
-        "robustness": conditions(robustness, metrics),
-    } | {name: curves(table, [column], metrics) for name, column in CURVES.items()}
+        "curves": hconcat(*curves, spacing=36),
+        "comparison": plots.comparison(metrics),
+        "robustness": plots.conditions(robustness, metrics),
+    }
     with replaced_folder(folder) as temporary:
         for title, chart in charts.items():
             save_png(chart, temporary / f"{title}.png")
-        words = f"as {name} predicts them; the figure is the mask’s IoU, with nobody in the frame"
-        subtitle = f"{words} the share taken for person"
+        subtitle = (
+            f"as {metrics['best']} predicts them; the figure is the mask’s IoU, with nobody in the"
+            " frame the share taken for person"
+        )
         conditions_sheet(temporary / "conditions.png", examples, subtitle=subtitle)
-        hero(temporary / "hero.png", hero_scenes(best, sets), unit=sets.unit)
+        hero(temporary / "hero.png", _hero_scenes(best, sets), unit=sets.unit)
         composed_sheet(
             temporary / "composed.png",
             _arrays(next(sets.scenes("val"))),
@@ -87,55 +111,13 @@ def draw_plots(
         )
 
 
-def _all_frames(sets: EvalSets) -> Scene[Tensor]:
-    batches = zip(*sets.scenes(sets.headline), strict=True)
-    return Scene(*(torch.cat(fields) for fields in batches))
-
-
-def _predict(
-    stored: StoredModel, scene: Scene[Tensor], sets: EvalSets
-) -> tuple[Tensor, Tensor | None]:
-    """Mask and depth; relative depth is aligned with the truth."""
-    mask, depth = stored.predict(scene)
-    if depth is not None and sets.alignment is not None:
-        depth = align_depth(depth, scene.depth, sets.alignment)
-    return mask, depth
-
-
-def panel_rows(stored: StoredModel, sets: EvalSets, num_panels: int) -> list[PanelRow]:
-    """Predictions for scenes spread evenly over the hardest set, the same for every model."""
-    scene = _all_frames(sets)
-    total = len(scene.mask)
-    chosen = np.unique(np.linspace(0, total - 1, min(num_panels, total)).round().astype(int))
-    scene = Scene(*(field[chosen] for field in scene))
-    mask, depth = _predict(stored, scene, sets)
-    figures = {"mask_iou": mask_iou(mask, scene.mask)}
-    if depth is not None:
-        figures["depth_abs_rel"] = depth_abs_rel(depth, scene.depth)
-    shown, masks = _arrays(scene), _planes(mask)
-    depths = None if depth is None else _planes(depth)
-    return [
-        PanelRow(
-            set_name=sets.headline,
-            bg=shown.bg[row],
-            bg_fg=shown.bg_fg[row],
-            true_mask=shown.mask[row],
-            pred_mask=masks[row],
-            true_depth=None if depths is None else shown.depth[row],
-            pred_depth=None if depths is None else depths[row],
-            figures={name: float(values[row]) for name, values in figures.items()},
-        )
-        for row in range(len(masks))
-    ]
-
-
-def hero_scenes(stored: StoredModel, sets: EvalSets) -> Scene[np.ndarray]:
+def _hero_scenes(stored: StoredModel, sets: EvalSets) -> Scene[np.ndarray]:
     """Three scenes of the hardest set with the best model's predictions.
 
     Those whose IoU is nearest the set's upper quartile: a picture of what it does when it works,
     neither the luckiest frame nor the worst.
     """
-    scene = _all_frames(sets)
+    scene = _headline_scenes(sets)
     mask, depth = stored.predict(scene)
     assert depth is not None
     ious = mask_iou(mask, scene.mask)
@@ -147,12 +129,7 @@ def hero_scenes(stored: StoredModel, sets: EvalSets) -> Scene[np.ndarray]:
 
 
 def draw_scene_tiles(
-    folder: Path,
-    stored: StoredModel,
-    sets: EvalSets,
-    scenes: pd.DataFrame,
-    *,
-    num_each: int = NUM_EACH,
+    folder: Path, stored: StoredModel, sets: EvalSets, scenes: pd.DataFrame, *, num_each: int = 3
 ) -> None:
     """Draw the best, median and worst scenes of the headline set, with an index of them.
 
@@ -168,7 +145,7 @@ def draw_scene_tiles(
     """
     groups = chosen_scenes(scenes, num_each)
     numbers = sorted({number for group in groups.values() for number in group})
-    scene = Scene(*(field[numbers] for field in _all_frames(sets)))
+    scene = Scene(*(field[numbers] for field in _headline_scenes(sets)))
     mask, depth = _predict(stored, scene, sets)
     assert depth is not None
     shown, masks, depths = _arrays(scene), _planes(mask), _planes(depth)
@@ -182,9 +159,8 @@ def draw_scene_tiles(
         "pred_depth": scale.rgb(depths),
         "depth_error": error_rgb(depths, shown.depth),
     }
-    rows = scenes.set_index("scene")
+    rows, entries = scenes.set_index("scene"), {}
     with replaced_folder(folder) as temporary:
-        entries = {}
         for place, number in enumerate(numbers):
             names = {field: f"{number:04d}_{field}.png" for field in pictures}
             for field, name in names.items():
@@ -211,7 +187,7 @@ def draw_scene_tiles(
         (temporary / "index.json").write_text(text + "\n", encoding="utf-8")
 
 
-def chosen_scenes(scenes: pd.DataFrame, num_each: int = NUM_EACH) -> dict[str, list[int]]:
+def chosen_scenes(scenes: pd.DataFrame, num_each: int = 3) -> dict[str, list[int]]:
     """The best, the median and the worst scenes by mask IoU, and the worst by depth AbsRel.
 
     The first three groups share no scene: of fewer than `3 * num_each` each gets a third, and of
@@ -223,20 +199,34 @@ def chosen_scenes(scenes: pd.DataFrame, num_each: int = NUM_EACH) -> dict[str, l
     Returns:
         By group the scenes' numbers: the best first, the worst first; `median` by IoU, best first.
     """
-    ordered = scenes.sort_values(["mask_iou", "scene"], ascending=[False, True])
-    numbers = [int(number) for number in ordered["scene"]]
+    by_iou = scenes.sort_values(["mask_iou", "scene"], ascending=[False, True])
+    by_depth = scenes.sort_values(["depth_abs_rel", "scene"], ascending=[False, True])
+    numbers = by_iou["scene"].tolist()
     count = min(num_each, math.ceil(len(numbers) / 3))
     rest = numbers[count : len(numbers) - count]
     first = max(0, (len(rest) - count) // 2)
-    known = scenes.dropna(subset=["depth_abs_rel"])
-    by_depth = known.sort_values(["depth_abs_rel", "scene"], ascending=[False, True])
     groups = {
         "best": numbers[:count],
         "median": rest[first : first + count],
         "worst": numbers[max(count, len(numbers) - count) :][::-1],
-        "worst_depth": [int(number) for number in by_depth["scene"][:count]],
+        "worst_depth": by_depth.dropna(subset=["depth_abs_rel"])["scene"].tolist()[:count],
     }
     return {kind: group for kind, group in groups.items() if group}
+
+
+def _headline_scenes(sets: EvalSets) -> Scene[Tensor]:
+    batches = zip(*sets.scenes(sets.headline), strict=True)
+    return Scene(*(torch.cat(fields) for fields in batches))
+
+
+def _predict(
+    stored: StoredModel, scene: Scene[Tensor], sets: EvalSets
+) -> tuple[Tensor, Tensor | None]:
+    """Mask and depth; relative depth is aligned with the truth."""
+    mask, depth = stored.predict(scene)
+    if depth is not None and sets.alignment is not None:
+        depth = align_depth(depth, scene.depth, sets.alignment)
+    return mask, depth
 
 
 def _arrays(scene: Scene[Tensor]) -> Scene[np.ndarray]:

@@ -1,8 +1,8 @@
 """What a network predicts, in pictures: panels, the README's, and the harder frames."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
@@ -12,33 +12,33 @@ from depthmask.errors import InputError
 from depthmask.evaluation.robustness import CONDITIONS
 from depthmask.evaluation.robustness_table import ConditionExample
 from depthmask.metrics import METRICS
-from depthmask.visualization.canvas import Canvas, mask_errors_rgb, mask_rgb, spread, unit_mask
-from depthmask.visualization.depth_colors import DepthScale, error_rgb
+from depthmask.visualization.canvas import (
+    ERROR_TICKS,
+    Canvas,
+    DepthScale,
+    depth_ramp,
+    error_ramp,
+    error_rgb,
+    mask_errors_rgb,
+    mask_rgb,
+    spread,
+    unit_mask,
+)
 from depthmask.visualization.theme import LIGHT
 
-MARGIN, GAP = 28, 6
-PANEL, GROUP_GAP, CAPTION, PANEL_TOP = 176, 18, 132, 142
-COLUMNS = ("bg", "bg_fg", "true mask", "predicted mask", "true depth", "predicted depth",
-           "depth error")  # fmt: skip
-NUM_STRENGTHS, EXAMPLE, GUTTER, BLOCK_GAP, BLOCK_TOP = 6, 112, 66, 44, 62
-HEADER = 100
-BLOCK_WIDTH = GUTTER + NUM_STRENGTHS * (EXAMPLE + GAP) - GAP
+MARGIN, GAP, MUTED = 28, 6, LIGHT["muted"]
+PANEL, PANEL_TOP = 176, 142
+PANEL_LEFTS = [160, 342, 536, 718, 912, 1094, 1276]
+NUM_STRENGTHS, EXAMPLE, GUTTER, HEADER, BLOCK_TOP = 6, 112, 66, 100, 62
+BLOCK_STEP = GUTTER + NUM_STRENGTHS * (EXAMPLE + GAP) + 38
 BLOCK_HEIGHT = BLOCK_TOP + 2 * (EXAMPLE + GAP) + 52
 CARD, CARD_INK, CARD_MUTED, LABEL = "#151921", "#f0f3f6", "#9aa4b0", "#0b0d11"
-HERO_TILE, HERO_ASPECT, HERO_GAP, HERO_TOP = 292, 0.75, 10, 74
+HERO_TILE, HERO_HEIGHT, HERO_LEFTS = 292, 219, (32, 334, 670, 972)
 
 
-@dataclass(frozen=True)
-class PanelRow:
-    """One scene and what was predicted for it.
-
-    Attributes:
-        set_name: which set it is from, for example `in_scene`.
-        bg, bg_fg: uint8, H x W x 3.
-        true_mask, pred_mask: H x W; bool, uint8 0..255 or float 0..1.
-        true_depth, pred_depth: float32, H x W; both None for a network without depth.
-        figures: of this scene, by metric, for the caption.
-    """
+class PanelRow(NamedTuple):
+    """A scene of a set and what was predicted for it: images uint8 H x W x 3, masks and depths
+    H x W, the depths None for a network without; `figures` are by metric, for the caption."""
 
     set_name: str
     bg: np.ndarray
@@ -49,12 +49,17 @@ class PanelRow:
     pred_depth: np.ndarray | None
     figures: dict[str, float]
 
-    def pictures(self, scale: DepthScale) -> list[np.ndarray]:
-        pictures = [self.bg, self.bg_fg, mask_rgb(self.true_mask)]
-        pictures.append(mask_errors_rgb(self.pred_mask, self.true_mask, THRESHOLD))
+    def pictures(self, scale: DepthScale) -> dict[str, np.ndarray]:
+        pictures = {
+            "bg": self.bg,
+            "bg_fg": self.bg_fg,
+            "true mask": mask_rgb(self.true_mask),
+            "predicted mask": mask_errors_rgb(self.pred_mask, self.true_mask),
+        }
         if self.true_depth is not None and self.pred_depth is not None:
-            pictures += [scale.rgb(self.true_depth), scale.rgb(self.pred_depth)]
-            pictures.append(error_rgb(self.pred_depth, self.true_depth))
+            pictures["true depth"] = scale.rgb(self.true_depth)
+            pictures["predicted depth"] = scale.rgb(self.pred_depth)
+            pictures["depth error"] = error_rgb(self.pred_depth, self.true_depth)
         return pictures
 
 
@@ -63,151 +68,127 @@ def panels(
 ) -> None:
     """Draw a row a scene: inputs, true and predicted mask, true and predicted depth, its error.
 
-    Args:
-        title, subtitle: the experiment, its model and losses.
-        scale: the same for every experiment that is compared.
-
-    Raises:
-        InputError: there is no row.
+    `scale` is the same for every experiment that is compared. Raises InputError without rows.
     """
     if not rows:
         raise InputError("no scene to draw panels of: set evaluate.num_panels to 1 or more")
-    has_depth = rows[0].true_depth is not None
-    names = COLUMNS if has_depth else COLUMNS[:4]
-    lefts = [MARGIN + CAPTION + i * (PANEL + GAP) + (i // 2 - i // 6) * (GROUP_GAP - GAP)
-             for i in range(len(names))]  # fmt: skip
-    width = lefts[-1] + PANEL + MARGIN
-    canvas = Canvas(width, PANEL_TOP + len(rows) * (PANEL + GAP) + MARGIN - GAP)
-    canvas.text(MARGIN, 38, title, size=24, weight="bold")
-    canvas.text(MARGIN, 66, subtitle, size=14, color=LIGHT["muted"])
-    canvas.mask_legend(lefts[3], 71)
-    if has_depth:
-        canvas.depth_legend(lefts[4], 66, 2 * PANEL + GAP, scale, named=False)
-        canvas.error_legend(lefts[6] + 20, 66, PANEL - 40)
-    for name, x in zip(names, lefts, strict=True):
+    names = list(rows[0].pictures(scale))
+    width = PANEL_LEFTS[len(names) - 1] + PANEL + MARGIN
+    canvas = Canvas(width)
+    canvas.title(MARGIN, title, subtitle)
+    canvas.mask_legend(PANEL_LEFTS[3], 71)
+    if "depth error" in names:
+        canvas.legend(PANEL_LEFTS[4] + 98, 66, depth_ramp(260), scale.ticks(), scale.label)
+        canvas.legend(PANEL_LEFTS[6] + 20, 66, error_ramp(PANEL - 40), ERROR_TICKS, "")
+    for name, x in zip(names, PANEL_LEFTS, strict=False):
         weight = "bold" if name.startswith("predicted") else "normal"
-        canvas.text(x + PANEL / 2, 126, name, size=14, anchor="middle", weight=weight)
-    canvas.box(MARGIN, PANEL_TOP - 5, width - 2 * MARGIN, 1, LIGHT["rule"])
-    for number, row in enumerate(rows):
-        y = PANEL_TOP + number * (PANEL + GAP)
+        style = {"font_size": 14, "font_weight": weight, "text_anchor": "middle"}
+        canvas.text(x + PANEL / 2, 126, name, **style)
+    canvas.box(MARGIN, PANEL_TOP - 5, width - 2 * MARGIN, 1, fill=LIGHT["rule"])
+    y = PANEL_TOP
+    for row in rows:
         middle = y + PANEL / 2 - 10 * len(row.figures)
-        canvas.text(MARGIN, middle, SETS[row.set_name].label.split(",")[0], weight="bold")
+        canvas.text(MARGIN, middle, SETS[row.set_name].label.split(",")[0], font_weight="bold")
         for place, (name, value) in enumerate(row.figures.items(), start=1):
             words = f"{METRICS[name].label} {value:.3f}"
-            canvas.text(MARGIN, middle + 20 * place, words, color=LIGHT["muted"])
-        for x, pixels in zip(lefts, row.pictures(scale), strict=True):
+            canvas.text(MARGIN, middle + 20 * place, words, fill=MUTED)
+        for x, pixels in zip(PANEL_LEFTS, row.pictures(scale).values(), strict=False):
             canvas.image(x, y, PANEL, PANEL, pixels)
-    canvas.save(path)
+        y += PANEL + GAP
+    canvas.save(path, y + MARGIN - GAP)
 
 
 def hero(path: Path, scenes: Scene[np.ndarray], *, unit: str = "metre") -> None:
-    """Draw two or three scenes as bg, bg_fg -> mask, depth on a dark card with round corners.
+    """Draw a few scenes (with a leading axis N), cut to 4:3 around the person, on a dark card.
 
-    The card brings its own ground, and is clear outside its corners: it looks the same on a
-    white page and on a dark one. Tiles are cut to 4:3 around the person.
-
-    Args:
-        scenes: arrays with a leading axis N; mask and depth are what is to be shown.
+    Outside its round corners it is clear: it looks the same on a white page and on a dark one.
     """
-    tile_height = round(HERO_TILE * HERO_ASPECT)
-    step = HERO_TILE + HERO_GAP
-    lefts = [32, 32 + step, 32 + 2 * step + 34, 32 + 3 * step + 34]
-    width, count = lefts[-1] + HERO_TILE + 32, len(scenes.bg_fg)
-    height = HERO_TOP + count * (tile_height + HERO_GAP) - HERO_GAP + 74
-    crops = [_crop(mask) for mask in scenes.mask]
-    depths = [depth[crop] for depth, crop in zip(scenes.depth, crops, strict=True)]
-    scale = DepthScale.spanning(*depths, unit=unit)
-    canvas = Canvas(width, height, background=None)
-    canvas.box(0, 0, width, height, CARD, radius=18)
+    crops = [_crop(unit_mask(mask) > THRESHOLD) for mask in scenes.mask]
+    cut = [[field[n][crop] for field in scenes] for n, crop in enumerate(crops)]
+    scale = DepthScale.spanning(*(depth for *_, depth in cut), unit=unit)
+    canvas = Canvas(HERO_LEFTS[-1] + HERO_TILE + 32, CARD, radius=18)
     heads = ("bg", "the empty room"), ("bg_fg", "a frame"), ("mask", "who"), ("depth", "how far")
-    for x, (name, words) in zip(lefts, heads, strict=True):
-        canvas.text(x + 2, 46, name, words, size=20, weight="bold", color=CARD_INK,
-                    note_color=CARD_MUTED)  # fmt: skip
-    for number, crop in enumerate(crops):
-        y = HERO_TOP + number * (tile_height + HERO_GAP)
-        mask, depth = scenes.mask[number][crop], depths[number]
-        pictures = scenes.bg[number][crop], scenes.bg_fg[number][crop], mask_rgb(mask)
-        for x, pixels in zip(lefts, (*pictures, scale.rgb(depth)), strict=True):
-            canvas.image(x, y, HERO_TILE, tile_height, pixels, radius=8)
-        middle = lefts[1] + HERO_TILE + 22
-        canvas.text(middle, y + tile_height / 2, "→", size=26, color=CARD_MUTED, anchor="middle")
-        if unit == "metre" and (unit_mask(mask) > THRESHOLD).any():
-            _write_distance(canvas, lefts[3], y, mask, depth)
-    canvas.depth_legend(
-        lefts[2] + 80, height - 56, 2 * HERO_TILE + HERO_GAP - 80, scale, color=CARD_MUTED
-    )
-    canvas.save(path)
+    for x, (name, note) in zip(HERO_LEFTS, heads, strict=True):
+        canvas.text(x + 2, 46, name, note, font_size=20, font_weight="bold", fill=CARD_INK)
+    y = 74
+    for bg, bg_fg, mask, depth in cut:
+        for x, pixels in zip(
+            HERO_LEFTS, (bg, bg_fg, mask_rgb(mask), scale.rgb(depth)), strict=True
+        ):
+            canvas.image(x, y, HERO_TILE, HERO_HEIGHT, pixels, radius=8)
+        style = {"font_size": 26, "fill": CARD_MUTED, "text_anchor": "middle"}
+        canvas.text(HERO_LEFTS[2] - 22, y + HERO_HEIGHT / 2, "→", **style)
+        person = unit_mask(mask) > THRESHOLD
+        if unit == "metre" and person.any():
+            _write_distance(canvas, y, person, depth)
+        y += HERO_HEIGHT + 10
+    ramp, ticks = depth_ramp(514), scale.ticks()
+    canvas.legend(HERO_LEFTS[2] + 80, y + 8, ramp, ticks, scale.label, CARD_MUTED)
+    canvas.save(path, y + 64)
 
 
-def _write_distance(canvas: Canvas, x: int, y: int, mask: np.ndarray, depth: np.ndarray) -> None:
+def _write_distance(canvas: Canvas, y: int, person: np.ndarray, depth: np.ndarray) -> None:
     """The person's median depth, in the upper corner that has less of the person in it."""
-    person = unit_mask(mask) > THRESHOLD
     words = f"{np.median(depth[person]):.1f} m"
     width = 22 + 8 * len(words)
     upper, third = person[: person.shape[0] // 4], person.shape[1] // 3
-    if upper[:, :third].sum() > upper[:, -third:].sum():
-        x += HERO_TILE - width - 16
-    canvas.box(x + 8, y + 8, width, 26, LABEL, radius=6)
-    canvas.text(x + 8 + width / 2, y + 21, words, size=15, weight="bold", color=CARD_INK,
-                anchor="middle")  # fmt: skip
+    is_left = upper[:, :third].sum() <= upper[:, -third:].sum()
+    x = HERO_LEFTS[3] + (8 if is_left else HERO_TILE - width - 8)
+    canvas.box(x, y + 8, width, 26, fill=LABEL, rx=6)
+    style = {"font_size": 15, "font_weight": "bold", "fill": CARD_INK, "text_anchor": "middle"}
+    canvas.text(x + width / 2, y + 21, words, **style)
 
 
-def _crop(mask: np.ndarray) -> tuple[slice, slice]:
-    """Rows and columns of a frame cut to the hero's aspect, the person kept in it."""
-    height, width = mask.shape
-    crop_height = min(height, round(width * HERO_ASPECT))
-    crop_width = min(width, round(height / HERO_ASPECT))
-    person = np.argwhere(unit_mask(mask) > THRESHOLD)
-    middle = person.min(axis=0) + person.max(axis=0) if len(person) else np.array(mask.shape)
-    top = int(np.clip(middle[0] // 2 - crop_height // 2, 0, height - crop_height))
-    left = int(np.clip(middle[1] // 2 - crop_width // 2, 0, width - crop_width))
-    return slice(top, top + crop_height), slice(left, left + crop_width)
+def _crop(person: np.ndarray) -> tuple[slice, slice]:
+    """Rows and columns of a frame cut to 4:3, the person kept in it."""
+    size = np.array(person.shape)
+    crop = np.minimum(size, np.round(size[::-1] * (0.75, 4 / 3)).astype(int))
+    places = np.argwhere(person)
+    middle = (places.min(axis=0) + places.max(axis=0) if len(places) else size) // 2
+    top, left = np.clip(middle - crop // 2, 0, size - crop)
+    return slice(top, top + crop[0]), slice(left, left + crop[1])
 
 
 def conditions_sheet(path: Path, examples: Sequence[ConditionExample], *, subtitle: str) -> None:
-    """Draw a block a condition, its strengths side by side: the changed picture, the mask.
+    """Draw a block a condition, up to six strengths side by side: the changed picture, the mask.
 
-    Of the plate's conditions the plate is drawn, of the others the frame; of more than six
-    strengths six are.
+    Of the plate's conditions the plate is drawn, of the others the frame.
     """
     by_name = {name: [e for e in examples if e.condition == name] for name in CONDITIONS}
     blocks = [rows for rows in by_name.values() if rows]
-    width = 2 * MARGIN + 2 * BLOCK_WIDTH + BLOCK_GAP
-    canvas = Canvas(width, HEADER + -(-len(blocks) // 2) * BLOCK_HEIGHT)
-    canvas.text(MARGIN, 40, "What the strengths look like", size=24, weight="bold")
-    canvas.text(MARGIN, 68, subtitle, size=14, color=LIGHT["muted"])
+    width = 2 * (MARGIN + BLOCK_STEP) - 44
+    canvas = Canvas(width)
+    canvas.title(MARGIN, "What the strengths look like", subtitle)
     x = width - MARGIN - 420
-    for color, words, left in (
-        ("blue", "trained for", x),
-        ("rule", "not trained for", x + 110),
-    ):
-        canvas.box(left, 38.5, 16, 3, LIGHT[color], radius=1)
-        canvas.text(left + 22, 40, words, color=LIGHT["muted"])
-    canvas.mask_legend(x + 260, 40)
+    for color, words in (("blue", "trained for"), ("rule", "not trained for")):
+        canvas.box(x, 38.5, 16, 3, fill=LIGHT[color], rx=1)
+        canvas.text(x + 22, 40, words, fill=MUTED)
+        x += 130
+    canvas.mask_legend(x, 40)
     for number, rows in enumerate(blocks):
         row, column = divmod(number, 2)
-        left = MARGIN + column * (BLOCK_WIDTH + BLOCK_GAP)
+        left = MARGIN + GUTTER + column * BLOCK_STEP
         _draw_condition(canvas, left, HEADER + row * BLOCK_HEIGHT, rows)
-    canvas.save(path)
+    canvas.save(path, HEADER + -(-len(blocks) // 2) * BLOCK_HEIGHT)
 
 
 def _draw_condition(canvas: Canvas, x: int, y: int, rows: list[ConditionExample]) -> None:
-    name = rows[0].condition
-    words = CONDITIONS[name]
-    rows = sorted(rows, key=lambda row: row.strength, reverse=words.is_falling)
-    canvas.text(x + GUTTER, y + 12, words.label, words.unit, size=17, weight="bold")
-    top = y + BLOCK_TOP
-    for place, label in enumerate((words.changes, "mask")):
-        middle = top + place * (EXAMPLE + GAP) + EXAMPLE / 2
-        canvas.text(x + GUTTER - 12, middle, label, color=LIGHT["muted"], anchor="end")
-    for place, index in enumerate(spread(len(rows), NUM_STRENGTHS)):
-        row, left = rows[index], x + GUTTER + place * (EXAMPLE + GAP)
-        canvas.text(left, top - 15, f"{row.strength:g}".replace("-", "−"))
+    condition = CONDITIONS[rows[0].condition]
+    rows = sorted(rows, key=lambda row: row.strength, reverse=condition.is_falling)
+    canvas.text(x, y + 12, condition.label, condition.unit, font_size=17, font_weight="bold")
+    y += BLOCK_TOP
+    for place, label in enumerate((condition.changes, "mask")):
+        middle = y + place * (EXAMPLE + GAP) + EXAMPLE / 2
+        canvas.text(x - 12, middle, label, fill=MUTED, text_anchor="end")
+    for row in (rows[index] for index in spread(len(rows), NUM_STRENGTHS)):
+        canvas.text(x, y - 15, f"{row.strength:g}".replace("-", "−"))
         color = LIGHT["blue" if row.trained_for else "rule"]
-        canvas.box(left, top - 7, EXAMPLE, 3, color, radius=1)
-        picture = row.bg if words.changes == "plate" else row.bg_fg
-        canvas.image(left, top, EXAMPLE, EXAMPLE, picture, smooth=False)
+        canvas.box(x, y - 7, EXAMPLE, 3, fill=color, rx=1)
+        picture = row.bg if condition.changes == "plate" else row.bg_fg
         mask = mask_errors_rgb(row.pred_mask, row.true_mask)
-        canvas.image(left, top + EXAMPLE + GAP, EXAMPLE, EXAMPLE, mask, smooth=False)
-        figure = f"{100 * row.figure:.1f} % false" if name == "nobody" else f"IoU {row.figure:.2f}"
-        canvas.text(left, top + 2 * (EXAMPLE + GAP) + 10, figure, size=12, color=LIGHT["muted"])
+        canvas.image(x, y, EXAMPLE, EXAMPLE, picture)
+        canvas.image(x, y + EXAMPLE + GAP, EXAMPLE, EXAMPLE, mask)
+        is_empty = row.condition == "nobody"
+        figure = f"{100 * row.figure:.1f} % false" if is_empty else f"IoU {row.figure:.2f}"
+        canvas.text(x, y + 2 * (EXAMPLE + GAP) + 10, figure, font_size=12, fill=MUTED)
+        x += EXAMPLE + GAP

@@ -4,7 +4,7 @@
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -14,73 +14,87 @@ import pandas as pd
 
 from depthmask.evaluation.robustness import CONDITIONS
 from depthmask.evaluation.robustness_table import FALSE_PERSON
-from depthmask.metrics import METRICS, Metric
+from depthmask.metrics import METRICS
 from depthmask.visualization.charts import (
-    BASELINE,
-    color_of,
+    Look,
     condition_chart,
-    curve_chart,
-    dash_of,
     dot_chart,
     epoch_axis,
     line_chart,
+    resizes,
 )
-from depthmask.visualization.numbers import interval, known, plain, written
-from depthmask.visualization.run_files import Metrics, baselines_of, compared, figures_of
-from depthmask.visualization.theme import LIGHT, SERIES, Chart, Series, on_paper, series_of, spec_of
+from depthmask.visualization.results import (
+    CHARTED,
+    Figure,
+    Metrics,
+    baselines_of,
+    columns_of,
+    compared,
+    figure_of,
+    figures_of,
+    found_in,
+    leak_of,
+    plain,
+    written,
+)
+from depthmask.visualization.theme import (
+    BASELINE,
+    LIGHT,
+    SERIES,
+    Chart,
+    Series,
+    on_paper,
+    series_of,
+    spec_of,
+)
 
-CHARTED = ("mask_iou", "depth_delta1", "depth_abs_rel")
-"""Metrics of the comparison's and the leak's charts."""
 DISTRIBUTED = ("mask_iou", "depth_delta1", "person_distance_error")
 COMPARED_SETS = ("unseen_unseen", "seen_seen")
 """Beside the headline set."""
+CURVES = {
+    "val/mask_iou": ("Mask IoU", "validation, higher is better"),
+    "val/depth_delta1": ("Depth δ1", "validation, higher is better"),
+    "val/depth_rmse": ("Depth RMSE", "validation, metres (relative depth: aligned)"),
+    "val/loss": ("Validation loss", "each in its own terms: compare shapes, not heights"),
+}
+"""Columns of `curves.csv`: title and what to read from it."""
 DVC_TEMPLATES = Path(".dvc/plots")
-_KEY: dict[str, Any] = dict(orient="top", symbolType="stroke", symbolStrokeWidth=3, symbolOpacity=1)
+KEY = alt.Legend(orient="top", columns=4, symbolType="stroke", symbolStrokeWidth=3, symbolOpacity=1)
 
 
-def series_in(metrics: Metrics) -> dict[str, Series]:
-    """The look of every experiment."""
-    return series_of(metrics["experiments"])
+def series_in(metrics: Metrics, names: Iterable[str] | None = None) -> dict[str, Series]:
+    """The look of every experiment, or of the experiments and baselines of a table."""
+    series = series_of(metrics["experiments"])
+    return series if names is None else {name: series.get(name, BASELINE) for name in names}
 
 
-def _charted(metrics: Metrics) -> list[Metric]:
-    head = metrics["headline"]["set"]
-    rows = [figures_of(metrics, name, head) for name in metrics["experiments"]]
-    return [
-        METRICS[name] for name in CHARTED if any(known(row.get(name)) is not None for row in rows)
-    ]
+def _dot(series: dict[str, Series], name: str, figure: Figure, set_name: str = "") -> Any:
+    """A row of a dot chart."""
+    about = f"{name}{', ' * bool(set_name)}{set_name}: {figure.text} {figure.interval}".strip()
+    low, high = figure.bounds or (None, None)
+    return {"name": name, "set": set_name, "value": figure.number, "low": low, "high": high,
+            "text": figure.text, "color": series.get(name, BASELINE).color,
+            "about": about}  # fmt: skip
 
 
 def comparison_charts(metrics: Metrics, *, legend: bool = False) -> list[Chart]:
     """Every experiment and baseline on the headline set and on pasted people, a chart a metric."""
     head, series = metrics["headline"]["set"], series_in(metrics)
-    names, baselines = compared(metrics), baselines_of(metrics)
-    sets = [head, *(name for name in COMPARED_SETS if name != head)]
-    charts: list[Chart] = []
-    for metric in _charted(metrics):
+    baselines, charts = baselines_of(metrics), list[Chart]()
+    for metric in columns_of(metrics, head, CHARTED):
         rows: list[dict[str, Any]] = []
-        for name in (*names, *baselines):
-            color = series.get(name, BASELINE).color
-            for set_name in sets:
-                figures = figures_of(metrics, name, set_name)
-                if not figures and set_name != head:
-                    continue
-                value = known(figures.get(metric.name))
-                row = {"name": name, "set": set_name, "value": value, "color": color}
-                about = f"{name}, {set_name}: {written(value, metric.decimals)}"
-                if set_name == head:
-                    bounds = metrics.get("intervals", {}).get(name, {}).get(head, {})
-                    low, high = bounds.get(metric.name) or (None, None)
-                    about = f"{about} {interval((low, high), metric.decimals)}".strip()
-                    row |= {"low": low, "high": high, "text": written(value, metric.decimals)}
-                rows.append(row | {"about": about})
-            seeds = metrics.get("seeds", {}).get(name, {})
-            if len(seeds) > 1:
-                rows += [
-                    {"name": name, "set": head, "value": known(of.get(head, {}).get(metric.name)),
-                     "color": color, "part": True, "about": f"{name}, seed {seed}"}
-                    for seed, of in seeds.items()
-                ]  # fmt: skip
+        for name in (*compared(metrics), *baselines):
+            rows.append(_dot(series, name, figure_of(metrics, name, head, metric), head))
+            for other in COMPARED_SETS:
+                if other != head and figures_of(metrics, name, other):
+                    figure = figure_of(metrics, name, other, metric)
+                    bare = Figure(figure.value, decimals=metric.decimals)
+                    rows.append(_dot(series, name, bare, other) | {"text": None})
+            seeds = found_in(metrics, "seeds", name)
+            for seed in seeds if len(seeds) > 1 else ():
+                figure = Figure(found_in(seeds, seed, head).get(metric.name))
+                words = {"text": None, "part": True, "about": f"{name}, seed {seed}"}
+                rows.append(_dot(series, name, figure, head) | words)
         charts.append(
             dot_chart(
                 pd.DataFrame(rows),
@@ -96,198 +110,188 @@ def comparison_charts(metrics: Metrics, *, legend: bool = False) -> list[Chart]:
 
 def comparison(metrics: Metrics) -> Chart:
     charts = comparison_charts(metrics, legend=True)
-    return alt.hconcat(*charts, spacing=30, title="Experiments and baselines").resolve_scale(
-        shape="shared"
-    )
+    chart = alt.hconcat(*charts, spacing=30, title="Experiments and baselines")
+    return chart.resolve_scale(shape="shared")
 
 
 def difference_charts(metrics: Metrics) -> list[Chart]:
     """The best minus every rival, on the same scenes: the score that decides, and its two parts."""
-    differences = metrics.get("verdict", {}).get("differences", {})
+    found = {name: found_in(metrics, "verdict", "differences", name) for name in compared(metrics)}
     charts = []
     for key in ("score", *metrics.get("chosen_by", ())):
         metric = METRICS.get(key)
-        found = {name: differences.get(name, {}) for name in compared(metrics)}
-        chart = _signed_chart(
-            metrics,
-            {name: of[key] for name, of in found.items() if key in of and "score" in of},
-            "difference",
-            metric.decimals if metric else 3,
-            title=metric.title if metric else "The score that decides",
-            note=f"{metric.better} is better" if metric else "the mean of the two beside it",
-            good=-1 if metric and not metric.higher_is_better else 1,
-        )
-        charts += [chart] if chart else []
+        decimals = metric.decimals if metric else 3
+        figures = {
+            name: Figure(own["difference"], (own["low"], own["high"]), None, decimals, signed=True)
+            for name, of in found.items()
+            if "score" in of and (own := of.get(key))
+        }
+        title = metric.title if metric else "The score that decides"
+        note = f"{metric.better} is better" if metric else "the mean of the two beside it"
+        good = -1 if metric and not metric.higher_is_better else 1
+        charts += _signed_charts(metrics, figures, title, note, good)
     return charts
 
 
 def leak_charts(metrics: Metrics) -> list[Chart]:
     """What every experiment owes to rooms and people it has seen, a chart a metric."""
-    leak, charts = metrics.get("leak", {}), []
-    for metric in _charted(metrics):
-        key = (
-            "excess" if any("excess" in of.get(metric.name, {}) for of in leak.values()) else "gap"
-        )
-        rows = {name: leak.get(name, {}).get(metric.name, {}) for name in compared(metrics)}
-        if key == "excess":
-            rows = {
-                name: {"excess": of.get("excess"), "low": of.get("excess_low"),
-                       "high": of.get("excess_high")}
-                for name, of in rows.items()
-            }  # fmt: skip
-        note = "less that of the difference threshold" if key == "excess" else "seen less unseen"
-        chart = _signed_chart(metrics, rows, key, metric.decimals, title=metric.title, note=note)
-        charts += [chart] if chart else []
+    charts, names = [], compared(metrics)
+    for metric in columns_of(metrics, metrics["headline"]["set"], CHARTED):
+        excess = any("excess" in found_in(metrics, "leak", name, metric.name) for name in names)
+        figures = {name: leak_of(metrics, name, metric, excess=excess) for name in names}
+        note = "less that of the difference threshold" if excess else "seen less unseen"
+        charts += _signed_charts(metrics, figures, metric.title, note)
     return charts
 
 
-def _signed_chart(
+def _signed_charts(
+    metrics: Metrics, figures: dict[str, Figure], title: str, note: str, good: int = 0
+) -> list[Chart]:
+    """Differences from 0 with their intervals as a chart; none without any."""
+    series = series_in(metrics)
+    rows = [_dot(series, name, f) for name, f in figures.items() if f.number is not None]
+    look: Any = dict(title=title, note=note, best=metrics["best"], zero=True, good=good)
+    return [dot_chart(pd.DataFrame(rows), **look)] if rows else []
+
+
+def curve_charts(
+    table: pd.DataFrame,
     metrics: Metrics,
-    found: dict[str, dict[str, Any]],
-    key: str,
-    decimals: int,
-    *,
-    title: str,
-    note: str,
-    good: int = 0,
-) -> Chart | None:
-    """Differences from 0 with their intervals; None without any."""
-    series, rows = series_in(metrics), []
-    for name, figures in found.items():
-        value, low, high = (known(figures.get(part)) for part in (key, "low", "high"))
-        if value is not None:
-            text = written(value, decimals, signed=True)
-            about = f"{name}: {text} {interval((low, high), decimals, signed=True)}".strip()
-            rows.append({"name": name, "set": "", "value": value, "low": low, "high": high,
-                         "color": series[name].color, "text": text, "about": about})  # fmt: skip
-    if not rows:
-        return None
-    return dot_chart(
-        pd.DataFrame(rows), title=title, note=note, best=metrics["best"], zero=True, good=good
-    )
-
-
-def curves(table: pd.DataFrame, columns: Sequence[str], metrics: Metrics) -> Chart:
-    """Training curves side by side, a legend above; columns that nobody has are left away."""
-    shown = [name for name in columns if name in table and table[name].notna().any()]
-    series, legend = series_in(metrics), alt.Legend(columns=4, **_KEY)
-    charts = [
-        curve_chart(table, name, series, best=metrics["best"], legend=legend) for name in shown
-    ]
-    return alt.hconcat(*charts, spacing=36)
+    columns: Iterable[str] = CURVES,
+    legend: alt.Legend | None = None,
+) -> list[Chart]:
+    """Columns of `curves.csv` over the epochs: the mean over seeds, and their range."""
+    look, charts = Look.of(series_in(metrics), metrics["best"], legend), []
+    for column in columns:
+        if column not in table or table[column].isna().all():
+            continue
+        groups = table[table[column].notna()].groupby(["experiment", "epoch"], sort=False)[column]
+        data = groups.agg(value="mean", low="min", high="max", num="size").reset_index()
+        many = data["num"] > 1
+        data["about"] = [
+            f"{row['experiment']}, epoch {row['epoch']:g}: {row['value']:.3f}"
+            + f" (seeds {row['low']:.3f} to {row['high']:.3f})" * (row["num"] > 1)
+            for row in data.to_dict("records")
+        ]
+        data[["low", "high"]] = data[["low", "high"]].where(many, None)
+        least, most = data["value"].min(), data["value"].max()
+        y_scale = alt.Scale(domain=[0, 1]) if 0 <= least <= most <= 1 else alt.Scale(zero=True)
+        if column == "val/loss" and 0 < 6 * least < most:
+            y_scale = alt.Scale(type="log")
+        title, note = CURVES[column]
+        chart = line_chart(
+            look,
+            x=epoch_axis("epoch"),
+            y="value",
+            y_scale=y_scale,
+            band=("low", "high") if many.any() else None,
+            about="about:N",
+            under=resizes(table),
+            title=title,
+            note=note,
+        )
+        charts.append(chart.properties(data=data))
+    return charts
 
 
 def distribution_charts(scenes: pd.DataFrame, metrics: Metrics) -> list[Chart]:
     """Every scene's figure on the headline set, the scenes from the worst to the best."""
-    series, charts = series_in(metrics), []
-    shares = np.linspace(0, 1, 41)
+    look, charts = Look.of(series_in(metrics), metrics["best"]), []
+    rows, shares = scenes[scenes["set"] == metrics["headline"]["set"]], np.linspace(0, 1, 41)
     for metric in (METRICS[name] for name in DISTRIBUTED if name in scenes):
-        rows = scenes[scenes["set"] == metrics["headline"]["set"]]
         means = rows.groupby(["experiment", "scene"])[metric.name].mean()
-        parts = []
-        for name, values in means[np.isfinite(means)].groupby("experiment"):
-            ordered = np.sort(values)[:: 1 if metric.higher_is_better else -1]
-            places = np.round(shares * (len(ordered) - 1)).astype(int)
-            own = {"experiment": name, "share": 100 * shares, "value": ordered[places]}
-            parts.append(pd.DataFrame(own))
-        if not parts:
+        groups = means[np.isfinite(means)].groupby("experiment")
+        places = shares if metric.higher_is_better else 1 - shares
+        data = groups.quantile(places, interpolation="nearest").rename("value").reset_index()
+        if data.empty:
             continue
+        data["share"] = np.tile(100 * shares, len(data) // len(shares))
         unit = metric.suffix(metrics.get("unit", "metre"))
         axis = alt.Axis(grid=False, values=[0, 25, 50, 75, 100])
         chart = line_chart(
+            look,
             x=alt.X("share:Q", title="scenes, from the worst to the best, %", axis=axis),
             y="value",
             y_scale=alt.Scale() if metric.unit else alt.Scale(domain=[0, 1]),
-            color=color_of(series),
-            dash=dash_of(series),
-            best=metrics["best"],
             dots=False,
             title=metric.title + unit.replace(" ", ", "),
             note=f"{metric.better} is better",
         )
-        charts.append(chart.properties(data=pd.concat(parts)))
+        charts.append(chart.properties(data=data[["experiment", "share", "value"]]))
     return charts
 
 
 def condition_charts(
-    table: pd.DataFrame, metrics: Metrics, name: str, *, legend: alt.Legend | None = None
+    table: pd.DataFrame, metrics: Metrics, name: str, legend: alt.Legend | None = None
 ) -> list[Chart]:
     """A metric over the strength of every condition with a person in it, all on one range.
 
     Of frames with nobody in them: what is found there, beside the mask's IoU only.
     """
-    present = [name for name in CONDITIONS if (table["condition"] == name).any()]
-    shown = [(condition, METRICS[name]) for condition in present if condition != "nobody"]
-    if name == "mask_iou" and "nobody" in present:
+    look = Look.of(series_in(metrics, table["experiment"]), metrics["best"], legend)
+    shown = [(condition, METRICS[name]) for condition in CONDITIONS if condition != "nobody"]
+    if name == "mask_iou":
         shown += [("nobody", metric) for metric in FALSE_PERSON.values()]
-    own = series_in(metrics)
-    series = {name: own.get(name, BASELINE) for name in dict.fromkeys(table["experiment"])}
     charts = []
     for condition, metric in shown:
-        rows = table[(table["condition"] == condition) & table[metric.name].notna()]
-        if rows.empty:
+        rows = table[table["condition"] == condition]
+        if rows.empty or rows[metric.name].isna().all():
             continue
+        rows = rows[rows[metric.name].notna()]
         about = [
             f"{row['experiment']} at {plain(row['strength'])}:"
             f" {written(row[metric.name], metric.decimals)}"
-            + ("" if row["trained_for"] else ", not trained for")
+            + ", not trained for"
+            * (not row["trained_for"])
             for row in rows.to_dict("records")
         ]
-        chart = condition_chart(
-            condition,
-            metric.name,
-            x="strength",
-            y_scale=alt.Scale() if condition == "nobody" else alt.Scale(domain=[0, 1]),
-            color=color_of(series, legend),
-            dash=dash_of(series),
-            best=metrics["best"],
-            about="about:N",
-            note=f"{metric.label}, lower is better" if condition == "nobody" else "",
-        )
+        note = f"{metric.label}, lower is better" if condition == "nobody" else ""
+        chart = condition_chart(look, condition, metric.name, about="about:N", note=note)
         charts.append(chart.properties(data=rows.assign(about=about)))
     return charts
 
 
 def conditions(table: pd.DataFrame, metrics: Metrics) -> Chart:
-    charts = condition_charts(table, metrics, "mask_iou", legend=alt.Legend(columns=4, **_KEY))
+    charts = condition_charts(table, metrics, "mask_iou", KEY)
     title = "Mask IoU when frames get harder: shaded strengths are such as training drew"
     return alt.concat(*charts, columns=4, spacing=30, title=title)
 
 
 def dvc_templates() -> dict[str, dict[str, Any]]:
     """The charts of the curves and of the conditions as templates of `dvc plots`, by name."""
-    look = alt.Legend(**_KEY)
     colors = alt.Scale(range=[LIGHT[name] for name in SERIES])
-    color = alt.Color("experiment:N", scale=colors, legend=look)
-    revision = alt.StrokeDash("rev:N", title="revision")
+    look = Look(colors, alt.StrokeDash("rev:N", title="revision"), legend=KEY)
     x, y, title, label = (f"<DVC_METRIC_{word}>" for word in ("X", "Y", "TITLE", "Y_LABEL"))
-    chosen = {"name": "chosen", "select": {"type": "point", "fields": ["experiment"]},
-              "bind": "legend"}  # fmt: skip
+    axis = epoch_axis(x, "<DVC_METRIC_X_LABEL>")
     lines = line_chart(
-        x=epoch_axis(x, "<DVC_METRIC_X_LABEL>"), y=y, y_title=label, y_scale=alt.Scale(zero=False),
-        color=color, dash=revision, detail="seed", title=title,
-    )  # fmt: skip
+        look,
+        x=axis,
+        y=y,
+        y_title=label,
+        y_scale=alt.Scale(zero=False),
+        detail="seed:N",
+        title=title,
+    )
     experiments = spec_of(lines)
-    faded = {"condition": {"param": "chosen", "value": 1}, "value": 0.12}
     for layer in experiments["layer"]:
-        layer["encoding"]["opacity"] = faded
-    experiments["layer"][0]["params"] = [chosen]
-    conditions = [
-        condition_chart(
-            name, "false_area" if name == "nobody" else y, x=x, color=color, dash=revision,
-            y_scale=alt.Scale() if name == "nobody" else alt.Scale(domain=[0, 1]),
-            note="share taken for person" if name == "nobody" else "<DVC_METRIC_Y>",
-        ).properties(width=190, height=130)
-        for name in CONDITIONS
-    ]  # fmt: skip
-    robustness = spec_of(alt.concat(*conditions, columns=5, title=title, spacing=24))
-    for spec in (experiments, robustness):
+        layer["encoding"]["opacity"] = {"condition": {"param": "chosen", "value": 1}, "value": 0.12}
+    select = {"type": "point", "fields": ["experiment"]}
+    experiments["layer"][0]["params"] = [{"name": "chosen", "select": select, "bind": "legend"}]
+    charts = []
+    for name in CONDITIONS:
+        found, note = y, "<DVC_METRIC_Y>"
+        if name == "nobody":
+            found, note = "false_area", "share taken for person"
+        chart = condition_chart(look, name, found, x=x, note=note)
+        charts.append(chart.properties(width=190, height=130))
+    robustness = spec_of(alt.concat(*charts, columns=5, title=title, spacing=24))
+    templates = {"experiments": experiments, "robustness": robustness}
+    for name, spec in templates.items():
         spec["data"] = {"values": "<DVC_METRIC_DATA>"}
         spec["$schema"] = "https://vega.github.io/schema/vega-lite/v5.json"  # what DVC loads
-    return {
-        name: json.loads(on_paper(json.dumps(spec)).replace('"Liberation Sans"', '"sans-serif"'))
-        for name, spec in (("experiments", experiments), ("robustness", robustness))
-    }
+        text = on_paper(json.dumps(spec)).replace('"Liberation Sans"', '"sans-serif"')
+        templates[name] = json.loads(text)
+    return templates
 
 
 if __name__ == "__main__":

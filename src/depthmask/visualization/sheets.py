@@ -1,102 +1,50 @@
 """Contact sheets: what the data looks like, at one glance."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
+import cv2
 import numpy as np
 
+from depthmask.data.scenes.library import Library
 from depthmask.data.scenes.scene import SPLITS, Scene
-from depthmask.visualization.canvas import Canvas, mask_rgb, spread
-from depthmask.visualization.depth_colors import DepthScale
+from depthmask.visualization.canvas import Canvas, DepthScale, depth_ramp, mask_rgb, spread
 from depthmask.visualization.theme import LIGHT
 
 COLUMNS, NUM_SHOWN = 12, 24
-TILE, PERSON_HEIGHT, GAP = 112, 168, 4
-MARGIN, GUTTER = 32, 76
-LEFT = MARGIN + GUTTER
+TILE, PERSON_HEIGHT, GAP, ROW_GAP = 112, 168, 4, 34
+MARGIN, LEFT, HEADER = 32, 108, 100
 WIDTH = LEFT + COLUMNS * (TILE + GAP) - GAP + MARGIN
-HEADER, SECTION, ROW_GAP = 100, 58, 34
 SPLIT_COLORS = {"train": LIGHT["blue"], "val": LIGHT["orange"], "test": LIGHT["green"]}
 
 
-@dataclass(frozen=True)
-class SplitImages:
-    """Sources of one kind, and the split that each is in.
-
-    Attributes:
-        images: uint8, P x S x S x 3 (rooms) or C x h x w x 4 (people).
-        splits: `train`, `val` or `test`, one an image.
-    """
-
-    images: np.ndarray
-    splits: Sequence[str]
-
-
-@dataclass(frozen=True)
-class Section:
-    """Columns of pictures beneath one another, twelve side by side.
-
-    Attributes:
-        labels: of the pictures of a column, from above.
-        columns: the pictures of each, uint8 h x w x 3.
-        splits: of each column; drawn where given.
-        height: of a picture, px.
-    """
-
-    name: str
-    note: str
-    labels: Sequence[str]
-    columns: Sequence[Sequence[np.ndarray]]
-    splits: Sequence[str] = ()
-    height: int = TILE
-
-    @property
-    def row_height(self) -> int:
-        return len(self.labels) * (self.height + GAP) - GAP + ROW_GAP
-
-    @property
-    def num_rows(self) -> int:
-        return -(-len(self.columns) // COLUMNS)
-
-    @property
-    def head(self) -> int:
-        """What is above the pictures, px: its name, and the first split's."""
-        return SECTION if self.splits else 40 if self.name else 0
-
-
 def contact_sheet(
-    path: Path,
-    *,
-    rooms: SplitImages,
-    rooms_depth: np.ndarray,
-    people: SplitImages,
-    frames: Scene[np.ndarray],
-    unit: str = "metre",
-    subtitle: str = "",
+    path: Path, library: Library, frames: Scene[np.ndarray], *, unit: str, subtitle: str
 ) -> None:
     """Draw rooms with their depth, people, and in-scene test frames; the split of each is shown.
 
     Args:
-        rooms_depth: float32, P x S x S, in `unit`.
         frames: arrays with a leading axis N; N may be 0, `frames.bg` is not drawn.
+        unit: of all depth.
     """
-    chosen, persons = sample_splits(rooms.splits), sample_splits(people.splits)
+    plate_splits, cutout_splits = library.plates.split.tolist(), library.cutouts.split.tolist()
+    chosen, people = sample_splits(plate_splits), sample_splits(cutout_splits)
     shown = spread(len(frames.bg_fg), COLUMNS)
-    scale = DepthScale.spanning(rooms_depth[chosen], frames.depth[shown], unit=unit)
-    room_columns = [(rooms.images[i], scale.rgb(rooms_depth[i])) for i in chosen]
-    person_columns = [[picture] for picture in _on_ground(people.images[persons])]
-    sections = [
-        Section("Rooms", "nobody in them, and how far everything is", ("image", "depth"),
-                room_columns, [rooms.splits[i] for i in chosen]),
-        Section("People", "cut out, at one scale", ("",), person_columns,
-                [people.splits[i] for i in persons], PERSON_HEIGHT),
-    ]  # fmt: skip
+    scale = DepthScale.spanning(library.depths[chosen], frames.depth[shown], unit=unit)
+    canvas = _start("The prepared data", subtitle, scale)
+    note = "nobody in them, and how far everything is"
+    rooms = [(library.images[i], scale.rgb(library.depths[i])) for i in chosen]
+    splits = [plate_splits[i] for i in chosen]
+    top = _section(canvas, HEADER, "Rooms", note, ("image", "depth"), rooms, splits=splits)
+    note, pictures = "cut out, at one scale", [[each] for each in on_ground(library.rgba[people])]
+    splits, height = [cutout_splits[i] for i in people], PERSON_HEIGHT
+    top = _section(canvas, top, "People", note, [""], pictures, splits=splits, height=height)
     if shown:
-        words = "people rendered inside test rooms, with true shadows: training sees none"
-        columns = _scene_columns(frames, shown, scale, ("bg_fg", "mask", "depth"))
-        sections.append(Section("In-scene test frames", words, ("bg_fg", "mask", "depth"), columns))
-    _draw(path, "The prepared data", subtitle, sections, scale)
+        note = "people rendered inside test rooms, with true shadows: training sees none"
+        labels = ("bg_fg", "mask", "depth")
+        columns = _scene_columns(frames, shown, scale, labels)
+        top = _section(canvas, top, "In-scene test frames", note, labels, columns)
+    canvas.save(path, top)
 
 
 def composed_sheet(
@@ -106,17 +54,13 @@ def composed_sheet(
     unit: str = "metre",
     title: str = "Composed scenes",
     subtitle: str = "",
-    num_scenes: int = NUM_SHOWN,
 ) -> None:
-    """Draw composed samples, a column each: bg, bg_fg, mask, depth.
-
-    Args:
-        scenes: arrays with a leading axis N; images uint8 N x H x W x 3.
-    """
-    choice = spread(len(scenes.bg_fg), num_scenes)
-    scale = DepthScale.spanning(scenes.depth[choice], unit=unit)
-    columns = _scene_columns(scenes, choice, scale, Scene._fields)
-    _draw(path, title, subtitle, [Section("", "", Scene._fields, columns)], scale)
+    """Draw up to 24 composed scenes, uint8 N x H x W x 3, a column each: bg, bg_fg, mask, depth."""
+    chosen = spread(len(scenes.bg_fg), NUM_SHOWN)
+    scale = DepthScale.spanning(scenes.depth[chosen], unit=unit)
+    canvas = _start(title, subtitle, scale)
+    columns = _scene_columns(scenes, chosen, scale, Scene._fields)
+    canvas.save(path, _section(canvas, HEADER, "", "", Scene._fields, columns))
 
 
 def augmented_sheet(
@@ -136,96 +80,80 @@ def augmented_sheet(
     """
     labels = ("original", *(f"variant {number + 1}" for number in range(len(plate_variants))))
     rooms = [(plates[i], *plate_variants[:, i]) for i in spread(len(plates), COLUMNS)]
-    choice = spread(len(cutouts), COLUMNS)
-    colors = np.concatenate([cutouts[None, ..., :3], cutout_variants])[:, choice]
-    alpha = np.broadcast_to(cutouts[choice, ..., 3:], (*colors.shape[:-1], 1))
-    rgba = np.concatenate([colors, alpha], axis=-1)
-    pictures = _on_ground(rgba.reshape(-1, *rgba.shape[2:]))
-    people = [pictures[number :: len(choice)] for number in range(len(choice))]
-    sections = [
-        Section("Rooms", "of the training split, in other colour and light", labels, rooms),
-        Section("People", "of the training split, each varied on its own", labels, people,
-                height=PERSON_HEIGHT),
-    ]  # fmt: skip
-    _draw(path, "Augmented sources", subtitle, sections, None)
+    chosen = spread(len(cutouts), COLUMNS)
+    alpha = cutouts[chosen, ..., 3:]
+    colors = (cutouts[chosen, ..., :3], *cutout_variants[:, chosen])
+    people = list(zip(*(on_ground(np.concatenate([c, alpha], -1)) for c in colors), strict=True))
+    canvas = _start("Augmented sources", subtitle, None)
+    note = "of the training split, in other colour and light"
+    top = _section(canvas, HEADER, "Rooms", note, labels, rooms)
+    note = "of the training split, each varied on its own"
+    canvas.save(path, _section(canvas, top, "People", note, labels, people, height=PERSON_HEIGHT))
 
 
-def _draw(
-    path: Path, title: str, subtitle: str, sections: Sequence[Section], scale: DepthScale | None
-) -> None:
-    height = HEADER + sum(part.head + part.num_rows * part.row_height for part in sections)
-    canvas = Canvas(WIDTH, height)
-    canvas.text(MARGIN, 40, title, size=24, weight="bold")
-    canvas.text(MARGIN, 68, subtitle, size=14, color=LIGHT["muted"])
+def _start(title: str, subtitle: str, scale: DepthScale | None) -> Canvas:
+    canvas = Canvas(WIDTH)
+    canvas.title(MARGIN, title, subtitle)
     if scale is not None:
-        canvas.depth_legend(WIDTH - MARGIN - 260, 36, 260, scale)
-    top = HEADER
-    for part in sections:
-        canvas.text(MARGIN, top + 16, part.name, part.note, size=17, weight="bold")
-        top += part.head
-        _draw_section(canvas, top, part)
-        top += part.num_rows * part.row_height
-    canvas.save(path)
+        canvas.legend(WIDTH - MARGIN - 260, 36, depth_ramp(260), scale.ticks(), scale.label)
+    return canvas
 
 
-def _draw_section(canvas: Canvas, top: int, part: Section) -> None:
-    for number, pictures in enumerate(part.columns):
+def _section(
+    canvas: Canvas,
+    top: int,
+    name: str,
+    note: str,
+    labels: Sequence[str],
+    columns: Sequence[Sequence[np.ndarray]],
+    *,
+    splits: Sequence[str] = (),
+    height: int = TILE,
+) -> int:
+    """Draw columns of pictures `height` px high, twelve side by side; returns where it ends.
+
+    `labels` are of a column's pictures, from above; `splits` of the columns, where known.
+    """
+    canvas.text(MARGIN, top + 16, name, note, font_size=17, font_weight="bold")
+    top += 58 if splits else 40 if name else 0
+    row_height = len(labels) * (height + GAP) - GAP + ROW_GAP
+    for number, pictures in enumerate(columns):
         row, column = divmod(number, COLUMNS)
-        x, y = LEFT + column * (TILE + GAP), top + row * part.row_height
-        if part.splits:
-            split = part.splits[number]
-            canvas.box(x, y - 8, TILE, 3, SPLIT_COLORS[split], radius=1)
-            if number == 0 or split != part.splits[number - 1]:
-                canvas.text(x, y - 17, split, color=SPLIT_COLORS[split], weight="bold")
-        for place, pixels in enumerate(pictures):
-            canvas.image(x, y + place * (part.height + GAP), TILE, part.height, pixels)
+        x, y = LEFT + column * (TILE + GAP), top + row * row_height
+        if splits:
+            color = SPLIT_COLORS[splits[number]]
+            canvas.box(x, y - 8, TILE, 3, fill=color, rx=1)
+            if number == 0 or splits[number] != splits[number - 1]:
+                canvas.text(x, y - 17, splits[number], fill=color, font_weight="bold")
+        for label, pixels in zip(labels, pictures, strict=True):
+            canvas.image(x, y, TILE, height, pixels)
             if column == 0:
-                middle = y + place * (part.height + GAP) + part.height / 2
-                canvas.text(
-                    LEFT - 14, middle, part.labels[place], color=LIGHT["muted"], anchor="end"
-                )
+                style = {"fill": LIGHT["muted"], "text_anchor": "end"}
+                canvas.text(LEFT - 14, y + height / 2, label, **style)
+            y += height + GAP
+    return top + -(-len(columns) // COLUMNS) * row_height
 
 
 def _scene_columns(
-    scenes: Scene[np.ndarray], choice: list[int], scale: DepthScale, fields: Sequence[str]
+    scenes: Scene[np.ndarray], chosen: list[int], scale: DepthScale, fields: Sequence[str]
 ) -> list[list[np.ndarray]]:
     shown = scenes._replace(mask=mask_rgb(scenes.mask), depth=scale.rgb(scenes.depth))
-    return [[getattr(shown, field)[index] for field in fields] for index in choice]
+    return [[getattr(shown, field)[index] for field in fields] for index in chosen]
 
 
-def _on_ground(rgba: np.ndarray) -> list[np.ndarray]:
-    """Cutouts, C x h x w x 4, cropped alike and stood at the foot of a tile on a checkerboard."""
-    rows, columns = shared_crop(rgba)
-    rgba = rgba[:, rows, columns]
-    height, width = rgba.shape[1:3]
-    full_height = max(height, round(width * PERSON_HEIGHT / TILE))
-    full_width = max(width, round(full_height * TILE / PERSON_HEIGHT))
-    left = (full_width - width) // 2
-    sides = ((0, 0), (full_height - height, 0), (left, full_width - width - left), (0, 0))
-    square = max(2, round(8 * full_height / PERSON_HEIGHT))
-    return [on_checkerboard(person, square) for person in np.pad(rgba, sides)]
-
-
-def on_checkerboard(rgba: np.ndarray, square_px: int) -> np.ndarray:
-    """Lay a cutout, uint8 H x W x 4 of straight alpha, on a faint checkerboard."""
-    height, width = rgba.shape[:2]
-    rows, columns = np.mgrid[:height, :width] // square_px
+def on_ground(rgba: np.ndarray) -> np.ndarray:
+    """Cutouts, uint8 C x h x w x 4 of straight alpha, cropped alike, so that their sizes stay
+    comparable, and stood at the foot of a tile on a faint checkerboard: C x H x W x 3."""
+    x, y, width, height = cv2.boundingRect(np.any(rgba[..., 3] > 8, axis=0).astype(np.uint8))
+    full_height = round(1.08 * max(height, width * PERSON_HEIGHT / TILE))
+    full_width = round(full_height * TILE / PERSON_HEIGHT)
+    left, foot = (full_width - width) // 2, round(0.04 * full_height)
+    sides = ((full_height - height - foot, foot), (left, full_width - width - left))
+    rgba = np.pad(rgba[:, y : y + height, x : x + width], ((0, 0), *sides, (0, 0)))
+    rows, columns = np.mgrid[:full_height, :full_width] // max(2, full_height // 21)
     ground = np.where((rows + columns) % 2, 222.0, 232.0)[..., None]
     alpha = rgba[..., 3:] / 255
     return np.round(rgba[..., :3] * alpha + ground * (1 - alpha)).astype(np.uint8)
-
-
-def shared_crop(rgba: np.ndarray, margin: float = 0.04) -> tuple[slice, slice]:
-    """Rows and columns that hold every cutout of C x h x w x 4, so their sizes stay comparable."""
-    opaque = np.any(rgba[..., 3] > 8, axis=0)
-    if not opaque.any():
-        return slice(None), slice(None)
-    bounds = []
-    for axis in (1, 0):
-        used = np.flatnonzero(np.any(opaque, axis=axis))
-        extra = round(margin * opaque.shape[1 - axis])
-        bounds.append(slice(max(0, used[0] - extra), used[-1] + 1 + extra))
-    return bounds[0], bounds[1]
 
 
 def sample_splits(splits: Sequence[str], num_wanted: int = NUM_SHOWN) -> list[int]:

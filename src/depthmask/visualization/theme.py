@@ -7,6 +7,7 @@ PNG and DVC's template have the colours of a light page in their place.
 import json
 import re
 from collections.abc import Iterable
+from html import escape
 from pathlib import Path
 from typing import Any, NamedTuple, TypeAlias
 
@@ -74,16 +75,16 @@ _CONFIG = {
 
 
 class Series(NamedTuple):
-    """How an experiment is drawn: the page's variable of its colour, and its dashes."""
+    """How an experiment is drawn: the page's variable of its colour, what that is, its dashes."""
 
     number: int
     color: str
+    base: str
     dash: tuple[float, ...]
 
-    @property
-    def base(self) -> str:
-        """The colour's name."""
-        return SERIES[self.number % len(SERIES)]
+
+BASELINE = Series(-1, "var(--muted)", "muted", (2, 3))
+"""Of what needs no training."""
 
 
 def series_of(names: Iterable[str]) -> dict[str, Series]:
@@ -92,28 +93,22 @@ def series_of(names: Iterable[str]) -> dict[str, Series]:
     By name, so that the order of rows changes nothing; dashes part the second and third seven.
     """
     return {
-        name: Series(i, f"var(--s{i})", DASHES[i // len(SERIES) % len(DASHES)])
+        name: Series(i, f"var(--s{i})", SERIES[i % 7], DASHES[i // 7 % len(DASHES)])
         for i, name in enumerate(sorted(set(names)))
     }
 
 
 def on_paper(text: str) -> str:
     """A text with the colours of a light page in place of the variables."""
-
-    def color(found: re.Match[str]) -> str:
-        name, number = found.groups()
-        return LIGHT[SERIES[int(number) % len(SERIES)] if number else name]
-
-    return re.sub(r"var\(--([a-z]+)(\d*)\)", color, text)
+    text = re.sub(r"var\(--s(\d+)\)", lambda found: LIGHT[SERIES[int(found[1]) % 7]], text)
+    return re.sub(r"var\(--([a-z]+)\)", lambda found: LIGHT[found[1]], text)
 
 
 def spec_of(chart: Chart) -> dict[str, Any]:
     """A chart as Vega-Lite, its look included."""
     # a figure that is no number, which JSON does not know, is not drawn
-    text = json.dumps(chart.to_dict())
-    spec: dict[str, Any] = json.loads(text, parse_constant=lambda _: None)
-    spec["config"] = _CONFIG
-    return spec
+    spec: dict[str, Any] = json.loads(json.dumps(chart.to_dict()), parse_constant=lambda _: None)
+    return spec | {"config": _CONFIG}
 
 
 def svg_of(chart: Chart, label: str) -> str:
@@ -121,13 +116,9 @@ def svg_of(chart: Chart, label: str) -> str:
     svg: str = vl_convert.vegalite_to_svg(spec_of(chart))
     svg = re.sub(r'(?: xmlns(?::xlink)?="[^"]*"| version="1.1"| font-family="[^"]*")', "", svg)
     svg = re.sub(r' (?:aria-roledescription|pointer-events|stroke-miterlimit)="[^"]*"', "", svg)
-    svg = re.sub(r'(?<= )(?:d|transform|[xy]2)="[^"]*"', _rounded, svg)
-    label = label.replace("&", "&amp;").replace('"', "&quot;")
-    return svg.replace('class="marks"', f'role="img" aria-label="{label}"', 1)
-
-
-def _rounded(attribute: re.Match[str]) -> str:
-    return re.sub(r"(\d\.\d\d)\d+", r"\1", attribute[0])
+    shapes = r'(?<= )(?:d|transform|[xy]2)="[^"]*"'
+    svg = re.sub(shapes, lambda found: re.sub(r"(\d\.\d\d)\d+", r"\1", found[0]), svg)
+    return svg.replace('class="marks"', f'role="img" aria-label="{escape(label)}"', 1)
 
 
 def save_png(chart: Chart, path: Path, *, scale: float = 1.5) -> None:

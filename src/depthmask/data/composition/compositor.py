@@ -1,7 +1,6 @@
 """Plates, cutouts and placements -> batches of scenes, on the device that trains."""
 
 import math
-from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -29,10 +28,10 @@ class Sources(NamedTuple):
 
 
 class Compositor:
-    """Composes batches of scenes at any size up to the library's, on `device`.
+    """Composes batches of scenes at any size up to the library's.
 
-    `plate_variants` and `cutout_variants` are uint8 [V, P', S, S, 3] and [V, C', h, w, 3], colour
-    variants of the train split's sources; a cutout's alpha is its original's.
+    The variants are other colours of the train split's sources, uint8 [V, P', S, S, 3] and
+    [V, C', h, w, 3]; a cutout's alpha is its original's.
     """
 
     def __init__(
@@ -86,8 +85,8 @@ class Compositor:
     def __call__(self, recipes: Recipes, size: int) -> Scene[Tensor]:
         """Compose the recipes at `size` px: a batch of float32, as `Scene` describes it."""
         sources = self.sources(size)
-        height, width = sources.colours[0].shape[-2:]
-        shots = plan_shots(self.library, self.params, recipes, size=size, canvas=(width, height))
+        height = sources.colours[0].shape[-2]
+        shots = plan_shots(self.library, self.params, recipes, size=size, canvas_rows=height)
         shape = [len(recipes.plate), 1, size, size]
         nobody = self._column(recipes.nobody)
 
@@ -108,7 +107,7 @@ class Compositor:
         depth = self._column(shots.foot_m) + self._column(shots.slope) * above_foot + relief
         mask = alpha * ((depth < plate_depth + TOLERANCE_M) & ~nobody)
 
-        shade = self._shade(sources, recipes, shots, shape) * ~nobody
+        shade = self._shade(sources, recipes, shots, size) * ~nobody
         gain = self._column(shots.person_gain)
         bg_fg = room * (1 - floor * shade) * (1 - mask) + colour * gain * mask
         depth = torch.where(mask > 0.5, depth.clamp_min(0.1), plate_depth)
@@ -136,25 +135,23 @@ class Compositor:
         opaque = alpha.clamp_min(1e-3)
         return colour / opaque, relief / opaque, alpha
 
-    def _shade(
-        self, sources: Sources, recipes: Recipes, shots: Shots, shape: Sequence[int]
-    ) -> Tensor:
+    def _shade(self, sources: Sources, recipes: Recipes, shots: Shots, size: int) -> Tensor:
         """How much light a person takes from the floor, N x 1 x size x size in 0..1."""
-        half = [shape[0], 1, max(1, shape[2] // 2), max(1, shape[3] // 2)]
         alpha = sources.shapes[-1][self._tensor(recipes.cutout), 1:]  # shadows are soft
-        silhouette = F.grid_sample(alpha, self._grid(shots.shadow, half), align_corners=False)
+        grid = self._grid(shots.shadow, [len(alpha), 1, size // 2, size // 2])
+        silhouette = F.grid_sample(alpha, grid, align_corners=False)
         silhouette = F.avg_pool2d(silhouette, 5, stride=1, padding=2)
-        silhouette = F.interpolate(silhouette, size=shape[2:], mode="bilinear")
+        silhouette = F.interpolate(silhouette, size=(size, size), mode="bilinear")
         at = self._column(shots.contact)
-        centres = (torch.arange(shape[2], device=self.device) + 0.5) / shape[2] * 2 - 1
+        centres = (torch.arange(size, device=self.device) + 0.5) / size * 2 - 1
         across = ((centres - at[:, 0]) / at[:, 2]) ** 2
         away = ((centres[:, None] - at[:, 1]) / at[:, 3]) ** 2
         underfoot = torch.exp(-(across + away))[:, None]
         cast, footprint = self._column(shots.cast), self._column(shots.footprint)
         return (cast * silhouette + footprint * underfoot).clamp_(0, 0.95)
 
-    def _grid(self, theta: np.ndarray, shape: Sequence[int]) -> Tensor:
-        return F.affine_grid(self._tensor(theta), list(shape), align_corners=False)
+    def _grid(self, theta: np.ndarray, shape: list[int]) -> Tensor:
+        return F.affine_grid(self._tensor(theta), shape, align_corners=False)
 
     def _tensor(self, array: np.ndarray) -> Tensor:
         dtype = torch.float32 if array.dtype == np.float64 else None
@@ -168,10 +165,8 @@ class Compositor:
 def _stack(
     originals: np.ndarray, variants: np.ndarray | None, train: np.ndarray
 ) -> tuple[Tensor, np.ndarray]:
-    """The originals, then the variants of the train split's, uint8 N x 3 x H x W.
-
-    Returns beside it where each variant of each source is: int64 [V + 1, P]; variant 0 is itself.
-    """
+    """The originals, then the variants of the train split's, uint8 N x 3 x H x W; and where each
+    variant of each source is, int64 [V + 1, P], of which the first is itself."""
     parts = [np.asarray(part) for part in (originals, *(() if variants is None else variants))]
     rows = np.tile(np.arange(len(originals)), (len(parts), 1))
     rows[1:, train] = len(originals) + np.arange(rows[1:, train].size).reshape(-1, len(train))
@@ -207,8 +202,9 @@ def sensor_noise(keys: Tensor, size: int) -> Tensor:
     """
     counter = torch.arange(1, 3 * size * size + 1, device=keys.device)
     bits = keys[:, None] + counter * _STEP
-    bits = (bits ^ _shifted(bits, 30)) * _MIX_1
-    bits = (bits ^ _shifted(bits, 27)) * _MIX_2
+    for places, factor in ((30, _MIX_1), (27, _MIX_2)):
+        bits ^= _shifted(bits, places)
+        bits *= factor
     bits = (bits ^ _shifted(bits, 31)).view(len(keys), 3, size, size)
     # 24 bits each, all that float32 holds; the first in (0, 1], whose logarithm is finite
     radius = ((_shifted(bits, 40) + 1).float() * 2**-24).log_().mul_(-2).sqrt_()
@@ -218,4 +214,4 @@ def sensor_noise(keys: Tensor, size: int) -> Tensor:
 
 def _shifted(bits: Tensor, places: int) -> Tensor:
     """To the right, zeros coming in: torch's own shift repeats the sign."""
-    return (bits >> places) & ((1 << (64 - places)) - 1)
+    return (bits >> places).bitwise_and_((1 << (64 - places)) - 1)

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Protocol
 
 import numpy as np
 import pandas as pd
@@ -11,10 +10,10 @@ from torch import Tensor
 
 from depthmask.config import CompositorParams, PlacementParams
 from depthmask.data.composition.compositor import Compositor
-from depthmask.data.scenes.files import read_array, read_summary, read_table
+from depthmask.data.scenes.files import read_array, read_summary
 from depthmask.data.scenes.library import Frames, Library
-from depthmask.data.scenes.placement import Placer, Recipes, next_alike, shot_uniforms
-from depthmask.data.scenes.scene import TEST_SETS, Alignment, Scene, headline_of
+from depthmask.data.scenes.placement import Placer, Recipes, next_alike, placed_recipes
+from depthmask.data.scenes.scene import TEST_SETS, Alignment, Scene
 
 BATCH_SIZE = 32
 """Scenes in a batch of a set: one number, as the last bits of a figure depend on it."""
@@ -22,88 +21,63 @@ BATCH_SIZE = 32
 PAIR_SETS = {"seen_pairs": "train", "unseen_pairs": "test"}
 """Sets that tell the leak: the split that their rooms and people are of."""
 
-PAIR_STREAM = 100
-"""The first of their streams."""
-
+PAIR_STREAM = 100  # the first of their streams
 MAX_PAIRS = 400
 
 
-def placed_recipes(prepared: Path, name: str, seed: int) -> Recipes:
-    """The recipes of a composed set, from the placements table; sources are the originals."""
-    columns = ("set", "stream", "index", "plate", "cutout", "stand", "mirrored")
-    table = read_table(prepared / "placements.parquet", columns)
-    table = table[table["set"] == name]
-    original = np.zeros(len(table), np.int64)
-    return Recipes(
-        plate=table["plate"].to_numpy(),
-        cutout=table["cutout"].to_numpy(),
-        plate_variant=original,
-        cutout_variant=original,
-        stand=table["stand"].to_numpy(),
-        mirrored=table["mirrored"].to_numpy(),
-        nobody=original > 0,
-        uniforms=shot_uniforms(seed, int(table["stream"].iloc[0]), 0, table["index"].tolist()),
-    )
+class EvalSets:
+    """Every set's scenes, batch by batch on a device, and the empty plates' depth beside them.
 
-
-class EvalSets(Protocol):
-    """Every set's scenes, batch by batch, and the empty plates' depth beside them.
-
-    Attributes:
-        names: the sets that the source has: `val`, then the test sets, hardest first.
-        headline: the hardest test set.
-        unit: of the depth, one of `depthmask.data.scenes.scene.UNITS`.
-        alignment: of relative depth before it is measured; see `depthmask.metrics`.
-        leak_sets: two more sets, of seen and of unseen rooms and people, or two of `names`.
-        device: where the scenes are.
+    `names` are the sets that the source has: `val`, then the test sets, hardest first.
     """
 
-    names: tuple[str, ...]
-    leak_sets: tuple[str, ...]
-    headline: str
-    unit: str
-    alignment: Alignment | None
-    device: str
+    leak_sets: tuple[str, ...]  # two more, of seen and of unseen rooms and people, or two of names
+
+    def __init__(self, prepared: Path, device: str) -> None:
+        summary = read_summary(prepared)
+        self.prepared, self.device = prepared, device
+        self.size: int = summary["size"]
+        self.unit: str = summary["unit"]
+        self.alignment: Alignment | None = summary.get("depth_alignment")
+        self.num_scenes: dict[str, int] = summary["num_scenes"]
+        self.names = ("val", *(name for name in TEST_SETS if name in self.num_scenes))
+        self.headline = self.names[1]  # what a model is judged by
 
     def scenes(self, name: str) -> Iterator[Scene[Tensor]]:
         """The batches of one of `names` or `leak_sets`, or of `nobody`: test rooms without anybody
         in the frame, none where the source has no such."""
+        raise NotImplementedError
 
     def plate_depths(self, name: str) -> Iterator[Tensor | None]:
         """N x 1 x S x S under each batch of `scenes`, or None where it is not known."""
+        raise NotImplementedError
 
     def origins(self, name: str) -> pd.DataFrame:
         """Columns plate and cutout: what each scene of a set was made of, by name."""
+        raise NotImplementedError
 
     def pairs(self, name: str) -> Iterator[tuple[Scene[Tensor], Scene[Tensor], np.ndarray]]:
-        """Batches of the set's scenes, and of the same rooms in the same shots with others in them.
-
-        With the numbers of the first within the set. Scenes whose room nobody else is ever in are
-        left out.
-        """
+        """Batches of the set's scenes, of the same rooms in the same shots with others in them, and
+        of the first's numbers within the set; rooms that only one is in are left out."""
+        raise NotImplementedError
 
 
-class LibrarySets:
-    """The sets of recipes and, from the museum, of rendered frames: see `EvalSets`.
+class LibrarySets(EvalSets):
+    """The sets of recipes and, from the museum, of rendered frames.
 
     A composed scene's light and noise follow from the seeds of `params` and of `placement`.
     """
 
-    leak_sets: tuple[str, ...] = tuple(PAIR_SETS)
+    leak_sets = tuple(PAIR_SETS)
 
     def __init__(
         self, prepared: Path, params: CompositorParams, placement: PlacementParams, device: str
     ) -> None:
-        summary = read_summary(prepared)
-        counts = summary["num_scenes"]
-        self.unit, self.alignment = summary["unit"], summary.get("depth_alignment")
-        self.names = ("val", *(name for name in TEST_SETS if name in counts))
-        self.headline = headline_of(self.names)
-        self.library = Library.read(prepared)
-        rendered = {"in_scene", "nobody"} & counts.keys()
+        super().__init__(prepared, device)
+        self.library, self.placement = Library.read(prepared), placement
+        rendered = {"in_scene", "nobody"} & self.num_scenes.keys()
         self.frames = {name: Frames.read(prepared, name) for name in rendered}
         self.compositor = Compositor(self.library, params, device=device)
-        self.prepared, self.placement, self.device = prepared, placement, device
 
     def scenes(self, name: str) -> Iterator[Scene[Tensor]]:
         if name in self.frames:
@@ -133,7 +107,7 @@ class LibrarySets:
         if name in self.frames:
             rows, others = next_alike(self.frames[name].table["plate"].to_numpy())
             sides = self._rendered(name, rows), self._rendered(name, others)
-            yield from zip(*sides, _batched(rows), strict=True)
+            yield from zip(*sides, batched(rows), strict=True)
             return
         recipes = self._recipes(name)
         rows, others = next_alike(recipes.plate)
@@ -142,7 +116,7 @@ class LibrarySets:
         # the same numbers: the same light and noise
         second = recipes.take(others)._replace(uniforms=recipes.uniforms[rows])
         composed = self._composed(recipes.take(rows)), self._composed(second)
-        for one, other, numbers in zip(*composed, _batched(rows), strict=True):
+        for one, other, numbers in zip(*composed, batched(rows), strict=True):
             # but a crop may lean towards the person
             same = (one.bg == other.bg).flatten(1).all(1)
             one, other = (Scene(*(field[same] for field in scene)) for scene in (one, other))
@@ -167,7 +141,7 @@ class LibrarySets:
 
     def _composed(self, recipes: Recipes) -> Iterator[Scene[Tensor]]:
         """The pictures rounded as a file's: a test scene is what a camera would have delivered."""
-        for rows in _batched(np.arange(len(recipes.plate))):
+        for rows in batched(np.arange(len(recipes.plate))):
             scene = self.compositor(recipes.take(rows), self.library.size)
             bg, bg_fg = ((image * 255).round() / 255 for image in (scene.bg, scene.bg_fg))
             yield scene._replace(bg=bg, bg_fg=bg_fg)
@@ -175,7 +149,7 @@ class LibrarySets:
     def _rendered(self, name: str, rows: np.ndarray | None = None) -> Iterator[Scene[Tensor]]:
         """Frames, each with its room's plate."""
         table, bg_fg, mask, depth = self.frames[name]
-        for part in _batched(np.arange(len(table)) if rows is None else rows):
+        for part in batched(np.arange(len(table)) if rows is None else rows):
             bg = self.library.images[table["plate"].to_numpy()[part]]
             yield Scene(
                 bg=self._tensor(bg).permute(0, 3, 1, 2),
@@ -190,7 +164,7 @@ class LibrarySets:
         return (tensor.float() / 255 if array.dtype == np.uint8 else tensor).to(self.device)
 
 
-def _batched(rows: np.ndarray) -> list[np.ndarray]:
+def batched(rows: np.ndarray) -> list[np.ndarray]:
     return [rows[start : start + BATCH_SIZE] for start in range(0, len(rows), BATCH_SIZE)]
 
 

@@ -55,15 +55,10 @@ class Stance(NamedTuple):
 
 
 def plan_shots(
-    library: Library,
-    params: CompositorParams,
-    recipes: Recipes,
-    *,
-    size: int,
-    canvas: tuple[int, int],
+    library: Library, p: CompositorParams, recipes: Recipes, *, size: int, canvas_rows: int
 ) -> Shots:
-    """Work out the shots of N recipes at `size` px, where a canvas has (width, height) px."""
-    p, num = params, len(recipes.plate)
+    """Work out the shots of N recipes at `size` px, where a canvas has `canvas_rows`."""
+    num = len(recipes.plate)
     numbers = iter(recipes.uniforms.T)
 
     def signed(count: int = 1) -> np.ndarray:
@@ -105,7 +100,7 @@ def plan_shots(
     person = compose(inverse(stance.to_plate), frame)
     shadow_map = compose(inverse(stance.shadow_to_plate), frame)
     square, original = (size, size), (library.rgba.shape[2], library.rgba.shape[1])
-    rows_kept = canvas[1] / original[1]
+    rows_kept = canvas_rows / original[1]
     minified = np.sqrt(np.abs(np.linalg.det(person[:, :, :2]))) * rows_kept
     return Shots(
         frame=to_theta(frame, square, square),

@@ -10,10 +10,9 @@ from torch.utils.data import DataLoader
 
 from depthmask.config import CompositorParams, PlacementParams, TrainParams
 from depthmask.data.composition.compositor import Compositor
-from depthmask.data.composition.eval_sets import placed_recipes
 from depthmask.data.scenes.files import read_array
 from depthmask.data.scenes.library import Library
-from depthmask.data.scenes.placement import TRAIN_STREAM, Placer, Recipes
+from depthmask.data.scenes.placement import TRAIN_STREAM, Placer, Recipes, placed_recipes
 from depthmask.data.scenes.scene import Scene
 
 
@@ -24,13 +23,10 @@ class TrainingScenes(Protocol):
     batch of one scene is left out of training: batch normalisation learns nothing from it.
     """
 
-    def train_loader(
-        self, count: int, batch_size: int, sizes: Sequence[int], epoch: int
+    def loader(
+        self, split: str, count: int, batch_size: int, sizes: Sequence[int], epoch: int
     ) -> DataLoader:
-        """Batches of the `count` scenes of an epoch."""
-
-    def val_loader(self, batch_size: int, sizes: Sequence[int], epoch: int) -> DataLoader:
-        """Batches of the validation's scenes, the same in every epoch."""
+        """Batches of `count` scenes to train on, or of all of `val`, the same in every epoch."""
 
     def scene(
         self, batch: Any, *, split: str, epoch: int, size: int, device: torch.device
@@ -47,30 +43,25 @@ class ComposedScenes:
     def __init__(self, compositor: Compositor, placer: Placer, val: Recipes) -> None:
         self.compositor, self.placer, self.val = compositor, placer, val
 
-    def train_loader(
-        self, count: int, batch_size: int, sizes: Sequence[int], epoch: int
+    def loader(
+        self, split: str, count: int, batch_size: int, sizes: Sequence[int], epoch: int
     ) -> DataLoader:
-        return _numbers(count, batch_size, drop_last=count % batch_size == 1)
-
-    def val_loader(self, batch_size: int, sizes: Sequence[int], epoch: int) -> DataLoader:
-        return _numbers(len(self.val.plate), batch_size, drop_last=False)
+        is_training = split == "train"
+        numbers: Any = range(count if is_training else len(self.val.plate))
+        drop_last = is_training and count % batch_size == 1
+        return DataLoader(numbers, batch_size, drop_last=drop_last, collate_fn=list)
 
     def scene(
         self, batch: list[int], *, split: str, epoch: int, size: int, device: torch.device
     ) -> Scene[Tensor]:
         """Compose the scenes of the given numbers."""
-        is_training = split == "train"
-        recipes = (
-            self.placer.draw(TRAIN_STREAM, epoch, batch) if is_training else self.val.take(batch)
-        )
+        if split == "train":
+            recipes = self.placer.draw(TRAIN_STREAM, epoch, batch)
+        else:
+            recipes = self.val.take(batch)
         self.compositor.device = device
         with torch.no_grad(), torch.autocast(device.type, enabled=False):
             return self.compositor(recipes, size)
-
-
-def _numbers(count: int, batch_size: int, *, drop_last: bool) -> DataLoader:
-    numbers: Any = range(count)
-    return DataLoader(numbers, batch_size, drop_last=drop_last, collate_fn=list)
 
 
 def read_composed_scenes(

@@ -1,31 +1,32 @@
 """A recipe as files, in the original data set's layout, for tools that read files."""
 
+import json
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import cv2
+import numpy as np
 import torch
 from torch.utils.data import DataLoader
 
 from depthmask.config import CompositorParams, PlacementParams
-from depthmask.data.composition.eval_sets import placed_recipes
 from depthmask.data.composition.training_scenes import read_compositor
-from depthmask.data.materialise.report import rich_table, write_report
-from depthmask.data.materialise.writing import Encoding, Log, Writer, claimed
+from depthmask.data.materialise import writing
+from depthmask.data.materialise.writing import Chunk, Encoding, Writer, plate_name, write_text
 from depthmask.data.scenes.files import read_array, read_summary, read_text
 from depthmask.data.scenes.library import Library
-from depthmask.data.scenes.placement import TRAIN_STREAM, Placer, Recipes
+from depthmask.data.scenes.placement import TRAIN_STREAM, Placer, Recipes, placed_recipes
+from depthmask.data.scenes.scene import Scene
 from depthmask.data.sources import read_source
 from depthmask.data.work import num_cores, progress
 from depthmask.errors import InputError
-
-__all__ = ["Materialised", "materialise", "plain_shots", "rich_table"]
-
+from depthmask.visualization.canvas import spread
+from depthmask.visualization.sheets import NUM_SHOWN, composed_sheet
 
 _PLATE_PARTS = ("crop", "noise", "plate_light", "plate_motion")
 
@@ -35,7 +36,6 @@ class Materialised(NamedTuple):
 
     statistics: dict[str, Any]  # as in statistics.json
     num_new_scenes: int
-    num_new_files: int
     seconds: float
 
 
@@ -56,18 +56,16 @@ def materialise(
 ) -> Materialised:
     """Write the first `count` scenes of a set as files, or go on where a run was stopped.
 
-    A larger count adds scenes to those that are there. Scene k of the set `train` is the sample
-    that training composes as number k of its first epoch.
+    Scene k of the set `train` is the sample that training composes as number k of its first epoch.
 
     Args:
-        out: new, empty, or from these same arguments, `count` and `num_workers` apart.
+        out: new, empty, or from these same arguments, a smaller `count` and `num_workers` apart.
         set_name: `train` or one of `depthmask.data.scenes.scene.COMPOSED_SETS`.
         nobody: share of the training scenes in which nobody stands.
         code: a hash of what decides the files' content: a folder of other code is not continued.
         num_workers: processes; by default one a core.
 
-    Raises:
-        InputError: an argument or the folder is wrong, or the data is missing.
+    Raises InputError: an argument or the folder is wrong, or the data is missing.
     """
     summary = read_summary(prepared)
     if not read_source(prepared).is_composed:
@@ -97,49 +95,40 @@ def materialise(
         draw = partial(placer.draw, TRAIN_STREAM, 0)
     else:
         recipes = placed_recipes(prepared, set_name, placement.seed)
-        num = len(recipes.plate)
-        if count > num:
+        if count > (num := len(recipes.plate)):
             raise InputError(f"{set_name} has {num} scenes: give --count {num} or less")
-        draw = partial(_take, recipes)
-    varies_plate = compositor_params.flipped > 0 or any(
-        getattr(compositor_params, name).p > 0 for name in _PLATE_PARTS
-    )
-    is_varied = compositor.num_variants > 0 or varies_plate
+        draw = recipes.take
+    parts = (getattr(compositor_params, name) for name in _PLATE_PARTS)
+    is_varied = compositor_params.flipped > 0 or any(part.p > 0 for part in parts)
+    is_varied = is_varied or compositor.num_variants > 0
     writer = Writer(out, compositor, draw, size, encoding, is_varied)
-    with claimed(out, settings):
-        log = Log(out)
-        if log.stop > count:
+    with writing.claimed(out, settings):
+        written = writing.read_log(out)
+        if (num := max((chunk.stop for chunk in written.values()), default=0)) > count:
             raise InputError(
-                f"{out} has {log.stop} scenes already: give --count {log.stop} or more,"
+                f"{out} has {num} scenes already: give --count {num} or more,"
                 " or name another folder"
             )
-        start, before = time.perf_counter(), log.num_scenes
-        num_files = _write_missing(writer, log, count, num_workers or num_cores())
+        start = time.perf_counter()
+        writer.plan(written, count)
+        written |= {
+            chunk.start: chunk for chunk in _write(writer, count, num_workers or num_cores())
+        }
         seconds = time.perf_counter() - start
-        statistics = write_report(
-            out,
-            [log.chunks[number] for number in sorted(log.chunks)],
-            settings,
-            compose=lambda numbers: compositor(draw(numbers), size),
-            unit=summary["unit"],
-        )
-    return Materialised(statistics, log.num_scenes - before, num_files, seconds)
+        chunks = [chunk for _, chunk in sorted(written.items())]
+        statistics = write_report(writer, chunks, set_name, summary["unit"])
+    return Materialised(statistics, sum(len(task.names) for task in writer.tasks), seconds)
 
 
-def _take(recipes: Recipes, numbers: Sequence[int]) -> Recipes:
-    return Recipes(*(column[[n for n in numbers if n < len(column)]] for column in recipes))
-
-
-def _write_missing(writer: Writer, log: Log, count: int, num_workers: int) -> int:
-    """Write the chunks that the log lacks; returns the number of files."""
-    writer.plan(log, count)
+def _write(writer: Writer, count: int, num_workers: int) -> Iterator[Chunk]:
+    """Write the tasks in `num_workers` processes, each noted in the log before it is yielded."""
     if not writer.tasks:
-        return 0
-    for folder in writer.encoding.folders:
-        (writer.out / folder).mkdir(exist_ok=True)
-    rest, num_files = sum(len(task.names) for task in writer.tasks), 0
-    there = f" ({count - rest} are there)" if rest < count else ""
+        return
+    rest = sum(len(task.names) for task in writer.tasks)
+    done = count - rest
+    title = f"{writer.out} ({done} are there)" if done else str(writer.out)
     num_workers = min(num_workers, len(writer.tasks)) if num_workers > 1 else 0
+    writer.compositor.sources(writer.size)  # for all workers
     threads = torch.get_num_threads()
     torch.set_num_threads(threads if num_workers else 1)
     # before the fork: OpenCV's threads do not come along, and a worker would wait for them
@@ -147,18 +136,17 @@ def _write_missing(writer: Writer, log: Log, count: int, num_workers: int) -> in
     try:
         # the workers start before the bar starts a thread
         chunks = iter(DataLoader(writer, batch_size=None, num_workers=num_workers))
-        with progress(rest, f"{writer.out}{there}") as advance:
+        with progress(rest, title) as advance:
             for chunk in chunks:
                 if isinstance(chunk, OSError):
                     raise chunk
-                log.append(chunk)
-                num_files += sum(len(sizes) for sizes in chunk.num_bytes.values())
+                writing.log_chunk(writer.out, chunk)
+                done += len(chunk.names)
                 advance(len(chunk.names))
+                yield chunk
     except (KeyboardInterrupt, SystemExit):
-        print(
-            f"{log.num_scenes} of {count} scenes are in {writer.out}: the same command goes on",
-            file=sys.stderr,
-        )
+        line = f"{done} of {count} scenes are in {writer.out}: the same command goes on"
+        print(line, file=sys.stderr)
         raise
     except RuntimeError as error:
         if not str(error).startswith("DataLoader worker"):
@@ -169,7 +157,6 @@ def _write_missing(writer: Writer, log: Log, count: int, num_workers: int) -> in
         ) from None
     finally:
         torch.set_num_threads(threads)
-    return num_files
 
 
 def plain_shots(params: CompositorParams) -> CompositorParams:
@@ -179,3 +166,95 @@ def plain_shots(params: CompositorParams) -> CompositorParams:
     for name in (*_PLATE_PARTS, "shadow"):
         values[name]["p"] = 0.0
     return CompositorParams.model_validate(values)
+
+
+def write_report(
+    writer: Writer, chunks: Sequence[Chunk], set_name: str, unit: str
+) -> dict[str, Any]:
+    """Write bbox.txt, statistics.json, dataset.md, contact_sheet.png and, last, file_map.txt.
+
+    Returns what statistics.json holds.
+    """
+    out, names = writer.out, [name for chunk in chunks for name in chunk.names]
+    boxes = ("\t".join(map(str, box)) for chunk in chunks for box in chunk.boxes)
+    lines = (f"{name}.jpeg\t{box}\n" for name, box in zip(names, boxes, strict=True))
+    write_text(out / "bbox.txt", "".join(lines))
+    statistics = summarise(writer, chunks, set_name, unit)
+    write_text(out / "statistics.json", json.dumps(statistics, indent=2) + "\n")
+    write_text(out / "dataset.md", describe(statistics))
+    scene = writer.compositor(writer.draw(spread(len(names), NUM_SHOWN)), writer.size)
+    bg, bg_fg, mask, *_ = writer.encoding.images(scene).values()
+    shown = Scene(bg, bg_fg, mask[..., 0], scene.depth[:, 0].numpy())
+    subtitle = f"{len(names)} scenes of {set_name} · {writer.size} px"
+    composed_sheet(out / "contact_sheet.png", shown, unit=unit, subtitle=subtitle)
+    bgs = names if writer.is_varied else map(plate_name, names)
+    lines = (f"{bg}\t{n}\t{n}_mask\t{n}_depth_map\n" for bg, n in zip(bgs, names, strict=True))
+    write_text(out / "file_map.txt", "".join(lines))
+    return statistics
+
+
+def summarise(writer: Writer, chunks: Sequence[Chunk], set_name: str, unit: str) -> dict[str, Any]:
+    """Counts, sizes on disk, and mean and standard deviation (of the population) per channel, of
+    values in 0..1: from whole numbers, so that a resumed run gives the same digits."""
+    images: dict[str, dict[str, Any]] = {}
+    for folder in chunks[0].num_bytes:
+        num_bytes = [size for chunk in chunks for size in chunk.num_bytes.get(folder, ())]
+        images[folder] = {"num_files": len(num_bytes), "num_bytes": sum(num_bytes)}
+        if sums := [chunk.sums[folder] for chunk in chunks if folder in chunk.sums]:
+            mean, squares = np.sum(sums, axis=0) / (len(num_bytes) * writer.size**2)
+            images[folder] |= {
+                "shape": [writer.size, writer.size, len(mean)],
+                "mean": (mean / 255).round(5).tolist(),
+                "std": (np.sqrt(np.maximum(squares - mean**2, 0)) / 255).round(5).tolist(),
+            }
+    names = [name.split("_") for chunk in chunks for name in chunk.names]
+    people = [person for _, person, _ in names if int(person.removeprefix("fg")) > 0]
+    return {
+        "set": set_name,
+        "num_scenes": len(names),
+        "num_plates": len({plate for plate, *_ in names}),
+        "num_people": len(set(people)),
+        "num_scenes_without_person": len(names) - len(people),
+        "num_files": sum(entry["num_files"] for entry in images.values()),
+        "num_bytes": sum(entry["num_bytes"] for entry in images.values()),
+        "unit": unit,
+        "depth_range": list(writer.encoding.depth_range_m),
+        "images": images,
+    }
+
+
+def describe(statistics: dict[str, Any]) -> str:
+    """The data set's own page, in Markdown."""
+    near, far = statistics["depth_range"]
+    unit = {"metre": " m"}.get(statistics["unit"], f" ({statistics['unit']})")
+    lines = [
+        "| folder | images | shape | MB | mean | std |",
+        "| --- | ---: | --- | ---: | --- | --- |",
+    ]
+    for folder, entry in statistics["images"].items():
+        moments = [" ".join(f"{v:.5f}" for v in entry.get(name, ())) for name in ("mean", "std")]
+        shape = "x".join(map(str, entry.get("shape", ("16 bit",))))
+        size = f"{entry['num_bytes'] / 1e6:.1f}"
+        lines.append(
+            f"| {folder} | {entry['num_files']:,} | {shape} | {size} | {' | '.join(moments)} |"
+        )
+    table = "\n".join(lines)
+    return f"""\
+# {statistics["num_scenes"]:,} composed scenes of the set {statistics["set"]}
+
+{statistics["num_plates"]} plates, {statistics["num_people"]} people,\
+ {statistics["num_scenes_without_person"]} scenes with nobody in them (`fg000`);\
+ {statistics["num_files"]:,} images, {statistics["num_bytes"] / 1e6:.1f} MB.
+Mean and standard deviation are of the pixels' values in 0 to 1, red, green, blue.
+
+{table}
+
+![24 of the scenes](contact_sheet.png)
+
+- `file_map.txt`: background, background with foreground, mask, depth map, by tabs
+- `bbox.txt`: background with foreground, the person's x, y, width, height, px
+
+`bg007_fg012_000042` is plate 7 and person 12 in sample 42; `fg000` is nobody.
+A mask is 255 where a pixel is all person. A depth map is 8 bits of
+{near:g} * ({far:g} / {near:g}) ** (value / 255){unit}: 0 is near, 255 far.
+"""

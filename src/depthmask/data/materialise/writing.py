@@ -1,19 +1,12 @@
-"""Scenes as image files, and a folder that says what it holds.
+"""Chunks of scenes as image files, and a folder that says what it holds.
 
-    bg/             bg007_fg012_000042.jpeg              a plate as this sample saw it, or
-                    bg007.jpeg                           the plate, where nothing varies it
-    bg_fg/          bg007_fg012_000042.jpeg
-    bg_fg_mask/     bg007_fg012_000042_mask.jpeg         grey, 255 is person
-    bg_fg_depth_map/bg007_fg012_000042_depth_map.jpeg    grey, 0 near to 255 far
-    depth_mm/       bg007_fg012_000042_depth_mm.png      16 bit, millimetres; only if asked for
-
-Plate, person and sample are numbered from 1, and `fg000` is nobody. `recipe.json` says what the
-folder is made with, a log which chunks are complete: what a kill interrupted is written again.
+`recipe.json` says what the folder is made with, a log which chunks are complete: what a kill
+interrupted is written again. `bg/` has a file a scene, or, where nothing varies them, a plate.
 """
 
 import json
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -37,6 +30,7 @@ SUFFIXES = {"bg": ".jpeg", "bg_fg": ".jpeg", "bg_fg_mask": "_mask.jpeg"}
 SUFFIXES |= {"bg_fg_depth_map": "_depth_map.jpeg", "depth_mm": "_depth_mm.png"}
 
 CHUNK = 32  # scenes a worker writes between two lines of the log: what a kill costs
+BATCH = 4  # composed at a time: what a core's cache holds
 LOG = ".written.jsonl"
 
 
@@ -49,26 +43,27 @@ class Encoding:
     depth_range_m: tuple[float, float]
     exact_depth: bool = False
 
-    @property
-    def folders(self) -> tuple[str, ...]:
-        return tuple(name for name in SUFFIXES if name != "depth_mm" or self.exact_depth)
+    def images(self, scene: Scene[Tensor]) -> dict[str, np.ndarray]:
+        """By folder: N x S x S x 3 or x 1, uint8, and depth_mm uint16."""
+        bg, bg_fg, mask, depth = scene
+        units = bg, bg_fg, mask, encode_depth(depth, self.depth_range_m)
+        images = [(unit.clamp(0, 1) * 255).round().byte() for unit in units]
+        if self.exact_depth:
+            images.append((depth * 1000).round().clamp(0, 65535).to(torch.uint16))
+        arrays = (image.permute(0, 2, 3, 1).numpy() for image in images)
+        return dict(zip(SUFFIXES, arrays, strict=False))
 
 
 @dataclass
 class Chunk:
-    """Consecutive scenes whose files are complete.
-
-    Attributes:
-        boxes: per scene, x, y, width, height of the person, px; zeros if nobody is seen.
-        num_bytes: of each folder, a file's size after the other.
-        sums: of each folder of 8 bits, the sum of the values and of their squares, per channel.
-    """
+    """Consecutive scenes, and what their files are once they are written."""
 
     start: int  # from 0
     names: list[str]
-    bg_names: list[str]  # of the plates' files written with them
-    boxes: list[list[int]] = field(default_factory=list)
-    num_bytes: dict[str, list[int]] = field(default_factory=dict)
+    bg_names: list[str]  # of the plates' files that are written with them
+    boxes: list[list[int]] = field(default_factory=list)  # a scene's person: x, y, width, height
+    num_bytes: dict[str, list[int]] = field(default_factory=dict)  # of each folder's files
+    # of each folder of 8 bits: of the values and of their squares, per channel
     sums: dict[str, list[list[int]]] = field(default_factory=dict)
 
     @property
@@ -85,75 +80,70 @@ class Chunk:
         return True
 
 
+@dataclass(eq=False)
 class Writer(Dataset[Chunk | OSError]):
-    """Item n writes the n-th chunk that is planned; an OSError is returned, not raised.
+    """Item n composes and writes the n-th task; an OSError is returned, and so leaves a worker.
 
-    `draw` gives the recipes of the scenes of the given numbers, without those that there are not.
-    If `is_varied` a plate is written with every scene, else once.
+    `draw` gives the recipes of the scenes of given numbers. If `is_varied` a plate is written with
+    every scene, else once.
     """
 
-    def __init__(
-        self,
-        out: Path,
-        compositor: Compositor,
-        draw: Callable[[Sequence[int]], Recipes],
-        size: int,
-        encoding: Encoding,
-        is_varied: bool,
-    ) -> None:
-        self.out, self.compositor, self.draw, self.size = out, compositor, draw, size
-        self.encoding, self.is_varied = encoding, is_varied
-        self.tasks: list[Chunk] = []
-        compositor.sources(size)  # for all workers
+    out: Path
+    compositor: Compositor
+    draw: Callable[[Sequence[int]], Recipes]
+    size: int
+    encoding: Encoding
+    is_varied: bool
+    tasks: list[Chunk] = field(default_factory=list)
 
-    def plan(self, log: "Log", count: int) -> None:
-        """Settle in order which chunk writes a plate that many scenes share."""
-        starts = log.missing(count)
-        plates = {name for c in log.chunks.values() if c.start not in starts for name in c.bg_names}
-        for start in starts:
-            names = self._names(start)[: count - start]
-            bg_names = names
+    def plan(self, written: dict[int, Chunk], count: int) -> None:
+        """Set the tasks for `count` scenes; of those that share a plate the first writes it."""
+        stops = {start: min(start + CHUNK, count) for start in range(0, count, CHUNK)}
+        missing = [n for n, stop in stops.items() if n not in written or written[n].stop < stop]
+        plates = {name for n in written.keys() - missing for name in written[n].bg_names}
+        for start in missing:
+            names = bg_names = self._names(range(start, stops[start]))
             if not self.is_varied:
                 bg_names = [n for n in dict.fromkeys(map(plate_name, names)) if n not in plates]
                 plates.update(bg_names)
             self.tasks.append(Chunk(start, names, bg_names))
+
+    def _names(self, numbers: range) -> list[str]:
+        library, recipes = self.compositor.library, self.draw(numbers)
+        bg, fg = (max(3, len(str(len(table)))) for table in (library.plates, library.cutouts))
+        people = np.where(recipes.nobody, 0, recipes.cutout + 1)
+        rows = zip(recipes.plate + 1, people, numbers, strict=True)
+        return [f"bg{b:0{bg}d}_fg{f:0{fg}d}_{number + 1:06d}" for b, f, number in rows]
 
     def __len__(self) -> int:
         return len(self.tasks)
 
     def __getitem__(self, number: int) -> Chunk | OSError:
         chunk = self.tasks[number]
-        recipes = self.draw(range(chunk.start, chunk.start + CHUNK))
-        images = encode(self.compositor(recipes, self.size), self.encoding)
         left = set(chunk.bg_names)
         try:
-            for place, name in enumerate(chunk.names):
-                bg_name = name if self.is_varied else plate_name(name)
-                for folder in self.encoding.folders:
-                    stem = bg_name if folder == "bg" else name
-                    if folder != "bg" or stem in left:
-                        self._write(chunk, folder, stem, images[folder][place])
-                left.discard(bg_name)
-                person = (images["bg_fg_mask"][place] >= 128).astype(np.uint8)
-                chunk.boxes.append(list(cv2.boundingRect(person)))
+            for start in range(chunk.start, chunk.stop, BATCH):
+                numbers = range(start, min(start + BATCH, chunk.stop))
+                images = self.encoding.images(self.compositor(self.draw(numbers), self.size))
+                for place, name in enumerate(chunk.names[start - chunk.start :][: len(numbers)]):
+                    bg_name = name if self.is_varied else plate_name(name)
+                    for folder, pixels in images.items():
+                        stem = bg_name if folder == "bg" else name
+                        if folder != "bg" or stem in left:
+                            self._write(chunk, folder, stem, pixels[place])
+                    left.discard(bg_name)
+                    person = (images["bg_fg_mask"][place] >= 128).astype(np.uint8)
+                    chunk.boxes.append(list(cv2.boundingRect(person)))
         except OSError as error:
             return error
         return chunk
 
-    def _names(self, start: int) -> list[str]:
-        library, recipes = self.compositor.library, self.draw(range(start, start + CHUNK))
-        bg, fg = (max(3, len(str(len(table)))) for table in (library.plates, library.cutouts))
-        pairs = zip(recipes.plate, np.where(recipes.nobody, 0, recipes.cutout + 1), strict=True)
-        return [
-            f"bg{plate + 1:0{bg}d}_fg{person:0{fg}d}_{number:06d}"
-            for number, (plate, person) in enumerate(pairs, start + 1)
-        ]
-
     def _write(self, chunk: Chunk, folder: str, stem: str, pixels: np.ndarray) -> None:
+        path = self.out / folder / f"{stem}{SUFFIXES[folder]}"
         options = [cv2.IMWRITE_JPEG_QUALITY, self.encoding.quality]
-        suffix = SUFFIXES[folder]
-        _, encoded = cv2.imencode(suffix[suffix.index(".") :], pixels[..., ::-1], options)
-        (self.out / folder / f"{stem}{suffix}").write_bytes(encoded.tobytes())
+        encoded = cv2.imencode(path.suffix, pixels[..., ::-1], options)[1].tobytes()
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(encoded)
         chunk.num_bytes.setdefault(folder, []).append(len(encoded))
         if folder != "depth_mm":
             values = pixels.reshape(-1, pixels.shape[-1]).astype(np.int64)
@@ -161,21 +151,27 @@ class Writer(Dataset[Chunk | OSError]):
             chunk.sums[folder] = (sums + chunk.sums.get(folder, 0)).tolist()
 
 
-def encode(scene: Scene[Tensor], encoding: Encoding) -> dict[str, np.ndarray]:
-    """The images by folder: N x S x S x 3 or x 1, uint8, and depth_mm uint16."""
-    depth_map = encode_depth(scene.depth, encoding.depth_range_m)
-    units = {"bg": scene.bg, "bg_fg": scene.bg_fg, "bg_fg_mask": scene.mask}
-    images = {
-        name: (unit.clamp(0, 1) * 255).round().byte().permute(0, 2, 3, 1).numpy()
-        for name, unit in (units | {"bg_fg_depth_map": depth_map}).items()
-    }
-    depth_mm = (scene.depth * 1000).round().clamp(0, 65535).to(torch.int32)
-    return images | {"depth_mm": depth_mm.permute(0, 2, 3, 1).numpy().astype(np.uint16)}
-
-
 def plate_name(name: str) -> str:
     """The part of a scene's name that stands for its plate."""
     return name.partition("_")[0]
+
+
+def read_log(out: Path) -> dict[int, Chunk]:
+    """The chunks whose files are all there, by their first scene's number."""
+    written = {}
+    with suppress(FileNotFoundError):
+        for line in (out / LOG).read_text(encoding="utf-8", errors="replace").splitlines():
+            with suppress(ValueError, TypeError):  # a kill may have cut it off
+                chunk = Chunk(**json.loads(line))
+                if chunk.is_whole(out):
+                    written[chunk.start] = chunk
+    return written
+
+
+def log_chunk(out: Path, chunk: Chunk) -> None:
+    """Note a chunk whose files are all written, in a line of its own whatever is before it."""
+    with open(out / LOG, "a", encoding="utf-8") as file:
+        file.write("\n" + json.dumps(asdict(chunk), separators=(",", ":")))
 
 
 def write_text(path: Path, text: str) -> None:
@@ -189,7 +185,7 @@ def claimed(out: Path, settings: dict[str, Any]) -> Iterator[None]:
 
     Raises InputError if another process writes there, or something else was written there.
     """
-    recipe = out / "recipe.json"
+    recipe, text = out / "recipe.json", json.dumps(settings, indent=2) + "\n"
     if out.exists() and not out.is_dir():
         raise InputError(f"{out} is a file: name a folder")
     if out.is_dir() and not recipe.exists():
@@ -198,63 +194,17 @@ def claimed(out: Path, settings: dict[str, Any]) -> Iterator[None]:
     out.mkdir(parents=True, exist_ok=True)
     try:
         with FileLock(out / ".lock", timeout=0):
-            _check_recipe(recipe, settings)
+            if not recipe.exists():
+                write_text(recipe, text)
+            old = {}
+            with suppress(ValueError):
+                old = json.loads(recipe.read_text(encoding="utf-8"))
+            names = [name for name, value in json.loads(text).items() if old.get(name) != value]
+            if names:
+                raise InputError(
+                    f"{out} was written with other settings ({', '.join(names)}):"
+                    " name another folder, or delete this one"
+                )
             yield
     except Timeout:
         raise InputError(f"another run writes to {out}: wait for it, or name another") from None
-
-
-def _check_recipe(path: Path, settings: dict[str, Any]) -> None:
-    text = json.dumps(settings, indent=2) + "\n"
-    if not path.exists():
-        write_text(path, text)
-        return
-    try:
-        old, new = json.loads(path.read_text(encoding="utf-8")), json.loads(text)
-        names = [name for name in new if old.get(name) != new[name]]
-    except (ValueError, AttributeError):
-        raise InputError(f"{path} is damaged: name another folder, or delete this one") from None
-    if names:
-        raise InputError(
-            f"{path.parent} was written with other settings ({', '.join(names)}):"
-            " name another folder, or delete this one"
-        )
-
-
-class Log:
-    """The chunks of a folder whose files are all there, by their first scene's number."""
-
-    def __init__(self, out: Path) -> None:
-        self.path, self.chunks = out / LOG, dict[int, Chunk]()
-        with open(self.path, "a+", encoding="utf-8", errors="replace") as file:
-            file.seek(0)
-            text = file.read()
-            if text and not text.endswith("\n"):
-                file.write("\n")  # what a kill cut off stays on a line of its own
-        for line in text.splitlines():
-            try:
-                chunk = Chunk(**json.loads(line))
-            except (ValueError, TypeError):
-                continue
-            if chunk.is_whole(out):
-                self.chunks[chunk.start] = chunk
-
-    @property
-    def num_scenes(self) -> int:
-        return sum(len(chunk.names) for chunk in self.chunks.values())
-
-    @property
-    def stop(self) -> int:
-        """One more than the highest number of a complete scene."""
-        return max((chunk.stop for chunk in self.chunks.values()), default=0)
-
-    def missing(self, count: int) -> list[int]:
-        """Where chunks start that are yet to be written for `count` scenes."""
-        stops = {start: chunk.stop for start, chunk in self.chunks.items()}
-        return [n for n in range(0, count, CHUNK) if stops.get(n, 0) < min(n + CHUNK, count)]
-
-    def append(self, chunk: Chunk) -> None:
-        """Note a chunk whose files are all written."""
-        self.chunks[chunk.start] = chunk
-        with open(self.path, "a", encoding="utf-8") as file:
-            file.write(json.dumps(asdict(chunk), separators=(",", ":")) + "\n")

@@ -5,9 +5,7 @@ What is written goes to a temporary name first: a reader never meets half a file
 
 import hashlib
 import json
-import os
 import shutil
-import tempfile
 import uuid
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -47,20 +45,17 @@ def _naming(path: Path) -> Iterator[None]:
 def read_array(
     path: Path, dtype: DTypeLike | None = None, shape: Sequence[int | None] | None = None
 ) -> np.ndarray:
-    """Memory-map an array; raises InputError if it is missing, damaged or of another shape.
-
-    In a shape None stands for any length.
-    """
+    """Memory-map an array; InputError if it is missing, damaged or of another type or shape, in
+    which None stands for any length."""
     with _naming(path):
         array = np.load(path, mmap_mode="r")
         if dtype is not None and array.dtype != dtype:
             raise ValueError(f"it holds {array.dtype}, not {np.dtype(dtype)}")
-        if shape is not None and (
-            array.ndim != len(shape)
-            or any(want not in (None, have) for want, have in zip(shape, array.shape, strict=True))
-        ):
-            wanted = " x ".join("any" if length is None else str(length) for length in shape)
-            raise ValueError(f"it is {' x '.join(map(str, array.shape))}, not {wanted}")
+        wanted = array.shape if shape is None else tuple(shape)
+        pairs = zip(wanted, array.shape, strict=False)
+        if len(wanted) != array.ndim or any(want not in (None, have) for want, have in pairs):
+            named = " x ".join("any" if length is None else str(length) for length in wanted)
+            raise ValueError(f"it is {' x '.join(map(str, array.shape))}, not {named}")
     return array
 
 
@@ -100,10 +95,8 @@ def read_text(path: Path) -> str:
 
 @contextmanager
 def replaced_file(path: Path) -> Iterator[Path]:
-    """Yield a new path beside `path`; what is written there takes its place if the block succeeds.
-
-    Each writer has a name of its own: of two at a time the last wins.
-    """
+    """Yield a new path beside `path`, of each writer its own; what is written there takes the place
+    of `path` if the block succeeds."""
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.partial")
     try:
@@ -116,28 +109,13 @@ def replaced_file(path: Path) -> Iterator[Path]:
 @contextmanager
 def replaced_folder(path: Path) -> Iterator[Path]:
     """Yield a new folder beside `path`; it takes the place of `path` if the block succeeds."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    for left in path.parent.glob(f".{path.name}.*.partial"):
-        if not _is_alive(left.name.removeprefix(f".{path.name}.").partition(".")[0]):
-            shutil.rmtree(left, ignore_errors=True)  # of a process that was killed
-    with tempfile.TemporaryDirectory(
-        prefix=f".{path.name}.{os.getpid()}.",
-        suffix=".partial",
-        dir=path.parent,
-        ignore_cleanup_errors=True,  # it is in its place by then
-    ) as temporary:
-        Path(temporary).chmod(0o755)
-        yield Path(temporary)
+    temporary = path.with_name(f".{path.name}.partial")
+    shutil.rmtree(temporary, ignore_errors=True)  # of a process that was killed
+    temporary.mkdir(parents=True)
+    try:
+        yield temporary
         if path.exists():
             shutil.rmtree(path)
-        Path(temporary).replace(path)
-
-
-def _is_alive(pid: str) -> bool:
-    try:
-        os.kill(int(pid), 0)
-    except (ValueError, ProcessLookupError):
-        return False
-    except PermissionError:
-        pass  # it is another user's
-    return True
+        temporary.replace(path)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)

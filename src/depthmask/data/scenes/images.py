@@ -26,8 +26,8 @@ def read_rgba(path: Path) -> np.ndarray:
     """Read an image with transparency as uint8, H x W x 4, RGB and straight alpha, upright."""
     image = open_upright(path)
     if not image.has_transparency_data:
-        remedy = "cut the person out and save a PNG with transparency"
-        raise InputError(f"{path} has no alpha channel: {remedy}")
+        what = "has no alpha channel: cut the person out and save a PNG with transparency"
+        raise InputError(f"{path} {what}")
     rgba = _eight_bits(image, path).convert("RGBA")
     if image.mode in _DEEP:
         rgba.putalpha(Image.fromarray(np.asarray(image) != image.info["transparency"]))
@@ -47,8 +47,8 @@ def open_upright(path: Path) -> Image.Image:
     except IsADirectoryError:
         raise InputError(f"{path} is a folder: name an image file in it") from None
     except (OSError, SyntaxError, ValueError, struct.error, Image.DecompressionBombError):
-        remedy = "give a PNG, JPEG, WebP, TIFF or BMP that opens"
-        raise InputError(f"{path} cannot be read as an image: {remedy}") from None
+        what = "cannot be read as an image: give a PNG, JPEG, WebP, TIFF or BMP that opens"
+        raise InputError(f"{path} {what}") from None
     # of 16 bits in several channels Pillow keeps 8
     if deep and upright.mode not in _DEEP and np.max(upright.convert("RGB").getextrema()) < 16:
         raise InputError(f"{path} {_12_BITS}")

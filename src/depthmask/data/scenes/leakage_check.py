@@ -1,12 +1,10 @@
 """No room and nobody on both sides of a split: asked of what training and testing will read.
 
 Every name stands once, every set's scenes show plates and people of its own splits, and no picture
-nearly equals one of another split. What `prepare` divides itself passes; but a folder in MODEST's
-layout may hold one room under two numbers, and prepared data may be edited.
+nearly equals one of another split: a folder in MODEST's layout may hold one room twice.
 
-A perceptual hash (Zauner 2010, "Implementation and benchmarking of perceptual image hash
-functions") finds candidates; as some of many hashes agree by chance, the correlation of the
-colours, which other light leaves alone, confirms. On 250 rooms and 250 people of the tests
+A perceptual hash (Zauner 2010) finds candidates; as some of many agree by chance, the correlation
+of the colours, which other light leaves alone, confirms. Of the tests' 250 rooms and 250 people
 strangers with at most 16 differing bits correlate by up to 0.52; copies in other light, mirrored,
 cropped by 2 %, halved or as JPEG of quality 30 differ by up to 16 bits and correlate by 0.98.
 """
@@ -31,21 +29,12 @@ _REDO = "run `dvc repro --force prepare`"
 _KINDS = ("plate", "cutout")
 
 Sources = dict[str, tuple[pd.DataFrame, Sequence[np.ndarray | None] | np.ndarray]]
-"""Of each kind a table with columns name and split, and its pictures: None where there is none, or
-no picture at all not to compare them."""
+"""Of each kind a table with columns name and split, and pictures: None where there is none, or
+an empty list not to compare them."""
 
 
 class SplitLeak(InputError):
     """Something stands on both sides of a split."""
-
-
-class NearPair(NamedTuple):
-    """Two pictures that are nearly the same."""
-
-    first: int
-    second: int
-    bits: int  # how many of 64 differ
-    mirrored: bool
 
 
 def check_library(prepared: Path, *, compare: bool) -> None:
@@ -55,26 +44,24 @@ def check_library(prepared: Path, *, compare: bool) -> None:
     """
     library = Library.read(prepared)
     tables = {"plate": library.plates, "cutout": library.cutouts}
-    shown = {"placements": _KINDS, "in_scene": _KINDS, "nobody": ("plate",)}
-    for name, kinds in shown.items():
+    for name, kinds in {"placements": _KINDS, "in_scene": _KINDS, "nobody": _KINDS[:1]}.items():
         path = prepared / f"{name}.parquet"
         if name == "placements" or path.exists():
             scenes = read_table(path, kinds)
             sets = scenes["set"] if "set" in scenes else pd.Series(["unseen_unseen"] * len(scenes))
             for kind in kinds:
                 _refuse_strangers(path, kind, tables[kind].iloc[scenes[kind]], _splits(sets, kind))
-    pictures = {"plate": library.images, "cutout": library.rgba}
-    sources: Sources = {kind: (tables[kind], pictures[kind] if compare else []) for kind in _KINDS}
+    end = None if compare else 0
+    pictures = {"plate": library.images[:end], "cutout": library.rgba[:end]}
+    sources: Sources = {kind: (tables[kind], pictures[kind]) for kind in _KINDS}
     refuse_leaks(sources, f"{_REDO}, and with another prepare.seed if it comes again")
 
 
 def check_files(
     path: Path, images: Mapping[str, Mapping[int, np.ndarray | None]], remedy: str
 ) -> None:
-    """The same of scenes that are image files, listed in the table `path`.
-
-    `images` are the pictures of each kind by number, `remedy` is against equal ones.
-    """
+    """The same of scenes that are image files, listed in the table `path`, with the pictures of
+    each kind by number."""
     table = read_table(path, ("set", *_KINDS, "bg_fg"))
     _refuse_twice("composites", table["bg_fg"], table["set"])
     sources: Sources = {}
@@ -86,7 +73,7 @@ def check_files(
 
 
 def refuse_leaks(sources: Sources, remedy: str) -> None:
-    """Raise SplitLeak for names that stand twice and pictures of two splits that nearly equal."""
+    """Raise SplitLeak for names that stand twice and equal pictures of two splits."""
     leaks = []
     for kind, (table, images) in sources.items():
         _refuse_twice(f"{kind}s", table["name"], table["split"])
@@ -98,10 +85,8 @@ def refuse_leaks(sources: Sources, remedy: str) -> None:
             mirrored = ", mirrored" if pair.mirrored else ""
             leaks.append(f"{labels[pair.first]} and {labels[pair.second]} {differ}{mirrored}")
     if leaks:
-        pairs = "pair stands" if len(leaks) == 1 else "pairs stand"
-        raise SplitLeak(
-            f"{len(leaks)} {pairs} on both sides of a split; the first: {leaks[0]}: {remedy}"
-        )
+        what = f"{len(leaks)} {'pair stands' if len(leaks) == 1 else 'pairs stand'}"
+        raise SplitLeak(f"{what} on both sides of a split; the first: {leaks[0]}: {remedy}")
 
 
 def _splits(sets: pd.Series, kind: str) -> pd.Series:
@@ -119,13 +104,23 @@ def _refuse_twice(what: str, names: pd.Series, where: pd.Series) -> None:
 
 
 def _refuse_strangers(path: Path, kind: str, shown: pd.DataFrame, wanted: pd.Series) -> None:
-    wrong = np.flatnonzero(shown["split"].to_numpy() != wanted.to_numpy())
+    scenes = shown.assign(wanted=wanted.to_numpy())
+    wrong = scenes[scenes["split"] != scenes["wanted"]]
     if len(wrong):
-        first, meant = shown.iloc[wrong[0]], wanted.iloc[wrong[0]]
+        name, split, meant = wrong[["name", "split", "wanted"]].iloc[0]
         raise SplitLeak(
-            f"{len(wrong)} of {len(wanted)} scenes in {path} show a {kind} of another split;"
-            f" the first: {first['name']} of {first['split']}, where {meant} is meant: {_REDO}"
+            f"{len(wrong)} of {len(scenes)} scenes in {path} show a {kind} of another split;"
+            f" the first: {name} of {split}, where {meant} is meant: {_REDO}"
         )
+
+
+class NearPair(NamedTuple):
+    """Two pictures that are nearly the same, by their indices; `bits` of 64 differ."""
+
+    first: int
+    second: int
+    bits: int
+    mirrored: bool
 
 
 def near_pairs(images: Sequence[np.ndarray], splits: Sequence[str] | None = None) -> list[NearPair]:

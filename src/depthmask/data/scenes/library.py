@@ -21,15 +21,12 @@ _ARRAYS = {
     "rgba": ("cutouts_rgba.npy", np.uint8, "C h w 4"),
     "relief": ("cutouts_relief.npy", np.float32, "C h w"),
 }
-"""The file, type and shape of each of a library's arrays; lengths in metres."""
+"""Of a library's arrays: file, type and shape; lengths in metres."""
 
 
 @dataclass(frozen=True)
 class Library:
-    """Plates and cutouts, each row of a table beside its arrays, which `_ARRAYS` describes.
-
-    Column `split` of the tables says train, val or test.
-    """
+    """Plates and cutouts, each row of a table, with its split, beside its arrays (`_ARRAYS`)."""
 
     plates: pd.DataFrame
     images: np.ndarray
@@ -48,13 +45,13 @@ class Library:
         row = self.plates.iloc[plate]
         return Camera(row.focal, (row.up_x, row.up_y, row.up_z), row.height_m)
 
-    def plates_of(self, *splits: str) -> np.ndarray:
-        """Indices of the plates in the given splits."""
-        return np.flatnonzero(self.plates.split.isin(splits))
+    def plates_of(self, split: str) -> np.ndarray:
+        """Indices of a split's plates."""
+        return np.flatnonzero(self.plates.split == split)
 
-    def cutouts_of(self, *splits: str) -> np.ndarray:
-        """Indices of the cutouts in the given splits."""
-        return np.flatnonzero(self.cutouts.split.isin(splits))
+    def cutouts_of(self, split: str) -> np.ndarray:
+        """Indices of a split's cutouts."""
+        return np.flatnonzero(self.cutouts.split == split)
 
     @classmethod
     def pack(
@@ -105,10 +102,8 @@ class Library:
 
 
 class Frames(NamedTuple):
-    """What was rendered inside rooms, never trained on: `in_scene`, people, and `nobody`.
-
-    Of `nobody` the light is the plate's, the noise is not, and the depth is the plate's.
-    """
+    """What was rendered inside rooms, never trained on: `in_scene`, people, and `nobody`, the
+    plates once more with other noise."""
 
     table: pd.DataFrame  # columns plate and, of people, cutout (indices) and distance_m
     bg_fg: np.ndarray  # uint8, N x S x S x 3
@@ -135,6 +130,5 @@ class Frames(NamedTuple):
 
     @classmethod
     def of_nobody(cls, plate: np.ndarray, bg_fg: np.ndarray, plate_depths: np.ndarray) -> "Frames":
-        """Frames of empty rooms, by their plates' indices."""
         depth = plate_depths[plate]
         return cls(pd.DataFrame({"plate": plate}), bg_fg, np.zeros(depth.shape, np.uint8), depth)

@@ -34,8 +34,7 @@ def open_session(
 ) -> onnxruntime.InferenceSession:
     """Open any ONNX file where `device` says; `auto` takes CUDA where it works.
 
-    `unreadable` is the remedy for a file that is no ONNX model. Raises InputError: it cannot be
-    loaded, or CUDA is asked for and does not work.
+    Raises InputError, with the remedy `unreadable`, for a file that is no model, or without CUDA.
     """
     providers: list[Any] = ["CPUExecutionProvider"]
     if device != "cpu" and cuda_in_build():
@@ -75,7 +74,7 @@ def _why_unreadable(path: Path, error: str, remedy: str) -> str:
         if file.read(40).startswith(b"version https://git-lfs"):
             return "is a Git LFS pointer, not the model: run `git lfs pull`"
     if newer := re.search(r"IR version: \d+|Opset \d+(?= is under development)", error):
-        reads = f"newer than onnxruntime {onnxruntime.__version__} reads ({newer[0]})"
-        return f"is {reads}: upgrade onnxruntime"
+        version = f"onnxruntime {onnxruntime.__version__}"
+        return f"is newer than {version} reads ({newer[0]}): upgrade onnxruntime"
     said = " ".join(error.rpartition("failed:")[2].split())
     return f"is cut short or no ONNX model ({said}): {remedy}"

@@ -13,18 +13,16 @@ import numpy as np
 import pandas as pd
 
 from depthmask.config import PlacementParams, PrepareParams
-from depthmask.data.scenes.files import content_hash
+from depthmask.data.scenes.files import content_hash, read_table
 from depthmask.data.scenes.library import Frames, Library
 from depthmask.data.scenes.scene import SET_SPLITS, SPLITS
 from depthmask.errors import InputError
 
-TRAIN_STREAM = 0
-"""The stream of the training samples; the composed sets count from 1."""
-
-NUM_UNIFORMS = 32
-"""Random numbers a sample has for what belongs to its one shot (light, noise, motion, …)."""
-
-_NUM_CHOICES = 7
+TRAIN_STREAM = 0  # of the training samples; the composed sets count from 1
+NUM_UNIFORMS = 32  # random numbers of a sample's one shot (light, noise, motion, …)
+_NUM_CHOICES = 7  # and of its placement, the first of them
+_COUNT = _NUM_CHOICES + NUM_UNIFORMS
+_PLACED = ("plate", "cutout", "stand", "mirrored")
 _PERSON_M = (0.5, 1.7)  # the width and height of anybody when a stand's visibility is measured
 
 
@@ -44,17 +42,14 @@ class Recipes(NamedTuple):
         return Recipes(*(column[rows] for column in self))
 
 
-def uniforms(seed: int, stream: int, epoch: int, indices: Sequence[int], count: int) -> np.ndarray:
-    """Draw float64 [len(indices), count] in [0, 1), a row per sample, each on its own counter."""
+def uniforms(
+    seed: int, stream: int, epoch: int, indices: Sequence[int], count: int = _COUNT
+) -> np.ndarray:
+    """Draw float64 [len(indices), count] in [0, 1), each row from its own counter."""
     key = np.array([seed & 0xFFFFFFFFFFFFFFFF, stream], dtype=np.uint64)
     counters = (np.array([0, index, epoch, 0], dtype=np.uint64) for index in indices)
     streams = (np.random.Philox(key=key, counter=counter) for counter in counters)
     return np.stack([np.random.Generator(stream).random(count) for stream in streams])
-
-
-def shot_uniforms(seed: int, stream: int, epoch: int, indices: Sequence[int]) -> np.ndarray:
-    """The numbers of `Recipes.uniforms` for samples whose placement is known already."""
-    return uniforms(seed, stream, epoch, indices, _NUM_CHOICES + NUM_UNIFORMS)[:, _NUM_CHOICES:]
 
 
 def next_alike(keys: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -66,11 +61,8 @@ def next_alike(keys: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def visible_shares(library: Library) -> np.ndarray:
-    """Share of a person that would be seen at each stand, float32 [P, K].
-
-    A person is a box as wide and tall as an adult, upright on the stand. A pixel of it counts as
-    hidden where the plate is nearer, or where it falls outside the frame.
-    """
+    """Share of a person, a box as large as an adult, that would be seen at each stand, float32
+    [P, K]; hidden is what lies outside the frame or behind something nearer of the plate."""
     size, shares = library.size, np.zeros(library.stands.shape[:2], np.float32)
     width_m, height_m = _PERSON_M
     for plate in range(len(library.plates)):
@@ -79,23 +71,20 @@ def visible_shares(library: Library) -> np.ndarray:
         heads = feet + height_m * np.asarray(camera.up)
         foot_px, head_px = camera.project(feet, size), camera.project(heads, size)
         half_px = 0.5 * width_m * camera.focal * size / feet[:, 2]
-        for stand, (foot, head, half) in enumerate(zip(foot_px, head_px, half_px, strict=True)):
-            left, right = foot[0] - half, foot[0] + half
-            columns = slice(max(0, round(left)), max(0, round(right)))
-            rows = slice(max(0, round(head[1])), max(0, round(foot[1])))
-            area = max(1.0, (right - left) * (foot[1] - head[1]))
+        left, right = foot_px[:, 0] - half_px, foot_px[:, 0] + half_px
+        top, bottom = head_px[:, 1], foot_px[:, 1]
+        areas = ((right - left) * (bottom - top)).clip(1)
+        edges = np.rint([left, right, top, bottom]).clip(0).astype(int).T
+        for stand, (first, last, upper, lower) in enumerate(edges):
             # 0.25 m spare: a foot on the floor has the floor's own depth around it
-            seen = depth[rows, columns] > feet[stand, 2] - 0.25
-            shares[plate, stand] = min(1.0, np.count_nonzero(seen) / area)
+            seen = depth[upper:lower, first:last] > feet[stand, 2] - 0.25
+            shares[plate, stand] = min(1.0, np.count_nonzero(seen) / areas[stand])
     return shares
 
 
 class Placer:
-    """Draws recipes from the plates and the cutouts of a split each.
-
-    `visible` is of `visible_shares`, `nobody` the probability of a frame without a person; raises
-    InputError if a plate has no stand that may be used.
-    """
+    """Draws recipes from the plates and the cutouts of a split each, `nobody` the probability of a
+    frame without a person; raises InputError if a plate has no stand that may be used."""
 
     def __init__(
         self,
@@ -125,12 +114,10 @@ class Placer:
         indices: Sequence[int],
         pairs: tuple[np.ndarray, np.ndarray] | None = None,
     ) -> Recipes:
-        """Draw the recipes of samples `indices` of an epoch of a stream.
-
-        With `pairs`, places among the plates and among the cutouts, who is where is given.
-        """
-        numbers = uniforms(self.params.seed, stream, epoch, indices, _NUM_CHOICES + NUM_UNIFORMS)
-        sizes = np.array([len(self.plates), len(self.cutouts)])
+        """Draw the recipes of samples of an epoch of a stream; `pairs`, places among the plates and
+        among the cutouts, say who is where."""
+        numbers = uniforms(self.params.seed, stream, epoch, indices)
+        sizes = len(self.plates), len(self.cutouts)
         pick, who = pairs or (numbers[:, :2] * sizes).astype(np.int64).T
         stands = [self.stands[place] for place in pick]
         stand = [each[int(u * len(each))] for each, u in zip(stands, numbers[:, 2], strict=True)]
@@ -147,6 +134,21 @@ class Placer:
         )
 
 
+def placed_recipes(prepared: Path, name: str, seed: int) -> Recipes:
+    """The recipes of a composed set, from the placements table; sources are the originals."""
+    table = read_table(prepared / "placements.parquet", ("set", "stream", "index", *_PLACED))
+    table = table[table["set"] == name]
+    original = np.zeros(len(table), np.int64)
+    numbers = uniforms(seed, int(table["stream"].iloc[0]), 0, table["index"].tolist())
+    return Recipes(
+        **{column: table[column].to_numpy() for column in _PLACED},
+        plate_variant=original,
+        cutout_variant=original,
+        nobody=original > 0,
+        uniforms=numbers[:, _NUM_CHOICES:],
+    )
+
+
 def write_prepared(
     folder: Path,
     library: Library,
@@ -159,8 +161,8 @@ def write_prepared(
 ) -> None:
     """Place the people of the composed sets and write what the other stages read.
 
-    Depth of the unit `relative` is in nominal metres, right but for the scale and shift of their
-    inverse; `rendered` are the frames `in_scene` and `nobody`, if the source has any.
+    Relative depth is in nominal metres, right but for the scale and shift of their inverse;
+    `rendered` are the frames `in_scene` and `nobody`, if the source has any.
     """
     rendered = rendered or {}
     library.write(folder)
@@ -171,7 +173,7 @@ def write_prepared(
     for stream, (name, splits) in enumerate(SET_SPLITS.items(), start=TRAIN_STREAM + 1):
         numbers = range(getattr(params.num_scenes, name))
         recipes = Placer(library, visible, placement, splits=splits).draw(stream, 0, numbers)
-        where = {kind: getattr(recipes, kind) for kind in ("plate", "cutout", "stand", "mirrored")}
+        where = {column: getattr(recipes, column) for column in _PLACED}
         tables.append(pd.DataFrame({"set": name, "stream": stream, "index": numbers, **where}))
     pd.concat(tables, ignore_index=True).to_parquet(folder / "placements.parquet")
     summary = {

@@ -6,7 +6,6 @@ Depth is planar (the z coordinate, not the distance along the ray).
 Nothing here imports torch: a Scene holds NumPy arrays or tensors alike.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Generic, Literal, NamedTuple, TypeVar
 
@@ -24,42 +23,42 @@ SET_SPLITS = {
     "unseen_seen": ("test", "train"),
     "unseen_unseen": ("test", "test"),
 }
-"""The splits that the plates and the cutouts of a composed set are of, in the order of the name."""
+"""The splits of the plates and the cutouts of a composed set, in the order of its name."""
 
 COMPOSED_SETS = tuple(SET_SPLITS)
 
 
-class SetWords(NamedTuple):
-    """A set in words: its title, what it is, and where a figure was reached, after a count."""
+class Words(NamedTuple):
+    """A set in words."""
 
     label: str
-    text: str
-    place: str
+    text: str  # what it is
+    place: str  # where a figure was reached, after a count
 
 
 SETS = {
-    "in_scene": SetWords(
+    "in_scene": Words(
         "In-scene",
         "people and rooms never seen; rendered together, with true shadows and bounced light",
         "frames of people and rooms never seen",
     ),
-    "unseen_unseen": SetWords(
+    "unseen_unseen": Words(
         "Unseen room, unseen person",
         "composites; neither was in the training",
         "composites of people and rooms never seen",
     ),
-    "unseen_seen": SetWords(
+    "unseen_seen": Words(
         "Unseen room, seen person", "composites", "composites of rooms never seen"
     ),
-    "seen_unseen": SetWords(
+    "seen_unseen": Words(
         "Seen room, unseen person", "composites", "composites of people never seen"
     ),
-    "seen_seen": SetWords(
+    "seen_seen": Words(
         "Seen room, seen person",
         "composites of what it was trained on: what a random split measures",
         "composites of rooms and people of the training",
     ),
-    "val": SetWords(
+    "val": Words(
         "Validation",
         "composites of rooms and people of their own; the best is chosen here",
         "composites of the validation",
@@ -74,11 +73,6 @@ UNITS = ("metre", "relative")
 
 Alignment = Literal["depth", "disparity"]
 """In what relative depth is aligned with the truth: in its values, or in their inverse."""
-
-
-def headline_of(sets: Sequence[str]) -> str:
-    """The hardest of the test sets that a source has: what a model is judged by."""
-    return next(name for name in TEST_SETS if name in sets)
 
 
 class Camera(NamedTuple):

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from depthmask.config import CompositorParams, PlacementParams, PrepareParams, TrainParams
-from depthmask.data.composition.eval_sets import BATCH_SIZE, EvalSets, LibrarySets
+from depthmask.data.composition.eval_sets import EvalSets, LibrarySets
 from depthmask.data.composition.training_scenes import TrainingScenes, read_composed_scenes
 from depthmask.data.scenes.files import read_summary
 from depthmask.data.scenes.leakage_check import check_files, check_library
@@ -137,4 +137,4 @@ def open_sets(
         return LibrarySets(prepared, params, placement, device)
     from depthmask.data.sources.modest import FileSets
 
-    return FileSets(prepared, BATCH_SIZE, device)
+    return FileSets(prepared, device)

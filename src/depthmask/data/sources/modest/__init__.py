@@ -11,21 +11,17 @@ import pandas as pd
 from torch import Tensor
 
 from depthmask.config import AugmentParams, PrepareParams
+from depthmask.data.composition.eval_sets import BATCH_SIZE, EvalSets, batched
 from depthmask.data.scenes.files import content_hash, read_json, read_summary, read_table
 from depthmask.data.scenes.placement import next_alike
-from depthmask.data.scenes.scene import COMPOSED_SETS, SPLITS, TEST_SETS, Scene, headline_of
+from depthmask.data.scenes.scene import COMPOSED_SETS, SPLITS, Scene
 from depthmask.data.sources.modest.images import check_images, image_side, read_image
-from depthmask.data.sources.modest.layout import FOLDERS, read_layout
+from depthmask.data.sources.modest.layout import FOLDERS, draw_sets, read_layout, split_sources
 from depthmask.data.sources.modest.scenes import FileScenes, FileTrainingScenes
-from depthmask.data.sources.modest.splitting import draw_sets, split_sources
-from depthmask.data.work import num_cores
 from depthmask.errors import InputError
 
 SAMPLES = "samples.parquet"  # columns set, plate, cutout and the four paths within the source
 COLOURS = "colours.json"  # what augment writes: the strengths to draw from while files are read
-
-_HAZE = 32  # what JPEG leaves of a mask's black
-_LEAST_PX = 64
 
 
 def prepare_modest(source: Path, folder: Path, params: PrepareParams) -> None:
@@ -45,10 +41,13 @@ def prepare_modest(source: Path, folder: Path, params: PrepareParams) -> None:
     split = split_sources(layout, *shares, params.seed)
     sizes = params.num_scenes.model_dump(include=set(COMPOSED_SETS))
     chosen = draw_sets(split, sizes, params.seed)
-    samples = pd.concat(
-        [split.iloc[rows].assign(set=name) for name, rows in chosen.items()], ignore_index=True
-    )[["set", "plate", "cutout", *FOLDERS]]
+    sets = [split.iloc[rows].assign(set=name) for name, rows in chosen.items()]
+    samples = pd.concat(sets, ignore_index=True)[["set", "plate", "cutout", *FOLDERS]]
     samples.to_parquet(folder / SAMPLES)
+    plates, cutouts = (
+        split.drop_duplicates(column)[f"{column}_split"].value_counts()[list(SPLITS)].to_dict()
+        for column in ("plate", "cutout")
+    )
     summary = {
         "source": params.source,
         "folder": source.as_posix(),
@@ -56,17 +55,13 @@ def prepare_modest(source: Path, folder: Path, params: PrepareParams) -> None:
         "depth_alignment": "depth",
         "depth_range": [0.0, 1.0],
         "size": params.size,
-        **{f"num_{column}s": _counts(split, column) for column in ("plate", "cutout")},
+        "num_plates": plates,
+        "num_cutouts": cutouts,
         "num_samples": {"train": len(chosen["train"]), "unused": len(layout) - len(samples)},
         "num_scenes": sizes,
         "data_hash": hashlib.sha256((content_hash(folder) + content).encode()).hexdigest()[:16],
     }
     (folder / "summary.json").write_text(json.dumps(summary, indent=2) + "\n")
-
-
-def _counts(split: pd.DataFrame, column: str) -> dict[str, int]:
-    counts = split.drop_duplicates(column)[f"{column}_split"].value_counts()
-    return {name: int(counts[name]) for name in SPLITS}
 
 
 def read_samples(prepared: Path, name: str) -> tuple[Path, pd.DataFrame]:
@@ -81,15 +76,18 @@ def training_scenes(prepared: Path, augmented: Path | None, seed: int) -> FileTr
     if augmented is not None:
         colours = AugmentParams.model_validate(read_json(augmented / COLOURS))
     train = FileScenes(*read_samples(prepared, "train"), colours)
-    val = FileScenes(*read_samples(prepared, "val"))
-    return FileTrainingScenes(train, val, seed=seed, num_workers=num_cores())
+    return FileTrainingScenes(train, FileScenes(*read_samples(prepared, "val")), seed=seed)
 
 
 def some_training_scenes(prepared: Path, count: int, batch_size: int) -> Iterator[Scene[Tensor]]:
     """Batches of at most `count` training scenes, spread over the split, as they are."""
     folder, table = read_samples(prepared, "train")
-    rows = np.unique(np.linspace(0, len(table) - 1, min(count, len(table))).astype(int))
-    return FileScenes(folder, table.iloc[rows]).batches(read_summary(prepared)["size"], batch_size)
+    some = FileScenes(folder, _spread(table, count))
+    return some.batches(read_summary(prepared)["size"], batch_size)
+
+
+def _spread(table: pd.DataFrame, count: int) -> pd.DataFrame:
+    return table.iloc[np.unique(np.linspace(0, len(table) - 1, min(count, len(table))).astype(int))]
 
 
 def pictures_of(kind: str, prepared: Path) -> dict[int, np.ndarray | None]:
@@ -109,28 +107,19 @@ def pictures_of(kind: str, prepared: Path) -> dict[int, np.ndarray | None]:
 
 
 def _person(folder: Path, rows: pd.DataFrame, side: int) -> np.ndarray | None:
-    # of several composites: in some, furniture or the frame's edge hides part
-    some = rows.iloc[np.unique(np.linspace(0, len(rows) - 1, 8).astype(int))]
+    some = _spread(rows, 8)  # in some, furniture or the frame's edge hides part
     masks = [read_image(folder / path, side, side=side, grey=True) for path in some["mask"]]
     most = int(np.argmax([(mask > 127).sum() for mask in masks]))
-    alpha = np.where(masks[most] < _HAZE, 0, masks[most])
-    if (alpha > 127).sum() < _LEAST_PX:
+    alpha = np.where(masks[most] < 32, 0, masks[most])  # what JPEG leaves of black
+    if (alpha > 127).sum() < 64:
         return None
     return np.dstack([read_image(folder / some["bg_fg"].iloc[most], side, side=side), alpha])
 
 
-class FileSets:
-    """Sets of scenes that are files: see `eval_sets.EvalSets`. A plate's depth is not known."""
+class FileSets(EvalSets):
+    """Sets of scenes that are files. A plate's depth is not known."""
 
-    leak_sets: tuple[str, ...] = ("seen_seen", "unseen_unseen")
-
-    def __init__(self, prepared: Path, batch_size: int, device: str) -> None:
-        summary = read_summary(prepared)
-        self.prepared, self.batch_size, self.device = prepared, batch_size, device
-        self.size: int = summary["size"]
-        self.unit, self.alignment = summary["unit"], summary["depth_alignment"]
-        self.names = ("val", *(name for name in TEST_SETS if name in COMPOSED_SETS))
-        self.headline = headline_of(self.names)
+    leak_sets = ("seen_seen", "unseen_unseen")
 
     def scenes(self, name: str) -> Iterator[Scene[Tensor]]:
         if name == "nobody":  # every file has somebody in it
@@ -138,8 +127,7 @@ class FileSets:
         return self._read(*read_samples(self.prepared, name))
 
     def plate_depths(self, name: str) -> Iterator[None]:
-        count = len(read_samples(self.prepared, name)[1])
-        yield from [None] * -(-count // self.batch_size)
+        yield from [None] * len(batched(read_samples(self.prepared, name)[1].index.to_numpy()))
 
     def origins(self, name: str) -> pd.DataFrame:
         table = read_samples(self.prepared, name)[1]
@@ -150,9 +138,7 @@ class FileSets:
         rows, others = next_alike(table["bg"].to_numpy())
         if len(rows):
             first, second = (self._read(folder, table.iloc[each]) for each in (rows, others))
-            starts = range(0, len(rows), self.batch_size)
-            numbers = [rows[start : start + self.batch_size] for start in starts]
-            yield from zip(first, second, numbers, strict=True)
+            yield from zip(first, second, batched(rows), strict=True)
 
     def _read(self, folder: Path, table: pd.DataFrame) -> Iterator[Scene[Tensor]]:
-        return FileScenes(folder, table).batches(self.size, self.batch_size, self.device)
+        return FileScenes(folder, table).batches(self.size, BATCH_SIZE, self.device)

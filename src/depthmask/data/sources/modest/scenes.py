@@ -20,6 +20,7 @@ from depthmask.config import AugmentParams
 from depthmask.data.composition.augmentation import build_transform
 from depthmask.data.scenes.scene import Scene
 from depthmask.data.sources.modest.images import image_side, read_image
+from depthmask.data.work import num_cores
 from depthmask.errors import InputError
 
 _AUGMENT_STREAM = 200
@@ -37,22 +38,16 @@ class Draw(NamedTuple):
 class EpochOrder(Sampler[Draw]):
     """The samples of an epoch: every row of a table before one is seen twice.
 
-    Args:
-        sizes: side of each epoch's images, px; the last holds for all that follow.
-        per_epoch: how many samples an epoch has; by default every row.
-        seed: of the shuffles, one each time the rows are used up; None for the table's order.
+    `sizes` are the sides of each epoch's images, px; the last holds for all that follow. An epoch
+    has `per_epoch` samples, or every row; `seed` is of the shuffles, one each time the rows are
+    used up, or None for the table's order.
     """
 
     def __init__(
-        self,
-        num_rows: int,
-        sizes: Sequence[int],
-        per_epoch: int | None = None,
-        *,
-        seed: int | None = None,
+        self, num_rows: int, sizes: Sequence[int], per_epoch: int = 0, *, seed: int | None = None
     ) -> None:
-        self.num_rows, self.sizes, self.seed, self.epoch = num_rows, tuple(sizes), seed, 0
-        self.per_epoch = num_rows if per_epoch is None else per_epoch
+        self.num_rows, self.sizes, self.seed, self.epoch = num_rows, sizes, seed, 0
+        self.per_epoch = per_epoch or num_rows
 
     def set_epoch(self, epoch: int) -> None:  # Lightning calls this before each
         self.epoch = epoch
@@ -84,9 +79,8 @@ class FileScenes(Dataset[Scene[Tensor] | str]):
     ) -> None:
         self.folder, self.side = os.fspath(folder), image_side(folder, table)
         # fixed-width bytes: Python's strings would be copied into every worker when counted
-        self.paths = Scene(
-            *(np.array([os.fsencode(path) for path in table[field]]) for field in Scene._fields)
-        )
+        columns = (np.array([*map(os.fsencode, table[field])]) for field in Scene._fields)
+        self.paths = Scene(*columns)
         self.augment = augment
         self._transform = None if augment is None else build_transform(augment, 0)
         # a recipe written as files may have a plate a scene, of which none comes twice
@@ -106,16 +100,15 @@ class FileScenes(Dataset[Scene[Tensor] | str]):
     def read(self, draws: Sequence[Draw]) -> Scene[np.ndarray]:
         """Decode samples of one size S, px; raises InputError on a file that is no such image.
 
-        Returns:
-            uint8: bg and bg_fg N x S x S x 3, RGB; mask and depth N x S x S, 255 for 1. Depth is
-            relative, as the files have it: 0 is the nearest.
+        Returns uint8: bg and bg_fg N x S x S x 3, RGB; mask and depth N x S x S, 255 for 1. Depth
+        is relative, as the files have it: 0 is the nearest.
         """
-        colours = [np.stack(images) for images in zip(*map(self._colored, draws), strict=True)]
-        grey = (
-            np.stack([self._read(paths[draw.row], draw.size, grey=True) for draw in draws])
+        bg, bg_fg = zip(*map(self._colored, draws), strict=True)
+        mask, depth = (
+            [self._read(paths[draw.row], draw.size, grey=True) for draw in draws]
             for paths in (self.paths.mask, self.paths.depth)
         )
-        return Scene(*colours, *grey)
+        return Scene(*map(np.stack, (bg, bg_fg, mask, depth)))
 
     def batches(
         self, size: int, batch_size: int, device: torch.device | str = "cpu"
@@ -146,32 +139,35 @@ class FileScenes(Dataset[Scene[Tensor] | str]):
 class FileTrainingScenes:
     """What training reads: see `depthmask.data.composition.training_scenes.TrainingScenes`."""
 
-    def __init__(self, train: FileScenes, val: FileScenes, *, seed: int, num_workers: int) -> None:
-        self.train, self.val, self.seed, self.num_workers = train, val, seed, num_workers
+    def __init__(
+        self, train: FileScenes, val: FileScenes, *, seed: int, num_workers: int | None = None
+    ) -> None:
+        self.train, self.val, self.seed = train, val, seed
+        self.num_workers = num_cores() if num_workers is None else num_workers
 
-    def train_loader(
-        self, count: int, batch_size: int, sizes: Sequence[int], epoch: int
+    def loader(
+        self, split: str, count: int, batch_size: int, sizes: Sequence[int], epoch: int
     ) -> DataLoader:
-        order = EpochOrder(len(self.train), sizes, count, seed=self.seed)
-        return self._loader(self.train, order, batch_size, epoch, count % batch_size == 1)
-
-    def val_loader(self, batch_size: int, sizes: Sequence[int], epoch: int) -> DataLoader:
-        return self._loader(self.val, EpochOrder(len(self.val), sizes), batch_size, epoch, False)
+        is_training = split == "train"
+        scenes, order = self.val, EpochOrder(len(self.val), sizes)
+        if is_training:
+            scenes, order = self.train, EpochOrder(len(self.train), sizes, count, seed=self.seed)
+        order.set_epoch(epoch)
+        # before the fork: OpenCV's threads do not come along, and a worker would wait for them
+        cv2.setNumThreads(0)
+        return DataLoader(
+            scenes,
+            batch_size,
+            sampler=order,
+            num_workers=self.num_workers,
+            drop_last=is_training and count % batch_size == 1,
+            collate_fn=_as_it_is,
+        )
 
     def scene(
         self, batch: Scene[Tensor] | str, *, split: str, epoch: int, size: int, device: torch.device
     ) -> Scene[Tensor]:
         return to_unit(batch, device)
-
-    def _loader(
-        self, scenes: FileScenes, order: EpochOrder, batch_size: int, epoch: int, drop_last: bool
-    ) -> DataLoader:
-        order.set_epoch(epoch)
-        options: dict[str, Any] = {"num_workers": self.num_workers, "drop_last": drop_last}
-        options["collate_fn"] = _as_it_is
-        # before the fork: OpenCV's threads do not come along, and a worker would wait for them
-        cv2.setNumThreads(0)
-        return DataLoader(scenes, batch_size, sampler=order, **options)
 
 
 def to_unit(batch: Scene[Tensor] | str, device: torch.device | str) -> Scene[Tensor]:

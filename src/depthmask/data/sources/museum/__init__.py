@@ -1,7 +1,4 @@
-"""The museum: rooms and people rendered with Mitsuba, with exact depth and masks.
-
-Importing it sets Mitsuba's variant to `scalar_rgb`.
-"""
+"""The museum: rooms and people rendered with Mitsuba, with exact depth and masks."""
 
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -13,16 +10,11 @@ import numpy as np
 import pandas as pd
 from torch.utils.data import DataLoader
 
-from depthmask.config import PlacementParams, PrepareParams
+from depthmask.config import PlacementParams, PrepareParams, SplitSizes
 from depthmask.data.scenes.library import Frames, Library
 from depthmask.data.scenes.placement import Placer, uniforms, visible_shares, write_prepared
 from depthmask.data.scenes.scene import SPLITS
-from depthmask.data.sources.museum.render import (
-    render_cutout,
-    render_empty,
-    render_in_scene,
-    render_plate,
-)
+from depthmask.data.sources.museum import render
 from depthmask.data.work import end_with_parent, num_cores, progress
 
 _IN_SCENE_STREAM = 100
@@ -31,34 +23,28 @@ _IN_SCENE_STREAM = 100
 def prepare_museum(folder: Path, params: PrepareParams, placement: PlacementParams) -> None:
     """Render rooms and people, people of the test in its rooms, these rooms anew; write them."""
     size, sampling = params.size, params.museum
-    numbers = [getattr(params.splits, kind).model_dump() for kind in ("plates", "cutouts")]
-    # a split's seeds depend on its own length alone: more rooms to train on change no test room
-    room_seeds, person_seeds = (
-        [s for i, split in enumerate(SPLITS) for s in _seeds(each[split], params.seed, kind, i)]
-        for kind, each in enumerate(numbers)
-    )
     settings = {"size": size, "samples_per_px": sampling.samples_per_px}
-    jobs: list[partial[Any]] = [partial(render_plate, seed, **settings) for seed in room_seeds]
-    jobs += [
-        partial(render_cutout, seed, size=size, samples_per_px=sampling.cutout_samples_per_px)
-        for seed in person_seeds
-    ]
+    plain = {"size": size, "samples_per_px": sampling.cutout_samples_per_px}
+    room_seeds, room_splits = _split_seeds(params.splits.plates, params.seed, 0)
+    person_seeds, person_splits = _split_seeds(params.splits.cutouts, params.seed, 1)
+    jobs: list[partial[Any]] = []
+    jobs += [partial(render.render_plate, seed, **settings) for seed in room_seeds]
+    jobs += [partial(render.render_cutout, seed, **plain) for seed in person_seeds]
     sources = run_jobs(jobs, "rooms and people")
-    room_splits, person_splits = (np.repeat(SPLITS, [*each.values()]).tolist() for each in numbers)
     rooms, people = sources[: len(room_seeds)], sources[len(room_seeds) :]
     library = Library.pack(rooms, room_splits, people, person_splits)
     visible = visible_shares(library)
 
     plate, cutout, stands = _place(library, visible, params.num_scenes.in_scene, placement)
-    places = zip(plate, cutout, stands, _seeds(len(plate), params.seed, 2), strict=True)
+    seeds = _seeds(len(plate), params.seed, 2)
     jobs = [
-        partial(render_in_scene, room_seeds[p], person_seeds[c], stand, seed=seed, **settings)
-        for p, c, stand, seed in places
+        partial(render.render_in_scene, room_seeds[p], person_seeds[c], stand, seed=s, **settings)
+        for p, c, stand, s in zip(plate, cutout, stands, seeds, strict=True)
     ]
     test_rooms = library.plates_of("test")
     empty = test_rooms[np.arange(params.num_scenes.nobody) % len(test_rooms)]
     jobs += [
-        partial(render_empty, room_seeds[p], seed=seed, **settings)
+        partial(render.render_empty, room_seeds[p], seed=seed, **settings)
         for p, seed in zip(empty, _seeds(len(empty), params.seed, 3), strict=True)
     ]
     rendered = run_jobs(jobs, "test frames")
@@ -73,6 +59,13 @@ def prepare_museum(folder: Path, params: PrepareParams, placement: PlacementPara
     nobody = Frames.of_nobody(empty, np.stack(rendered[len(plate) :]), library.depths)
     both = {"in_scene": frames, "nobody": nobody}
     write_prepared(folder, library, visible, params, placement, rendered=both)
+
+
+def _split_seeds(sizes: SplitSizes, *stream: int) -> tuple[list[int], list[str]]:
+    """Seeds and splits of rooms or people: more to train on leave the test's as they were."""
+    counts = [getattr(sizes, split) for split in SPLITS]
+    seeds = [seed for n, count in enumerate(counts) for seed in _seeds(count, *stream, n)]
+    return seeds, np.repeat(SPLITS, counts).tolist()
 
 
 def _seeds(count: int, *stream: int) -> list[int]:

@@ -1,6 +1,6 @@
 """What a person looks like: clothes, head and hair, things carried."""
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
@@ -26,17 +26,13 @@ _HEAD_PROFILE = (  # half the width and the depth there, and how far forward
 )
 
 
-@dataclass(frozen=True)
-class Body:
-    """Proportions and joints: [3] in the middle, else [2, 3], left and right.
-
-    `stature` and `head_m` are metres; `girth` and `width` (of the hips) are 1 on average.
-    """
+class Body(NamedTuple):
+    """Proportions and joints, metres: [3] in the middle, else [2, 3], left and right."""
 
     stature: float
     head_m: float
-    girth: float
-    width: float
+    girth: float  # 1 on average
+    width: float  # of the hips, 1 on average
     child: bool
     pelvis: np.ndarray
     chest: np.ndarray
@@ -50,8 +46,7 @@ class Body:
     ankles: np.ndarray
 
 
-@dataclass(frozen=True)
-class Outfit:
+class Outfit(NamedTuple):
     """What is worn; hems in statures over the floor."""
 
     skin: Material
@@ -134,12 +129,12 @@ def _face(rng: np.random.Generator, skin: np.ndarray, hair: np.ndarray, beard: b
     return Material(image)
 
 
-def _head(rng: np.random.Generator, skin: Material, hair: Material) -> list[Part]:
+def bare_head(rng: np.random.Generator, skin: Material, hair: Material) -> list[Part]:
     """A head one unit high, facing y, origin at the chin's height: bald or with some hair."""
     level = np.linspace(0, 1, 15)
     widths, depths, forward = (np.interp(level, _HEAD_LEVELS, row) for row in _HEAD_PROFILE)
     centers = np.stack([0 * level, forward, level], 1)
-    parts = [loft(centers, widths, depths, skin, segments=18, unit_uv=True)]
+    parts = [loft(centers, [widths, depths], skin, segments=18, unit_uv=True)]
     parts.append(ellipsoid((0, 0.43, 0.42), (0.045, 0.075, 0.1), skin))
     style = choose(rng, ("short", "short", "short", "long", "long", "bob", "bun", "curls", "bald"))
     size = {"curls": 1.2, "bald": 0.0}.get(style, rng.uniform(0.92, 1.0))
@@ -151,15 +146,10 @@ def _head(rng: np.random.Generator, skin: Material, hair: Material) -> list[Part
         z = 0.75 + share * (-1.3 if style == "long" else -0.73)
         centers = np.stack([0 * z, -0.17 - 0.08 * share, z], 1)
         widths = 0.37 + 0.05 * np.sin(np.pi * share) - 0.2 * (share == 1)
-        parts.append(loft(centers, widths, 0.3 - 0.13 * share, hair))
+        parts.append(loft(centers, [widths, 0.3 - 0.13 * share], hair))
     if style == "bun":
         parts.append(ellipsoid((0, -0.42, 0.95), (0.18, 0.17, 0.17), hair))
     return parts
-
-
-def stone_head(rng: np.random.Generator, material: Material) -> list[Part]:
-    """A carved head one unit high, all of one stone."""
-    return _head(rng, material, material)
 
 
 def head_parts(rng: np.random.Generator, body: Body, skin: np.ndarray) -> list[Part]:
@@ -169,7 +159,7 @@ def head_parts(rng: np.random.Generator, body: Body, skin: np.ndarray) -> list[P
         hair = rng.uniform(0.6, 0.9) * np.ones(3)
     face = _face(rng, skin, hair, rng.random() < 0.22 * (not body.child))
     locks = Material(shaded(hair, 1 + 0.25 * noise(rng, (32, 32))), 0.4)
-    parts = _head(rng, face, locks)
+    parts = bare_head(rng, face, locks)
     kind, cloth = rng.random(), _fabric(rng, 0.8)
     if kind < 0.3:
         parts.append(ellipsoid((0, -0.03, 0.82), (0.4, 0.49, 0.34), cloth))

@@ -10,7 +10,7 @@ import numpy as np
 
 from depthmask.data.sources.museum import textures
 from depthmask.data.sources.museum.optics import panel
-from depthmask.data.sources.museum.shapes import Material, Part, Vector, box, moved, quad, rotation
+from depthmask.data.sources.museum.shapes import Material, Part, box, moved, quad
 from depthmask.data.sources.museum.textures import choose, hsv
 
 TEMPERATURES = np.array(  # linear light at 2700, 3000, 3500, 4200 and 5500 K, about
@@ -26,24 +26,22 @@ _FRAMES = ((0.72, 0.55, 0.25), (0.15, 0.1, 0.08), (0.4, 0.25, 0.15), (0.9, 0.89,
 class Wall:
     """One wall in its own frame: x along it from the left (seen from inside, -y), z up, metres.
 
-    `offset` and `turn` move it into the room; `taken` lists intervals of x with doors, windows or
-    pictures; `door` is the left, right and height of an opening.
+    `offset` and `turn` move it into the room.
     """
 
     length: float
     height: float
     offset: np.ndarray
     turn: np.ndarray
-    taken: list[tuple[float, float]] = field(default_factory=list)
-    door: tuple[float, float, float] | None = None
+    taken: list[tuple[float, float]] = field(default_factory=list)  # x of doors, windows, pictures
+    door: tuple[float, float, float] | None = None  # left, right and height of an opening
 
     def take(self, low: float, high: float) -> bool:
         """Occupy an interval if it is free."""
-        free = 0.15 < low and high < self.length - 0.15
-        free = free and all(high < a or low > b for a, b in self.taken)
-        if free:
+        free = all(high < a or low > b for a, b in self.taken)
+        if inside := free and 0.15 < low and high < self.length - 0.15:
             self.taken.append((low, high))
-        return free
+        return inside
 
     def point(self, x: float, y: float, z: float) -> np.ndarray:
         """A point of the wall's frame in the room."""
@@ -58,15 +56,6 @@ class Wall:
         return self.point(left + span / 2, -0.5, 0)
 
 
-def make_walls(size: np.ndarray) -> list[Wall]:
-    """North (+y), west, south, east: each seen from inside."""
-    corners = np.array([(-1, 1, 0), (-1, -1, 0), (1, -1, 0), (1, 1, 0)]) * size / 2
-    return [
-        Wall(size[number % 2], size[2], corner, rotation("z", 90 * number))
-        for number, corner in enumerate(corners)
-    ]
-
-
 def _wall_color(rng: np.random.Generator) -> np.ndarray:
     """White cubes, greys, pastels, and the deep colours of old galleries."""
     kind = rng.random()
@@ -78,10 +67,6 @@ def _wall_color(rng: np.random.Generator) -> np.ndarray:
     return hsv(rng.random(), rng.uniform(0.3, 0.75), rng.uniform(0.25, 0.6))
 
 
-def _wall_material(rng: np.random.Generator, color: Vector) -> Material:
-    return (textures.wallpaper if rng.random() < 0.35 else textures.plaster)(rng, color)
-
-
 def _floor_material(rng: np.random.Generator) -> Material:
     kind = rng.random()
     if kind < 0.42:
@@ -89,8 +74,8 @@ def _floor_material(rng: np.random.Generator) -> Material:
     if kind < 0.75:
         return textures.tiles(rng, *choose(rng, _TILES))
     if kind < 0.9:
-        color = hsv(rng.random(), rng.uniform(0.15, 0.6), rng.uniform(0.2, 0.55))
-        return textures.carpet(rng, color)
+        wool = hsv(rng.random(), rng.uniform(0.15, 0.6), rng.uniform(0.2, 0.55))
+        return textures.carpet(rng, wool)
     return textures.plaster(rng, rng.uniform(0.35, 0.6) * np.ones(3))
 
 
@@ -99,9 +84,20 @@ def draw_shell(rng: np.random.Generator, walls: list[Wall]) -> tuple[list[Part],
     width, depth = walls[0].length, walls[1].length
     corner = np.array([-width / 2, -depth / 2, 0])
     parts = [quad(corner, (width, 0, 0), (0, depth, 0), _floor_material(rng))]
-    parts += _ceiling(rng, width, depth, walls[0].height)
+    # the ceiling is plain, pale or dark, sometimes with beams
+    dark, height = rng.random() < 0.12, walls[0].height
+    pale = (rng.uniform(0.06, 0.25) if dark else rng.uniform(0.75, 0.92)) * np.ones(3)
+    above = (-width / 2, depth / 2, height)
+    parts.append(quad(above, (width, 0, 0), (0, -depth, 0), Material(pale)))
+    timber = Material(WOODS[1] if rng.random() < 0.4 else pale * 0.95)
+    number = int(width / rng.uniform(1.0, 1.6)) if rng.random() < 0.4 else 0
+    for x in (np.arange(number) + 0.5) / max(number, 1) * width - width / 2:
+        parts.append(box((x, 0, height - 0.07), (0.16, depth, 0.14), timber))
     color = _wall_color(rng)
-    upper, accent = (_wall_material(rng, c) for c in (color, _wall_color(rng)))
+    upper, accent = (
+        (textures.wallpaper if rng.random() < 0.35 else textures.plaster)(rng, each)
+        for each in (color, _wall_color(rng))
+    )
     accent_wall = int(rng.integers(4)) if rng.random() < 0.3 else None
     dado = float(rng.uniform(0.75, 1.1)) if rng.random() < 0.4 else 0.0
     lower = Material(color * rng.choice([0.5, 0.7, 1.25]))
@@ -119,18 +115,6 @@ def draw_shell(rng: np.random.Generator, walls: list[Wall]) -> tuple[list[Part],
         inside += _hang_pictures(rng, wall, density, rows)
         parts += moved(inside, wall.offset, wall.turn)
     return parts, lamps
-
-
-def _ceiling(rng: np.random.Generator, width: float, depth: float, height: float) -> list[Part]:
-    """Plain, pale or dark, sometimes with beams."""
-    dark, corner = rng.random() < 0.12, (-width / 2, depth / 2, height)
-    color = (rng.uniform(0.06, 0.25) if dark else rng.uniform(0.75, 0.92)) * np.ones(3)
-    parts = [quad(corner, (width, 0, 0), (0, -depth, 0), Material(color))]
-    timber = Material(WOODS[1] if rng.random() < 0.4 else color * 0.95)
-    number = int(width / rng.uniform(1.0, 1.6)) if rng.random() < 0.4 else 0
-    for x in (np.arange(number) + 0.5) / max(number, 1) * width - width / 2:
-        parts.append(box((x, 0, height - 0.07), (0.16, depth, 0.14), timber))
-    return parts
 
 
 def _wall_parts(

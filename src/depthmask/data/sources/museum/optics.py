@@ -13,9 +13,7 @@ from depthmask.data.sources.museum.shapes import Part, Vector
 mi.set_variant("scalar_rgb")
 mi.set_log_level(mi.LogLevel.Error)
 
-OVERSAMPLING = 5
-"""Masks are counted on a grid of 5 x 5 points in a pixel, its middle among them."""
-
+OVERSAMPLING = 5  # masks are counted on a grid of 5 x 5 points in a pixel, its middle among them
 _NEAR_M = 0.05
 
 
@@ -105,10 +103,7 @@ def _area_light(shape: dict[str, Any], area: float, color: np.ndarray) -> dict[s
 
 
 def panel(center: Vector, along: Vector, up: Vector, color: np.ndarray) -> dict[str, Any]:
-    """A rectangle with half sides `along` and `up` that shines to the side of along x up.
-
-    `color` is linear radiance [3], or a texture of it [h, w, 3].
-    """
+    """A rectangle with half sides `along` and `up` that shines linear `color` along x up."""
     normal = np.cross(along, up)
     area = 4 * float(np.linalg.norm(normal))
     place = _matrix(along, up, normal / np.linalg.norm(normal), center)
@@ -123,18 +118,15 @@ def globe(center: Vector, radius: float, color: np.ndarray) -> dict[str, Any]:
 
 def sky(radiance: np.ndarray, weight: float) -> dict[str, Any]:
     """Light [h, w, 3] from all around, its first row from above, and how often to sample it."""
-    return {
-        "type": "envmap",
-        "bitmap": mi.Bitmap(radiance.astype(np.float32)),
-        "to_world": mi.ScalarTransform4f().rotate([1, 0, 0], 90),
-        "sampling_weight": weight,
-    }
+    upright = mi.ScalarTransform4f().rotate([1, 0, 0], 90)
+    light = {"type": "envmap", "bitmap": mi.Bitmap(radiance.astype(np.float32))}
+    return light | {"to_world": upright, "sampling_weight": weight}
 
 
 def load_scene(content: dict[str, Any], lamps: Sequence[dict[str, Any]] = ()) -> Any:
     """A Mitsuba scene of meshes and lamps."""
     named = {f"lamp_{number}": lamp for number, lamp in enumerate(lamps)}
-    return mi.load_dict({"type": "scene", **content, **named}, parallel=False, optimize=False)
+    return mi.load_dict({"type": "scene"} | content | named, parallel=False, optimize=False)
 
 
 def _sensor(view: View, shape: tuple[int, int], sampler: dict, crop: dict[str, int]) -> Any:

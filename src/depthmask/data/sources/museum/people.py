@@ -4,27 +4,17 @@ Person coordinates: x to the person's right, y to where they face, z up from the
 the origin lies between the feet.
 """
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
-from depthmask.data.sources.museum.appearance import (
-    Body,
-    Outfit,
-    carried_parts,
-    draw_outfit,
-    head_parts,
-)
+from depthmask.data.sources.museum import appearance
+from depthmask.data.sources.museum.appearance import Body, Outfit
 from depthmask.data.sources.museum.shapes import Material, Part, loft, moved, rotation, tube
 from depthmask.data.sources.museum.textures import choose
 
 _STREAM = 2
-CANVAS_M = 2.2
-"""Height that a cutout's canvas covers at the person's axis."""
-
-FOOT_MARGIN_M = 0.13
-"""Of that, below the feet."""
-
+CANVAS_M, FOOT_MARGIN_M = 2.2, 0.13  # what a cutout's canvas covers, and of it below the feet
 STUDIO_M = 5.0
 MAX_HEIGHT_M = 2.02
 MAX_RADIUS_M = 0.74
@@ -48,12 +38,11 @@ _ARM = "down down forward forward hips raise point phone read folded behind pock
 _OTHER_ARM = {"forward": "backward", "point": "down", "chin": "folded"}
 _GESTURES = [(arm, _OTHER_ARM.get(arm, arm)) for arm in _ARM.split()] + [("hips", "down")]
 _SKINS = ((0.3, 0.2, 0.16), (0.96, 0.79, 0.68))
+# half the feet's distance sideways, half the stride, statures
 _STANCES = ((0.05, 0.0), (0.06, 0.04), (0.11, 0.0), (0.05, 0.09))
-"""Half the feet's distance sideways, half the stride, statures."""
 
 
-@dataclass(frozen=True)
-class Person:
+class Person(NamedTuple):
     """A person's meshes; `height_m` is to the top of hair or hat."""
 
     parts: list[Part]
@@ -64,27 +53,23 @@ def draw_person(seed: int) -> Person:
     """The person of a seed: always the same body, pose and clothes."""
     for attempt in range(24):
         rng = np.random.default_rng([_STREAM, seed, attempt])
-        person = _build_person(rng, choose(rng, _GESTURES) if attempt < 20 else _GESTURES[0])
-        vertices = np.concatenate([part.vertices for part in person.parts])
-        radius = np.hypot(vertices[:, 0], vertices[:, 1])
+        gesture = choose(rng, _GESTURES) if attempt < 20 else _GESTURES[0]
+        body, (dark, pale) = _draw_body(rng, gesture), np.array(_SKINS)
+        skin = dark + rng.random() * (pale - dark) * rng.uniform(0.93, 1.03, 3)
+        outfit = appearance.draw_outfit(rng, (body.width - 0.93) / 0.17, skin)
+        head = appearance.head_parts(rng, body, skin)
+        parts = _trunk(body, outfit, rng.uniform(0.85, 1.3)) + _legs(body, outfit)
+        parts += _arms(body, outfit) + head + appearance.carried_parts(rng, body, gesture)
+        lowest = min(part.vertices[:, 2].min() for part in parts)
+        top = max(part.vertices[:, 2].max() for part in head)
+        person = Person(moved(parts, (0, 0, -lowest)), float(top - lowest))
+        x, y, z = np.concatenate([part.vertices for part in person.parts]).T
         # on the canvas, whatever way the person is turned, what is nearer looks taller
-        eye, nearest = CANVAS_M / 2 - FOOT_MARGIN_M, STUDIO_M - radius
-        seen = eye + (vertices[:, 2] - eye) * STUDIO_M / nearest
+        radius, eye = np.hypot(x, y), CANVAS_M / 2 - FOOT_MARGIN_M
+        seen = eye + (z - eye) * STUDIO_M / (STUDIO_M - radius)
         if radius.max() <= MAX_RADIUS_M and seen.max() <= MAX_HEIGHT_M:
             break
     return person
-
-
-def _build_person(rng: np.random.Generator, gesture: tuple[str, str]) -> Person:
-    body, (dark, pale) = _draw_body(rng, gesture), np.array(_SKINS)
-    skin = dark + rng.random() * (pale - dark) * rng.uniform(0.93, 1.03, 3)
-    outfit = draw_outfit(rng, (body.width - 0.93) / 0.17, skin)
-    head = head_parts(rng, body, skin)
-    parts = _trunk(body, outfit, rng.uniform(0.85, 1.3)) + _legs(body, outfit)
-    parts += _arms(body, outfit) + head + carried_parts(rng, body, gesture)
-    lowest = min(part.vertices[:, 2].min() for part in parts)
-    top = max(part.vertices[:, 2].max() for part in head)
-    return Person(moved(parts, (0, 0, -lowest)), float(top - lowest))
 
 
 def _bend(
@@ -156,15 +141,9 @@ def _trunk(body: Body, outfit: Outfit, belly: float) -> list[Part]:
     axis_u = np.linspace((1, 0, 0), across / (2 * half), len(centers))
 
     def skin(rings: slice, growth: float, material: Material) -> Part:
-        return loft(
-            centers[rings],
-            growth * widths[rings],
-            growth * depths[rings],
-            material,
-            axis_u=axis_u[rings],
-            axis_v=np.cross([0, 0, 1], axis_u[rings]),
-            squareness=0.25,
-        )
+        radii, across = growth * np.stack([widths[rings], depths[rings]]), axis_u[rings]
+        axes = np.stack([across, np.cross([0, 0, 1], across)])
+        return loft(centers[rings], radii, material, axes=axes, squareness=0.25)
 
     parts = [skin(slice(0, 4), 1, outfit.bottom), skin(slice(2, None), 1.02, outfit.top)]
     return parts + ([skin(slice(0, None), 1.12, outfit.coat)] if outfit.coat else [])
@@ -179,7 +158,7 @@ def _skirt(body: Body, hem: float, width: float, material: Material) -> Part:
     margin = width * (0.55 + 0.35 * share)
     widths = np.maximum(np.ptp(xy[:, 0], axis=0) / 2 + margin, width * 1.05 * (share < 0.2))
     depths = np.ptp(xy[:, 1], axis=0) / 2 + 0.85 * margin + 0.01 * h
-    return loft(np.column_stack([*xy.mean(0), heights]), widths, depths, material)
+    return loft(np.column_stack([*xy.mean(0), heights]), [widths, depths], material)
 
 
 def _limb(start: np.ndarray, end: np.ndarray, radii: tuple, thick: float, cloth: Material) -> Part:
@@ -195,7 +174,8 @@ def _legs(body: Body, outfit: Outfit) -> list[Part]:
     tall = np.array([0.012, 0.019, 0.023, 0.018, 0.013, 0.01, 0.006]) * h
     widths = np.array([0.008, 0.022, 0.025, 0.027, 0.03, 0.026, 0.008]) * h
     centers = np.stack([0 * along, along, tall - 0.045 * h], 1)
-    shoe = loft(centers, widths, tall, outfit.shoes, axis_v=(0, 0, 1), squareness=0.35)
+    axes = (1, 0, 0), (0, 0, 1)
+    shoe = loft(centers, [widths, tall], outfit.shoes, axes=axes, squareness=0.35)
     parts = []
     for side, hip, knee, ankle in zip((1, -1), body.hips, body.knees, body.ankles, strict=True):
         for start, end, radii, cloth in (

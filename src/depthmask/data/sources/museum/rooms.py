@@ -1,19 +1,14 @@
 """A room of the museum: its light, its camera, and the exhibits and benches on its floor."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from typing import Any
+from dataclasses import replace
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from depthmask.data.sources.museum.appearance import stone_head
-from depthmask.data.sources.museum.interiors import (
-    TEMPERATURES,
-    WOODS,
-    Wall,
-    draw_shell,
-    make_walls,
-)
+from depthmask.data.sources.museum import textures
+from depthmask.data.sources.museum.appearance import bare_head
+from depthmask.data.sources.museum.interiors import TEMPERATURES, WOODS, Wall, draw_shell
 from depthmask.data.sources.museum.optics import View, globe, panel
 from depthmask.data.sources.museum.people import draw_person
 from depthmask.data.sources.museum.shapes import (
@@ -26,30 +21,17 @@ from depthmask.data.sources.museum.shapes import (
     moved,
     rotation,
 )
-from depthmask.data.sources.museum.textures import (
-    carpet,
-    choose,
-    grid,
-    hsv,
-    marble,
-    mix,
-    noise,
-    shaded,
-    wood,
-)
+from depthmask.data.sources.museum.textures import choose, hsv, mix, noise, shaded
 
 # the parts of a piece on z = 0 around the origin, facing -y, and its footprint in metres
 Piece = tuple[list[Part], tuple[float, float]]
 
 _STREAM = 1
-_NEAREST_M = 0.75
-"""No wall is seen nearer than this; furniture keeps clear of the camera as well."""
-
+_NEAREST_M = 0.75  # no wall is seen nearer
 _MARBLES = ((0.88, 0.86, 0.82), (0.62, 0.6, 0.57), (0.76, 0.64, 0.48))
 
 
-@dataclass(frozen=True)
-class Room:
+class Room(NamedTuple):
     """A furnished room."""
 
     parts: list[Part]
@@ -65,7 +47,11 @@ def draw_room(seed: int, attempt: int = 0) -> Room:
     rng = np.random.default_rng([_STREAM, seed, attempt])
     size = rng.uniform([4.6, 4.6, 2.8], [12, 12, 3.6])
     size[2] += 0.12 * (size[:2].min() - 4.6)
-    walls = make_walls(size)
+    corners = np.array([(-1, 1, 0), (-1, -1, 0), (1, -1, 0), (1, 1, 0)]) * size / 2
+    walls = [  # north (+y), west, south, east: each seen from inside
+        Wall(size[number % 2], size[2], corner, rotation("z", 90 * number))
+        for number, corner in enumerate(corners)
+    ]
     view, nearest_wall = _draw_view(rng, walls, size)
     others = rng.permutation([n for n in range(4) if n != nearest_wall])
     free = [(view.origin, 1.5)]
@@ -97,20 +83,14 @@ def _draw_view(rng: np.random.Generator, walls: list[Wall], size: np.ndarray) ->
         # about the lens of a webcam: metres cannot be read off a picture by an unknown lens
         focal = 0.5 / np.tan(np.radians(rng.uniform(54, 64)) / 2)
         view = View.aimed(place, yaw, float(np.clip(pitch, -8, 32)), focal)
-        if _nearest(view, size) > _NEAREST_M:
-            break
+        # planar depths of the bare room in view
+        x, y = np.meshgrid(*[np.linspace(-0.5, 0.5, 9) / focal] * 2)
+        rays = np.stack([x, y, np.ones_like(x)], -1) @ view.axes
+        low = -0.5 * size * [1, 1, 0] - view.origin
+        with np.errstate(divide="ignore"):
+            if np.maximum(low / rays, (low + size) / rays).min() > _NEAREST_M:
+                break
     return view, number
-
-
-def _nearest(view: View, size: np.ndarray) -> float:
-    """The least planar depth of the bare room in view, metres."""
-    edge = np.linspace(-0.5, 0.5, 9) / view.focal
-    x, y = (a.ravel() for a in np.meshgrid(edge, edge))
-    rays = np.stack([x, y, np.ones_like(x)], 1) @ view.axes
-    low = -0.5 * size * [1, 1, 0] - view.origin
-    with np.errstate(divide="ignore"):
-        hits = np.maximum(low / rays, (low + size) / rays)
-    return float(hits.min())
 
 
 def _ceiling_lights(
@@ -147,10 +127,9 @@ def _ceiling_lights(
 
 
 def _windows(rng: np.random.Generator, wall: Wall) -> tuple[list[Part], list[Any]]:
-    """One or two windows on a bright outside, with mullions."""
     width, height, parts, lamps = rng.uniform(0.9, 1.6), rng.uniform(1.2, 1.7), [], []
     frame = Material((0.88, 0.87, 0.85) if rng.random() < 0.7 else (0.25, 0.16, 0.1))
-    _, v = grid(32)
+    _, v = textures.grid(32)
     trees = (v - 0.65 + 0.25 * noise(rng, (32, 32), 4)) * 9
     outside = mix(mix([0.55, 0.75, 1.1], [0.95, 1.0, 1.05], v), [0.1, 0.16, 0.07], trees)
     number, z = 1 + int(wall.length > 6), 0.8 + height / 2
@@ -166,14 +145,12 @@ def _windows(rng: np.random.Generator, wall: Wall) -> tuple[list[Part], list[Any
 
 
 def _stone(rng: np.random.Generator) -> Material:
-    """Marble, bronze or dark basalt."""
     if rng.random() < 0.65:
-        return marble(rng, choose(rng, _MARBLES))
+        return textures.marble(rng, choose(rng, _MARBLES))
     return Material(choose(rng, ((0.36, 0.24, 0.14), (0.17, 0.19, 0.19))), roughness=0.28)
 
 
 def _vase(rng: np.random.Generator, height: float) -> list[Part]:
-    """A glazed vessel, plain or mottled."""
     r, belly, (neck, lip) = 0.29 * height, rng.uniform(0.4, 0.7), rng.uniform(0.3, 0.8, 2)
     profile = [(0.5, 0), (0.8, 0.6 * belly), (1, belly), (neck, 0.88), (lip, 1), (0, 1)]
     glaze = hsv(rng.random(), rng.uniform(0.15, 0.8), rng.uniform(0.3, 0.9))
@@ -182,18 +159,16 @@ def _vase(rng: np.random.Generator, height: float) -> list[Part]:
 
 
 def _bust(rng: np.random.Generator, height: float) -> list[Part]:
-    """A head and shoulders on a socle."""
     material, turn = _stone(rng), rotation("z", float(rng.normal(180, 15)))
     z = np.array([0, 0.04, 0.1, 0.14, 0.2, 0.3, 0.4, 0.46, 0.52, 0.6])
     widths = np.array([0.19, 0.17, 0.1, 0.16, 0.3, 0.37, 0.36, 0.25, 0.11, 0.1]) * height
     depths = np.minimum(widths, 0.55 * widths + 0.05 * height)
-    shoulders = loft(np.outer(z, [0, 0, height]), widths, depths, material, squareness=0.2)
-    head = moved(stone_head(rng, material), (0, 0, 0.55 * height), turn, 0.44 * height)
+    shoulders = loft(np.outer(z, [0, 0, height]), [widths, depths], material, squareness=0.2)
+    head = moved(bare_head(rng, material, material), (0, 0, 0.55 * height), turn, 0.44 * height)
     return [shoulders, *head]
 
 
 def _abstract(rng: np.random.Generator, height: float) -> list[Part]:
-    """Balls or a flame of stone or of coloured metal."""
     material, z = _stone(rng), np.linspace(0, 1, 12)
     if rng.random() < 0.4:
         material = Material(hsv(rng.random(), rng.random(), rng.uniform(0.4, 0.9)), roughness=0.2)
@@ -202,11 +177,10 @@ def _abstract(rng: np.random.Generator, height: float) -> list[Part]:
         return [ellipsoid((0, 0, rise), (r, r, r), material) for rise, r in balls]
     centers = np.stack([0.12 * np.sin(5 * z), 0.08 * np.cos(4 * z), z], 1) * height
     radii = (0.12 + 0.14 * np.sin(np.pi * z) ** 1.5) * height * np.where(z > 0.98, 0.1, 1)
-    return [loft(centers, radii, 0.6 * radii, material)]
+    return [loft(centers, [radii, 0.6 * radii], material)]
 
 
 def _pedestal(rng: np.random.Generator, _: float) -> Piece:
-    """Something on a plinth, sometimes with mouldings."""
     width, height = rng.uniform(0.32, 0.6), rng.uniform(0.55, 1.15)
     material = Material(rng.choice([0.9, 0.85, 0.6, 0.3, 0.12]) * rng.uniform(0.94, 1, 3))
     if rng.random() < 0.35:
@@ -220,9 +194,8 @@ def _pedestal(rng: np.random.Generator, _: float) -> Piece:
 
 
 def _bench(rng: np.random.Generator, _: float) -> Piece:
-    """An upholstered or slatted bench."""
     length, deep, height = rng.uniform(1.1, 2.0), rng.uniform(0.4, 0.65), rng.uniform(0.4, 0.48)
-    timber, slats = wood(rng, choose(rng, WOODS)), int(rng.choice([1, 4]))
+    timber, slats = textures.wood(rng, choose(rng, WOODS)), int(rng.choice([1, 4]))
     seat = timber
     if slats == 1:
         seat = Material(hsv(rng.random(), rng.uniform(0.1, 0.7), rng.uniform(0.12, 0.6)))
@@ -237,7 +210,6 @@ def _bench(rng: np.random.Generator, _: float) -> Piece:
 
 
 def _statue(rng: np.random.Generator, _: float) -> Piece:
-    """A person of stone on a base."""
     material, base = _stone(rng), rng.uniform(0.15, 0.6)
     person = draw_person(int(rng.integers(2**31)))
     figure = [replace(part, material=material) for part in person.parts]
@@ -247,7 +219,6 @@ def _statue(rng: np.random.Generator, _: float) -> Piece:
 
 
 def _column(rng: np.random.Generator, height: float) -> Piece:
-    """A column with base and capital, as high as the room."""
     material, r = _stone(rng), rng.uniform(0.16, 0.27)
     profile = [(1.3 * r, 0.12), (r, 0.34), (0.86 * r, height - 0.36), (1.2 * r, height - 0.16)]
     slabs = [box((0, 0, z), (2.8 * r, 2.8 * r, 0.16), material) for z in (0.08, height - 0.08)]
@@ -264,20 +235,16 @@ def furnish(
     size: np.ndarray,
     free: Sequence[tuple[np.ndarray, float]],
 ) -> tuple[list[Part], list[np.ndarray]]:
-    """Furniture, and sometimes a rug, where nothing else stands.
+    """Furniture, sometimes a rug, and footprints: x, y, half width and half depth of each piece.
 
-    Args:
-        free: points of the floor to keep free, and how far around.
-
-    Returns:
-        the parts; x, y, half width and half depth of each piece.
+    `free` lists points of the floor to keep free, and how far around.
     """
     parts: list[Part] = []
     taken: list[np.ndarray] = []
     if rng.random() < 0.25:
         extent = rng.uniform(0.35, 0.6, 2) * size
         for rim, high in ((0, 0.012), (0.35, 0.014)):
-            rug = carpet(rng, hsv(rng.random(), 0.55, rng.uniform(0.25, 0.5)))
+            rug = textures.carpet(rng, hsv(rng.random(), 0.55, rng.uniform(0.25, 0.5)))
             parts.append(box((0, 0, high / 2), (*(extent - rim), high), rug))
     for kind in rng.choice(len(_KINDS), size=int(rng.integers(4, 7) + size.prod() / 14), p=_SHARES):
         made, footprint = _KINDS[kind](rng, walls[0].height)

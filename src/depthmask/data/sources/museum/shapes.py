@@ -5,6 +5,7 @@ World coordinates: x and y along the floor, z up, metres. Colours: sRGB in 0..1.
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
@@ -81,38 +82,31 @@ def box(center: Vector, size: Vector, material: Material, turn: np.ndarray | Non
 
 def loft(
     centers: Vector | Sequence[Vector],
-    radii_u: Vector,
-    radii_v: Vector,
+    radii: Sequence[Vector] | np.ndarray,
     material: Material,
     *,
-    axis_u: Vector = (1, 0, 0),
-    axis_v: Vector = (0, 1, 0),
+    axes: Any = ((1, 0, 0), (0, 1, 0)),
     segments: int = 14,
     squareness: float = 0.0,
     unit_uv: bool = False,
 ) -> Part:
-    """A smooth skin over rings: ring i is the ellipse about centers[i] in the plane of its axes.
+    """A smooth skin over rings, ellipses with centers [R, 3], radii [2, R] and axes [2, (R,) 3].
 
-    Args:
-        centers: [R, 3]; radii_u, radii_v: [R]; axis_u, axis_v: [R, 3] or [3], unit.
-        squareness: 0 is an ellipse, 1 almost a rectangle.
-        unit_uv: u and v run over 0..1 around (from axis_u) and along, instead of metres.
+    A `squareness` of 1 makes them almost rectangles; with `unit_uv` u and v run over 0..1 around
+    (from the first axis) and along, instead of metres.
     """
-    centers = np.asarray(centers, float)
+    centers, radii = np.asarray(centers, float), np.asarray(radii, float)
     count, turn = len(centers), np.linspace(0, 1, segments + 1)
-    spokes = [
-        np.asarray(radii, float)[:, None] * np.broadcast_to(axis, (count, 3))
-        for radii, axis in ((radii_u, axis_u), (radii_v, axis_v))
-    ]
+    spokes = radii[..., None] * np.reshape(axes, (2, -1, 3))
     circle = np.stack([np.cos(2 * np.pi * turn), np.sin(2 * np.pi * turn)])
     circle = np.sign(circle) * np.abs(circle) ** (1 - 0.6 * squareness)
-    points = centers[:, None] + np.einsum("ks,krx->rsx", circle, np.stack(spokes))
+    points = centers[:, None] + np.einsum("ks,krx->rsx", circle, spokes)
     first = (np.arange(count - 1)[:, None] * (segments + 1) + np.arange(segments)).ravel()
     across = first + segments + 2
     faces = np.stack([first, first + 1, across, first, across, across - 1], 1).reshape(-1, 3)
     girth, length = 1.0, np.linspace(0, 1, count)
     if not unit_uv:
-        girth = np.pi * float(np.max(np.add(radii_u, radii_v)))
+        girth = np.pi * float(np.max(radii.sum(0)))
         length = np.cumsum(np.linalg.norm(np.diff(centers, axis=0, prepend=centers[:1]), axis=1))
     uv = np.stack(np.meshgrid(turn * girth, length), -1).reshape(-1, 2)
     return Part(points.reshape(-1, 3), faces, uv, material, smooth=True)
@@ -121,7 +115,7 @@ def loft(
 def lathe(profile: Vector | Sequence[Vector], material: Material) -> Part:
     """A surface of revolution about the vertical; `profile` lists (radius, height)."""
     radii, heights = np.asarray(profile, float).T
-    return loft(np.outer(heights, [0, 0, 1]), radii, radii, material, segments=18)
+    return loft(np.outer(heights, [0, 0, 1]), [radii, radii], material, segments=18)
 
 
 def tube(
@@ -139,15 +133,9 @@ def tube(
     tangents = np.pad(tangents, [(3, 3), (0, 0)], mode="edge")
     across = np.cross(tangents, hint)
     across /= np.linalg.norm(across, axis=1, keepdims=True)
-    return loft(
-        np.concatenate([start, points, end]),
-        widths,
-        widths,
-        material,
-        axis_u=across,
-        axis_v=np.cross(tangents, across),
-        segments=segments,
-    )
+    axes = np.stack([across, np.cross(tangents, across)])
+    centers = np.concatenate([start, points, end])
+    return loft(centers, [widths, widths], material, axes=axes, segments=segments)
 
 
 def ellipsoid(
@@ -155,5 +143,6 @@ def ellipsoid(
 ) -> Part:
     """An ellipsoid; its poles lie on its own z axis."""
     latitude = np.linspace(-0.497 * np.pi, 0.497 * np.pi, 9)
-    centers, ring = np.outer(np.sin(latitude) * radii[2], [0, 0, 1]), np.cos(latitude)
-    return moved([loft(centers, ring * radii[0], ring * radii[1], material)], center, turn)[0]
+    centers = np.outer(np.sin(latitude) * radii[2], [0, 0, 1])
+    rings = np.outer(radii[:2], np.cos(latitude))
+    return moved([loft(centers, rings, material)], center, turn)[0]

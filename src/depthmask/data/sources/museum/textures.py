@@ -108,7 +108,6 @@ def plaster(rng: np.random.Generator, color: Vector) -> Material:
 
 
 def _landscape(rng: np.random.Generator, shape: tuple[int, int]) -> np.ndarray:
-    """Hills, or a sea, under a sky."""
     _, y = grid(*shape)
     horizon, hue = rng.uniform(0.35, 0.6), rng.choice([0.08, 0.12, 0.27, 0.55])
     sky = hsv(rng.choice([0.55, 0.6, 0.05]), rng.uniform(0.2, 0.6), rng.uniform(0.6, 0.9))
@@ -122,7 +121,6 @@ def _landscape(rng: np.random.Generator, shape: tuple[int, int]) -> np.ndarray:
 
 
 def _abstract(rng: np.random.Generator, shape: tuple[int, int]) -> np.ndarray:
-    """Fields, discs or strokes of a few colours."""
     x, y = grid(*shape)
     hues = rng.random() + np.array([0, 0.08, 0.5, 0.58]) * rng.uniform(0.5, 1.5)
     colors = [hsv(h, rng.uniform(0.4, 0.95), rng.uniform(0.3, 0.95)) for h in hues]

@@ -207,6 +207,23 @@ def test_bad_parameters_are_one_line(clone):
     assert output.count("\n") == 1 and "train.optimizer.lr" in output
 
 
+def test_a_model_that_dvc_restores_is_judged_anew(clone):
+    clone.set_params(profiles__tiny__export__gate__mask_iou=1.0)
+    output = clone.dvc("repro")
+    assert stages_run(output) == ["export"]
+    assert "bce_rmse is not promoted: in_scene mask IoU " in output
+    assert "is the same model and stays the champion" in clone.depthmask("gate", code=1)
+
+    clone.set_params(profiles__tiny__export__gate__mask_iou=None)
+    assert clone.repro() == [], "DVC's cache has it"
+    assert "it came from DVC's cache, or something changed" in clone.depthmask("gate")
+    summary = clone.run(sys.executable, "-m", "depthmask.stages.report")
+    assert "Gate\n" not in summary and "depthmask gate" in summary
+    promoted = clone.depthmask("gate", "--promote")
+    assert "promoted bce_rmse as DepthMaskNet version 1" in promoted
+    assert clone.depthmask("gate").splitlines()[-1] in promoted
+
+
 def test_push_wipe_pull_and_nothing_is_left_to_do(clone, tmp_path):
     before = clone.content()
     assert {f"{PHOTOS}/bg/hall.jpg", f"{PHOTOS}/fg/visitor.png", MODEL} <= set(before)
@@ -292,20 +309,3 @@ def test_a_loss_weight_and_an_experiment_more_run_alone(clone):
     assert clone.repro("evaluate") == ["train@masknet3_bce", "train@masknet3_dice", "evaluate"]
     report = json.loads((clone.folder / "reports/metrics.json").read_text())
     assert list(report["experiments"]) == ["bce_rmse", "masknet3_bce", "masknet3_dice"]
-
-
-def test_a_model_that_dvc_restores_is_judged_anew(clone):
-    clone.set_params(profiles__tiny__export__gate__mask_iou=1.0)
-    output = clone.dvc("repro")
-    assert stages_run(output) == ["export"]
-    assert "bce_rmse is not promoted: in_scene mask IoU " in output
-    assert "is the same model and stays the champion" in clone.depthmask("gate", code=1)
-
-    clone.set_params(profiles__tiny__export__gate__mask_iou=None)
-    assert clone.repro() == [], "DVC's cache has it"
-    assert "it came from DVC's cache, or something changed" in clone.depthmask("gate")
-    summary = clone.run(sys.executable, "-m", "depthmask.stages.report")
-    assert "Gate\n" not in summary and "depthmask gate" in summary
-    promoted = clone.depthmask("gate", "--promote")
-    assert "promoted bce_rmse as DepthMaskNet version 1" in promoted
-    assert clone.depthmask("gate").splitlines()[-1] in promoted

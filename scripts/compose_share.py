@@ -27,7 +27,8 @@ from depthmask.stages import AUGMENTED, PARAMS, PREPARED
 def measure(params: Params, size: int, num_steps: int, hardware: Hardware) -> tuple[float, float]:
     """Median seconds of composing a batch, and of the step that trains on it."""
     library, train, device = Library.read(PREPARED), params.train, hardware.device
-    compositor = read_compositor(library, params.compositor, AUGMENTED).to(device)
+    compositor = read_compositor(library, params.compositor, AUGMENTED)
+    compositor.device = torch.device(device)
     placer = Placer(
         library,
         read_array(PREPARED / "visible_shares.npy"),

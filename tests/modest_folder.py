@@ -34,7 +34,8 @@ def write_modest(
             for position in range(1, num_positions + 1):
                 stem = f"bg{plate:03d}_fg{cutout:03d}_{position:02d}"
                 width, height = side // 4, side // 2
-                x, y = rng.integers(0, (side - width, side - height))
+                x = int(rng.integers(0, side - width))
+                y = int(rng.integers(0, side - height))
                 box = slice(y, y + height), slice(x, x + width)
                 bg_fg, mask, depth = bg.copy(), np.zeros((side, side)), slope.copy()
                 bg_fg[box], mask[box], depth[box] = _patches(cutout, width, height), 255, 60

@@ -8,14 +8,9 @@ import pandas as pd
 
 from depthmask.config import with_profile
 from depthmask.data.composition.compositor import Compositor
+from depthmask.data.scenes import placement
 from depthmask.data.scenes.library import Frames, Library
-from depthmask.data.scenes.placement import (
-    NUM_UNIFORMS,
-    Placer,
-    Recipes,
-    visible_shares,
-    write_prepared,
-)
+from depthmask.data.scenes.placement import NUM_UNIFORMS, Placer, Recipes, visible_shares
 from depthmask.data.scenes.scene import Camera, Cutout, Plate
 from depthmask.stages.augment import augment
 from depthmask.stages.prepare import draw_library
@@ -25,10 +20,8 @@ CAMERA_M = 1.6
 FOCAL = 0.8
 SIZE = 64
 
-
-_PARAMS = Path(__file__).parents[1] / "params.yaml"
-_, TINY = with_profile(_PARAMS, "tiny")
-"""The shipped parameters with the profile `tiny`."""
+# the shipped parameters with the profile `tiny`
+_, TINY = with_profile(Path(__file__).parents[1] / "params.yaml", "tiny")
 
 
 def make_plate(number: int, size: int = SIZE, num_stands: int = 8) -> Plate:
@@ -85,14 +78,13 @@ def make_placer(library: Library, **settings: float) -> Placer:
 
 def make_frames(library: Library, count: int) -> Frames:
     """In-scene frames: people of the test split pasted into rooms of the test split."""
-    compositor = Compositor(library, TINY.compositor)
     rooms, people = library.plates_of("test"), library.cutouts_of("test")
     plate, cutout = rooms[np.arange(count) % len(rooms)], people[np.arange(count) % len(people)]
     stand = np.arange(count) % library.stands.shape[1]
     original, no = np.zeros(count, int), np.zeros(count, bool)
     still = np.full((count, NUM_UNIFORMS), 0.99)  # above most probabilities: nothing varies
     recipes = Recipes(plate, cutout, original, original, stand, no, no, still)
-    scene = compositor(recipes, library.size)
+    scene = Compositor(library, TINY.compositor)(recipes, library.size)
     distance = library.stands[plate, stand, 2]
     return Frames(
         table=pd.DataFrame({"plate": plate, "cutout": cutout, "distance_m": distance}),
@@ -113,14 +105,14 @@ def make_empty_frames(library: Library, count: int) -> Frames:
 
 def write_synthetic(root: Path) -> None:
     """`data/prepared` and `data/augmented` under `root`, of synthetic sources at SIZE px."""
-    library = make_library()
-    visible = visible_shares(library)
-    frames = make_frames(library, TINY.prepare.num_scenes.in_scene)
-    prepare = TINY.prepare.model_copy(update={"size": SIZE})
+    library, prepare = make_library(), TINY.prepare.model_copy(update={"size": SIZE})
+    rendered = {
+        "in_scene": make_frames(library, prepare.num_scenes.in_scene),
+        "nobody": make_empty_frames(library, prepare.num_scenes.nobody),
+    }
     prepared = root / "data/prepared"
-    empty = make_empty_frames(library, TINY.prepare.num_scenes.nobody)
     prepared.mkdir(parents=True)
-    rendered = {"in_scene": frames, "nobody": empty}
-    write_prepared(prepared, library, visible, prepare, TINY.placement, rendered=rendered)
+    visible = visible_shares(library)
+    placement.write_prepared(prepared, library, visible, prepare, TINY.placement, rendered=rendered)
     draw_library(prepared)
     augment(prepared, root / "data/augmented", TINY.augment, TINY.placement, TINY.compositor)

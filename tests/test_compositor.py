@@ -30,10 +30,9 @@ def still(**changes) -> CompositorParams:
 
 def recipe(**choices) -> Recipes:
     """The first plate, person and stand, but for the choices."""
-    columns = {name: np.zeros(1, np.int64) for name in Recipes._fields[:5]}
-    columns |= {name: np.zeros(1, bool) for name in ("mirrored", "nobody")}
-    columns |= {"uniforms": np.full((1, NUM_UNIFORMS), 0.4)}
-    return Recipes(**columns | {name: np.array([value]) for name, value in choices.items()})
+    first, no = np.zeros(1, np.int64), np.zeros(1, bool)
+    plain = Recipes(*[first] * 5, no, no, np.full((1, NUM_UNIFORMS), 0.4))
+    return plain._replace(**{name: np.array([value]) for name, value in choices.items()})
 
 
 def compose(library, params=None, **choices):
@@ -109,9 +108,8 @@ def test_mirroring_flips_the_cutout_about_its_foot():
 
 def test_a_flipped_scene_is_the_mirror_image(library):
     plain, flipped = compose(library, stand=3), compose(library, still(flipped=1.0), stand=3)
-    for name in plain._fields:
-        mirrored = getattr(flipped, name).flip(-1)
-        assert torch.allclose(getattr(plain, name), mirrored, atol=2e-3), name
+    for field, other in zip(plain, flipped, strict=True):
+        assert torch.allclose(field, other.flip(-1), atol=2e-3)
 
 
 def test_samples_do_not_depend_on_the_batch(library, many):
@@ -119,15 +117,13 @@ def test_samples_do_not_depend_on_the_batch(library, many):
     whole = compositor(many, 48)
     assert whole.bg.shape == whole.bg_fg.shape == (24, 3, 48, 48)
     assert whole.mask.shape == whole.depth.shape == (24, 1, 48, 48)
-    for image in (whole.bg, whole.bg_fg, whole.mask):
-        assert image.min() >= 0 and image.max() <= 1
+    assert all(image.min() >= 0 and image.max() <= 1 for image in whole[:3])
     assert whole.depth.min() > 0.1 and torch.isfinite(whole.depth).all()
     assert (whole.mask.sum((1, 2, 3)) == 0).tolist() == many.nobody.tolist()
     for start in range(0, 24, 8):
-        part = compositor(Recipes(*(column[start : start + 8] for column in many)), 48)
-        for name in whole._fields:
-            found, expected = getattr(part, name), getattr(whole, name)[start : start + 8]
-            assert torch.allclose(found, expected, atol=1e-5), name
+        part = compositor(many.take(range(start, start + 8)), 48)
+        for found, field in zip(part, whole, strict=True):
+            assert torch.allclose(found, field[start : start + 8], atol=1e-5)
 
 
 @pytest.mark.parametrize(
@@ -180,7 +176,7 @@ def test_noise_is_as_strong_as_said_and_the_sample_s_own():
     last = np.arange(NUM_UNIFORMS) >= 27  # what the noise follows from
     recipes = make_placer(grey, nobody=1.0).draw(0, 0, range(3))
     recipes = recipes._replace(uniforms=np.where(last, recipes.uniforms, 0.5))
-    alone = Recipes(*(column[2:] for column in recipes))
+    alone = recipes.take([2])
 
     def noise(recipes: Recipes, seed: int = 0) -> torch.Tensor:
         params = still(noise={"p": 1.0, "sigma": 0.05}, seed=seed)

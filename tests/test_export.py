@@ -18,11 +18,13 @@ from conftest import DIFFERENCE_SIZE, METADATA, difference_model
 from depthmask.export.model_card import model_card
 from depthmask.export.onnx_export import (
     ExportWrapper,
+    ParityError,
+    check_parity,
     export_onnx,
+    largest_difference,
     resampling_matrix,
     to_float16,
 )
-from depthmask.export.parity import ParityError, check_parity, largest_difference
 from depthmask.inference.predictor import Predictor
 from depthmask.models import MODELS
 

@@ -3,6 +3,7 @@
 import json
 import re
 import shutil
+from functools import partial
 from pathlib import Path
 
 import cv2
@@ -30,6 +31,7 @@ SPLIT = SplitSizes(train=2, val=1, test=1)
 NUM_SCENES = dict.fromkeys(("val", "seen_seen", "seen_unseen", "unseen_seen", "unseen_unseen"), 2)
 FEW = TINY.prepare.num_scenes.model_copy(update=NUM_SCENES)
 MODEST = TINY.prepare.model_copy(update={"source": "modest", "size": 32, "num_scenes": FEW})
+plate, cutout = partial(texture, shape=(96, 96)), partial(person, height=96, margin=6)
 KINDS = pytest.mark.parametrize("kind, name", [("plate", "room"), ("cutout", "person")])
 
 
@@ -69,7 +71,7 @@ def refusal(prepared: Path) -> str:
 @KINDS
 def test_a_twin_under_another_name(prepared, kind, name):
     check_leakage(prepared)
-    path = prepared / {"plate": "plates_image.npy", "cutout": "cutouts_rgba.npy"}[kind]
+    (path,) = (*prepared.glob(f"{kind}s_image.npy"), *prepared.glob(f"{kind}s_rgba.npy"))
     array = np.load(path)
     array[6] = array[2]
     np.save(path, array)
@@ -172,14 +174,6 @@ def test_prepare_refuses_files_and_writes_nothing(tmp_path, monkeypatch):
     with pytest.raises(SplitLeak, match="5 pairs stand on both sides of a split; .* the same"):
         prepare.prepare(Path("data/prepared"), MODEST, TINY.placement)
     assert list(Path("data").iterdir()) == [Path("data/source")]
-
-
-def plate(number: int) -> np.ndarray:
-    return texture(number, (96, 96))
-
-
-def cutout(number: int) -> np.ndarray:
-    return person(number, height=96, margin=6)
 
 
 def darker(image: np.ndarray) -> np.ndarray:

@@ -14,7 +14,7 @@ import yaml
 from depthmask import Predictor, errors
 from depthmask.data.scenes.scene import TEST_SETS
 from depthmask.evaluation.measuring import KEYS
-from depthmask.export.parity import ParityError
+from depthmask.export.onnx_export import ParityError
 from depthmask.metrics import METRICS
 from depthmask.models.store import load_model
 from depthmask.stages import evaluate, export, train

@@ -6,16 +6,7 @@ The names of networks, loss terms and conditions are checked by `depthmask.stage
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import (
-    BaseModel,
-    ConfigDict,
-    Field,
-    NonNegativeFloat,
-    NonNegativeInt,
-    PositiveFloat,
-    PositiveInt,
-    ValidationError,
-)
+from pydantic import BaseModel, ConfigDict, Field, PositiveInt, ValidationError
 from ruamel.yaml import YAML, SequenceNode, YAMLError
 from ruamel.yaml.error import MarkedYAMLError
 
@@ -24,6 +15,9 @@ from depthmask.errors import InputError
 Probability = Annotated[float, Field(ge=0, le=1)]
 Share = Annotated[float, Field(gt=0, lt=1)]
 Seed = Annotated[int, Field(ge=0, lt=2**32)]
+Count = Annotated[int, Field(ge=0)]
+NonNegative = Annotated[float, Field(ge=0)]
+Positive = Annotated[float, Field(gt=0)]
 Side = Annotated[int, Field(ge=32, le=4096, multiple_of=8)]
 FromList = Field(strict=False)  # YAML has lists, and frozen classes hold tuples
 FromFilledList = Field(strict=False, min_length=1)
@@ -74,10 +68,8 @@ class PhotosParams(Section):
     teacher_size: Annotated[int, Field(ge=28, le=4200, multiple_of=14)]  # px
     teacher_batch: PositiveInt
     fov_degrees: Annotated[float, Field(ge=10, le=150)]  # across a picture's shorter side
-    camera_height_m: PositiveFloat  # of a camera whose height the depth does not tell
-    person_height_m: Annotated[
-        tuple[PositiveFloat, PositiveFloat], FromList
-    ]  # shortest and tallest
+    camera_height_m: Positive  # of a camera whose height the depth does not tell
+    person_height_m: Annotated[tuple[Positive, Positive], FromList]  # shortest and tallest
 
     def model_post_init(self, _: Any) -> None:
         if self.person_height_m[0] > self.person_height_m[1]:
@@ -85,7 +77,7 @@ class PhotosParams(Section):
 
 
 class ModestParams(Section):
-    decoded: NonNegativeInt
+    decoded: Count
 
 
 class PrepareParams(Section):
@@ -105,40 +97,34 @@ class PlacementParams(Section):
     occluded: Probability
 
 
-class Crop(Section):
-    p: Probability
-    min_scale: Annotated[float, Field(gt=0.2, le=1)]
-    max_aspect: Annotated[float, Field(ge=1, le=2)]
-
-
-class PersonLight(Section):
-    gain: Probability
-    tint: Probability
-
-
-class Shadow(Section):
-    p: Probability
-    strength: Probability
-
-
-class Noise(Section):
-    p: Probability
-    sigma: Probability
-
-
-class PlateLight(Section):
-    p: Probability
-    gain: Probability
-    tint: Probability
-
-
-class PlateMotion(Section):
-    p: Probability
-    shift: Probability
-    degrees: NonNegativeFloat
-
-
 class CompositorParams(Section):
+    class Crop(Section):
+        p: Probability
+        min_scale: Annotated[float, Field(gt=0.2, le=1)]
+        max_aspect: Annotated[float, Field(ge=1, le=2)]
+
+    class PersonLight(Section):
+        gain: Probability
+        tint: Probability
+
+    class Shadow(Section):
+        p: Probability
+        strength: Probability
+
+    class Noise(Section):
+        p: Probability
+        sigma: Probability
+
+    class PlateLight(Section):
+        p: Probability
+        gain: Probability
+        tint: Probability
+
+    class PlateMotion(Section):
+        p: Probability
+        shift: Probability
+        degrees: NonNegative
+
     seed: Seed
     flipped: Probability
     crop: Crop
@@ -149,18 +135,16 @@ class CompositorParams(Section):
     plate_motion: PlateMotion
 
 
-class HueSaturationValue(Section):
-    hue: NonNegativeFloat
-    saturation: NonNegativeFloat
-    value: NonNegativeFloat
-
-
-class RandomBrightnessContrast(Section):
-    brightness: Probability
-    contrast: Probability
-
-
 class AugmentParams(Section):
+    class HueSaturationValue(Section):
+        hue: NonNegative
+        saturation: NonNegative
+        value: NonNegative
+
+    class RandomBrightnessContrast(Section):
+        brightness: Probability
+        contrast: Probability
+
     seed: Seed
     num_variants: Annotated[int, Field(ge=0, le=1000)]
     p: Probability
@@ -175,9 +159,9 @@ class SizeSchedule(Section):
 
 class Optimizer(Section):
     name: Literal["sgd", "adamw"]
-    lr: PositiveFloat
+    lr: Positive
     momentum: Annotated[float, Field(ge=0, lt=1)]
-    weight_decay: NonNegativeFloat
+    weight_decay: NonNegative
 
 
 class Scheduler(Section):
@@ -185,7 +169,7 @@ class Scheduler(Section):
     warmup: Probability
     step_epochs: PositiveInt
     factor: Share
-    patience: NonNegativeInt
+    patience: Count
 
 
 class TrainParams(Section):
@@ -201,7 +185,7 @@ class TrainParams(Section):
     scheduler: Scheduler
     average: Annotated[float, Field(ge=0, lt=1)]
     mask_prior: Share
-    depth_range_m: Annotated[tuple[PositiveFloat, PositiveFloat], FromList]
+    depth_range_m: Annotated[tuple[Positive, Positive], FromList]
 
     def model_post_init(self, _: Any) -> None:
         if self.depth_range_m[0] >= self.depth_range_m[1]:
@@ -222,8 +206,8 @@ class Experiment(Section):
     """A network, the weighted loss terms of its heads, and how it is trained."""
 
     model: str
-    mask: Annotated[dict[str, PositiveFloat], Field(min_length=1)]
-    depth: dict[str, PositiveFloat] = {}
+    mask: Annotated[dict[str, Positive], Field(min_length=1)]
+    depth: dict[str, Positive] = {}
     augmented: bool = True  # whether it sees the colour variants
     seeds: Annotated[tuple[Seed, ...], FromList] = ()  # none: `train.seed` alone
 
@@ -251,14 +235,14 @@ class Gate(Section):
 
     mask_iou: Probability | None  # at least
     depth_delta1: Probability | None  # at least
-    depth_abs_rel: NonNegativeFloat | None  # at most
+    depth_abs_rel: NonNegative | None  # at most
     leak_gap: Annotated[float, Field(ge=-1, le=1)] | None  # at most, of mask IoU
-    latency_ms: PositiveFloat | None  # at most, of one pair at the training size
+    latency_ms: Positive | None  # at most, of one pair at the training size
 
 
 class ExportParams(Section):
     opset: Annotated[int, Field(ge=18)]
-    tolerance: PositiveFloat
+    tolerance: Positive
     sizes: Annotated[tuple[Size, ...], Field(min_length=3, strict=False)]
     gate: Gate
 

@@ -1,5 +1,6 @@
 """How long a prediction takes, on this machine, for images of given sizes."""
 
+import contextlib
 import json
 import os
 import platform
@@ -16,8 +17,6 @@ import pandas as pd
 from depthmask.data.scenes.files import replaced_file
 from depthmask.inference.predictor import Predictor
 
-_NUM_WARMUP = 3  # calls that are not timed: the first of a size pays for its buffers
-
 
 def measure_latency(
     predictor: Predictor, sizes: Sequence[tuple[int, int]], *, num_runs: int = 20, batch: int = 1
@@ -28,12 +27,13 @@ def measure_latency(
     for height, width in sizes:
         pair = rng.integers(0, 256, (2, batch, height, width, 3), dtype=np.uint8)
         call = partial(predictor.predict_batch, *pair)
-        times_s = timeit.repeat(call, number=1, repeat=_NUM_WARMUP + num_runs)[_NUM_WARMUP:]
-        median_ms, p95_ms = 1000 * np.percentile(times_s, [50, 95])
-        rate = round(1000 * batch / median_ms, 2)
-        rows.append((height, width, batch, num_runs, round(median_ms, 3), round(p95_ms, 3), rate))
-    columns = ["height", "width", "batch", "num_runs", "median_ms", "p95_ms", "images_per_s"]
-    return pd.DataFrame(rows, columns=columns)
+        # the first calls of a size pay for its buffers
+        times_s = timeit.repeat(call, number=1, repeat=3 + num_runs)[3:]
+        rows.append((height, width, batch, num_runs, *1000 * np.percentile(times_s, [50, 95])))
+    columns = ["height", "width", "batch", "num_runs", "median_ms", "p95_ms"]
+    table = pd.DataFrame(rows, columns=columns)
+    table["images_per_s"] = 1000 * batch / table.median_ms
+    return table.round({"median_ms": 3, "p95_ms": 3, "images_per_s": 2})
 
 
 def write_latency(path: Path, predictor: Predictor, latencies: pd.DataFrame) -> None:
@@ -55,7 +55,7 @@ def write_latency(path: Path, predictor: Predictor, latencies: pd.DataFrame) -> 
 
 def processor_name() -> str:
     """As the system calls it; `platform.processor` is empty on most Linux systems."""
-    cpuinfo = Path("/proc/cpuinfo")
-    text = cpuinfo.read_text(encoding="utf-8") if cpuinfo.exists() else ""
-    found = re.search(r"^model name\s*: (.*)", text, re.MULTILINE)
-    return found[1].strip() if found else platform.processor() or platform.machine()
+    names = []
+    with contextlib.suppress(OSError):
+        names = re.findall(r"model name\s*: (.*)", Path("/proc/cpuinfo").read_text("utf-8"))
+    return names[0].strip() if names else platform.processor() or platform.machine()

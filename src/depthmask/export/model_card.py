@@ -13,10 +13,8 @@ from depthmask.metrics import METRICS
 def model_card(
     card: Mapping[str, Any], metrics: Mapping[str, Any], parity: Mapping[str, Any], opset: int
 ) -> str:
-    """The card's text; equal inputs give equal bytes, so it names no time, host or commit.
-
-    card: `model.json`; metrics: `metrics.json`; parity: of `check_parity`, with `figures`.
-    """
+    """The card's text, of `model.json`, `metrics.json` and `parity.json`; equal inputs give equal
+    bytes, so it names no time, host or commit."""
     name, source, unit = card["experiment"], card["source"], card["unit"]
     data, limit = SOURCES[source].description, SOURCES[source].limit
     figures, test_set = parity["figures"], parity["figures"]["set"]

@@ -1,33 +1,43 @@
-"""From a trained network, with its resizing and decoding, to one self-contained ONNX file."""
+"""From a trained network, with its resizing and decoding, to one self-contained ONNX file, and the
+proof that it equals the network: answers and figures."""
 
 import copy
 import logging
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
+import pandas as pd
 import torch
 from onnx import TensorProto, helper, numpy_helper
+from PIL import Image
 from torch import Tensor, nn
 
 import depthmask
+from depthmask.data.composition.eval_sets import EvalSets
 from depthmask.data.scenes.files import replaced_file
-from depthmask.inference.predictor import FORMAT, INPUTS, METADATA, OUTPUTS
+from depthmask.data.scenes.scene import Scene
+from depthmask.evaluation.measuring import mean_figures, measure_scenes
+from depthmask.inference.predictor import FORMAT, INPUTS, METADATA, OUTPUTS, Predictor
 from depthmask.models.networks import decode_depth
 
 
+class ParityError(RuntimeError):
+    """The exported file and the network disagree, or an input does not matter."""
+
+
 class ExportWrapper(nn.Module):
-    """A network with its resizing and decoding: a copy, on the CPU, in float32, for evaluation.
+    """A copy of a network trained at S x S px, on the CPU, in float32, with resizing and decoding.
 
     In: bg and bg_fg, uint8, N x H x W x 3, RGB, any H and W.
     Out: mask, float32, N x H x W, 0 to 1; depth, float32, N x H x W, metres.
-    The network sees S x S; what shrinks is low-pass filtered, what grows is interpolated.
+    What shrinks is low-pass filtered, what grows is interpolated. ValueError without a depth head.
     """
 
     def __init__(self, model: nn.Module, input_size: int) -> None:
-        """Wrap a network trained at S = `input_size` px; ValueError without a depth head."""
         super().__init__()
         if not model.has_depth:
             raise ValueError(f"{type(model).__name__} has no depth head: export a depthmasknet8")
@@ -48,7 +58,7 @@ class ExportWrapper(nn.Module):
         """uint8 N x H x W x 3, 0 to 255, to float32 N x 3 x S x S, 0 to 1."""
         num, height, width, channels = image.shape
         size = self.input_size
-        # Rows first, as one large product over the pixels as they lie in memory.
+        # rows first, as one large product over the pixels as they lie in memory
         rows = resampling_matrix(height, size) / 255 @ image.float().reshape(num, height, -1)
         rows = rows.reshape(num, size, width, channels).permute(0, 3, 1, 2)
         return rows @ resampling_matrix(width, size).T
@@ -57,11 +67,11 @@ class ExportWrapper(nn.Module):
 def resampling_matrix(num_in: int, num_out: int) -> Tensor:
     """The weights of bilinear resizing with antialiasing: float32, num_out x num_in.
 
-    Multiplying by it equals `interpolate(mode="bilinear", antialias=True)`: a triangle around
-    each output's centre, as wide as the larger of the two pitches, normalised. As a product it
-    gives the same numbers in torch and in every provider of onnxruntime; the operator Resize
-    with antialias was wrong in the CUDA provider (onnxruntime issue 25264) and is missing in
-    TensorRT. Counting in units of 1 / (2 num_in num_out) of the side keeps distances exact.
+    Multiplying by it equals `interpolate(mode="bilinear", antialias=True)`: a triangle around each
+    output's centre, as wide as the larger of the two pitches, normalised. As a product it gives the
+    same numbers everywhere; the operator Resize with antialias was wrong in onnxruntime's CUDA
+    provider (issue 25264) and is missing in TensorRT. Distances are in 1 / (2 num_in num_out) of
+    the side, which keeps them exact.
     """
     centres_out = (2 * torch.arange(num_out).unsqueeze(1) + 1) * num_in
     centres_in = (2 * torch.arange(num_in).unsqueeze(0) + 1) * num_out
@@ -73,22 +83,18 @@ def resampling_matrix(num_in: int, num_out: int) -> Tensor:
 def export_onnx(
     model: nn.Module, path: Path, *, input_size: int, metadata: Mapping[str, str], opset: int = 18
 ) -> ExportWrapper:
-    """Write the model as one ONNX file whose bytes depend on nothing but the arguments.
-
-    input_size: px, the side that the model was trained at; metadata: `experiment`, `data_hash`,
-    `depth_unit`, and whatever else should travel along, ValueError if one is missing.
-    Returns what was exported, for `check_parity`.
-    """
+    """Write the model, trained at `input_size` px, as one ONNX file whose bytes depend on nothing
+    but the arguments; returns what was exported. ValueError if some of `METADATA` is missing."""
     wrapper = ExportWrapper(model, input_size)
     metadata = {"depthmask_format": FORMAT, "training_size": str(input_size), **metadata}
     if missing := [key for key in METADATA if key not in metadata]:
         raise ValueError(f"metadata lacks {', '.join(missing)}")
-    # Two tensors of their own: one for both inputs would wire one input to both, silently.
+    # two tensors of their own: one for both inputs would wire one input to both, silently
     generator = torch.Generator().manual_seed(0)
     shape = (2, input_size + 18, input_size + 35, 3)
     bg, bg_fg = (torch.randint(256, shape, dtype=torch.uint8, generator=generator) for _ in INPUTS)
     sizes = {axis: torch.export.Dim(name) for axis, name in enumerate(("n", "h", "w"))}
-    # The exporter warns of a library that we do not use and of names that we chose.
+    # the exporter warns of a library that we do not use and of names that we chose
     logging.getLogger("torch.onnx").setLevel(logging.ERROR)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -117,11 +123,8 @@ def export_onnx(
 
 
 def to_float16(path_in: Path, path_out: Path) -> None:
-    """Halve an exported file: weights stored as float16, widened to float32 when it is loaded.
-
-    Inputs, outputs and arithmetic stay as they are, so it runs wherever the original does.
-    Raises ValueError if a weight is too large for float16.
-    """
+    """Halve an exported file: weights stored as float16, widened to float32 when it is loaded, so
+    that it runs wherever the original does; ValueError if one is too large for float16."""
     proto = onnx.load(path_in)
     casts = []
     for weights in proto.graph.initializer:
@@ -130,10 +133,9 @@ def to_float16(path_in: Path, path_out: Path) -> None:
             continue  # of a constant such as 255 or near: nothing to gain, precision to lose
         if not np.abs(values).max() <= np.finfo(np.float16).max:
             raise ValueError(f"{name} does not fit float16")
-        weights.CopyFrom(numpy_helper.from_array(values.astype(np.float16), f"{name}.float16"))
-        casts.append(
-            helper.make_node("Cast", [weights.name], [name], f"{name}.cast", to=TensorProto.FLOAT)
-        )
+        half = f"{name}.float16"
+        weights.CopyFrom(numpy_helper.from_array(values.astype(np.float16), half))
+        casts.append(helper.make_node("Cast", [half], [name], f"{name}.cast", to=TensorProto.FLOAT))
     nodes = [*casts, *proto.graph.node]
     proto.graph.ClearField("node")
     proto.graph.node.extend(nodes)
@@ -146,3 +148,97 @@ def _save(proto: onnx.ModelProto, path: Path, metadata: Mapping[str, str]) -> No
     onnx.checker.check_model(proto, full_check=True)
     with replaced_file(path) as temporary:
         temporary.write_bytes(proto.SerializeToString(deterministic=True))
+
+
+def held_out_pairs(sets: EvalSets) -> tuple[np.ndarray, np.ndarray]:
+    """bg and bg_fg, uint8 N x H x W x 3, of a few scenes of the hardest test set."""
+    scene = next(sets.scenes(sets.headline))
+    rows = np.unique(np.linspace(0, len(scene.mask) - 1, 4).round().astype(int))
+    return _pixels(scene.bg[rows]), _pixels(scene.bg_fg[rows])
+
+
+def check_parity(
+    path: Path,
+    wrapper: ExportWrapper,
+    pairs: tuple[np.ndarray, np.ndarray],
+    sizes: Sequence[tuple[int, int]],
+    *,
+    tolerance: float = 1e-3,
+) -> dict[str, Any]:
+    """Compare the file, through onnxruntime on the CPU, with the network on uint8 pairs resized to
+    (height, width) px; ParityError if they differ by more, or if an input has no effect.
+
+    Returns `tolerance`, `num_scenes`, and `differences`, the largest by size ("96x160") and output.
+    """
+    predictor = Predictor(path, device="cpu")
+    differences = {}
+    for height, width in sizes:
+        size = f"{height}x{width}"
+        bg, bg_fg = (_resize(images, (width, height)) for images in pairs)
+        found = np.stack(predictor.predict_batch(bg, bg_fg))
+        with torch.inference_mode():
+            true = torch.stack(wrapper(torch.from_numpy(bg), torch.from_numpy(bg_fg))).numpy()
+        largest = np.abs(found - true).max(axis=(1, 2, 3)).tolist()
+        differences[size] = dict(zip(OUTPUTS, largest, strict=True))
+        for name, difference in differences[size].items():
+            if not difference <= tolerance:  # so that a NaN is refused as well
+                raise ParityError(
+                    f"{path.name}: {name} at {size} px differs from torch by {difference:.3g},"
+                    f" more than {tolerance:g}"
+                )
+        for change, pair in (
+            ("swapping the inputs", (bg_fg, bg)),
+            ("giving the plate for the frame", (bg, bg)),
+            ("giving the frame for the plate", (bg_fg, bg_fg)),
+        ):
+            # either output: the mask of a hardly trained network may be flat
+            effect = np.abs(np.stack(predictor.predict_batch(*pair)) - found).max()
+            if effect <= tolerance:
+                raise ParityError(
+                    f"{path.name}: {change} at {size} px changes the answer by only {effect:.3g}:"
+                    " an input is not wired up, or the network ignores it"
+                )
+    return {"tolerance": tolerance, "num_scenes": len(pairs[0]), "differences": differences}
+
+
+def check_figures(
+    path: Path, sets: EvalSets, expected: Mapping[str, float | None], tolerance: float
+) -> dict[str, Any]:
+    """Compare the file's mean figures on the headline set with those of `metrics.json`: `set`,
+    `largest_difference` and the figures; raises ParityError."""
+    predictor = Predictor(path, device="cpu")
+
+    def answer(scene: Scene[Tensor], plate_depth: Tensor | None) -> tuple[Tensor, Tensor]:
+        planes = predictor.predict_batch(_pixels(scene.bg), _pixels(scene.bg_fg))
+        mask, depth = (torch.from_numpy(each)[:, None].to(scene.mask.device) for each in planes)
+        return mask, depth
+
+    found = mean_figures(measure_scenes({("exported", 0): answer}, sets, [sets.headline]))
+    apart = largest_difference(found, expected, tolerance)
+    return {"set": sets.headline, "largest_difference": apart, **found}
+
+
+def largest_difference(
+    found: Mapping[str, float], expected: Mapping[str, float | None], tolerance: float
+) -> float:
+    """The largest difference between figures, absolute or, of what exceeds 1, relative."""
+    true = pd.Series(expected, dtype=float)
+    other = pd.Series(found, dtype=float).reindex(true.index)
+    apart = (other - true).abs() / true.abs().clip(lower=1)
+    apart[true.isna() & ~np.isfinite(other)] = 0  # a number for neither
+    for name in apart.index[~(apart <= tolerance)]:  # so that a NaN is refused as well
+        raise ParityError(
+            f"{name} is {other[name]:.6g} for the exported file and {true[name]:.6g} for the"
+            f" network, more than {tolerance:g} apart"
+        )
+    return float(apart.max())
+
+
+def _pixels(images: Tensor) -> np.ndarray:
+    """Float N x 3 x H x W, 0 to 1, as uint8 N x H x W x 3."""
+    return (images * 255).round().byte().permute(0, 2, 3, 1).cpu().numpy()
+
+
+def _resize(images: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    bilinear = Image.Resampling.BILINEAR
+    return np.stack([np.asarray(Image.fromarray(each).resize(size, bilinear)) for each in images])

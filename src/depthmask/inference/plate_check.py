@@ -3,13 +3,11 @@
 import cv2
 import numpy as np
 
-_SIDE_PX = 128  # of the pictures that are aligned: less noise than at full size
 # Measured on 24 rendered scenes: the right plate (also under noise, other light, or with a person
 # on 30 % of the frame), 264 other rooms, 24 mirrored plates, cameras moved by 2, 4 and 8 %.
 _MATCH = 0.3  # of whole pictures: other rooms stay below it
 _ROOM_MATCH = 0.5  # without the person: the right plate has 0.8 and more
 _MOVED = 0.01  # of the longer side; with the right plate the estimate stays below 0.6 %
-_LARGE_MASK = 0.4  # of the frame
 _UNLIKE = 0.15  # of full scale; other light and noise stay below it
 _UNLIKE_WITHOUT_MATCH = 0.05
 _BARE = 10.0  # standard deviation of the edges: noise has 4, a room 70
@@ -22,25 +20,28 @@ def plate_warning(bg: np.ndarray, bg_fg: np.ndarray, mask: np.ndarray) -> str:
     """
     room = mask < 0.5
     share = 1 - room.mean()
-    if share > _LARGE_MASK:
-        taken = f"{share:.0%} of the frame is taken for a person"
-        return f"{taken}: is this the plate of the same room?"
+    if share > 0.4:
+        return (
+            f"{share:.0%} of the frame is taken for a person: is this the plate of the same room?"
+        )
     apart = float(np.median(cv2.absdiff(bg, bg_fg).mean(axis=2)[room])) / 255
     if apart > _UNLIKE:
         return (
             f"half of the room differs from the plate by more than {apart:.0%}: take a new plate"
             " if the camera or the light has changed"
         )
-    scale = min(1.0, _SIDE_PX / max(mask.shape))
+    scale = min(1.0, 128 / max(mask.shape))  # there is less noise than at full size
     size = [max(8, round(side * scale)) for side in reversed(mask.shape)]
-    plate_edges, edges = (
-        _edges(cv2.resize(image, size, interpolation=cv2.INTER_AREA)) for image in (bg, bg_fg)
-    )
-    if max(plate_edges.std(), edges.std()) < _BARE:
+    maps = [_edges(cv2.resize(each, size, interpolation=cv2.INTER_AREA)) for each in (bg, bg_fg)]
+    if max(edges.std() for edges in maps) < _BARE:
         return ""  # bare walls: nothing tells one from another
+    # saturated, so that a person in strong colours does not outweigh the room
+    maps = [edges / (edges + edges.mean() + 1e-3) for edges in maps]
+    shift, match = _align(maps)
     around = cv2.erode(cv2.resize(room.astype(np.uint8), size), np.ones((5, 5), np.uint8)) > 0
-    shift, match = _align(plate_edges, edges)
-    room_shift, room_match = _align(plate_edges, edges, around)
+    if around.any():
+        maps = [np.where(around, edges - edges[around].mean(), np.float32(0)) for edges in maps]
+    room_shift, room_match = _align(maps)
     if match > _MATCH and shift > _MOVED or room_match > _ROOM_MATCH and room_shift > _MOVED:
         moved = max(shift, room_shift) if match > _MATCH else room_shift
         return f"the camera has moved by about {moved:.0%} of the frame: take a new plate"
@@ -56,17 +57,10 @@ def _edges(image: np.ndarray) -> np.ndarray:
     return np.hypot(cv2.Sobel(smooth, cv2.CV_32F, 1, 0), cv2.Sobel(smooth, cv2.CV_32F, 0, 1))
 
 
-def _align(
-    bg: np.ndarray, bg_fg: np.ndarray, within: np.ndarray | None = None
-) -> tuple[float, float]:
-    """By what share of the longer side two edge maps are apart, and how well they then match.
-
-    Phase correlation, 1 for the same edges and about 0 for others; strong edges are saturated,
-    so that a person in strong colours does not outweigh the room.
-    """
-    maps = [edges / (edges + edges.mean() + 1e-3) for edges in (bg, bg_fg)]
-    if within is not None and within.any():
-        maps = [np.where(within, each - each[within].mean(), np.float32(0)) for each in maps]
+def _align(maps: list[np.ndarray]) -> tuple[float, float]:
+    """By what share of the longer side two edge maps are apart, and how well they then match: the
+    phase correlation, 1 for the same edges and about 0 for others."""
+    bg, bg_fg = maps
     window = cv2.createHanningWindow(bg.shape[::-1], cv2.CV_32F)
-    (x, y), match = cv2.phaseCorrelate(maps[0], maps[1], window)
+    (x, y), match = cv2.phaseCorrelate(bg, bg_fg, window)
     return float(np.hypot(x, y)) / max(bg.shape), match

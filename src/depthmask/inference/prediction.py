@@ -29,9 +29,9 @@ def list_scenes(paths: Sequence[Path]) -> list[Path]:
         if path.is_dir() and not images:
             raise InputError(f"{path} holds no image: give frames as {', '.join(SUFFIXES)}")
         scenes += sorted(images) if path.is_dir() else [path]
-    by_stem: dict[str, Path] = {}
+    by_stem = {scene.stem: scene for scene in reversed(scenes)}
     for scene in scenes:
-        if (other := by_stem.setdefault(scene.stem, scene)) is not scene:
+        if (other := by_stem[scene.stem]) is not scene:
             raise InputError(
                 f"{other} and {scene} would both become {scene.stem}_mask.png:"
                 " rename one, or predict them into two folders"
@@ -45,8 +45,7 @@ def predict_files(
     """Predict every frame and write `STEM_mask.png`, `_depth.png`, `_overlay.png`, `STEM.json`.
 
     Depth without a unit goes to `STEM_depth_relative.png`, in thousandths. All or nothing: files
-    appear in `out`, and replace those of the same names, when every frame is done. Returns what
-    the JSON files hold; raises InputError for what cannot be read, predicted or written.
+    appear in `out` when every frame is done. Returns what the JSON files hold; raises InputError.
     """
     home = next(path for path in (out, *out.parents) if path.exists())
     if not home.is_dir():
@@ -72,7 +71,6 @@ def predict_files(
 def _predict_file(
     predictor: Predictor, plate: Path, bg: np.ndarray, scene: Path, folder: Path
 ) -> dict[str, Any]:
-    """Write a frame's files to a folder; the first frame's latency pays for buffers."""
     bg_fg = read_rgb(scene)
     height, width, _ = bg_fg.shape
     if bg_fg.shape != bg.shape:
@@ -84,16 +82,16 @@ def _predict_file(
     mask, depth = predictor.predict(bg, bg_fg)
     latency_ms = (time.perf_counter() - start) * 1000
     person = find_person(mask, depth)
-    is_metre = predictor.depth_unit == "metre"
+    unit = predictor.depth_unit
     distance = round(person.depth, 3) if person else None
     summary = {
         "scene": scene.name,
         "plate": plate.name,
         "width_px": width,
         "height_px": height,
-        "depth_unit": predictor.depth_unit,
-        "distance_m": distance if is_metre else None,
-        **({} if is_metre else {"relative_depth": distance}),
+        "depth_unit": unit,
+        "distance_m": distance if unit == "metre" else None,
+        **({} if unit == "metre" else {"relative_depth": distance}),
         "box": list(person.box) if person else None,
         "area_share": round(person.area_share, 5) if person else 0.0,
         "latency_ms": round(latency_ms, 2),
@@ -103,8 +101,8 @@ def _predict_file(
     }
     stem = str(folder / scene.stem)
     encode_mask(mask).save(f"{stem}_mask.png")
-    encode_depth(depth).save(f"{stem}{'_depth' if is_metre else '_depth_relative'}.png")
-    draw_overlay(bg_fg, mask, person, predictor.depth_unit).save(f"{stem}_overlay.png")
+    encode_depth(depth).save(f"{stem}{'_depth' if unit == 'metre' else '_depth_relative'}.png")
+    draw_overlay(bg_fg, mask, person, unit).save(f"{stem}_overlay.png")
     Path(f"{stem}.json").write_text(json.dumps(summary, indent=2) + "\n", encoding="utf-8")
     return summary
 
@@ -123,12 +121,9 @@ def describe(summary: Mapping[str, Any]) -> str:
 
 
 def draw_overlay(
-    frame: np.ndarray, mask: np.ndarray, person: Person | None, unit: str = "metre"
+    frame: np.ndarray, mask: np.ndarray, person: Person | None, unit: str
 ) -> Image.Image:
-    """Tint and outline the mask, mute the room, write the distance above the person.
-
-    frame: uint8, H x W x 3, RGB; mask: float, H x W, 0 to 1.
-    """
+    """Tint and outline the mask, mute the room, write the distance above the person."""
     alpha = mask[..., np.newaxis].clip(0, 1)
     colour = frame.astype(np.float32)
     grey = colour.mean(axis=2, keepdims=True)
@@ -141,11 +136,6 @@ def draw_overlay(
     grown = cv2.dilate(inside, np.ones((3, 3), np.uint8), iterations=width_px)
     pixels[grown > inside] = ACCENT
     image = Image.fromarray(pixels)
-    _draw_label(image, person, unit)
-    return image
-
-
-def _draw_label(image: Image.Image, person: Person | None, unit: str) -> None:
     text, fill, ink = "nobody", INK, ACCENT
     if person:
         text = f"{person.depth:.2f} m" if unit == "metre" else f"relative {person.depth:.2f}"
@@ -165,3 +155,4 @@ def _draw_label(image: Image.Image, person: Person | None, unit: str) -> None:
     y = min(max(y, 0), max(image.height - height, 0))
     draw.rounded_rectangle((x, y, x + width, y + height), radius=height / 3, fill=fill)
     draw.text((x + pad - left, y + pad - top), text, font=font, fill=ink)
+    return image

@@ -11,35 +11,28 @@ from depthmask.data.scenes.onnx_session import CUDA, Device, open_session
 from depthmask.data.scenes.scene import UNITS
 from depthmask.errors import InputError
 
-FORMAT = "1"
-"""Of the exported file: raised when its inputs, outputs or their meaning change."""
-
+FORMAT = "1"  # raised when the file's inputs, outputs or their meaning change
 INPUTS = ("bg", "bg_fg")
 OUTPUTS = ("mask", "depth")
 _IMAGES, _PLANES = "tensor(uint8) of rank 4", "tensor(float) of rank 3"
 _PORTS = dict.fromkeys(INPUTS, _IMAGES) | dict.fromkeys(OUTPUTS, _PLANES)
-METADATA = {
+METADATA = {  # what every exported file says about itself: a pattern of each value
     "depthmask_format": FORMAT,
     "experiment": ".+",
     "data_hash": ".+",
     "training_size": "[1-9][0-9]{0,4}",
     "depth_unit": "|".join(UNITS),
 }
-"""What every exported file says about itself: a pattern of each value."""
 
 _EXPORT_AGAIN = "export it again with `dvc repro export`, or name another with --model"
 _NOT_OURS = "it is not a model that `dvc repro export` made: name another with --model"
 
 
 class Result(NamedTuple):
-    """What the model says about a frame, or about N frames with a leading axis.
+    """What the model says about a frame, or about N frames with a leading axis."""
 
-    mask: float32, H x W, 0 to 1: the share of person in each pixel.
-    depth: float32, H x W, along the optical axis, in the model's `depth_unit`.
-    """
-
-    mask: np.ndarray
-    depth: np.ndarray
+    mask: np.ndarray  # float32, H x W, 0 to 1: the share of person in each pixel
+    depth: np.ndarray  # float32, H x W, along the optical axis, in the model's `depth_unit`
 
 
 class Predictor:
@@ -56,11 +49,8 @@ class Predictor:
     def __init__(
         self, path: str | Path, device: Device = "auto", num_threads: int | None = None
     ) -> None:
-        """Load a model that depthmask exported.
-
-        device: `auto` takes CUDA where it works, `cuda` insists on it; num_threads: of the CPU,
-        by default one a core. Raises InputError if the file or the device cannot be used.
-        """
+        """Load a model that depthmask exported; `auto` takes CUDA where it works; `num_threads` of
+        the CPU, by default one a core. InputError if the file or the device cannot be used."""
         self.path = Path(path)
         if device not in get_args(Device):
             raise InputError(f"device {device!r} is unknown; use {', '.join(get_args(Device))}")
@@ -78,11 +68,8 @@ class Predictor:
         self.device = "cuda" if self.providers[0] == CUDA else "cpu"
 
     def predict(self, bg: np.ndarray, bg_fg: np.ndarray) -> Result:
-        """Find the person and the depth; InputError if the arrays are not what is asked for.
-
-        bg: uint8, H x W x 3, RGB: the room with nobody in it, from the same camera; bg_fg: the
-        frame, of the same size.
-        """
+        """Find the person and the depth from uint8 arrays, H x W x 3, RGB: the room with nobody in
+        it, and the frame, from the same camera; InputError if they are not that."""
         mask, depth = self.predict_batch(bg[np.newaxis], bg_fg[np.newaxis])
         return Result(mask[0], depth[0])
 

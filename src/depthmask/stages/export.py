@@ -6,14 +6,21 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
+
 from depthmask.config import CompositorParams, ExportParams, Gate, PlacementParams
 from depthmask.data.scenes.files import read_json, replaced_folder
 from depthmask.data.sources import open_sets
 from depthmask.errors import exit_on_error
 from depthmask.export.benchmark import measure_latency, write_latency
 from depthmask.export.model_card import model_card
-from depthmask.export.onnx_export import export_onnx
-from depthmask.export.parity import ParityError, check_figures, check_parity, held_out_pairs
+from depthmask.export.onnx_export import (
+    ParityError,
+    check_figures,
+    check_parity,
+    export_onnx,
+    held_out_pairs,
+)
 from depthmask.inference.predictor import Predictor
 from depthmask.models.store import StoredModel, load_model, seed_folder
 from depthmask.stages import (
@@ -32,45 +39,35 @@ from depthmask.tracking.gate import Judgement, judge, register, write_record
 
 def export(
     stored: StoredModel,
+    metrics: Mapping[str, Any],
     params: ExportParams,
     placement: PlacementParams,
-    compositor_params: CompositorParams,
-    *,
-    metrics: Mapping[str, Any],
+    compositor: CompositorParams,
     prepared: Path,
     output: Path,
 ) -> None:
     """Export a model to `output`: model.onnx, parity.json and model_card.md.
 
-    Raises:
-        ParityError: the file's answers differ from the network's, or its figures from those of
-            `metrics`, which is `metrics.json`; `output` stays what it was.
+    Raises ParityError if the file's answers differ from the network's, or its figures from those of
+    `metrics.json`; `output` stays what it was.
     """
-    sets = open_sets(prepared, compositor_params, placement, "cpu")
+    sets = open_sets(prepared, compositor, placement, "cpu")
     card = stored.card
     name, seed, unit = card["experiment"], str(card["seed"]), card["unit"]
-    metadata = {
-        "experiment": name,
-        "seed": seed,
-        "run_key": card["key"],
-        "data_hash": card["data_hash"],
-        "depth_unit": unit,
-    }
+    metadata = {"experiment": name, "seed": seed, "run_key": card["key"]}
+    metadata |= {"data_hash": card["data_hash"], "depth_unit": unit}
     expected = metrics["seeds"][name][seed][metrics["headline"]["set"]]
     with replaced_folder(output) as folder:
         path = folder / "model.onnx"
-        wrapper = export_onnx(
-            stored.model, path, input_size=card["size"], metadata=metadata, opset=params.opset
-        )
+        options = {"input_size": card["size"], "opset": params.opset}
+        wrapper = export_onnx(stored.model, path, metadata=metadata, **options)
         pairs = held_out_pairs(sets)
         parity = check_parity(path, wrapper, pairs, params.sizes, tolerance=params.tolerance)
         parity["figures"] = check_figures(path, sets, expected, params.tolerance)
         (folder / "parity.json").write_text(json.dumps(parity, indent=2) + "\n")
         text = model_card(card, metrics, parity, params.opset)
         (folder / "model_card.md").write_text(text, encoding="utf-8")
-    mask, depth = (
-        max(row[output] for row in parity["differences"].values()) for output in ("mask", "depth")
-    )
+    mask, depth = pd.DataFrame(parity["differences"]).max(axis=1)
     print(
         f"export: {name} to {output}/model.onnx; torch and onnxruntime differ by {mask:.1e} (mask)"
         f" and {depth:.1e}{' m' if unit == 'metre' else ''} (depth) at most, their figures on"
@@ -85,8 +82,7 @@ def publish(gate: Gate) -> Judgement:
     """
     path = BEST / "model.onnx"
     predictor = Predictor(path)
-    side = predictor.training_size
-    latencies = measure_latency(predictor, [(side, side), (480, 640)])
+    latencies = measure_latency(predictor, [2 * (predictor.training_size,), (480, 640)])
     write_latency(REPORTS / "latency.json", predictor, latencies)
     print(latencies.to_string(index=False))
     judgement = judge(path, predictor.metadata, METRICS, gate, float(latencies.median_ms[0]))
@@ -102,15 +98,7 @@ def main() -> None:
     metrics = read_json(METRICS, ("best", "best_seed", "headline", "seeds"))
     stored = load_model(seed_folder(EXPERIMENTS / metrics["best"], metrics["best_seed"]))
     try:
-        export(
-            stored,
-            params.export,
-            params.placement,
-            params.compositor,
-            metrics=metrics,
-            prepared=PREPARED,
-            output=BEST,
-        )
+        export(stored, metrics, params.export, params.placement, params.compositor, PREPARED, BEST)
     except ParityError as error:
         # DVC has removed its output before the stage ran
         raise SystemExit(
@@ -118,11 +106,9 @@ def main() -> None:
             f" `dvc checkout {BEST}` brings an earlier model back"
         ) from None
     judgement = publish(params.export.gate)
+    told = sys.stderr if judgement.misses else sys.stdout
     for line in judgement.lines():
-        if judgement.misses:
-            print(f"depthmask: {line}", file=sys.stderr)
-        else:
-            print(f"export: {line}")
+        print(f"{'depthmask' if judgement.misses else 'export'}: {line}", file=told)
 
 
 if __name__ == "__main__":

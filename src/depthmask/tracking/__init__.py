@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 Result = TypeVar("Result")
 
+SQLITE = "sqlite:///"
 EXPERIMENT = "depthmask"
 LOCK = "depthmask.lock"
 """Tag of a run: the file that the process which writes it has locked."""
@@ -56,9 +57,8 @@ class Store(NamedTuple):
         host = platform.node()
         condition = f"attributes.status = 'RUNNING' and tags.`depthmask.host` = '{host}'"
         for run in self.search(condition):
-            path = Path(run.data.tags[LOCK])
-            # where there is none, it is of a container of the same name, say
-            if path.is_file() and not is_held(path):
+            # where there is no lock, it is of a container of the same name, say
+            if is_held(Path(run.data.tags[LOCK])) is False:
                 self.client.set_terminated(run.info.run_id, "KILLED")
 
 
@@ -76,17 +76,13 @@ def find_root() -> Path:
 
 def tracking_uri(root: Path) -> str:
     """MLFLOW_TRACKING_URI, or the SQLite file in the checkout; a relative SQLite path is ROOT's."""
-    uri = os.environ.get("MLFLOW_TRACKING_URI") or "sqlite:///mlflow.db"
-    return f"sqlite:///{root / uri.removeprefix('sqlite:///')}" if is_local(uri) else uri
+    uri = os.environ.get("MLFLOW_TRACKING_URI") or f"{SQLITE}mlflow.db"
+    return f"{SQLITE}{root / uri.removeprefix(SQLITE)}" if uri.startswith(SQLITE) else uri
 
 
-def is_local(uri: str) -> bool:
-    return uri.startswith("sqlite:")
-
-
-def without_password(uri: str) -> str:
-    """A URI fit to be shown."""
-    return re.sub(r"//[^/@]*@", "//", uri)
+def without_password(text: str) -> str:
+    """An address, or what names it, fit to be shown."""
+    return re.sub(r"//[^/@]*@", "//", text)
 
 
 def file_lock(root: Path, name: str, timeout: float) -> FileLock:
@@ -96,10 +92,10 @@ def file_lock(root: Path, name: str, timeout: float) -> FileLock:
     return FileLock(folder / f"{name}.lock", timeout=timeout)
 
 
-def is_held(path: Path) -> bool:
-    """Whether a living process of this host holds the lock."""
+def is_held(path: Path) -> bool | None:
+    """Whether a living process of this host holds the lock; None if there is no such file."""
     if not path.is_file():
-        return False
+        return None
     try:
         with FileLock(path, timeout=0):
             return False
@@ -125,8 +121,8 @@ def attempt(root: Path, action: Callable[[Store], Result]) -> Result | None:
         _offline.add(uri)
         lines = str(error).strip().splitlines() or [type(error).__name__]
         say(
-            f"MLflow is left out: {lines[0][:160]}. The outputs keep everything; the next"
-            " evaluate, export or `make ui` makes up for it."
+            f"MLflow is left out: {without_password(lines[0])[:160]}. The outputs keep everything;"
+            " the next evaluate, export or `make ui` makes up for it."
         )
         return None
 
@@ -143,8 +139,7 @@ def open_store(root: Path, uri: str) -> Store:
             requests.get(f"{uri.rstrip('/')}/health", timeout=2, stream=True).close()
         except requests.RequestException as error:
             if not isinstance(error, requests.exceptions.SSLError):  # MLflow knows whom to trust
-                shown = without_password(uri)
-                raise ConnectionError(f"{shown} does not answer") from None
+                raise ConnectionError(f"{uri} does not answer") from None
     for name, value in ENVIRONMENT.items():
         os.environ.setdefault(name, value)
     from mlflow import MlflowClient
@@ -153,5 +148,5 @@ def open_store(root: Path, uri: str) -> Store:
         client = MlflowClient(tracking_uri=uri)
         if experiment := client.get_experiment_by_name(EXPERIMENT):
             return Store(root, uri, client, experiment.experiment_id)
-        location = (root / "mlartifacts").as_uri() if is_local(uri) else None
+        location = (root / "mlartifacts").as_uri() if uri.startswith(SQLITE) else None
         return Store(root, uri, client, client.create_experiment(EXPERIMENT, location))

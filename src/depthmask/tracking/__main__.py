@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 from depthmask.errors import InputError, exit_on_error
-from depthmask.tracking import attempt, find_root, is_local, tracking_uri, without_password
+from depthmask.tracking import SQLITE, attempt, find_root, tracking_uri, without_password
 from depthmask.tracking.sync import sync
 
 HOST = "127.0.0.1"
@@ -16,7 +16,7 @@ HOST = "127.0.0.1"
 def serve(root: Path, port: int) -> None:
     """Bring MLflow up to the outputs, then become its server, which only this machine reaches."""
     uri = tracking_uri(root)
-    if not is_local(uri):
+    if not uri.startswith(SQLITE):
         raise InputError(f"MLFLOW_TRACKING_URI is set: open {without_password(uri)}, or unset it")
     try:
         socket.create_server((HOST, port)).close()

@@ -24,12 +24,19 @@ class OpenRun:
     """A run that this process writes, and has locked; `steps` are the epochs that it holds."""
 
     def __init__(
-        self, store: Store, key: str, found: "MlflowRun | None", tags: Mapping[str, str]
+        self,
+        store: Store,
+        key: str,
+        found: "MlflowRun | None",
+        params: Mapping[str, Any],
+        tags: Mapping[str, str],
+        data_digest: str,
     ) -> None:
         """Go on with the run that was found, or begin one; Timeout if another process writes it."""
+        from mlflow.entities import Dataset, DatasetInput, InputTag
         from mlflow.tracking.context.registry import resolve_tags
 
-        self.client, self.steps = store.client, set[int]()
+        self.client = store.client
         self.lock = file_lock(store.root.resolve(), key, timeout=0)
         self.lock.acquire()
         own = {"depthmask.key": key, "depthmask.host": platform.node(), LOCK: self.lock.lock_file}
@@ -37,28 +44,30 @@ class OpenRun:
         run = found or self.client.create_run(
             store.experiment_id, tags=resolve_tags(_source_tags() | own)
         )
-        self.run_id, self.data = run.info.run_id, run.data
+        self.run_id, self.figures = run.info.run_id, run.data.metrics
         if found:
-            self.log(tags=own)
             self.client.update_run(self.run_id, status="RUNNING")
-            history = self.client.get_metric_history(self.run_id, "val/loss")
-            self.steps = {metric.step for metric in history}
+        history = self.client.get_metric_history(self.run_id, "val/loss") if found else []
+        self.steps = {metric.step for metric in history}
+        (flat,) = pd.json_normalize(dict(params)).to_dict(orient="records")
+        self.log([], {} if run.data.params else flat, own)
+        if not run.data.params:
+            data = Dataset("prepared", data_digest[:36], "local", '{"uri": "data/prepared"}')
+            context = [InputTag("mlflow.data.context", "training")]
+            self.client.log_inputs(self.run_id, [DatasetInput(data, context)])
 
     def log(
-        self,
-        points: Iterable[Point] = (),
-        params: Mapping[str, Any] | None = None,
-        tags: Mapping[str, str] | None = None,
+        self, points: Iterable[Point], params: Mapping[Any, Any], tags: Mapping[str, str]
     ) -> None:
-        """Log metrics, parameters and tags in one call."""
+        """Log metrics, parameters, under dotted names, and tags in one call."""
         from mlflow.entities import Metric, Param, RunTag
 
         now = int(time.time() * 1000)
         self.client.log_batch(
             self.run_id,
             metrics=[Metric(name, float(value), now, step) for name, value, step in points],
-            params=[Param(name, str(value)) for name, value in (params or {}).items()],
-            tags=[RunTag(name, value) for name, value in (tags or {}).items()],
+            params=[Param(name, str(value)) for name, value in params.items()],
+            tags=[RunTag(name, value) for name, value in tags.items()],
         )
 
     def new_epochs(self, rows: Iterable[Mapping[Any, Any]]) -> Iterator[Point]:
@@ -69,17 +78,6 @@ class OpenRun:
                 for name in sorted(row.keys() - {"epoch", "seed", "experiment"}):
                     if pd.notna(row[name]):
                         yield name if "/" in name else f"train/{name}", row[name], step
-
-    def describe(self, params: Mapping[str, Any], data_digest: str) -> None:
-        """Log nested parameters under dotted names, and the data set's lineage, once."""
-        from mlflow.entities import Dataset, DatasetInput, InputTag
-
-        if not self.data.params:
-            (flat,) = pd.json_normalize(dict(params)).to_dict(orient="records")
-            self.log(params={str(name): value for name, value in flat.items()})
-            data = Dataset("prepared", data_digest[:36], "local", '{"uri": "data/prepared"}')
-            context = [InputTag("mlflow.data.context", "training")]
-            self.client.log_inputs(self.run_id, [DatasetInput(data, context)])
 
     def end(self, status: str) -> None:
         """End it as MLflow calls it: FINISHED, FAILED or KILLED."""
@@ -106,17 +104,15 @@ def start_run(
         try:
             if found and found.info.status == "RUNNING":
                 raise Timeout(found.data.tags[LOCK])
-            run = OpenRun(store, key, found, tags)
+            return OpenRun(store, key, found, params, tags, data_digest)
         except Timeout:
             say(f"{tags['mlflow.runName']} of the same key runs elsewhere; this is not recorded.")
             return None
-        run.describe(params, data_digest)
-        return run
 
     def record(epoch: int, row: Mapping[str, float]) -> None:
         if run:
             log, points = run.log, run.new_epochs([{**row, "epoch": epoch}])
-            attempt(root, lambda _: log(points))
+            attempt(root, lambda _: log(points, {}, {}))
 
     run, status = attempt(root, begin), "FAILED"
     try:

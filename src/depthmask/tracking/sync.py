@@ -102,15 +102,15 @@ def _bring(store: Store, trained: Trained) -> bool:
     ):
         return False
     try:
-        run = OpenRun(store, key, found, trained.tags)
+        data = trained.card["data_hash"]
+        run = OpenRun(store, key, found, trained.settings, trained.tags, data)
     except Timeout:
         return False
-    run.describe(trained.settings, trained.card["data_hash"])
     if trained.panel:
         store.client.log_artifact(run.run_id, str(trained.panel), "panels")
     epochs = run.new_epochs(trained.curves.to_dict(orient="records"))
-    figures = trained.metrics.items() - run.data.metrics.items()
-    run.log([*epochs, *((*figure, 0) for figure in figures)], tags={SYNCED: digest})
+    figures = trained.metrics.items() - run.figures.items()
+    run.log([*epochs, *((*figure, 0) for figure in figures)], {}, {SYNCED: digest})
     run.end("FINISHED")
     return True
 

@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
 # Markdown for a job's summary: what changed since commit BASE, and how the experiments compare.
-#     scripts/job_summary.sh BASE [PICTURE_URL] >> "$GITHUB_STEP_SUMMARY"
+#     scripts/job_summary.sh BASE [PAGE_URL] >> "$GITHUB_STEP_SUMMARY"
 # GitHub strips embedded images (data: addresses) from a summary, and a picture that lies in an
-# artifact needs a signed-in reader: so the pictures are one link, and the chart is Mermaid text.
+# artifact needs a signed-in reader: so the page is one link, and the chart is Mermaid text.
 set -uo pipefail
 base=${1:-}
-picture=${2:-}
+page=${2:-}
 python=${PYTHON:-python}
 
 known() { [ -n "$1" ] && git rev-parse --quiet --verify "$1^{commit}" >/dev/null; }
@@ -30,10 +30,10 @@ if known "$base"; then
         "$python" -m dvc metrics diff --md "$base"
 fi
 section Experiments 'The run made no report; its log says why.' \
-    "$python" -m depthmask.stages.report --markdown
+    cat reports/results.md
 # 2: there is no model to judge
 gate=$("$python" -m depthmask.cli gate 2>&1)
 if [ $? -lt 2 ]; then printf '## Gate\n\n```text\n%s\n```\n\n' "$gate"; fi
-if [ -n "$picture" ]; then
-    printf '## Pictures\n\n[What the best experiment sees, and the curves](%s)\n' "$picture"
+if [ -n "$page" ]; then
+    printf '## Report\n\n[The whole story: pictures, curves, intervals](%s)\n' "$page"
 fi

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -26,14 +27,7 @@ STRENGTHS = {"shift": [0, 1, 2], "jpeg": [100, 50], "nobody": [-0.5, 0, 0.5]}
 
 @dataclass(frozen=True)
 class Run:
-    """What is written.
-
-    Attributes:
-        names: of the experiments; those that begin with masknet3 have no depth.
-        seeds: of every experiment.
-        sets: the test sets, hardest first.
-        unit: of the depth.
-    """
+    """Experiments, whose names begin with masknet3 if they have no depth, and what they are of."""
 
     names: Sequence[str] = NAMES
     seeds: Sequence[int] = (0,)
@@ -45,14 +39,13 @@ class Run:
         return self.sets[0]
 
     def metrics_of(self, name: str) -> list[str]:
-        mask_only = name.startswith("masknet3") or BASELINES.get(name) == "mask"
-        names = [metric.name for metric in METRICS.values() if metric.part == "mask"]
-        if not mask_only:
-            own = [metric.name for metric in METRICS.values() if metric.part != "mask"]
-            names = own if name in BASELINES else names + own
-        if self.unit == "relative":
-            names = [metric for metric in names if metric != "person_distance_error"]
-        return names
+        only = "mask" if name.startswith("masknet3") else BASELINES.get(name)
+        return [
+            metric.name
+            for metric in METRICS.values()
+            if only is None or (metric.part == "mask") == (only == "mask")
+            if self.unit == "metre" or metric.name != "person_distance_error"
+        ]
 
 
 def write_run(root: Path, run: Run | None = None) -> dict:
@@ -60,17 +53,12 @@ def write_run(root: Path, run: Run | None = None) -> dict:
     run = run or Run()
     scenes = scene_table(run, run.names, run.seeds)
     baselines = scene_table(run, list(BASELINES), [-1])
+    leak_sets = ("seen_seen", "unseen_unseen")
+    leak = pd.concat([scenes, baselines]).query("set in @leak_sets")
+    how = {"leak_sets": leak_sets, "headline": run.headline, "level": 0.9}
     alignment = None if run.unit == "metre" else "disparity"
     metrics = {
-        **summarise(
-            scenes,
-            baselines,
-            pd.concat([scenes, baselines]).query("set in ('seen_seen', 'unseen_unseen')"),
-            leak_sets=("seen_seen", "unseen_unseen"),
-            headline=run.headline,
-            alignment=alignment,
-            level=0.9,
-        ),
+        **summarise(scenes, baselines, leak, alignment=alignment, **how),
         "unit": run.unit,
         "data": "feed0123",
         "baseline_settings": {"difference_threshold": 0.1, "constant_depth": 4.0},
@@ -99,33 +87,27 @@ def write_json(path: Path, content: object) -> None:
 def scene_table(run: Run, names: Sequence[str], seeds: Sequence[int]) -> pd.DataFrame:
     rng = np.random.default_rng(0)
     rows = []
-    for name in names:
-        for seed in seeds:
-            for set_name in ("val", *run.sets):
-                for scene in range(NUM_SCENES):
-                    figures = {m: rng.uniform(0.3, 0.9) for m in run.metrics_of(name)}
-                    origin = (f"room-{scene % 3}", f"person-{scene % 2}")
-                    keys = (name, seed, set_name, scene, *origin)
-                    rows.append(dict(zip(KEYS, keys, strict=True)) | figures)
-    return pd.DataFrame(rows).reindex(columns=[*KEYS, *METRICS])
+    for keys in product(names, seeds, ("val", *run.sets), range(NUM_SCENES)):
+        figures = {m: rng.uniform(0.3, 0.9) for m in run.metrics_of(keys[0])}
+        origin = (f"room-{keys[-1] % 3}", f"person-{keys[-1] % 2}")
+        rows.append(dict(zip(KEYS, (*keys, *origin), strict=True)) | figures)
+    return pd.DataFrame(rows, columns=[*KEYS, *METRICS])
 
 
 def robustness_table(run: Run, best: str) -> pd.DataFrame:
     rng = np.random.default_rng(1)
     rows = []
-    for name in (best, "difference_threshold"):
-        for condition, strengths in STRENGTHS.items():
-            for strength in strengths:
-                figures = {m: rng.uniform(0.3, 0.9) for m in run.metrics_of(name) if m in COLUMNS}
-                area = rng.uniform(0, 0.02)
-                figures |= {"false_area": area, "false_area_low": 0.0, "false_area_high": 2 * area}
-                figures |= {"mask_iou_low": 0.2, "mask_iou_high": 0.95}
-                if condition == "nobody":
-                    figures["false_alarm"] = 0.25
-                trained = condition != "jpeg" and abs(strength) <= 1 or strength == 100
-                keys = (name, condition, strength, trained, NUM_SCENES)
-                rows.append(dict(zip(COLUMNS, keys, strict=False)) | figures)
-    return pd.DataFrame(rows).reindex(columns=list(COLUMNS))
+    conditions = [(name, strength) for name, of in STRENGTHS.items() for strength in of]
+    for name, (condition, strength) in product((best, "difference_threshold"), conditions):
+        figures = {m: rng.uniform(0.3, 0.9) for m in run.metrics_of(name) if m in COLUMNS}
+        area = rng.uniform(0, 0.02)
+        figures |= {"false_area": area, "false_area_low": 0.0, "false_area_high": 2 * area}
+        figures |= {"mask_iou_low": 0.2, "mask_iou_high": 0.95}
+        figures |= {"false_alarm": 0.25} if condition == "nobody" else {}
+        trained = condition != "jpeg" and abs(strength) <= 1 or strength == 100
+        keys = (name, condition, strength, trained, NUM_SCENES)
+        rows.append(dict(zip(COLUMNS, keys, strict=False)) | figures)
+    return pd.DataFrame(rows, columns=list(COLUMNS))
 
 
 def curve_table(run: Run) -> pd.DataFrame:
@@ -142,10 +124,9 @@ def write_tiles(folder: Path, run: Run, best: str) -> None:
     folder.mkdir()
     groups = {}
     for number, kind in enumerate(GROUPS):
-        tiles = {}
-        for field in FIELDS:
-            tiles[field] = f"{number:04d}_{field}.png"
-            Image.new("RGB", (SIDE, SIDE), (40 * number, 80, 120)).save(folder / tiles[field])
+        tiles = {field: f"{number:04d}_{field}.png" for field in FIELDS}
+        for name in tiles.values():
+            Image.new("RGB", (SIDE, SIDE), (40 * number, 80, 120)).save(folder / name)
         figures = {m: 0.5 if m in run.metrics_of(best) else None for m in METRICS}
         entry = {"scene": number, "plate": "room-1", "cutout": "person-1", "figures": figures}
         groups[kind] = [entry | {"tiles": tiles}]
@@ -158,7 +139,6 @@ def write_data(folder: Path, run: Run) -> None:
     summary = {
         "source": "museum" if run.unit == "metre" else "photos",
         "unit": run.unit,
-        "depth_alignment": None if run.unit == "metre" else "disparity",
         "size": 48,
         "num_plates": {"train": 3, "val": 2, "test": 2},
         "num_cutouts": {"train": 3, "val": 2, "test": 2},
@@ -176,8 +156,6 @@ def write_experiment(folder: Path, run: Run, name: str, seed: int) -> None:
     card = {"experiment": name, "seed": seed, "key": run_key(name, seed), "model": model,
             "losses": losses, "size": 48, "num_parameters": 7083874}  # fmt: skip
     write_json(folder / "model.json", card)
-    experiment = {"model": model, **losses, "augmented": not name.endswith("_plain")}
-    write_json(folder / "settings.json", {"experiment": experiment, "train": {"seed": seed}})
 
 
 def run_key(name: str, seed: int) -> str:

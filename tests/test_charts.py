@@ -12,7 +12,7 @@ from PIL import Image
 from depthmask.evaluation.robustness import CONDITIONS
 from depthmask.visualization import plots
 from depthmask.visualization.charts import rate_range
-from depthmask.visualization.results import results_table
+from depthmask.visualization.results import Results, results_table
 from depthmask.visualization.theme import on_paper, save_png, series_of, spec_of, svg_of
 from report_files import NAMES, Run, curve_table, robustness_table, scene_table, write_run
 
@@ -24,6 +24,11 @@ def metrics(tmp_path_factory):
     return write_run(tmp_path_factory.mktemp("run"))
 
 
+@pytest.fixture(scope="module")
+def results(metrics):
+    return Results(metrics)
+
+
 def marks(chart, label: str) -> list[str]:
     """What the marks of a chart say of themselves, in their order."""
     return [
@@ -31,44 +36,44 @@ def marks(chart, label: str) -> list[str]:
     ]
 
 
-def test_rows_stand_in_the_order_of_the_validation_s_ranking(metrics):
+def test_rows_stand_in_the_order_of_the_validation_s_ranking(results, metrics):
     order = [*metrics["ranking"], "masknet3_bce", *metrics["baselines"]]
-    chart = plots.comparison_charts(metrics)[0]
+    chart = plots.comparison_charts(results)[0]
     drawn = [text for text in re.findall(r">(\w+)</text>", svg_of(chart, "")) if text in order]
     assert drawn == order
-    lines = results_table(metrics).splitlines()
+    lines = results_table(results).splitlines()
     names = [line.split("|")[1].strip(" *_★") for line in lines if line.startswith("| ")]
     assert names[2:] == order
 
 
-def test_a_dot_s_place_and_words_are_the_figures(metrics):
+def test_a_dot_s_place_and_words_are_the_figures(results, metrics):
     own = metrics["experiments"]["bce_rmse"]["in_scene"]["mask_iou"]
     low, high = metrics["intervals"]["bce_rmse"]["in_scene"]["mask_iou"]
-    said = marks(plots.comparison_charts(metrics)[0], "bce_rmse, in_scene")
+    said = marks(plots.comparison_charts(results)[0], "bce_rmse, in_scene")
     assert said == [f"bce_rmse, in_scene: {own:.3f} [{low:.3f}, {high:.3f}]"]
-    assert f">{own:.3f}<" in svg_of(plots.comparison_charts(metrics)[0], "")
+    assert f">{own:.3f}<" in svg_of(plots.comparison_charts(results)[0], "")
 
 
-def test_differences_are_of_rivals_and_leaks_less_that_of_the_threshold(metrics):
-    charts = plots.difference_charts(metrics)
+def test_differences_are_of_rivals_and_leaks_less_that_of_the_threshold(results, metrics):
+    charts = plots.difference_charts(results)
     rival = metrics["ranking"][1]
     assert len(charts) == 3 and all(marks(chart, f"{rival}: ") for chart in charts)
     excess = metrics["leak"]["bce_rmse"]["mask_iou"]["excess"]
-    (said,) = marks(plots.leak_charts(metrics)[0], "bce_rmse: ")
+    (said,) = marks(plots.leak_charts(results)[0], "bce_rmse: ")
     assert f"{excess:+.3f}".replace("-", "−") in said
 
 
-def test_curves_are_means_over_seeds_with_their_range_and_sizes(metrics):
+def test_curves_are_means_over_seeds_with_their_range_and_sizes(results):
     table = curve_table(Run(seeds=(0, 1)))
-    (chart,) = plots.curve_charts(table, metrics, ["val/loss", "val/none"])
+    (chart,) = plots.curve_charts(table, results, ["val/loss", "val/none"])
     svg = svg_of(chart, "curves")
     assert "bce_rmse, epoch 1: 0.750 (seeds 0.500 to 1.000)" in svg
     assert ">32 px<" in svg and ">48 px<" in svg
 
 
-def test_strengths_that_were_not_trained_for_are_rings_and_harder_is_to_the_right(metrics):
+def test_strengths_that_were_not_trained_for_are_rings_and_harder_is_to_the_right(results, metrics):
     table = robustness_table(Run(), metrics["best"])
-    charts = plots.condition_charts(table, metrics, "mask_iou")
+    charts = plots.condition_charts(table, results, "mask_iou")
     titles = [chart["title"].to_dict()["text"] for chart in charts]
     assert titles == [CONDITIONS[name].label for name in ("shift", "jpeg", "nobody", "nobody")]
     svg = svg_of(charts[1], "JPEG")
@@ -78,9 +83,9 @@ def test_strengths_that_were_not_trained_for_are_rings_and_harder_is_to_the_righ
     assert float(places["100"]) < float(places["50"])
 
 
-def test_scenes_stand_from_the_worst_to_the_best(metrics):
+def test_scenes_stand_from_the_worst_to_the_best(results):
     table = scene_table(Run(), NAMES, (0,))
-    ious, _, errors = plots.distribution_charts(table, metrics)
+    ious, _, errors = plots.distribution_charts(table, results)
     for chart, falls in ((ious, False), (errors, True)):
         for _, part in chart["data"].groupby("experiment"):
             values = part["value"].tolist()
@@ -94,13 +99,13 @@ def test_an_experiment_s_look_does_not_hang_on_the_order_of_rows():
     assert len({(look.base, look.dash) for look in looks.values()}) == len(names)
 
 
-def test_the_svg_follows_the_page_and_the_png_is_the_same_each_time(metrics, tmp_path):
-    chart = plots.comparison_charts(metrics)[0]
+def test_the_svg_follows_the_page_and_the_png_is_the_same_each_time(results, tmp_path):
+    chart = plots.comparison_charts(results)[0]
     svg = svg_of(chart, 'Mask "IoU"')
     assert "var(--s0)" in svg and "var(--ink)" in svg and "http" not in svg
     assert 'aria-label="Mask &quot;IoU&quot;"' in svg
     for name in ("one.png", "two.png"):
-        save_png(plots.comparison(metrics), tmp_path / name)
+        save_png(plots.comparison(results), tmp_path / name)
     assert (tmp_path / "one.png").read_bytes() == (tmp_path / "two.png").read_bytes()
     assert set(Image.open(tmp_path / "one.png").info) <= {"dpi"}
     assert "var(" not in on_paper(json.dumps(spec_of(chart)))

@@ -30,7 +30,7 @@ def test_findings(monkeypatch, tmp_path, packages, working, subject, level, text
     class Session:
         """Of an onnxruntime that lists CUDA, whether it works or not."""
 
-        def __init__(self, model, options, providers):
+        def __init__(self, model, providers):
             self.providers = [name for name in providers if name in working]
 
         def get_providers(self):
@@ -47,7 +47,7 @@ def test_findings(monkeypatch, tmp_path, packages, working, subject, level, text
 def test_a_provider_is_usable_once_it_has_run(monkeypatch):
     assert CPU in doctor.usable_providers()
 
-    def session(model, options, providers):
+    def session(model, providers):
         raise RuntimeError("no such library")
 
     monkeypatch.setattr(onnxruntime, "InferenceSession", session)

@@ -1,6 +1,5 @@
 """What the exported model must reach, what people are told, and for what the record holds."""
 
-import hashlib
 import json
 import math
 from dataclasses import replace
@@ -11,9 +10,14 @@ import pytest
 import tracked
 from depthmask.config import Gate
 from depthmask.errors import InputError
-from depthmask.tracking import gate as module
-from depthmask.tracking.gate import CRITERIA, Judgement, judge, read_record, register, write_record
-from depthmask.tracking.sync import Registered, sync
+from depthmask.tracking.gate import (
+    CRITERIA,
+    Judgement,
+    Registered,
+    judge,
+    read_record,
+    write_record,
+)
 
 NOTHING = dict.fromkeys(Gate.model_fields)
 ASKED = dict(zip(CRITERIA, (0.75, 0.6, 0.25, 0.1, 200.0), strict=True))
@@ -152,22 +156,3 @@ def test_another_model_s_figures_are_refused(folder: Path, key: str, value: str)
     METRICS.write_text(json.dumps(tracked.METRICS | {key: value}))
     with pytest.raises(InputError, match=f"metrics.json calls {value} the .*: run `dvc repro`"):
         judged()
-
-
-def test_registering_brings_the_run_first(
-    root, folder: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    told = []
-    monkeypatch.setattr(
-        module, "register_model", lambda path, tags: told.append((tags, list(tracked.runs(folder))))
-    )
-    folders = {"experiments": Path("models/experiments"), "reports": METRICS.parent}
-    published = register(judged(25), MODEL, "a0key", **folders)
-    assert published.published and published.registered is None
-    ((tags, runs),) = told
-    assert (tags["depthmask.experiment"], tags["depthmask.key"], runs) == ("a", "a0key", ["a0key"])
-    assert tags["depthmask.sha256"] == hashlib.sha256(b"model").hexdigest()
-    assert tags["gate"] == "refused"
-    assert tags["gate.reasons"] == SLOW.removeprefix("a is not promoted: ")
-    assert tags["leak_gap"] == "0.0412345" and tags["latency_ms"] == "25"
-    assert sync(**folders) == [], "all of it"

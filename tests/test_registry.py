@@ -8,10 +8,13 @@ import onnx
 import pytest
 from onnx import TensorProto, helper
 
-from depthmask.tracking.sync import Registered, register_model, sync
+from depthmask.config import Gate
+from depthmask.tracking import find_root
+from depthmask.tracking import gate as module
+from depthmask.tracking.gate import Judgement, Registered
 from tracked import card, client, runs, write_outputs
 
-REFUSALS = "mask IoU 0.7 is 0.05 below 0.75; latency 9 ms is 4 ms above 5"
+SLOW = "latency 9.0 ms is 4.0 ms above export.gate.latency_ms 5"
 
 
 @pytest.fixture
@@ -25,17 +28,23 @@ def onnx_path(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def trained(root: Path) -> Path:
-    """The checkout, with runs of a and d."""
+    """The checkout, with the outputs of a and d."""
     write_outputs(root, card("a"), card("d"))
-    sync(root / "models/experiments", root / "reports")
     return root
 
 
-def register(path: Path, name: str = "a", refusals: str = "", **tags: str) -> Registered | None:
-    own = {"depthmask.experiment": name, "depthmask.key": f"{name}0key"}
-    digest = {"depthmask.sha256": hashlib.sha256(path.read_bytes()).hexdigest()}
-    gate = {"gate": "refused" if refusals else "passed", "gate.reasons": refusals}
-    return register_model(path, own | digest | gate | tags)
+def register(path: Path, name: str = "a", **figures: float | None) -> Registered | None:
+    """Register the file of a checkout's network; with a latency of over 5 ms it is refused."""
+    digest, gate = hashlib.sha256(path.read_bytes()).hexdigest(), dict.fromkeys(Gate.model_fields)
+    figures = {"latency_ms": 4.0} | figures
+    judgement = Judgement(
+        name, [digest, ""], "in_scene", "metre", Gate(**gate | {"latency_ms": 5}), figures
+    )
+    root = find_root()
+    folders = {"experiments": root / "models/experiments", "reports": root / "reports"}
+    registered = module.register(judgement, path, f"{name}0key", **folders)
+    assert registered.published
+    return registered.registered
 
 
 def champion(root: Path) -> str:
@@ -49,13 +58,13 @@ def tags(root: Path, version: str) -> dict[str, str]:
 def test_the_same_bytes_are_registered_once(trained: Path, onnx_path: Path):
     import mlflow
 
-    assert register(onnx_path, mask_iou="0.75") == Registered("1", "1", "a")
-    again = register(onnx_path, mask_iou="0.875")  # measured anew
+    assert register(onnx_path, mask_iou=0.75) == Registered("1", "1", "a")
+    again = register(onnx_path, mask_iou=0.875, leak_gap=None)  # measured anew
     assert again == Registered("1", "1", "a") and again.is_champion
     version = client(trained).get_model_version_by_alias("DepthMaskNet", "champion")
     assert version.run_id == runs(trained)["a0key"].info.run_id
     assert version.tags["mask_iou"] == "0.875" and version.tags["gate"] == "passed"
-    assert version.tags["gate.reasons"] == ""
+    assert "leak_gap" not in version.tags and version.tags["gate.reasons"] == ""
     mlflow.set_tracking_uri(f"sqlite:///{trained / 'mlflow.db'}")
     model = mlflow.pyfunc.load_model("models:/DepthMaskNet@champion")
     np.testing.assert_array_equal(model.predict(np.float32([1, -2]))["y"], [-1, 2])
@@ -67,17 +76,17 @@ def test_the_same_bytes_are_registered_once(trained: Path, onnx_path: Path):
 
 
 def test_a_refused_model_is_a_version_and_the_champion_stays(trained: Path, onnx_path: Path):
-    assert register(onnx_path, "d", refusals=REFUSALS) == Registered("1"), "nobody is champion"
+    assert register(onnx_path, "d", latency_ms=9.0) == Registered("1"), "nobody is champion"
     assert champion(trained) == "None"
     assert register(onnx_path).is_champion
-    assert register(onnx_path, "d", refusals=REFUSALS) == Registered("1", "2", "a")
+    assert register(onnx_path, "d", latency_ms=9.0) == Registered("1", "2", "a")
     assert champion(trained) == "2"
     assert tags(trained, "1")["gate"] == "refused"
-    assert tags(trained, "1")["gate.reasons"] == REFUSALS
+    assert tags(trained, "1")["gate.reasons"] == SLOW
 
     assert register(onnx_path, "d") == Registered("1", "1", "d"), "it passes now"
     assert tags(trained, "1")["gate"] == "passed" and not tags(trained, "1")["gate.reasons"]
-    again = register(onnx_path, "d", refusals=REFUSALS)
+    again = register(onnx_path, "d", latency_ms=9.0)
     assert again.is_champion and champion(trained) == "1", "it is not deposed, only told"
     assert tags(trained, "1")["gate"] == "refused"
 
@@ -86,7 +95,7 @@ def test_a_trial_in_a_copy_is_a_version_and_no_champion(trained, onnx_path, tria
     assert register(onnx_path).is_champion
     monkeypatch.chdir(trial)
     assert register(onnx_path, "d") == Registered("2", "1", "a")
-    assert register(onnx_path, refusals="too slow") == Registered("1", "1", "a")
+    assert register(onnx_path, latency_ms=9.0) == Registered("1", "1", "a")
     assert tags(trained, "1")["gate"] == "passed", "what a trial asks for is its own"
     assert champion(trained) == "1"
 

@@ -68,34 +68,25 @@ def test_best_median_and_worst_are_chosen_by_their_figures():
     ious = [0.5, 0.9, 0.1, 0.6, 0.8, 0.2, 0.4, 0.3, 0.7]
     errors = [0.1, math.nan, 0.3, 0.2, math.inf, 0.1, 0.1, 0.1, 0.1]
     assert chosen_scenes(rows(ious, errors), 2) == {
-        "best": [1, 4],
-        "median": [3, 0],
-        "worst": [2, 5],
-        "worst_depth": [4, 2],
-    }
-    assert chosen_scenes(rows(ious, errors), 1)["median"] == [0]
-
-
-def test_a_mask_that_is_no_number_is_the_worst_and_equals_go_by_number():
+        "best": [1, 4], "median": [3, 0], "worst": [2, 5], "worst_depth": [4, 2],
+    }  # fmt: skip
+    # a mask that is no number is the worst, equals go by number
     chosen = chosen_scenes(rows([0.5, -math.inf, 0.5, 0.5]), 1)
     assert chosen == {"best": [0], "median": [2], "worst": [1], "worst_depth": [0]}
+    assert "worst_depth" not in chosen_scenes(rows([0.5, 0.6], [math.nan] * 2))
 
 
 @pytest.mark.parametrize(
     ("count", "expected"),
     [
-        (1, {"best": [0], "worst_depth": [0]}),
-        (2, {"best": [0], "worst": [1], "worst_depth": [0]}),
-        (3, {"best": [0], "median": [1], "worst": [2], "worst_depth": [0]}),
-        (5, {"best": [0, 1], "median": [2], "worst": [4, 3], "worst_depth": [0, 1]}),
+        (1, {"best": [0]}),
+        (2, {"best": [0], "worst": [1]}),
+        (5, {"best": [0, 1], "median": [2], "worst": [4, 3]}),
     ],
 )
 def test_few_scenes_are_shared_out(count, expected):
-    assert chosen_scenes(rows([1 - 0.1 * k for k in range(count)])) == expected
-
-
-def test_without_known_depth_there_is_no_worst_depth():
-    assert "worst_depth" not in chosen_scenes(rows([0.5, 0.6], [math.nan] * 2))
+    chosen = chosen_scenes(rows([1 - 0.1 * k for k in range(count)]))
+    assert chosen == expected | {"worst_depth": expected["best"]}
 
 
 def test_pictures_and_index_show_the_scenes_of_the_table(tmp_path):
@@ -146,11 +137,10 @@ def test_relative_depth_is_aligned_before_it_is_shown(tmp_path):
 
 
 def test_the_same_bytes_each_time_and_large_scenes_are_shrunk(tmp_path):
-    sets, model = Sets(4 * MAX_SIDE_PX), Model()
-    for name in ("one", "other"):
-        draw_scene_tiles(tmp_path / name, model, sets, table_of(sets, model))
-    files = sorted(path.name for path in (tmp_path / "one").iterdir())
-    assert files == sorted(path.name for path in (tmp_path / "other").iterdir())
-    for name in files:
-        assert (tmp_path / "one" / name).read_bytes() == (tmp_path / "other" / name).read_bytes()
-    assert Image.open(tmp_path / "one/0000_bg.png").size == (MAX_SIDE_PX, MAX_SIDE_PX)
+    sets, model = Sets(2 * MAX_SIDE_PX), Model()
+    contents = []
+    for _ in range(2):  # the second replaces the first
+        draw_scene_tiles(tmp_path / "tiles", model, sets, table_of(sets, model), num_each=1)
+        contents.append({p.name: p.read_bytes() for p in (tmp_path / "tiles").iterdir()})
+    assert contents[0] == contents[1]
+    assert Image.open(tmp_path / "tiles/0000_bg.png").size == (MAX_SIDE_PX, MAX_SIDE_PX)

@@ -12,11 +12,8 @@ import pytest
 
 from depthmask.errors import InputError
 from depthmask.tracking import __main__ as server
-from depthmask.tracking import attempt
-from depthmask.tracking.notes import run_tags
-from depthmask.tracking.run import OpenRun
-from depthmask.tracking.sync import register_model, sync
-from tracked import METRICS, card, client, history, runs, write_outputs
+from depthmask.tracking.sync import sync
+from tracked import METRICS, begin, card, client, history, runs, write_outputs
 
 LOSSES = [(1, 1), (2, 0.5), (3, 1 / 3), (4, 0.25)]
 EXPERIMENTS, REPORTS = Path("models/experiments"), Path("reports")
@@ -81,11 +78,9 @@ def test_a_missing_run_is_made_with_all_that_the_outputs_hold(root: Path, monkey
 
 def test_a_run_that_is_killed_is_completed_and_one_that_trains_is_left(root: Path):
     write_outputs(root, card("a"))
-    arguments = ("a0key", None, {"lr": 1}, run_tags(card("a")), "feed")
-    run = attempt(root, lambda store: OpenRun(store, *arguments))
-    run.log([("val/loss", 1.0, 1), ("val/loss", 0.5, 2)], {}, {})
+    run = begin(root, "a0key")
     assert bring() == [] and runs(root)["a0key"].info.status == "RUNNING"
-    run.lock.release()  # as the system does for a process that is killed
+    run.lock.release()
     assert bring() == ["a"] and runs(root)["a0key"].info.status == "FINISHED"
     assert history(root, "a0key") == LOSSES
     assert bring() == []
@@ -161,7 +156,6 @@ def test_a_dead_server_is_no_error(checkout, dead_server, capfd):
     write_outputs(checkout, card("a"), card("d"))
     begun = time.monotonic()
     assert bring() is None and bring() is None
-    assert register_model(REPORTS / "metrics.json", {"depthmask.key": "a0key"}) is None
     assert time.monotonic() - begun < 5
     assert len(capfd.readouterr().err.splitlines()) == 1
 

@@ -46,23 +46,6 @@ class Splits(Section):
     cutouts: SplitSizes
 
 
-class NumScenes(Section):
-    """How many scenes each set has; `nobody` are frames of empty test rooms, for robustness."""
-
-    val: PositiveInt
-    seen_seen: PositiveInt
-    seen_unseen: PositiveInt
-    unseen_seen: PositiveInt
-    unseen_unseen: PositiveInt
-    in_scene: PositiveInt
-    nobody: PositiveInt
-
-
-class MuseumParams(Section):
-    samples_per_px: PositiveInt
-    cutout_samples_per_px: PositiveInt
-
-
 class PhotosParams(Section):
     teacher: str | None  # an ONNX file with Depth Anything V2's contract
     teacher_size: Annotated[int, Field(ge=28, le=4200, multiple_of=14)]  # px
@@ -76,19 +59,31 @@ class PhotosParams(Section):
             raise ValueError("person_height_m must be the shortest, then the tallest")
 
 
-class ModestParams(Section):
-    decoded: Count
-
-
 class PrepareParams(Section):
+    class NumScenes(Section):
+        val: PositiveInt
+        seen_seen: PositiveInt
+        seen_unseen: PositiveInt
+        unseen_seen: PositiveInt
+        unseen_unseen: PositiveInt
+        in_scene: PositiveInt
+        nobody: PositiveInt  # frames of empty test rooms, for robustness
+
+    class Museum(Section):
+        samples_per_px: PositiveInt
+        cutout_samples_per_px: PositiveInt
+
+    class Modest(Section):
+        decoded: Count
+
     seed: Seed
     source: Literal["museum", "photos", "modest"]
     size: Side
     splits: Splits
     num_scenes: NumScenes
-    museum: MuseumParams
+    museum: Museum
     photos: PhotosParams
-    modest: ModestParams
+    modest: Modest
 
 
 class PlacementParams(Section):
@@ -287,7 +282,7 @@ def read_params(path: Path = Path("params.yaml"), text: str | None = None) -> Pa
 
     Raises InputError, naming the parameter and what is wrong with it.
     """
-    content, profiles = _load(path, text)
+    content, profiles = read_profiles(path, text)
     profile = content.get("profile")
     if profile not in list(profiles):
         raise InputError(f"{path}: profile {profile!r} is not one of {', '.join(profiles)}")
@@ -316,12 +311,6 @@ def named_experiment(params: Params, name: str) -> Experiment:
     return params.experiments[name]
 
 
-def read_profiles(path: Path) -> tuple[str, dict[str, dict[str, Any]]]:
-    """The profile in force, and all that `params.yaml` defines; raises InputError without any."""
-    content, profiles = _load(path)
-    return str(content.get("profile")), profiles
-
-
 def with_profile(path: Path, name: str) -> tuple[str, Params]:
     """The text of `params.yaml` with `profile`, and `compare` where it has one, set to a profile's.
 
@@ -345,8 +334,13 @@ def with_profile(path: Path, name: str) -> tuple[str, Params]:
     return text, read_params(path, text)
 
 
-def _load(path: Path, text: str | None = None) -> tuple[dict[str, Any], dict[str, dict[str, Any]]]:
-    """The top level of a file, YAML 1.2 as DVC reads it and no key twice, and its profiles."""
+def read_profiles(
+    path: Path, text: str | None = None
+) -> tuple[dict[str, Any], dict[str, dict[str, Any]]]:
+    """The top level of `params.yaml`, and the profiles, which are taken out of it.
+
+    YAML 1.2, as DVC reads it, and no key twice. Raises InputError if it is not that.
+    """
     try:
         text = path.read_bytes().decode() if text is None else text
         content = YAML(typ="safe", pure=True).load(text)

@@ -16,6 +16,8 @@ _IDENTITY = bytes.fromhex(
     "08083a370a100a017812017922084964656e746974791201675a0f0a0178120a0a08080112040a020801"
     "620f0a0179120a0a08080112040a02080142040a001011"
 )
+_NEEDED_FOR = {"dvc": "the pipeline", "mlflow": "tracking of experiments",
+               "lightning": "training", "mitsuba": "rendering the museum"}  # fmt: skip
 
 
 class Finding(NamedTuple):
@@ -31,10 +33,9 @@ def examine(model: Path) -> Iterator[Finding]:
     yield Finding("python", f"{platform.python_version()} at {sys.executable}")
     yield Finding("system", f"{platform.system()} {platform.machine()}")
     yield _nvidia()
-    yield Finding("torch", _torch())
+    yield _torch()
     yield from _runtime()
-    needed = {"dvc": "the pipeline", "mlflow": "tracking of experiments", "lightning": "training"}
-    for package, purpose in (needed | {"mitsuba": "rendering the museum"}).items():
+    for package, purpose in _NEEDED_FOR.items():
         yield Finding(package, _version(package) or f"not installed; needed for {purpose}")
     yield _model(model)
 
@@ -47,13 +48,11 @@ def usable_providers() -> list[str]:
 
     load_cuda_libraries()
     onnxruntime.set_default_logger_severity(4)
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = 4
     usable = []
     for provider in onnxruntime.get_available_providers():
         # each provider fails in its own way; then it is not usable, that is all
         with contextlib.suppress(Exception):
-            session = onnxruntime.InferenceSession(_IDENTITY, options, providers=[provider])
+            session = onnxruntime.InferenceSession(_IDENTITY, providers=[provider])
             if provider in session.get_providers():
                 usable.append(provider)
     onnxruntime.set_default_logger_severity(2)
@@ -70,23 +69,20 @@ def _version(package: str) -> str | None:
 def _nvidia() -> Finding:
     query = ["nvidia-smi", "--query-gpu=name,driver_version", "--format=csv,noheader"]
     try:
-        done = subprocess.run(query, capture_output=True, text=True, timeout=20, check=True)
+        text = subprocess.check_output(query, text=True, timeout=20, stderr=subprocess.DEVNULL)
     except FileNotFoundError:
         return Finding("nvidia driver", "none; depthmask uses the CPU")
     except (OSError, subprocess.SubprocessError):
         return Finding("nvidia driver", "nvidia-smi fails: reinstall the driver", "warning")
-    return Finding("nvidia driver", "; ".join(done.stdout.strip().splitlines()))
+    return Finding("nvidia driver", "; ".join(text.strip().splitlines()))
 
 
-def _torch() -> str:
-    if _version("torch") is None:
-        return "not installed; `predict` does not need it, training does"
-    import torch
+def _torch() -> Finding:
+    if (version := _version("torch")) is None:
+        return Finding("torch", "not installed; `predict` does not need it, training does")
+    from depthmask.models.hardware import choose_hardware
 
-    if torch.cuda.is_available():
-        return f"{torch.__version__}, CUDA: {torch.cuda.get_device_name(0)}"
-    apple = "Apple's MPS" if torch.backends.mps.is_available() else None
-    return f"{torch.__version__}, {apple or f'CPU with {torch.get_num_threads()} threads'}"
+    return Finding("torch", f"{version}, trains on {choose_hardware()}")
 
 
 def _runtime() -> Iterator[Finding]:
@@ -95,12 +91,9 @@ def _runtime() -> Iterator[Finding]:
     if not installed:
         yield Finding("onnxruntime", "not installed: install the extra `cpu` or `gpu`", "problem")
         return
-    text = ", ".join(installed)
-    if len(installed) > 1:
-        remedy = "they overwrite each other; uninstall both, then install one extra, `cpu` or `gpu`"
-        yield Finding("onnxruntime", f"{text}: {remedy}", "warning")
-    else:
-        yield Finding("onnxruntime", text)
+    text, are_both = ", ".join(installed), len(installed) > 1
+    remedy = ": they overwrite each other; uninstall both, then install one extra, `cpu` or `gpu`"
+    yield Finding("onnxruntime", text + remedy * are_both, "warning" if are_both else "ok")
     try:
         providers = usable_providers()
     except ImportError as error:
@@ -108,8 +101,8 @@ def _runtime() -> Iterator[Finding]:
         return
     names = ", ".join(name.removesuffix("ExecutionProvider") for name in providers)
     if "onnxruntime-gpu" in text and "CUDAExecutionProvider" not in providers:
-        wanted = "CUDA does not load: onnxruntime-gpu needs the driver, CUDA 13 and cuDNN 9"
-        yield Finding("providers", f"{names}; {wanted}", "warning")
+        remedy = "CUDA does not load: onnxruntime-gpu needs the driver, CUDA 13 and cuDNN 9"
+        yield Finding("providers", f"{names}; {remedy}", "warning")
     else:
         yield Finding("providers", f"{names} (tried, not only listed)")
 

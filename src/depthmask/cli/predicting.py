@@ -41,15 +41,12 @@ def predict(
 
     scenes = list_scenes([*scene, *(more or ())])
     predictor = Predictor(model, device=device, num_threads=threads)
-    summaries = predict_files(predictor, bg, scenes, out)
-    for summary in summaries:
+    for summary in predict_files(predictor, bg, scenes, out):
         typer.echo(describe(summary))
-    for summary in summaries:
         if summary["warning"]:
             typer.echo(f"{summary['scene']}: warning: {summary['warning']}", err=True)
     look_at = out / f"{scenes[0].stem if len(scenes) == 1 else '*'}_overlay.png"
-    num_files = 4 * len(scenes)
-    typer.echo(f"Wrote {num_files} files to {out} ({predictor.device}); look at {look_at}")
+    typer.echo(f"Wrote {4 * len(scenes)} files to {out} ({predictor.device}); look at {look_at}")
 
 
 @app.command()
@@ -92,10 +89,9 @@ def doctor(model: ModelOption = MODEL) -> None:
     """Say what this environment can do; exit code 1 if prediction cannot work."""
     from depthmask.cli.doctor import examine
 
-    marks = {"ok": "ok  ", "warning": "WARN", "problem": "FAIL"}
-    levels = set()
+    can_predict = True
     for subject, text, level in examine(model):
-        typer.echo(f"{marks[level]}  {subject:<14} {text}")
-        levels.add(level)
-    if "problem" in levels:
-        raise typer.Exit(1)
+        mark = {"ok": "ok  ", "warning": "WARN", "problem": "FAIL"}[level]
+        typer.echo(f"{mark}  {subject:<14} {text}")
+        can_predict &= level != "problem"
+    raise typer.Exit(0 if can_predict else 1)

@@ -53,7 +53,7 @@ def materialise(
     from depthmask.tracking.provenance import code_hash
 
     params = read_params(PARAMS)
-    done = materialise(
+    scenes, seconds = materialise(
         out,
         prepared=PREPARED,
         augmented=None if plain else AUGMENTED,
@@ -67,7 +67,6 @@ def materialise(
         code=code_hash(("data/composition", "data/materialise", "data/scenes")),
         num_workers=workers,
     )
-    seconds, scenes = done.seconds, done.num_new_scenes
     pace = f"Wrote {scenes:,} scenes in {seconds:.1f} s, {scenes / seconds:.0f} a second"
     typer.echo(pace if scenes else "All of them were there already")
     typer.echo(f"Look at {out / 'contact_sheet.png'} and {out / 'dataset.md'}")
@@ -83,10 +82,9 @@ def profile(
     from depthmask.stages import PARAMS
 
     if name is None:
-        current, profiles = read_profiles(PARAMS)
-        for known in profiles:
-            typer.echo(f"{'*' if known == current else ' '} {known}")
-        return
+        content, profiles = read_profiles(PARAMS)
+        current = content.get("profile")
+        return typer.echo("\n".join(f"{' *'[known == current]} {known}" for known in profiles))
     text, params = with_profile(PARAMS, name)
     with replaced_file(PARAMS.resolve()) as temporary:  # a link stays one
         temporary.write_bytes(text.encode())
@@ -96,13 +94,11 @@ def profile(
 @app.command("lr-find")
 def lr_find(
     name: Annotated[str, typer.Argument(help="An experiment of params.yaml.")],
-    out: Annotated[Path | None, typer.Option(help="The plot. [reports/lr_find/NAME.png]")] = None,
     min_lr: Annotated[float, typer.Option(help="Where it begins.")] = 1e-5,
     max_lr: Annotated[float, typer.Option(help="Where it ends.")] = 1.0,
     steps: Annotated[int, typer.Option(help="How many batches.")] = 100,
-    size: Annotated[int | None, typer.Option(help="px. [the first of train.schedule]")] = None,
 ) -> None:
-    """Test a range of learning rates on an experiment: a plot, its figures as CSV, a suggestion."""
+    """Test a range of learning rates on an experiment: a plot, its figures, a suggestion."""
     from depthmask.config import named_experiment
     from depthmask.data.scenes.files import replaced_file
     from depthmask.models.hardware import choose_hardware
@@ -115,42 +111,27 @@ def lr_find(
 
     params = read_params(PARAMS)
     experiment, train = named_experiment(params, name), params.train
-    side, largest = size if size is not None else train.schedule[0].size, params.prepare.size
-    if not 32 <= side <= largest:
-        raise InputError(f"--size {side} must lie between 32 and prepare.size, {largest} px")
-    out = out or REPORTS / "lr_find" / f"{name}.png"
-    if out.suffix.lower() != ".png" or out.is_dir():
-        raise InputError(f"--out {out} is no name of a PNG file: give one, such as range.png")
+    side, out = train.schedule[0].size, REPORTS / "lr_find" / f"{name}.png"
     hardware = choose_hardware(train.device, train.precision)
-    data = assemble_data(
-        train,
-        params.placement,
-        params.compositor,
-        prepared=PREPARED,
-        augmented=AUGMENTED if experiment.augmented else None,
-    )
+    variants = AUGMENTED if experiment.augmented else None
+    sources = params.placement, params.compositor
+    data = assemble_data(train, *sources, prepared=PREPARED, augmented=variants)
     data.sizes = [side]
     module = build_module(experiment, train, prepared=PREPARED, augmented=AUGMENTED)
-    typer.echo(f"{name}: {steps} steps of {train.batch_size} at {data.sizes[0]} px on {hardware}")
-    found = find_rate(
-        module,
-        data,
-        hardware=hardware,
-        min_lr=min_lr,
-        max_lr=max_lr,
-        num_steps=steps,
-        interactive=sys.stderr.isatty(),
+    typer.echo(f"{name}: {steps} steps of {train.batch_size} at {side} px on {hardware}")
+    rates, on_terminal = {"min_lr": min_lr, "max_lr": max_lr}, sys.stderr.isatty()
+    table, suggested = find_rate(
+        module, data, hardware=hardware, num_steps=steps, interactive=on_terminal, **rates
     )
     with replaced_file(out.with_suffix(".csv")) as path:
-        found.table.to_csv(path, index=False, float_format="%.6g")
-    title = f"{name}, {train.optimizer.name}, batch {train.batch_size}, {data.sizes[0]} px"
-    current, suggested = train.optimizer.lr, found.suggested
-    save_png(rate_range(found.table, title=title, suggested=suggested, current=current), out)
-    typer.echo(
-        "the loss never falls: try a wider range with --min-lr and --max-lr"
-        if suggested is None
-        else f"the loss falls steepest at {suggested:.2g}; train.optimizer.lr is {current:g}"
-    )
+        table.to_csv(path, index=False, float_format="%.6g")
+    title = f"{name}, {train.optimizer.name}, batch {train.batch_size}, {side} px"
+    current = train.optimizer.lr
+    save_png(rate_range(table, title=title, suggested=suggested, current=current), out)
+    if suggested is None:
+        typer.echo("the loss never falls: try a wider range with --min-lr and --max-lr")
+    else:
+        typer.echo(f"the loss falls steepest at {suggested:.2g}; train.optimizer.lr is {current:g}")
     typer.echo(f"Wrote {out} and {out.with_suffix('.csv')}")
 
 
@@ -166,13 +147,12 @@ def gate(
     from depthmask.tracking.gate import judge, read_record
 
     thresholds, model = read_params(PARAMS).export.gate, BEST / "model.onnx"
+    judgement = None if promote else read_record(RECORD, model, METRICS, thresholds)
     if promote:
         from depthmask.stages.export import publish
 
         judgement = publish(thresholds)
-    elif (recorded := read_record(RECORD, model, METRICS, thresholds)) is not None:
-        judgement = recorded
-    else:  # DVC restored the model, or something changed: export did not say
+    elif judgement is None:  # DVC restored the model, or something changed: export did not say
         from depthmask.export.benchmark import measure_latency
         from depthmask.inference.predictor import Predictor
 
@@ -181,8 +161,7 @@ def gate(
         median_ms = float(latency.median_ms[0])
         judgement = judge(model, predictor.metadata, METRICS, thresholds, median_ms)
     if judgement.misses:
-        for line in judgement.lines():
-            typer.echo(f"depthmask: {line}", err=True)
+        typer.echo("\n".join(f"depthmask: {line}" for line in judgement.lines()), err=True)
         raise typer.Exit(1)
     typer.echo("\n".join((*judgement.lines(), judgement.passed_words())))
 
@@ -210,7 +189,6 @@ def import_runs(
 
     if not (folder / EXPERIMENTS).is_dir():
         raise InputError(f"{folder} has no {EXPERIMENTS}: unpack runs.tar.gz there")
-    names = sync(folder / EXPERIMENTS, folder / REPORTS)
-    if names is None:
+    if (names := sync(folder / EXPERIMENTS, folder / REPORTS)) is None:
         raise InputError("nothing imported: see the line above, then run it again")
     typer.echo("\n".join((*names, f"Imported {len(names)} runs; look at them with `make ui`")))

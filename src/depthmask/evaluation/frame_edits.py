@@ -12,21 +12,11 @@ from torch import Tensor
 
 from depthmask.data.scenes.scene import Scene
 
-DARKEST = 6 / 255
-"""Added before a ratio is taken: in the dark a level of noise is a large ratio."""
-
-BLUR = 1 / 64
-"""Standard deviation of the low-pass, as a share of the frame's side."""
-
-HELD_BACK = 4.0
-"""Times the noise's median power, where a shadow is halved."""
-
-FOLDS = 0.3
-"""Exponent that leaves folds and shade of what makes clothes light and dark, most of it dye."""
-
-APART = 1.12
-"""Of two distances, one person before the other: half a metre at four; less and bodies meet."""
-
+DARKEST = 6 / 255  # added before a ratio is taken: in the dark a level of noise is a large ratio
+BLUR = 1 / 64  # standard deviation of the low-pass, as a share of the frame's side
+HELD_BACK = 4.0  # times the noise's median power, where a shadow is halved
+FOLDS = 0.3  # exponent that leaves folds of what makes clothes light and dark, most of it dye
+APART = 1.12  # of two distances: half a metre at four; less and bodies meet
 LEAST_WEIGHT = 1e-4
 LUMINANCE = (0.2126, 0.7152, 0.0722)
 
@@ -34,7 +24,7 @@ LUMINANCE = (0.2126, 0.7152, 0.0722)
 def scale_shadow(scene: Scene[Tensor], strength: float) -> Scene[Tensor]:
     """The person's shadow and bounced light `strength` times as deep; 0 takes them away."""
     change = (shadow_of(scene) * (strength - 1)).exp()
-    return scene._replace(bg_fg=scene.bg_fg * (scene.mask + (1 - scene.mask) * change))
+    return scene._replace(bg_fg=_lit(scene, change))
 
 
 def dress_like_wall(scene: Scene[Tensor], share: float) -> Scene[Tensor]:
@@ -51,7 +41,11 @@ def dress_like_wall(scene: Scene[Tensor], share: float) -> Scene[Tensor]:
     room = scene.bg * light_between(scene).exp()
     luminance = (person * person.new_tensor(LUMINANCE).view(1, 3, 1, 1)).sum(1, keepdim=True)
     folds = luminance.clamp_min(1e-3) ** FOLDS
-    wall = _mean_on(mask, room) * folds / _mean_on(mask, folds).clamp_min(1e-3)
+    area = mask.sum((2, 3), keepdim=True).clamp_min(1e-3)
+    mean_room, mean_folds = (
+        (values * mask).sum((2, 3), keepdim=True) / area for values in (room, folds)
+    )
+    wall = mean_room * folds / mean_folds.clamp_min(1e-3)
     return scene._replace(bg_fg=scene.bg_fg + share * mask * (wall - person))
 
 
@@ -67,19 +61,13 @@ def put_together(first: Scene[Tensor], second: Scene[Tensor]) -> Scene[Tensor]:
     )
     shadows = shadow_of(front), shadow_of(back)
     room = front.bg * (light_between(front) + shadows[0] + shadows[1]).exp()
-    lit = [
-        scene.bg_fg * (scene.mask + (1 - scene.mask) * of_other.exp())
-        for scene, of_other in ((front, shadows[1]), (back, shadows[0]))
-    ]
+    lit_front, lit_back = _lit(front, shadows[1].exp()), _lit(back, shadows[0].exp())
     # over the front's rim the other person shines through in place of the room
-    over = lit[0] + (1 - front.mask) * (lit[1] - room)
-    bg_fg = torch.where(front.mask == 0, lit[1], torch.where(back.mask == 0, lit[0], over))
-    return Scene(
-        bg=first.bg,
-        bg_fg=bg_fg,
-        mask=front.mask + (1 - front.mask) * back.mask,
-        depth=torch.where(front.mask > 0.5, front.depth, back.depth),
-    )
+    over = lit_front + (1 - front.mask) * (lit_back - room)
+    bg_fg = torch.where(front.mask == 0, lit_back, torch.where(back.mask == 0, lit_front, over))
+    mask = front.mask + (1 - front.mask) * back.mask
+    depth = torch.where(front.mask > 0.5, front.depth, back.depth)
+    return Scene(first.bg, bg_fg, mask, depth)
 
 
 def can_stand_together(first: Scene[Tensor], second: Scene[Tensor]) -> Tensor:
@@ -102,8 +90,7 @@ def light_between(scene: Scene[Tensor]) -> Tensor:
 
     The median over the room, so that no shadow counts; 0 where the person leaves no room.
     """
-    ratio = torch.where(_is_room(scene), _log_ratio(scene), torch.nan).flatten(2)
-    return ratio.nanmedian(2).values.nan_to_num(0.0)[..., None, None]
+    return _median(torch.where(_is_room(scene), _log_ratio(scene), torch.nan))
 
 
 def shadow_of(scene: Scene[Tensor]) -> Tensor:
@@ -117,8 +104,8 @@ def shadow_of(scene: Scene[Tensor]) -> Tensor:
     ratio = _log_ratio(scene) - light_between(scene)
     ratio = spread_from(room.float(), ratio, BLUR * scene.mask.shape[-1])
     power = ratio.square().mean(1, keepdim=True)
-    noise = torch.where(room, power, torch.nan).flatten(1).nanmedian(1).values.nan_to_num(0.0)
-    return ratio * power / (power + HELD_BACK * noise[:, None, None, None]).clamp_min(1e-12)
+    noise = _median(torch.where(room, power, torch.nan))
+    return ratio * power / (power + HELD_BACK * noise).clamp_min(1e-12)
 
 
 def typical_shadow(scene: Scene[Tensor]) -> float:
@@ -132,24 +119,20 @@ def spread_from(
 ) -> Tensor:
     """Gaussian mean, sigma in px, of the values that have a weight 0 to 1, N x 1 x H x W.
 
-    A normalised convolution (Knutsson and Westin 1993); `otherwise` where nothing is near.
+    A normalised convolution (Knutsson and Westin 1993); `otherwise` where nothing is near. Rows and
+    columns are blurred as products of matrices; beyond the frame lies 0.
     """
-    total = _blurred(weight, sigma)
-    mean = _blurred(values * weight, sigma) / total.clamp_min(LEAST_WEIGHT)
+    steps = [torch.arange(n)[:, None] - torch.arange(n) for n in weight.shape[-2:]]
+    norm = sigma * math.sqrt(2 * math.pi)
+    down, along = ((torch.exp(-0.5 * (each / sigma) ** 2) / norm).to(weight) for each in steps)
+    total = down @ weight @ along
+    mean = (down @ (values * weight) @ along) / total.clamp_min(LEAST_WEIGHT)
     return torch.where(total > LEAST_WEIGHT, mean, otherwise)
 
 
-def _blurred(image: Tensor, sigma: float) -> Tensor:
-    """A Gaussian blur, rows and columns as products of matrices; beyond the frame lies 0."""
-    down, along = (_gaussian(length, sigma).to(image.device) for length in image.shape[-2:])
-    return down @ image @ along
-
-
-def _gaussian(length: int, sigma: float) -> Tensor:
-    """Weights of every place for every other, length x length; symmetric."""
-    at = torch.arange(length)
-    weights = torch.exp(-0.5 * ((at[:, None] - at) / sigma) ** 2)
-    return weights / (sigma * math.sqrt(2 * math.pi))
+def _lit(scene: Scene[Tensor], light: Tensor) -> Tensor:
+    """The frame with the room's light changed by a factor, the person's left."""
+    return scene.bg_fg * (scene.mask + (1 - scene.mask) * light)
 
 
 def _is_room(scene: Scene[Tensor]) -> Tensor:
@@ -163,11 +146,9 @@ def _log_ratio(scene: Scene[Tensor]) -> Tensor:
 
 def _distance(scene: Scene[Tensor]) -> Tensor:
     """Median depth on the person, N x 1 x 1 x 1; far where nobody is."""
-    on_person = torch.where(scene.mask > 0.5, scene.depth, torch.nan).flatten(1)
-    return on_person.nanmedian(1).values.nan_to_num(torch.inf)[:, None, None, None]
+    return _median(torch.where(scene.mask > 0.5, scene.depth, torch.nan), torch.inf)
 
 
-def _mean_on(mask: Tensor, values: Tensor) -> Tensor:
-    """Mean over the person, N x C x 1 x 1."""
-    area = mask.sum((2, 3), keepdim=True).clamp_min(1e-3)
-    return (values * mask).sum((2, 3), keepdim=True) / area
+def _median(values: Tensor, otherwise: float = 0.0) -> Tensor:
+    """Of each plane what is no NaN, N x C x 1 x 1."""
+    return values.flatten(2).nanmedian(2).values.nan_to_num(otherwise)[..., None, None]

@@ -7,14 +7,13 @@ Gelbach and Miller 2011). Bounds are Student's t, with the fewer of rooms and pe
 degrees of freedom. Differences are of pairs: of the same scenes, scene by scene.
 """
 
-from collections.abc import Mapping
 from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 from scipy import stats
 
-ORIGINS = ("plate", "cutout")
+ORIGINS = ["plate", "cutout"]
 """The columns of a table of scenes that say what they share."""
 
 FEWEST = 5
@@ -45,39 +44,32 @@ class Estimate(NamedTuple):
         return Estimate(self.value - other.value, error, min(self.df, other.df))
 
 
-def cluster_mean(values: np.ndarray, origins: pd.DataFrame) -> Estimate:
+def cluster_mean(values: np.ndarray | pd.Series, origins: pd.DataFrame) -> Estimate:
     """The mean of a value a scene, NaN where it does not count; origins: columns `ORIGINS`."""
-    counted = ~np.isnan(values)
-    values, origins = values[counted], origins[counted]
-    unknown = Estimate(float(values.mean()) if len(values) else np.nan, np.nan, 1)
+    values = np.asarray(values)
+    values, origins = values[~np.isnan(values)], origins[~np.isnan(values)]
+    mean = float(values.mean()) if len(values) else np.nan
     if len(values) < FEWEST or not np.isfinite(values).all():
-        return unknown
-    residuals = (values - unknown.value) / len(values)
-    sums = [_sums(residuals, origins, [column]) for column in ORIGINS]
-    ways = [way for way in sums if len(way) > 1]
+        return Estimate(mean, np.nan, 1)
+    rooms, people, both = (
+        np.bincount(origins.groupby(columns, sort=False).ngroup(), (values - mean) / len(values))
+        for columns in (ORIGINS[:1], ORIGINS[1:], ORIGINS)
+    )
+    ways = [sums for sums in (rooms, people) if len(sums) > 1]
     if not ways:
-        return unknown
-    variance = max(map(_variance, ways))
-    if len(ways) == 2:
-        both = _variance(_sums(residuals, origins, list(ORIGINS)))
-        two_way = sum(map(_variance, ways)) - both
-        variance = two_way if two_way > 0 else variance
-    return Estimate(unknown.value, float(np.sqrt(variance)), min(map(len, ways)) - 1)
-
-
-def _sums(residuals: np.ndarray, origins: pd.DataFrame, columns: list[str]) -> np.ndarray:
-    return np.bincount(origins.groupby(columns, sort=False).ngroup(), residuals)
+        return Estimate(mean, np.nan, 1)
+    variance = sum(map(_variance, ways)) - (_variance(both) if len(ways) == 2 else 0)
+    if variance <= 0:
+        variance = max(map(_variance, ways))
+    return Estimate(mean, float(np.sqrt(variance)), min(map(len, ways)) - 1)
 
 
 def _variance(sums: np.ndarray) -> float:
     return float((sums**2).sum() * len(sums) / (len(sums) - 1))
 
 
-def holm(p_values: Mapping[str, float]) -> dict[str, float]:
+def holm(p_values: pd.Series) -> pd.Series:
     """The p-values adjusted for their number (Holm 1979); NaN stays and counts for none."""
-    known = sorted((p, name) for name, p in p_values.items() if p == p)
-    adjusted, least = dict(p_values), 0.0
-    for rank, (p, name) in enumerate(known):
-        least = max(least, min(1.0, (len(known) - rank) * p))
-        adjusted[name] = least
-    return adjusted
+    known = p_values.dropna().sort_values()
+    adjusted = (known * np.arange(len(known), 0, -1)).clip(upper=1).cummax()
+    return adjusted.reindex(p_values.index)

@@ -5,6 +5,7 @@ import sys
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import torch
 from torch import Tensor
@@ -22,14 +23,11 @@ Method = Callable[[Scene[Tensor], Tensor | None], tuple[Tensor | None, Tensor | 
 All N x 1 x H x W, the mask 0 to 1.
 """
 
-KEYS = ("experiment", "seed", "set", "scene", "plate", "cutout")
+KEYS = ("experiment", "seed", "set", "scene", *ORIGINS)
 """The columns of a table of scenes that are no figures."""
 
-NO_SEED = -1
-"""Of what was not trained."""
-
-THRESHOLDS = tuple(step / 100 for step in range(2, 62, 2))
-"""Candidates for the difference threshold, of an image's range 0 to 1."""
+NO_SEED = -1  # of what was not trained
+THRESHOLDS = tuple(step / 100 for step in range(2, 62, 2))  # of an image's range 0 to 1
 
 BASELINES = {
     "difference_threshold": "person is where frame and plate differ by more than a threshold",
@@ -38,9 +36,7 @@ BASELINES = {
 }
 """What needs no training: a model that does not beat these has learnt nothing."""
 
-SAME = 1e-6
-"""Largest difference, absolute or relative, of two passes over the same scenes on one machine."""
-
+SAME = 1e-6  # largest difference, absolute or relative, of two passes on one machine
 TOLERANCE = 1e-3
 """On another device or processor, whose convolutions round otherwise: a pixel at the threshold
 may fall on its other side. More is another network."""
@@ -54,28 +50,22 @@ def measure_scenes(
 ) -> pd.DataFrame:
     """Let every method, by experiment and seed, predict every scene of the named sets.
 
-    Returns:
-        A row an experiment, seed, set and scene: `KEYS`, then every metric, NaN where it does
-        not count.
+    A row an experiment, seed, set and scene: `KEYS`, then every metric, NaN where none counts.
     """
     tables = []
     for name in names:
         scores: dict[tuple[str, int], list[pd.DataFrame]] = {method: [] for method in methods}
         for scene, plate_depth in zip(sets.scenes(name), sets.plate_depths(name), strict=True):
+            truth = scene.mask, scene.depth
             for key, predict in methods.items():
-                figures = score_scenes(
-                    *predict(scene, plate_depth),
-                    scene.mask,
-                    scene.depth,
-                    alignment=sets.alignment,
-                    names=metrics,
-                )
+                found = predict(scene, plate_depth)
+                figures = score_scenes(*found, *truth, alignment=sets.alignment, names=metrics)
                 columns = {metric: values.cpu().numpy() for metric, values in figures.items()}
                 scores[key].append(pd.DataFrame(columns, index=range(len(scene.mask))))
         for (experiment, seed), batches in scores.items():
             table = pd.concat([sets.origins(name), pd.concat(batches, ignore_index=True)], axis=1)
             table["experiment"], table["seed"] = experiment, seed
-            table["set"], table["scene"] = name, range(len(table))
+            table["set"], table["scene"] = name, table.index
             tables.append(table)
     return pd.concat(tables, ignore_index=True).reindex(columns=[*KEYS, *METRICS])
 
@@ -93,7 +83,7 @@ def over_seeds(table: pd.DataFrame) -> pd.DataFrame:
     scenes = table.groupby("scene", sort=True)
     figures = scenes[list(METRICS)]
     means = figures.mean().where(figures.count() == table["seed"].nunique())
-    return scenes[list(ORIGINS)].first().join(means)
+    return scenes[ORIGINS].first().join(means)
 
 
 def baseline_methods(sets: EvalSets) -> tuple[dict[str, float], dict[tuple[str, int], Method]]:
@@ -115,28 +105,23 @@ def difference(scene: Scene[Tensor]) -> Tensor:
 
 def best_threshold(scenes: Iterable[Scene[Tensor]]) -> float:
     """The threshold on `difference` with the highest mean mask IoU over the scenes."""
-    totals = torch.zeros(len(THRESHOLDS), dtype=torch.float64)
+    totals = np.zeros(len(THRESHOLDS))
     for scene in scenes:
-        changed = difference(scene)
-        for place, threshold in enumerate(THRESHOLDS):
-            totals[place] += mask_iou((changed > threshold).float(), scene.mask).sum().cpu()
+        found = (difference(scene) > threshold for threshold in THRESHOLDS)
+        totals += [float(mask_iou(mask, scene.mask).sum()) for mask in found]
     return THRESHOLDS[int(totals.argmax())]
 
 
 def best_constant(scenes: Iterable[Scene[Tensor]]) -> float:
     """The geometric mean depth, metres: it minimises the squared error of log depth."""
-    logs = [
-        scene.depth.cpu().double().clamp(min=SMALLEST_DEPTH_M).log().mean((1, 2, 3))
-        for scene in scenes
-    ]
-    return float(torch.cat(logs).mean().exp())
+    depths = (scene.depth.cpu().double().clamp(min=SMALLEST_DEPTH_M) for scene in scenes)
+    return float(torch.cat([depth.log().mean((1, 2, 3)) for depth in depths]).mean().exp())
 
 
 def check_agreement(card: Mapping[str, Any], figures: Mapping[str, float], device: str) -> None:
     """Compare the means on the headline set with those that the training's own pass noted.
 
-    Raises:
-        InputError: if a figure is another: weights, data or code are not those that were trained.
+    InputError if a figure is another: weights, data or code are not those that were trained.
     """
     test = card.get("test", {})
     for name, before in test.get("figures", {}).items():

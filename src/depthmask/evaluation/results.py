@@ -1,31 +1,24 @@
-"""A table of scenes as the figures of `reports/metrics.json` and `reports/headline.json`."""
+"""A table of scenes as what `reports/metrics.json` and `headline.json` hold, the verdict in it."""
 
 import json
 import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
-from depthmask.data.scenes.scene import Alignment
-from depthmask.evaluation.intervals import cluster_mean
+from depthmask.data.scenes.scene import SETS, Alignment
+from depthmask.evaluation.intervals import cluster_mean, holm
 from depthmask.evaluation.measuring import mean_figures, over_seeds
-from depthmask.evaluation.verdict import SCORE, choosing_metrics, judge, rank
 from depthmask.metrics import METRICS
-
-THRESHOLD_BASELINE = "difference_threshold"
 
 RULE = (
     "highest mean of {} and {} on the validation set,"
     " rooms and people that neither training nor the test sets contain"
 )
-_HEADLINE = {
-    "mask_iou": "mask_iou",
-    "depth_delta1": "depth_delta1",
-    "depth_ssim": "depth_ssim",
-    "depth_abs_rel": "depth_abs_rel",
-    "person_distance_error": "distance_error_m",
-}
+Figures = dict[str, dict[str, float]]  # by set and metric
+Tables = dict[str, dict[str, pd.DataFrame]]  # by experiment or baseline and by test set
 
 
 def summarise(
@@ -40,55 +33,44 @@ def summarise(
 ) -> dict[str, Any]:
     """Means, spreads, intervals, the leak and the verdict; the contract is in docs/evaluation.md.
 
-    Args:
-        scenes: from `measure_scenes`, of `val` and every test set.
-        baselines: likewise, their names in place of experiments.
-        leak_scenes: likewise of all, of the two `leak_sets`, seen and unseen.
-        headline: the set that judges.
-        level: of the intervals.
+    scenes, baselines, leak_scenes: from `measure_scenes`, of the trained and of the untrained on
+    `val` and every test set, and of both on the two `leak_sets`, seen and unseen; headline: the set
+    that judges; level: of the intervals.
     """
     chosen_by = choosing_metrics(alignment)
-    names = list(dict.fromkeys(scenes["experiment"]))
-    seeds = {name: _by_seed(scenes[scenes["experiment"] == name]) for name in names}
-    means = {name: _over(seeds[name], "mean") for name in names}
-    validation = {name: means[name].pop("val") for name in names}
+    seeds: dict[str, dict[str, Figures]] = {}
+    for (name, seed, set_name), part in scenes.groupby(["experiment", "seed", "set"], sort=False):
+        of_seed = seeds.setdefault(str(name), {}).setdefault(str(seed), {})
+        of_seed[str(set_name)] = mean_figures(part)
+    means = {name: _over(each, "mean") for name, each in seeds.items()}
+    validation = {name: sets.pop("val") for name, sets in means.items()}
     ranking = rank(validation, chosen_by)
+    of_seeds = {
+        name: {seed: sets.pop("val") for seed, sets in each.items()} for name, each in seeds.items()
+    }
+    best_seeds = {name: int(rank(of_seeds[name], chosen_by)[0]) for name in ranking}
     tables = {**_tables(scenes), **_tables(baselines)}
     on_headline = {name: sets[headline] for name, sets in tables.items() if headline in sets}
     verdict = judge(ranking, on_headline, headline, chosen_by, level)
-    best = verdict.best
-    best_seeds = {
-        name: int(rank({str(s): sets["val"] for s, sets in seeds[name].items()}, chosen_by)[0])
-        for name in ranking
-    }
-    once = "" if any(len(each) > 1 for each in seeds.values()) else " Each was trained once."
-    for sets in seeds.values():
-        for figures in sets.values():
-            figures.pop("val")
+    if all(len(each) == 1 for each in seeds.values()):
+        verdict["sentence"] += " Each was trained once."
     return {
-        "best": best,
-        "best_seed": best_seeds[best],
+        "best": ranking[0],
+        "best_seed": best_seeds[ranking[0]],
         "best_seeds": best_seeds,
         "chosen_by": list(chosen_by),
         "rule": RULE.format(*(METRICS[name].spoken for name in chosen_by)),
-        "verdict": {
-            **verdict._asdict(),
-            "sentence": verdict.sentence + once,
-            "differences": {
-                name: {metric: each._asdict() for metric, each in metrics.items()}
-                for name, metrics in verdict.differences.items()
-            },
-        },
-        "headline": {"set": headline, **means[best][headline]},
+        "verdict": verdict,
+        "headline": {"set": headline, **means[ranking[0]][headline]},
         "ranking": ranking,
         "validation": validation,
         "experiments": means,
-        "seeds": {name: {str(s): sets for s, sets in seeds[name].items()} for name in names},
-        "spread": {name: _over(seeds[name], "std") for name in names if len(seeds[name]) > 1},
+        "seeds": seeds,
+        "spread": {name: _over(each, "std") for name, each in seeds.items() if len(each) > 1},
         "intervals": {
             name: {
                 set_name: {
-                    metric: list(cluster_mean(table[metric].to_numpy(), table).bounds(level))
+                    metric: list(cluster_mean(table[metric], table).bounds(level))
                     for metric in _known(table)
                 }
                 for set_name, table in sets.items()
@@ -99,14 +81,124 @@ def summarise(
         "baselines": {
             name: {set_name: mean_figures(table) for set_name, table in sets.items()}
             for name, sets in tables.items()
-            if name not in names
+            if name not in seeds
         },
         "level": level,
     }
 
 
+def choosing_metrics(alignment: Alignment | None) -> tuple[str, str]:
+    """The metrics whose mean ranks: of the mask and of the depth, both 0 to 1.
+
+    Depth that is aligned in its values has an arbitrary zero, on which the ratios of δ1 depend;
+    SSIM does not.
+    """
+    return ("mask_iou", "depth_ssim" if alignment == "depth" else "depth_delta1")
+
+
+def rank(validation: Mapping[str, Mapping[str, float]], chosen_by: tuple[str, str]) -> list[str]:
+    """Experiments with both figures, the best first, by the mean of both on validation."""
+    scores = {
+        name: math.fsum(figures.get(metric, math.nan) for metric in chosen_by)
+        for name, figures in validation.items()
+    }
+    known = [name for name in scores if math.isfinite(scores[name])]
+    return sorted(known, key=lambda name: (-scores[name], name))
+
+
+def judge(
+    ranking: list[str],
+    headline: Mapping[str, pd.DataFrame],
+    set_name: str,
+    chosen_by: tuple[str, str],
+    level: float,
+) -> dict[str, Any]:
+    """Compare the best with everything else on the scenes of the headline set.
+
+    The best was chosen on other scenes, so these judge it without having chosen it. headline: by
+    experiment and baseline a row a scene, the same scenes for all; one of the ranking with a
+    prediction that is no number is left out. A rival ties whose p after Holm over all others is not
+    below 1 - level.
+
+    Returns `best`, its `runner_up` on validation or None, `ties` and those `ahead` of it on these
+    scenes; `differences`, the best minus each other by metric and, rivals', by `score`, the mean of
+    the two that choose: difference, low, high and the two-sided p; and all this as a `sentence`.
+    """
+    best, *others = ranking
+    tables = {
+        name: table.assign(score=table[[*chosen_by]].mean(axis="columns", skipna=False))
+        for name, table in headline.items()
+    }
+    rivals = [name for name in others if np.isfinite(tables[name]["score"]).all()]
+    compared = [name for name in tables if name in rivals or name not in ranking]
+    mine = tables[best]
+    differences: dict[str, dict[str, dict[str, float]]] = {name: {} for name in compared}
+    for metric in ("score", *METRICS):
+        pairs = {name: mine[metric] - tables[name][metric] for name in compared}
+        leads = {
+            name: cluster_mean(pair, mine) for name, pair in pairs.items() if pair.notna().any()
+        }
+        p_values = holm(pd.Series({name: lead.p for name, lead in leads.items()}, dtype=float))
+        for name, lead in leads.items():
+            low, high = lead.bounds(level)
+            p = float(p_values[name])
+            differences[name][metric] = dict(difference=lead.value, low=low, high=high, p=p)
+    scores = {name: differences[name]["score"] for name in rivals}
+    ties = [name for name in rivals if not scores[name]["p"] < 1 - level]
+    ties.sort(key=lambda name: scores[name]["low"])
+    ahead = [name for name in rivals if name not in ties and scores[name]["difference"] < 0]
+    mask, depth = (f"{METRICS[name].label} {mine[name].mean():.3f}" for name in chosen_by)
+    figures = f"mask {mask} and depth {depth} on {len(mine)} {SETS[set_name].place}"
+    return {
+        "best": best,
+        "runner_up": rivals[0] if rivals else None,
+        "ties": ties,
+        "ahead": ahead,
+        "differences": differences,
+        "sentence": _sentence(best, scores, ties, ahead, figures),
+    }
+
+
+def _sentence(
+    best: str,
+    scores: dict[str, dict[str, float]],
+    ties: list[str],
+    ahead: list[str],
+    figures: str,
+) -> str:
+    """scores: the best minus each rival, the next of the ranking first."""
+    if not scores:
+        return f"{best}: {figures}. There is no other DepthMaskNet to compare it with."
+    other = (ahead or ties or [*scores])[0]
+    lead, low, high, p = scores[other].values()
+    if ahead:
+        return (
+            f"{best}, the best on validation, reaches {figures}, but there {_listed(ahead)}"
+            f" {'is' if len(ahead) == 1 else 'are'} better, {other} by {-lead:.3f}"
+            f" ({-high:.3f} to {-low:.3f}) in the mean of both."
+        )
+    if not ties:
+        return (
+            f"{best} is the best: {figures}; it leads the runner-up, {other}, by"
+            f" {lead:.3f} ({low:.3f} to {high:.3f}) in the mean of both."
+        )
+    bounds = f"{low:+.3f} to {high:+.3f}"
+    if low > 0:
+        bounds += f", p {p:.2f} among {len(scores)} rivals"
+    bounds = bounds if math.isfinite(low) else "too few scenes for an interval"
+    return (
+        f"{best}, chosen on validation, reaches {figures}; these scenes cannot tell it from"
+        f" {_listed(ties)}: its lead{'' if len(ties) == 1 else f' over {other}'} is"
+        f" {lead:+.3f} ({bounds}) in the mean of both."
+    )
+
+
+def _listed(names: list[str]) -> str:
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
+
+
 def leak_gaps(
-    tables: dict[str, dict[str, pd.DataFrame]], leak_sets: Sequence[str], level: float
+    tables: Tables, leak_sets: Sequence[str], level: float
 ) -> dict[str, dict[str, dict[str, float]]]:
     """How much better a method is on seen rooms and people than on unseen ones, by metric.
 
@@ -120,66 +212,54 @@ def leak_gaps(
         for name, sets in tables.items()
         if {*leak_sets} <= sets.keys()
     }
-    threshold = both.get(THRESHOLD_BASELINE, [])
+    threshold = both.get("difference_threshold", [])
     leak: dict[str, dict[str, dict[str, float]]] = {name: {} for name in both}
     for name, pair in both.items():
         for metric in _known(pair[0]):
-            figures = [table[metric] for table in pair]
-            leak[name][metric] = _gap(figures, pair, level, metric, ("gap", "low", "high"))
-            if name != THRESHOLD_BASELINE and threshold and metric in _known(threshold[0]):
-                paired = [a - b[metric] for a, b in zip(figures, threshold, strict=True)]
-                keys = ("excess", "excess_low", "excess_high")
-                leak[name][metric] |= _gap(paired, pair, level, metric, keys)
+            figures = {"gap": [table[metric] for table in pair]}
+            if threshold and pair is not threshold and metric in _known(threshold[0]):
+                excess = zip(figures["gap"], threshold, strict=True)
+                figures["excess"] = [own - table[metric] for own, table in excess]
+            found = leak[name][metric] = {}
+            for kind, values in figures.items():
+                sign = 1 if METRICS[metric].higher_is_better else -1
+                seen, unseen = (
+                    cluster_mean(sign * each, table)
+                    for each, table in zip(values, pair, strict=True)
+                )
+                prefix = "" if kind == "gap" else "excess_"
+                found[kind] = (gap := seen.minus(unseen)).value
+                found[f"{prefix}low"], found[f"{prefix}high"] = gap.bounds(level)
     return leak
 
 
-def _gap(
-    figures: list[pd.Series],
-    origins: list[pd.DataFrame],
-    level: float,
-    metric: str,
-    keys: tuple[str, str, str],
-) -> dict[str, float]:
-    """The mean of the first less that of the second, positive where the first is better."""
-    sign = 1 if METRICS[metric].higher_is_better else -1
-    seen, unseen = (
-        cluster_mean(sign * values.to_numpy(), table)
-        for values, table in zip(figures, origins, strict=True)
-    )
-    gap = seen.minus(unseen)
-    return dict(zip(keys, (gap.value, *gap.bounds(level)), strict=True))
-
-
-def headline_figures(
-    metrics: Mapping[str, Any], robustness: pd.DataFrame | None = None
-) -> dict[str, float | str]:
+def headline_figures(metrics: Mapping[str, Any], robustness: pd.DataFrame) -> dict[str, Any]:
     """What `reports/headline.json` holds, for `dvc metrics show`: the best on the hardest set.
 
-    Args:
-        metrics: the content of `metrics.json`.
-        robustness: of `robustness.csv`; None where nothing was made harder.
-
-    Returns:
-        In this order, as far as there are any: `best`, its name; its figures there; `lead`, by how
-        much its mean of mask and depth exceeds its runner-up's, and `lead_low`, the least that the
-        interval leaves of it; `leak_gap`, of mask IoU, less that of the difference threshold;
-        `worst_iou`, the lowest mask IoU on harder frames, and `worst_at`, on which.
+    metrics, robustness: of `metrics.json` and `robustness.csv`. As far as there are any: `best`,
+    its name; its figures there; `lead`, by how much its mean of mask and depth exceeds its
+    runner-up's, and `lead_low`, the least that the interval leaves of it; `leak_gap`, of mask IoU,
+    less that of the difference threshold; `worst_iou`, the lowest mask IoU on harder frames, and
+    `worst_at`, on which.
     """
-    best = metrics["best"]
-    figures = {name: metrics["headline"].get(metric) for metric, name in _HEADLINE.items()}
+    best, verdict = metrics["best"], metrics["verdict"]
+    names = ["mask_iou", "depth_delta1", "depth_ssim", "depth_abs_rel"]
     if metrics["unit"] == "metre":
-        del figures["depth_ssim"]  # it stands for δ1 where ratios of depth say little
-    verdict = metrics["verdict"]
-    lead = verdict["differences"].get(verdict["runner_up"], {}).get(SCORE, {})
-    figures |= {"lead": lead.get("difference"), "lead_low": lead.get("low")}
-    figures["leak_gap"] = metrics["leak"].get(best, {}).get("mask_iou", {}).get("excess")
+        names.remove("depth_ssim")  # it stands for δ1 where ratios of depth say little
+    figures = {name: metrics["headline"].get(name) for name in names}
+    lead = verdict["differences"].get(verdict["runner_up"], {}).get("score", {})
+    figures |= {
+        "distance_error_m": metrics["headline"].get("person_distance_error"),
+        "lead": lead.get("difference"),
+        "lead_low": lead.get("low"),
+        "leak_gap": metrics["leak"].get(best, {}).get("mask_iou", {}).get("excess"),
+    }
     worst_at = {}
-    if robustness is not None:
-        own = robustness[(robustness["experiment"] == best) & (robustness["condition"] != "nobody")]
-        if own["mask_iou"].notna().any():
-            worst = own.loc[own["mask_iou"].idxmin()]
-            figures["worst_iou"] = float(worst["mask_iou"])
-            worst_at = {"worst_at": f"{worst['condition']} {worst['strength']:g}"}
+    own = robustness[(robustness["experiment"] == best) & (robustness["condition"] != "nobody")]
+    if own["mask_iou"].notna().any():
+        worst = own.loc[own["mask_iou"].idxmin()]
+        figures["worst_iou"] = float(worst["mask_iou"])
+        worst_at = {"worst_at": f"{worst['condition']} {worst['strength']:g}"}
     known = {
         name: round(float(value), 4)
         for name, value in figures.items()
@@ -198,31 +278,19 @@ def _known(table: pd.DataFrame) -> list[str]:
     return [name for name in METRICS if table[name].notna().any()]
 
 
-def _tables(scenes: pd.DataFrame) -> dict[str, dict[str, pd.DataFrame]]:
-    """Name -> test set that it has figures of -> a row a scene, its mean over the seeds."""
+def _tables(scenes: pd.DataFrame) -> Tables:
+    """A row a scene, its mean over the seeds; without sets that have no figures."""
+    tables: Tables = {}
     tests = scenes[scenes["set"] != "val"]
-    tables: dict[str, dict[str, pd.DataFrame]] = {}
     for (name, set_name), part in tests.groupby(["experiment", "set"], sort=False):
         if _known(part):
             tables.setdefault(str(name), {})[str(set_name)] = over_seeds(part)
     return tables
 
 
-def _by_seed(scenes: pd.DataFrame) -> dict[int, dict[str, dict[str, float]]]:
-    """Seed -> set -> metric -> the mean over its scenes."""
+def _over(seeds: dict[str, Figures], statistic: str) -> Figures:
+    """The `mean` or the sample's `std` over the seeds."""
     return {
-        int(seed): {
-            set_name: mean_figures(scenes[(scenes["seed"] == seed) & (scenes["set"] == set_name)])
-            for set_name in scenes["set"].unique()
-        }
-        for seed in scenes["seed"].unique()
+        name: getattr(pd.DataFrame([sets[name] for sets in seeds.values()]), statistic)().to_dict()
+        for name in next(iter(seeds.values()))
     }
-
-
-def _over(
-    seeds: dict[int, dict[str, dict[str, float]]], statistic: str
-) -> dict[str, dict[str, float]]:
-    """Set -> metric -> the `mean` or the sample's `std` over the seeds."""
-    sets = next(iter(seeds.values()))
-    tables = {name: pd.DataFrame([seed[name] for seed in seeds.values()]) for name in sets}
-    return {name: getattr(table, statistic)().to_dict() for name, table in tables.items()}

@@ -6,6 +6,7 @@ is true of the frame stays true. Pictures stay what a camera delivers: 8 bits, 0
 
 import io
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
@@ -21,27 +22,21 @@ from depthmask.evaluation.frame_edits import dress_like_wall, scale_shadow
 
 
 class Draws(NamedTuple):
-    """What chance decides of each of N scenes, the same at every strength."""
+    """What chance decides of each of N scenes, the same at every strength; float32."""
 
-    direction: Tensor  # float32 [N], radians, where a shift goes
-    turn: Tensor  # float32 [N], 1 or -1, which way a rotation goes
-    noise: Tensor  # float32 [N, 6, H, W], of standard deviation 1; bg's channels, then bg_fg's
+    direction: Tensor  # N, radians, where a shift goes
+    turn: Tensor  # N, 1 or -1, which way a rotation goes
+    noise: Tensor  # N x 6 x H x W, of standard deviation 1; bg's channels, then bg_fg's
 
 
 def draw(scene: Scene[Tensor], seed: int) -> Draws:
     """Draw for a batch; a scene's numbers depend on the seed and its place alone."""
-    shape, device = (6, *scene.mask.shape[-2:]), scene.mask.device
-    angles, turns, noises = [], [], []
-    for place in range(len(scene.mask)):
-        random = np.random.default_rng([seed, place])
-        angles.append(random.uniform(0, 2 * np.pi))
-        turns.append(1.0 - 2 * random.integers(2))
-        noises.append(random.standard_normal(shape, np.float32))
-    return Draws(
-        torch.tensor(angles, dtype=torch.float32, device=device),
-        torch.tensor(turns, dtype=torch.float32, device=device),
-        torch.from_numpy(np.stack(noises)).to(device),
-    )
+    randoms = [np.random.default_rng([seed, place]) for place in range(len(scene.mask))]
+    angles = [random.uniform(0, 2 * np.pi) for random in randoms]
+    turns = [1 - 2 * random.integers(2) for random in randoms]
+    shape = (6, *scene.mask.shape[-2:])
+    noises = [random.standard_normal(shape, np.float32) for random in randoms]
+    return Draws(torch.Tensor(angles), torch.Tensor(turns), torch.from_numpy(np.stack(noises)))
 
 
 class Training(NamedTuple):
@@ -62,11 +57,11 @@ class Condition(NamedTuple):
 
     label: str  # what happens to the frames
     unit: str  # of its strength
-    changes: Literal["plate", "frame"]  # the picture that shows it
-    apply: Change | None  # None where other frames are taken instead
     bounds: tuple[float, float] | None  # of a strength; None where `params.yaml` has none
+    trained: Callable[[float, Training], bool]  # whether a strength was drawn, if not neutral
+    apply: Change | None = None  # None where other frames are taken instead
+    changes: Literal["plate", "frame"] = "frame"  # the picture that shows it
     neutral: float = 0.0  # the strength that changes nothing
-    trained: Callable[[float, Training], bool] = lambda strength, training: False  # if not neutral
     is_falling: bool = False  # whether frames get harder as the strength falls
 
 
@@ -78,60 +73,52 @@ CONDITIONS: dict[str, Condition] = {}
 def condition(
     label: str,
     unit: str,
-    changes: Literal["plate", "frame"],
-    bounds: tuple[float, float] | None,
+    bounds: tuple[float, float],
+    trained: Callable[[float, Training], bool] = lambda strength, training: False,
     **about: Any,
 ) -> Callable[[Change], Change]:
     """Enter a change into `CONDITIONS` under its name; arguments are fields of `Condition`."""
 
     def decorate(apply: Change) -> Change:
-        CONDITIONS[apply.__name__] = Condition(label, unit, changes, apply, bounds, **about)
+        CONDITIONS[apply.__name__] = Condition(label, unit, bounds, trained, apply, **about)
         return apply
 
     return decorate
 
 
-def up_to(section: str, farthest: Callable[[Any, int], float]) -> Callable[[float, Training], bool]:
-    """Strengths of either sign that a section of the compositor draws; of it and the side, px."""
+plate_condition = partial(condition, changes="plate")
+
+
+def up_to(name: str, times: float = 1, *, of_side: bool = False) -> Callable[..., bool]:
+    """Strengths of either sign up to a value of the compositor's, `section.field`, times a number
+    or the frame's side in px."""
+    section, field = name.split(".")
 
     def trained(strength: float, training: Training) -> bool:
         drawn = getattr(training.params, section, None)
-        return drawn is not None and drawn.p > 0 and abs(strength) <= farthest(drawn, training.size)
+        most = times * getattr(drawn, field, 0) * (training.size if of_side else 1)
+        return drawn is not None and drawn.p > 0 and abs(strength) <= most
 
     return trained
 
 
 # Either way across and up: of what is drawn aslant, farther still, not all was drawn.
-@condition(
-    "Plate shifted",
-    "px",
-    "plate",
-    (0, 64),
-    trained=up_to("plate_motion", lambda motion, size: motion.shift * size),
-)
+@plate_condition("Plate shifted", "px", (0, 64), up_to("plate_motion.shift", of_side=True))
 def shift(scene: Scene[Tensor], px: float, draws: Draws) -> Scene[Tensor]:
     height, width = scene.bg.shape[-2:]
-    theta = torch.eye(2, 3, device=scene.bg.device).repeat(len(scene.bg), 1, 1)
+    theta = torch.eye(2, 3).repeat(len(scene.bg), 1, 1)
     theta[:, 0, 2] = 2 * px / width * draws.direction.cos()
     theta[:, 1, 2] = 2 * px / height * draws.direction.sin()
     return scene._replace(bg=_warp(theta, scene.bg))
 
 
-@condition(
-    "Plate rotated",
-    "degrees",
-    "plate",
-    (0, 180),
-    trained=up_to("plate_motion", lambda motion, size: motion.degrees),
-)
+@plate_condition("Plate rotated", "degrees", (0, 180), up_to("plate_motion.degrees"))
 def rotation(scene: Scene[Tensor], degrees: float, draws: Draws) -> Scene[Tensor]:
     height, width = scene.bg.shape[-2:]
     angle = torch.deg2rad(degrees * draws.turn)
-    cos, sin = angle.cos(), angle.sin()
-    rows = (cos, -sin * height / width, sin * width / height, cos)
-    theta = torch.zeros(len(angle), 2, 3, device=angle.device)
-    theta[:, :, :2] = torch.stack(rows, 1).view(-1, 2, 2)
-    return scene._replace(bg=_warp(theta, scene.bg))
+    cos, sin, zero = angle.cos(), angle.sin(), torch.zeros_like(angle)
+    rows = (cos, -sin * height / width, zero, sin * width / height, cos, zero)
+    return scene._replace(bg=_warp(torch.stack(rows, 1).view(-1, 2, 3), scene.bg))
 
 
 def _warp(theta: Tensor, image: Tensor) -> Tensor:
@@ -140,12 +127,8 @@ def _warp(theta: Tensor, image: Tensor) -> Tensor:
     return F.grid_sample(image, grid, mode="bicubic", padding_mode="border", align_corners=False)
 
 
-@condition(
-    "Plate brighter or darker",
-    "stops of the stored values",
-    "plate",
-    (-4, 4),
-    trained=up_to("plate_light", lambda light, size: light.gain),
+@plate_condition(
+    "Plate brighter or darker", "stops of the stored values", (-4, 4), up_to("plate_light.gain")
 )
 def exposure(scene: Scene[Tensor], stops: float, draws: Draws) -> Scene[Tensor]:
     """As the compositor's `plate_light`: a stop of stored values is over two of light."""
@@ -153,42 +136,32 @@ def exposure(scene: Scene[Tensor], stops: float, draws: Draws) -> Scene[Tensor]:
 
 
 # Training moves red up and blue down, each by the most.
-@condition(
-    "Plate warmer or colder",
-    "stops, red over blue",
-    "plate",
-    (-4, 4),
-    trained=up_to("plate_light", lambda light, size: 2 * light.tint),
+@plate_condition(
+    "Plate warmer or colder", "stops, red over blue", (-4, 4), up_to("plate_light.tint", times=2)
 )
 def temperature(scene: Scene[Tensor], stops: float, draws: Draws) -> Scene[Tensor]:
-    gains = torch.tensor([stops / 2, 0.0, -stops / 2], device=scene.bg.device).exp2()
+    gains = torch.tensor([stops / 2, 0.0, -stops / 2]).exp2()
     return scene._replace(bg=scene.bg * gains.view(1, 3, 1, 1))
 
 
-@condition(
-    "Noise",
-    "sigma, of a range 0 to 1",
-    "frame",
-    (0, 1),
-    trained=up_to("noise", lambda noise, size: noise.sigma),
-)
+@condition("Noise", "sigma, of a range 0 to 1", (0, 1), up_to("noise.sigma"))
 def noise(scene: Scene[Tensor], sigma: float, draws: Draws) -> Scene[Tensor]:
     return scene._replace(
         bg=scene.bg + sigma * draws.noise[:, :3], bg_fg=scene.bg_fg + sigma * draws.noise[:, 3:]
     )
 
 
-@condition("JPEG", "quality; 100: no JPEG", "frame", (1, 100), neutral=100.0, is_falling=True)
+@condition("JPEG", "quality; 100: no JPEG", (1, 100), neutral=100.0, is_falling=True)
 def jpeg(scene: Scene[Tensor], quality: float, draws: Draws) -> Scene[Tensor]:
     """With 4:2:0 colour, as cameras write it."""
 
     def through_jpeg(images: Tensor) -> Tensor:
         decoded = []
-        for picture in (images * 255).round().byte().permute(0, 2, 3, 1).cpu().numpy():
+        for picture in (images * 255).round().byte().permute(0, 2, 3, 1).numpy():
             file = io.BytesIO()
             Image.fromarray(picture).save(file, "JPEG", quality=round(quality), subsampling="4:2:0")
             decoded.append(np.asarray(Image.open(file)))
-        return torch.from_numpy(np.stack(decoded)).to(images.device).permute(0, 3, 1, 2) / 255
+        return torch.from_numpy(np.stack(decoded)).permute(0, 3, 1, 2) / 255
 
     return scene._replace(bg=through_jpeg(scene.bg), bg_fg=through_jpeg(scene.bg_fg))
 
@@ -202,29 +175,27 @@ def _shadow_trained(strength: float, training: Training) -> bool:
     return drawn.p > 0 and 1 - (1 - training.shadow) ** strength <= drawn.strength
 
 
-@condition(
-    "Shadow", "times its true strength", "frame", (0, 10), neutral=1.0, trained=_shadow_trained
-)
+@condition("Shadow", "times its true strength", (0, 10), _shadow_trained, neutral=1.0)
 def shadow(scene: Scene[Tensor], strength: float, draws: Draws) -> Scene[Tensor]:
     return scale_shadow(scene, strength)
 
 
-@condition("Dressed like the wall", "share of the wall's colour", "frame", (0, 1))
+@condition("Dressed like the wall", "share of the wall's colour", (0, 1))
 def camouflage(scene: Scene[Tensor], share: float, draws: Draws) -> Scene[Tensor]:
     return dress_like_wall(scene, share)
 
 
 # These two have frames of their own, and no strengths in params.yaml: see `cases`.
 CONDITIONS["two_people"] = Condition(
-    "Two people", "people in the frame", "frame", apply=None, bounds=None, neutral=1.0
+    "Two people", "people in the frame", None, lambda strength, training: False, neutral=1.0
 )
 CONDITIONS["nobody"] = Condition(
     "Nobody in the frame",
     "stops of the plate",
-    "plate",
+    None,
+    lambda stops, training: training.nobody > 0 and is_trained("exposure", stops, training),
     exposure,
-    bounds=None,
-    trained=lambda stops, training: training.nobody > 0 and is_trained("exposure", stops, training),
+    changes="plate",
 )
 
 

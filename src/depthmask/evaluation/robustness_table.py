@@ -1,7 +1,6 @@
 """Robustness curves: figures on frames of the headline set under every condition."""
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -27,16 +26,12 @@ from depthmask.evaluation.robustness import (
 )
 from depthmask.metrics import METRICS, Metric, mask_iou, metric, score_scenes
 
-LARGE = 0.001
-"""Of a frame: a region of false person that a user would call somebody."""
-
-LARGE_PERSON = 0.04
-"""Of a frame: a person who can be seen on a small picture."""
+LARGE = 0.001  # of a frame: a region of false person that a user would call somebody
+LARGE_PERSON = 0.04  # of a frame: who can be seen on a small picture
+Answer = tuple[Tensor, Tensor | None]  # a mask and perhaps a depth
 
 
-FALSE_PERSON: dict[str, Metric] = {}
-"""What the robustness table has beside metrics."""
-
+FALSE_PERSON: dict[str, Metric] = {}  # what the robustness table has beside metrics
 _false_metric = partial(metric, part="nobody", higher_is_better=False, into=FALSE_PERSON)
 
 
@@ -60,9 +55,11 @@ def _false(mask_prob: Tensor, true_mask: Tensor) -> Tensor:
 
 MEASURED = tuple(name for name, metric in METRICS.items() if metric.is_key)
 BANDS = ("mask_iou", "false_area")
-ROW = ("experiment", "condition", "strength", "trained_for", "num_scenes")
 BOUNDS = tuple(f"{name}_{end}" for name in BANDS for end in ("low", "high"))
-COLUMNS = (*ROW, *MEASURED, *FALSE_PERSON, *BOUNDS)
+COLUMNS = [
+    *("experiment", "condition", "strength", "trained_for", "num_scenes"),
+    *(*MEASURED, *FALSE_PERSON, *BOUNDS),
+]
 """Of the table: where a figure does not count it is NaN; `false_alarm` is nobody's alone."""
 
 
@@ -92,7 +89,7 @@ def collect_frames(
 ) -> FrameSets:
     """Take up to `count` frames of each kind, spread evenly; the rest as for `Training`."""
     origins = sets.origins(sets.headline)
-    people = _some(Frames(_joined(sets.scenes(sets.headline)), origins), count)
+    people = _some(sets.scenes(sets.headline), origins, count)
     firsts, seconds, places = [], [], []
     for first, second, rows in sets.pairs(sets.headline):
         fit = can_stand_together(first, second)
@@ -101,38 +98,23 @@ def collect_frames(
         places.append(rows[fit.cpu().numpy()])
     pairs = None
     if sum(map(len, places)):
-        of_pairs = origins.iloc[np.concatenate(places)]
-        pairs = (
-            _some(Frames(_joined(firsts), of_pairs), count),
-            _some(Frames(_joined(seconds), of_pairs), count),
-        )
-    empty = list(sets.scenes("nobody"))
+        origins = origins.iloc[np.concatenate(places)]
+        pairs = _some(firsts, origins, count), _some(seconds, origins, count)
     rooms = sets.origins("nobody").assign(cutout="nobody")
-    training = Training(
-        trained, trained_nobody, people.scene.mask.shape[-1], typical_shadow(people.scene)
-    )
-    return FrameSets(
-        people,
-        pairs,
-        _some(Frames(_joined(empty), rooms), count) if empty else None,
-        training,
-        sets.device,
-        sets.alignment,
-    )
+    empty = _some(sets.scenes("nobody"), rooms, count) if len(rooms) else None
+    size, shadow = people.scene.mask.shape[-1], typical_shadow(people.scene)
+    training = Training(trained, trained_nobody, size, shadow)
+    return FrameSets(people, pairs, empty, training, sets.device, sets.alignment)
 
 
-def _joined(batches: Iterable[Scene[Tensor]]) -> Scene[Tensor]:
+def _some(batches: Iterable[Scene[Tensor]], origins: pd.DataFrame, count: int) -> Frames:
     fields = zip(*batches, strict=True)
-    return Scene(*(torch.cat([part.cpu() for part in field]) for field in fields))
+    scene = Scene(*(torch.cat([part.cpu() for part in field]) for field in fields))
+    places = np.linspace(0, len(origins) - 1, min(count, len(origins)))
+    return Frames(scene, origins).rows(np.unique(places.round().astype(int)))
 
 
-def _some(frames: Frames, count: int) -> Frames:
-    total = len(frames.origins)
-    return frames.rows(np.unique(np.linspace(0, total - 1, min(count, total)).round().astype(int)))
-
-
-@dataclass(frozen=True)
-class ConditionExample:
+class ConditionExample(NamedTuple):
     """One frame under a condition: pictures uint8 H x W x 3, masks H x W, 0 to 1.
 
     The figure is the mask's IoU, or where nobody is the share of the frame taken for person.
@@ -148,53 +130,29 @@ class ConditionExample:
     figure: float
 
 
-def example(
-    condition: str, strength: float, trained: bool, scene: Scene[Tensor], mask: Tensor
-) -> ConditionExample:
-    """Of a batch of one."""
-    bg, bg_fg = (
-        (image[0] * 255).round().byte().permute(1, 2, 0).numpy()
-        for image in (scene.bg, scene.bg_fg)
-    )
-    true_mask, pred_mask = scene.mask[0, 0].numpy(), mask[0, 0].numpy()
-    figure = float((false_area if condition == "nobody" else mask_iou)(mask, scene.mask))
-    return ConditionExample(condition, strength, trained, bg, bg_fg, true_mask, pred_mask, figure)
-
-
-class Case(NamedTuple):
-    """Frames under one condition at one strength."""
-
-    condition: str
-    strength: float
-    frames: Frames
-
-
-def cases(sets: FrameSets, params: Robustness) -> Iterator[Case]:
-    """Each condition at each of its strengths, the neutral one among them.
+def cases(sets: FrameSets, params: Robustness) -> Iterator[tuple[str, float, Frames]]:
+    """Frames under each condition at each of its strengths, the neutral one among them.
 
     Two conditions have no strengths of their own: `two_people` has 1 and 2 people in the frame,
     `nobody` the plate in the light of each strength of `exposure`. Wherever nothing is changed
     the case's scene is that of `sets.people` itself.
     """
-
-    def harder(frames: Frames, name: str, strengths: Iterable[float]) -> Iterator[Case]:
-        draws = draw(frames.scene, params.seed)
-        for strength in sorted({*strengths, CONDITIONS[name].neutral}):
-            scene = make_harder(frames.scene, name, strength, draws)
-            yield Case(name, strength, Frames(scene, frames.origins))
-
     for name in CONDITIONS:
-        if name in params.conditions:
-            yield from harder(sets.people, name, params.conditions[name])
-    if sets.pairs is not None:
-        first, second = sets.pairs
-        # where no room is left out the first are the very scenes, whose figures are known
-        same = torch.equal(first.scene.bg_fg, sets.people.scene.bg_fg)
-        yield Case("two_people", 1.0, sets.people if same else first)
-        both = to_8_bits(put_together(first.scene, second.scene))
-        yield Case("two_people", 2.0, Frames(both, first.origins))
-    if sets.empty is not None:
-        yield from harder(sets.empty, "nobody", params.conditions.get("exposure", ()))
+        frames, strengths = sets.people, params.conditions.get(name)
+        if name == "two_people" and sets.pairs is not None:
+            first, second = sets.pairs
+            # where no room is left out the first are the very scenes, whose figures are known
+            same = torch.equal(first.scene.bg_fg, frames.scene.bg_fg)
+            yield name, 1.0, frames if same else first
+            both = put_together(first.scene, second.scene)
+            yield name, 2.0, first._replace(scene=to_8_bits(both))
+        elif name == "nobody" and sets.empty is not None:
+            frames, strengths = sets.empty, params.conditions.get("exposure", ())
+        if strengths is not None:
+            draws = draw(frames.scene, params.seed)
+            for strength in sorted({*strengths, CONDITIONS[name].neutral}):
+                scene = make_harder(frames.scene, name, strength, draws)
+                yield name, strength, frames._replace(scene=scene)
 
 
 def measure_robustness(
@@ -208,35 +166,44 @@ def measure_robustness(
         of them, that the first method does well on, not its best.
     """
     rows: dict[str, list[dict[str, Any]]] = {name: [] for name in methods}
+    people, examples = sets.people.scene, []
+    unchanged = {name: _predict(each, people, sets.device) for name, each in methods.items()}
     best, *_ = methods
-    shown, examples = sets.people.origins.iloc[_typical(methods[best], sets)], []
-    unchanged: dict[str, tuple[Tensor, dict[str, float]]] = {}
+    shown = sets.people.origins.iloc[_typical(unchanged[best][0], people)]
     for condition, strength, frames in cases(sets, params):
         trained = is_trained(condition, strength, sets.training)
+        about: dict[str, Any] = dict(condition=condition, strength=strength, trained_for=trained)
+        is_empty, count = condition == "nobody", len(frames.origins)
         for name, method in methods.items():
-            if frames.scene is not sets.people.scene or name not in unchanged:
-                mask, depth = predict_all(method, frames.scene, sets.device)
-                figures = _figures(mask, depth, condition, frames, sets.alignment, level)
+            if frames.scene is people:
+                answer = unchanged[name]
             else:
-                mask, figures = unchanged[name]
-            if frames.scene is sets.people.scene:
-                unchanged[name] = mask, figures
-            keys = (name, condition, strength, trained, len(frames.origins))
-            rows[name].append(dict(zip(ROW, keys, strict=True)) | figures)
+                answer = _predict(method, frames.scene, sets.device)
+            figures = _figures(answer, frames, is_empty, sets.alignment, level)
+            rows[name].append({"experiment": name, **about, "num_scenes": count, **figures})
             if name == best:
                 same = frames.origins["plate"] == shown["plate"]
-                if condition != "nobody":
+                if not is_empty:
                     same &= frames.origins.index == shown.name
-                chosen = [int(same.to_numpy().argmax())]  # the first where there is none
-                scene = frames.rows(np.array(chosen)).scene
-                examples.append(example(condition, strength, trained, scene, mask[chosen]))
-    return pd.DataFrame(sum(rows.values(), [])).reindex(columns=list(COLUMNS)), examples
+                row = int(same.to_numpy().argmax())  # the first where there is none
+                pictures = _example(frames.scene, answer[0], row, is_empty)
+                examples.append(ConditionExample(**about, **pictures))
+    return pd.DataFrame(sum(rows.values(), [])).reindex(columns=COLUMNS), examples
 
 
-def _typical(method: Method, sets: FrameSets) -> int:
+def _example(scene: Scene[Tensor], mask: Tensor, row: int, is_empty: bool) -> dict[str, Any]:
+    pixels = {"bg": scene.bg[row], "bg_fg": scene.bg_fg[row]}
+    true, found = scene.mask[row], mask[row]
+    figure = (false_area if is_empty else mask_iou)(found[None], true[None])
+    return {
+        **{key: (p * 255).round().byte().permute(1, 2, 0).numpy() for key, p in pixels.items()},
+        **{"true_mask": true[0].numpy(), "pred_mask": found[0].numpy(), "figure": float(figure)},
+    }
+
+
+def _typical(mask: Tensor, scene: Scene[Tensor]) -> int:
     """The frame with a large person whose IoU is nearest their upper quartile."""
-    scene = sets.people.scene
-    ious = mask_iou(predict_all(method, scene, sets.device)[0], scene.mask)
+    ious = mask_iou(mask, scene.mask)
     large = scene.mask.mean((1, 2, 3)) > LARGE_PERSON
     if large.any():
         ious = ious.where(large, torch.nan)
@@ -244,35 +211,27 @@ def _typical(method: Method, sets: FrameSets) -> int:
 
 
 def _figures(
-    mask: Tensor,
-    depth: Tensor | None,
-    condition: str,
-    frames: Frames,
-    alignment: Alignment | None,
-    level: float,
+    answer: Answer, frames: Frames, is_empty: bool, alignment: Alignment | None, level: float
 ) -> dict[str, float]:
-    """The figures of one row: means, those of `BANDS` with the bounds of their interval."""
-    scene, origins = frames
-    truth = scene.mask, scene.depth
-    scores = score_scenes(mask, depth, *truth, alignment=alignment, names=MEASURED)
-    scores["false_area"] = false_area(mask, scene.mask)
-    if condition == "nobody":
-        scores["false_alarm"] = false_alarm(mask, scene.mask)
+    """The means of one row, those of `BANDS` with the bounds of their interval."""
+    truth = frames.scene.mask, frames.scene.depth
+    scores = score_scenes(*answer, *truth, alignment=alignment, names=MEASURED)
+    for name in FALSE_PERSON if is_empty else ("false_area",):
+        scores[name] = FALSE_PERSON[name].function(answer[0], truth[0])
     figures = {}
     for name, values in scores.items():
-        estimate = cluster_mean(values.numpy(), origins)
+        estimate = cluster_mean(values.numpy(), frames.origins)
         figures[name] = estimate.value
         if name in BANDS:
             figures[f"{name}_low"], figures[f"{name}_high"] = estimate.bounds(level)
     return figures
 
 
-def predict_all(predict: Method, scene: Scene[Tensor], device: str) -> tuple[Tensor, Tensor | None]:
-    """A method's mask and depth of all the scenes, float32 on the CPU."""
+def _predict(method: Method, scene: Scene[Tensor], device: str) -> Answer:
+    """The mask and the depth of all the scenes, float32 on the CPU."""
     masks, depths = [], []
-    for start in range(0, len(scene.mask), BATCH_SIZE):
-        batch = Scene(*(field[start : start + BATCH_SIZE].to(device) for field in scene))
-        mask, depth = predict(batch, None)
+    for parts in zip(*(field.split(BATCH_SIZE) for field in scene), strict=True):
+        mask, depth = method(Scene(*(part.to(device) for part in parts)), None)
         assert mask is not None
         masks.append(mask.float().cpu())
         if depth is not None:

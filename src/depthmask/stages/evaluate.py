@@ -9,7 +9,6 @@ import pandas as pd
 import torch
 
 from depthmask.config import CompositorParams, EvaluateParams, PlacementParams
-from depthmask.data.composition.eval_sets import EvalSets
 from depthmask.data.scenes.files import read_json, read_summary, read_table, replaced_file
 from depthmask.data.sources import SOURCES, check_leakage, open_sets
 from depthmask.errors import InputError, exit_on_error
@@ -22,11 +21,7 @@ from depthmask.evaluation.measuring import (
     measure_scenes,
 )
 from depthmask.evaluation.results import finite, headline_figures, summarise
-from depthmask.evaluation.robustness_table import (
-    ConditionExample,
-    collect_frames,
-    measure_robustness,
-)
+from depthmask.evaluation.robustness_table import collect_frames, measure_robustness
 from depthmask.metrics import METRICS
 from depthmask.models.hardware import choose_hardware
 from depthmask.models.store import StoredModel, load_model, seed_folder, trained_seeds
@@ -34,10 +29,7 @@ from depthmask.stages import EXPERIMENTS, PARAMS, PREPARED, REPORTS, prune_check
 from depthmask.stages.report import write_report
 from depthmask.tracking.sync import sync
 from depthmask.visualization.gallery import draw_panels, draw_plots, draw_scene_tiles
-from depthmask.visualization.results import results_table
-
-Models = dict[tuple[str, int], StoredModel]
-"""By experiment and seed."""
+from depthmask.visualization.results import Results, results_table
 
 
 def evaluate(
@@ -52,8 +44,7 @@ def evaluate(
 ) -> dict[str, Any]:
     """Evaluate the named experiments; write metrics, panels, plots and the table to `output`.
 
-    Returns:
-        What `metrics.json` holds.
+    Returns what `metrics.json` holds.
     """
     check_leakage(prepared)
     device = choose_hardware("auto", "float32").device
@@ -82,33 +73,47 @@ def evaluate(
         alignment=sets.alignment,
         level=params.level,
     )
-    data = {"unit": sets.unit, "data": read_summary(prepared)["data_hash"]}
-    result = finite({**figures, **data, "baseline_settings": settings})
-    robustness, examples = measure_harder_frames(result, models, methods, sets, params, experiments)
-    curves = pd.concat(
-        [read_table(seed_folder(experiments / name, seed) / "curves.csv") for name, seed in models],
-        ignore_index=True,
-    )
+    figures |= {"unit": sets.unit, "data": read_summary(prepared)["data_hash"]}
+    result = finite(figures | {"baseline_settings": settings})
+
     best, seed = result["best"], result["best_seed"]
+    folder = seed_folder(experiments / best, seed)
+    drawn = read_json(folder / "settings.json", ("compositor", "train"))
+    is_composed = SOURCES[models[best, seed].card["source"]].is_composed
+    frames = collect_frames(
+        sets,
+        params.robustness.num_scenes,
+        trained=CompositorParams.model_validate(drawn["compositor"]) if is_composed else None,
+        trained_nobody=drawn["train"]["nobody"],
+    )
+    compared = [name for name in (best, result["verdict"]["runner_up"]) if name]
+    harder = {name: methods[name, result["best_seeds"][name]] for name in compared}
+    harder["difference_threshold"] = methods["difference_threshold", NO_SEED]
+    robustness, examples = measure_robustness(harder, frames, params.robustness, params.level)
+
+    folders = [seed_folder(experiments / name, number) for name, number in models]
+    curves = pd.concat([read_table(each / "curves.csv") for each in folders], ignore_index=True)
     shown = {name: stored for (name, _), stored in reversed(models.items())}
     shown[best] = models[best, seed]
     draw_panels(output / "panels", shown, sets, num_panels=params.num_panels)
-    draw_plots(output / "plots", result, curves, shown[best], sets, robustness, examples)
+    draw_plots(output / "plots", Results(result), curves, shown[best], sets, robustness, examples)
     of_best = (headline["experiment"] == best) & (headline["seed"] == seed)
     draw_scene_tiles(output / "tiles", shown[best], sets, headline[of_best])
     for name, rows in (("curves", curves), ("scenes", scenes), ("robustness", robustness)):
         with replaced_file(output / f"{name}.csv") as path:
             rows.to_csv(path, index=False, float_format="%.6g")
-    with replaced_file(output / "results.md") as path:
-        path.write_text(results_table(result), encoding="utf-8")
+    texts = {"results.md": results_table(Results(result))}
     for name, content in (("metrics", result), ("headline", headline_figures(result, robustness))):
-        with replaced_file(output / f"{name}.json") as path:
-            text = json.dumps(content, indent=2, ensure_ascii=False)
-            path.write_text(text + "\n", encoding="utf-8")
+        texts[f"{name}.json"] = json.dumps(content, indent=2, ensure_ascii=False) + "\n"
+    for name, text in texts.items():
+        with replaced_file(output / name) as path:
+            path.write_text(text, encoding="utf-8")
     return result
 
 
-def load_models(names: Sequence[str], experiments: Path, device: str) -> Models:
+def load_models(
+    names: Sequence[str], experiments: Path, device: str
+) -> dict[tuple[str, int], StoredModel]:
     """Every seed's network of the named experiments; folders of others are nothing to it."""
     for folder in (folder for name in names for folder in (experiments / name).glob("seed_*")):
         if not folder.name.removeprefix("seed_").isdecimal():
@@ -125,30 +130,6 @@ def load_models(names: Sequence[str], experiments: Path, device: str) -> Models:
 
 def _method(stored: StoredModel) -> Method:
     return lambda scene, plate_depth: stored.predict(scene)
-
-
-def measure_harder_frames(
-    result: dict[str, Any],
-    models: Models,
-    methods: dict[tuple[str, int], Method],
-    sets: EvalSets,
-    params: EvaluateParams,
-    experiments: Path,
-) -> tuple[pd.DataFrame, list[ConditionExample]]:
-    """The best, its runner-up and the difference threshold, and a frame as the best sees it."""
-    names = [name for name in (result["best"], result["verdict"]["runner_up"]) if name]
-    predictors = {name: methods[name, result["best_seeds"][name]] for name in names}
-    folder = seed_folder(experiments / result["best"], result["best_seed"])
-    settings = read_json(folder / "settings.json", ("compositor", "train"))
-    is_composed = SOURCES[models[result["best"], result["best_seed"]].card["source"]].is_composed
-    frames = collect_frames(
-        sets,
-        params.robustness.num_scenes,
-        trained=CompositorParams.model_validate(settings["compositor"]) if is_composed else None,
-        trained_nobody=settings["train"]["nobody"],
-    )
-    predictors["difference_threshold"] = methods["difference_threshold", NO_SEED]
-    return measure_robustness(predictors, frames, params.robustness, params.level)
 
 
 def main() -> None:

@@ -1,13 +1,7 @@
-"""report: the page and what to type next; it closes `make repro`.
+"""report: the page, a summary in the terminal and what to type next; it closes `make repro`."""
 
-`--markdown` prints the comparison for a job summary, and `--picture FILE` joins the winner's
-panel and the plots into one image.
-"""
-
-import argparse
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 from PIL import Image
 from rich.console import Console
@@ -15,7 +9,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from depthmask.config import read_params
-from depthmask.data.scenes.files import read_array, read_json, replaced_file
+from depthmask.data.scenes.files import read_array, replaced_file
 from depthmask.data.scenes.library import Frames
 from depthmask.errors import InputError, exit_on_error
 from depthmask.metrics import METRICS
@@ -24,13 +18,7 @@ from depthmask.stages import METRICS as METRICS_PATH
 from depthmask.tracking.gate import Judgement, read_record
 from depthmask.tracking.provenance import commit_date, git_commit
 from depthmask.visualization.page import write_page
-from depthmask.visualization.results import (
-    METRICS_KEYS,
-    baselines_of,
-    compared,
-    figure_of,
-    results_table,
-)
+from depthmask.visualization.results import Results
 
 COLUMNS = tuple(
     METRICS[name] for name in ("mask_iou", "depth_delta1", "depth_abs_rel", "depth_rmse")
@@ -97,23 +85,23 @@ def next_commands(root: Path, judged: bool) -> Iterator[tuple[str, str]]:
             yield command, "mask and distance of the person in a frame"
 
 
-def print_summary(root: Path, metrics: dict[str, Any], console: Console) -> None:
+def print_summary(root: Path, console: Console) -> None:
     """Print the comparison, what the run left in `root`, and what to type next."""
+    results = Results.read(root)
     table = Table(title="People and rooms never seen", title_justify="left")
     table.add_column("experiment", no_wrap=True)
     for column in COLUMNS:
         table.add_column(column.title, justify="right", no_wrap=True)
-    trained = compared(metrics)
-    for name in (*trained, *baselines_of(metrics)):
-        head, is_best = metrics["headline"]["set"], name == metrics["best"]
+    for name in (*results.experiments, *results.baselines):
+        is_best, trained = name == results.best, name in results.experiments
         table.add_row(
             escape(name) + " (best)" * is_best,
-            *(figure_of(metrics, name, head, column).text for column in COLUMNS),
-            style="bold green" if is_best else None if name in trained else "dim",
-            end_section=name == trained[-1],
+            *(results.figure(name, results.headline, column).text for column in COLUMNS),
+            style="bold green" if is_best else None if trained else "dim",
+            end_section=name == results.experiments[-1],
         )
     console.print(table)
-    if sentence := metrics.get("verdict", {}).get("sentence"):
+    if sentence := results.verdict.get("sentence"):
         console.print(f"\n{escape(sentence)}", highlight=False)
     judgement = read_judgement(root)
     if judgement is not None:
@@ -131,60 +119,12 @@ def print_summary(root: Path, metrics: dict[str, Any], console: Console) -> None
             console.print(words, soft_wrap=True, highlight=False)
 
 
-def markdown(metrics: dict[str, Any]) -> str:
-    """The table of results and, for GitHub to draw, a Mermaid bar chart."""
-    head = metrics["headline"]["set"]
-    names = [*compared(metrics), *baselines_of(metrics)]
-    figures = {name: figure_of(metrics, name, head, METRICS["mask_iou"]) for name in names}
-    bars = {name: figure.number for name, figure in figures.items() if figure.number is not None}
-    labels = ", ".join(f'"{name}"' for name in bars)
-    return f"""{results_table(metrics)}
-```mermaid
-xychart-beta horizontal
-    title "mask IoU on the hardest test set"
-    x-axis [{labels}]
-    y-axis "mask IoU" 0 --> 1
-    bar [{", ".join(f"{value:.3f}" for value in bars.values())}]
-```"""
-
-
-def write_picture(root: Path, best: str, target: Path) -> None:
-    """Stack the best experiment's panel and the plots, centred on white, into one PNG.
-
-    Raises:
-        InputError: if there is no picture to stack.
-    """
-    panel = root / f"reports/panels/{best}.png"
-    paths = [panel, *sorted((root / "reports/plots").glob("*.png"))]
-    images = [Image.open(path).convert("RGBA") for path in paths if path.exists()]
-    if not images:
-        raise InputError(f"{panel} is missing: run `dvc repro evaluate` first")
-    width = max(image.width for image in images)
-    sheet = Image.new("RGB", (width, sum(image.height for image in images)), "white")
-    top = 0
-    for image in images:
-        sheet.paste(image, ((width - image.width) // 2, top), image)
-        top += image.height
-    with replaced_file(target) as temporary:
-        sheet.save(temporary, format="PNG")
-
-
-def main(arguments: Sequence[str] | None = None) -> None:
-    """Run in the project's folder; exit code 2 and one line where nothing was made yet."""
-    parser = argparse.ArgumentParser(prog="python -m depthmask.stages.report", description=__doc__)
-    parser.add_argument("--markdown", action="store_true", help="print the comparison as Markdown")
-    parser.add_argument("--picture", type=Path, help="write panel and plots into one PNG")
-    options = parser.parse_args(arguments)
+def main() -> None:
+    """Run in the project's folder; InputError where nothing was made yet."""
     if not METRICS_PATH.is_file():
         raise InputError(f"{METRICS_PATH} is missing: run `make repro` first")
-    metrics = read_json(METRICS_PATH, METRICS_KEYS)
-    if options.picture:
-        write_picture(Path(), metrics["best"], options.picture)
-    if options.markdown:
-        print(markdown(metrics))
-    if not (options.picture or options.markdown):
-        write_report()
-        print_summary(Path(), metrics, Console())
+    write_report()
+    print_summary(Path(), Console())
 
 
 if __name__ == "__main__":

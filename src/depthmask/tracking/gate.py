@@ -1,4 +1,4 @@
-"""The gate: what the exported model must reach to become the champion of MLflow's model registry.
+"""The gate: what the exported model must reach to become the champion of MLflow's registry.
 
 The record of it is no output of DVC, since a latency is a time: it says what it was made from, and
 holds for nothing else.
@@ -17,7 +17,10 @@ from pydantic import TypeAdapter
 from depthmask.config import Gate
 from depthmask.data.scenes.files import read_json, replaced_file
 from depthmask.errors import InputError
-from depthmask.tracking.sync import MODEL, Registered, register_model, sync
+from depthmask.tracking import Store, attempt, copied_checkout, file_lock, find_root
+from depthmask.tracking.sync import sync
+
+MODEL = "DepthMaskNet"
 
 
 class Criterion(NamedTuple):
@@ -36,6 +39,19 @@ CRITERIA = {
     "leak_gap": Criterion("leak gap"),
     "latency_ms": Criterion("latency", unit=" ms", decimals=1),
 }
+
+
+@dataclass(frozen=True)
+class Registered:
+    """A model's version, as in `models:/DepthMaskNet/VERSION`, and the champion's, if any."""
+
+    version: str
+    champion: str = ""
+    champion_experiment: str = ""
+
+    @property
+    def is_champion(self) -> bool:
+        return self.version == self.champion
 
 
 @dataclass(frozen=True)
@@ -137,7 +153,12 @@ def judge(
 def register(
     judgement: Judgement, model: Path, key: str, *, experiments: Path, reports: Path
 ) -> Judgement:
-    """Register the model in MLflow, its run of that key first; champion if nothing was missed."""
+    """Register the model as a version of DepthMaskNet, its run of that key first.
+
+    It is the champion if nothing was missed. The same bytes of the same run are registered once;
+    later calls change the version's tags and move the alias. A trial in a copy made by DVC, of
+    which several may run at once, never moves it.
+    """
     sync(experiments, reports)
     misses = judgement.misses.values()
     tags = {
@@ -149,7 +170,59 @@ def register(
     }
     figures = judgement.figures.items()
     tags |= {name: f"{value:.6g}" for name, value in figures if value is not None}
-    return replace(judgement, published=True, registered=register_model(model, tags))
+    registered = attempt(find_root(), lambda store: _register(store, model, tags))
+    return replace(judgement, published=True, registered=registered)
+
+
+def _register(store: Store, onnx_path: Path, tags: dict[str, str]) -> Registered:
+    run, client = store.find_run(tags["depthmask.key"]), store.client
+    if run is None:
+        raise ConnectionError("it has no run of the exported model")
+    run_id, is_trial = run.info.run_id, copied_checkout() is not None
+    with file_lock(store.root, "mlflow", timeout=120):
+        if not client.search_registered_models(f"name = '{MODEL}'"):
+            client.create_registered_model(MODEL, description="A person's mask, a scene's depth.")
+        same = client.search_model_versions(f"name = '{MODEL}' and run_id = '{run_id}'")
+        versions = {each.tags.get("depthmask.sha256"): str(each.version) for each in same}
+        version = versions.get(tags["depthmask.sha256"])
+        if version is None:
+            source, model_id = _log_model(store, run_id, onnx_path)
+            made = client.create_model_version(MODEL, source, run_id, tags, model_id=model_id)
+            version = str(made.version)
+        elif not is_trial:  # which may ask for more than the checkout that made the version
+            for name, value in tags.items():
+                client.set_model_version_tag(MODEL, version, name, value)
+        champion = str(client.get_registered_model(MODEL).aliases.get("champion", ""))
+        if tags["gate"] == "passed" and not is_trial:
+            client.set_registered_model_alias(MODEL, "champion", version)
+            champion = version
+        known = client.get_model_version(MODEL, champion).tags if champion else {}
+        return Registered(version, champion, known.get("depthmask.experiment", ""))
+
+
+def _log_model(store: Store, run_id: str, onnx_path: Path) -> tuple[str, str]:
+    """Log the file as a model of MLflow's onnx flavour; returns the model's URI and id."""
+    import mlflow.onnx
+    import onnx
+    import onnxruntime
+    from mlflow.models import Model
+
+    mlflow.set_tracking_uri(store.uri)  # there is no client's own for a model
+    logged = Model.log(
+        None,
+        mlflow.onnx,
+        name="onnx",
+        model_type="onnx",
+        run_id=run_id,
+        onnx_model=onnx.load(onnx_path),
+        # named here, or MLflow finds them by loading the model in another process
+        pip_requirements=[
+            f"{each.__name__}=={each.__version__}" for each in (mlflow, onnx, onnxruntime)
+        ],
+        onnx_execution_providers=["CPUExecutionProvider"],  # the others warn where they lack
+        save_as_external_data=False,
+    )
+    return logged.model_uri, logged.model_id
 
 
 def write_record(path: Path, judgement: Judgement) -> None:

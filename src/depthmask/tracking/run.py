@@ -41,9 +41,10 @@ class OpenRun:
         self.lock.acquire()
         own = {"depthmask.key": key, "depthmask.host": platform.node(), LOCK: self.lock.lock_file}
         own |= tags
-        run = found or self.client.create_run(
-            store.experiment_id, tags=resolve_tags(_source_tags() | own)
-        )
+        source = {"mlflow.source.name": "depthmask", "git_commit": git_commit()}
+        if name := os.environ.get("DVC_EXP_NAME"):  # as `dvc exp show` lists it
+            source["dvc.experiment"] = name
+        run = found or self.client.create_run(store.experiment_id, tags=resolve_tags(source | own))
         self.run_id, self.figures = run.info.run_id, run.data.metrics
         if found:
             self.client.update_run(self.run_id, status="RUNNING")
@@ -124,13 +125,3 @@ def start_run(
     finally:
         if run:
             attempt(root, lambda _: run.end(status))
-
-
-def _source_tags() -> dict[str, str]:
-    """What MLflow does not find out by itself of where a run comes from."""
-    tags = {"mlflow.source.name": "depthmask"}
-    if (commit := git_commit()) != "unknown":
-        tags |= {"git_commit": commit, "mlflow.source.git.commit": commit.partition("-")[0]}
-    if name := os.environ.get("DVC_EXP_NAME"):  # as `dvc exp show` lists it
-        tags["dvc.experiment"] = name
-    return tags

@@ -10,6 +10,7 @@ import pandas as pd
 
 from depthmask.data.scenes.scene import SETS
 from depthmask.evaluation.robustness import CONDITIONS
+from depthmask.visualization.results import Results
 from depthmask.visualization.theme import Chart, Series
 
 WIDTH, HEIGHT, DOTS_WIDTH = 300, 170, 180
@@ -21,12 +22,11 @@ def _title(text: str, note: str) -> alt.TitleParams:
 
 
 def dot_chart(
-    rows: pd.DataFrame,
+    dots: Sequence[dict[str, Any]],
+    results: Results,
     *,
     title: str,
     note: str,
-    best: str,
-    baselines: Sequence[str] = (),
     zero: bool = False,
     good: int = 0,
     legend: bool = False,
@@ -34,25 +34,22 @@ def dot_chart(
     """A row a name, in their order: dots for its figures, a bar for an interval, the figure.
 
     Args:
-        rows: `name`, `set`, `value`, `color`, `about`; `low`, `high`, `text`, and `part` (whether
-            it is one seed's) where there are such. The first set is filled, the others are hollow.
-        baselines: names that are written paler.
+        dots: `name`, `set`, `value`, `low`, `high`, `text`, `color`, `about`, and `part` if it is
+            one seed's. Those of the first set are filled, the others are hollow.
         zero: whether 0 is marked; `good`: at which side of it the best is better, -1 or 1.
         legend: whether the sets are named.
     """
-    rows = rows.reindex(columns=["name", "set", "value", "low", "high", "color", "text", "about",
-                                 "part"])  # fmt: skip
+    rows = pd.DataFrame(dots)
     names, sets = list(rows["name"].unique()), list(rows["set"].unique())
     rows["fill"] = rows["color"].where(rows["set"] == sets[0], "var(--paper)")
-    seeds, rows = rows[rows["part"].eq(True)], rows[~rows["part"].eq(True)]
+    is_part = rows.get("part", pd.Series(False, rows.index)).eq(True)
+    seeds, rows = rows[is_part], rows[~is_part]
+    is_best, paler = json.dumps(results.best), json.dumps(results.baselines)
     axis = alt.Axis(
         title=None, domain=False, ticks=False, labelPadding=8, labelLimit=140,
-        labelFontWeight=alt.condition(
-            f"datum.value == {json.dumps(best)}", alt.value("bold"), alt.value("normal")
-        ),
-        labelColor=alt.condition(
-            f"indexof({json.dumps(list(baselines))}, datum.value) >= 0",
-            alt.value("var(--muted)"), alt.value("var(--ink)"),
+        labelFontWeight=alt.ExprRef(f"datum.value == {is_best} ? 'bold' : 'normal'"),
+        labelColor=alt.ExprRef(
+            f"indexof({paler}, datum.value) >= 0 ? 'var(--muted)' : 'var(--ink)'"
         ),
     )  # fmt: skip
     place = {
@@ -75,15 +72,15 @@ def dot_chart(
         layers.append(band.encode(x=alt.datum(0), x2=alt.value(DOTS_WIDTH if good > 0 else 0)))
     if zero:
         layers.append(alt.Chart().mark_rule(color="var(--muted)").encode(x=alt.datum(0)))
-    weight = alt.ExprRef(f"datum.name == {json.dumps(best)} ? 'bold' : 'normal'")
-    chart = alt.Chart(rows[rows["value"].notna()])
+    weight = alt.ExprRef(f"datum.name == {is_best} ? 'bold' : 'normal'")
+    known = alt.Chart(rows[rows["value"].notna()])
     layers += [
-        chart.transform_filter("isValid(datum.low) && isValid(datum.high)")
+        known.transform_filter("isValid(datum.low) && isValid(datum.high)")
         .mark_rule(strokeWidth=2.4, strokeCap="round", opacity=0.55)
         .encode(x=alt.X("low:Q"), x2="high:Q", color=color, **place),
         alt.Chart(seeds).mark_point(filled=True, size=12, opacity=0.55)
         .encode(x="value:Q", color=color, description="about:N", **place),
-        chart.mark_point(size=46, strokeWidth=1.5, opacity=1).encode(
+        known.mark_point(size=46, strokeWidth=1.5, opacity=1).encode(
             x=x, shape=shape, description="about:N", stroke=alt.Stroke("color:N", scale=None),
             fill=alt.Fill("fill:N", scale=None), **place,
         ),
@@ -142,35 +139,30 @@ def line_chart(
     axis = alt.Axis(domain=False, ticks=False, tickCount=5)
     figure = alt.Y(field=y, type="quantitative", title=y_title, scale=y_scale, axis=axis)
     color = alt.Color("experiment:N", scale=look.colors, legend=look.legend)
-    known = alt.Chart().transform_filter(f"isValid(datum[{json.dumps(y)}])")
+    base = alt.Chart().encode(x=x, color=color, detail=detail)
+    known = base.transform_filter(f"isValid(datum[{json.dumps(y)}])")
     is_best = f"datum.experiment == {json.dumps(look.best)}"
-    width: Any = alt.value(2)
     layers = list(under)
     if band:
-        area = alt.Chart().mark_area(opacity=0.14)
+        area = base.mark_area(opacity=0.14)
         if look.best:
             area = area.transform_filter(is_best)
         area = area.transform_filter(f"isValid(datum[{json.dumps(band[0])}])")
         low = alt.Y(field=band[0], type="quantitative", title=y_title)
-        layers.append(area.encode(x=x, y=low, y2=alt.Y2(field=band[1]), color=color, detail=detail))
+        layers.append(area.encode(y=low, y2=alt.Y2(field=band[1])))
+    width: Any = alt.value(2)
     if look.best:
         width = alt.condition(is_best, alt.value(2.7), alt.value(1.5))
     line = known.mark_line(strokeJoin="round", strokeCap="round")
-    layers.append(
-        line.encode(
-            x=x, y=figure, color=color, detail=detail, strokeDash=look.dash, strokeWidth=width
-        )
-    )
+    layers.append(line.encode(y=figure, strokeDash=look.dash, strokeWidth=width))
     if dots:
         fill: Any = alt.Fill("experiment:N", scale=look.colors, legend=None)
         if hollow:
             fill = alt.when(hollow).then(alt.value("var(--paper)")).otherwise(fill)
         points = known.mark_point(size=26, opacity=1, strokeWidth=1.3)
-        layers.append(
-            points.encode(x=x, y=figure, color=color, detail=detail, fill=fill, description=about)
-        )
-    chart = alt.layer(*layers).properties(width=WIDTH, height=HEIGHT)
-    return chart.properties(title=_title(title, note))
+        layers.append(points.encode(y=figure, fill=fill, description=about))
+    title_and_note = _title(title, note)
+    return alt.layer(*layers).properties(width=WIDTH, height=HEIGHT, title=title_and_note)
 
 
 def epoch_axis(field: str, title: str = "epoch") -> alt.X:

@@ -20,8 +20,9 @@ from depthmask.evaluation.robustness_table import ConditionExample
 from depthmask.metrics import METRICS, align_depth, depth_abs_rel, mask_iou
 from depthmask.models.store import StoredModel
 from depthmask.visualization import plots
-from depthmask.visualization.canvas import DepthScale, error_rgb, mask_errors_rgb, mask_rgb
+from depthmask.visualization.canvas import DepthScale
 from depthmask.visualization.panels import PanelRow, conditions_sheet, hero, panels
+from depthmask.visualization.results import Results
 from depthmask.visualization.sheets import composed_sheet
 from depthmask.visualization.theme import save_png
 
@@ -53,28 +54,21 @@ def draw_panels(
 
 def _panel_rows(stored: StoredModel, sets: EvalSets, scene: Scene[Tensor]) -> list[PanelRow]:
     mask, depth = _predict(stored, scene, sets)
-    figures = {"mask_iou": mask_iou(mask, scene.mask)}
-    if depth is not None:
+    true, figures = _arrays(scene), {"mask_iou": mask_iou(mask, scene.mask)}
+    columns: list[Any] = [true.bg, true.bg_fg, true.mask, _planes(mask)]
+    if depth is None:
+        columns += [[None] * len(mask)] * 2
+    else:
+        columns += [true.depth, _planes(depth)]
         figures["depth_abs_rel"] = depth_abs_rel(depth, scene.depth)
-    masks, depths = _planes(mask), None if depth is None else _planes(depth)
-    return [
-        PanelRow(
-            set_name=sets.headline,
-            bg=frame.bg,
-            bg_fg=frame.bg_fg,
-            true_mask=frame.mask,
-            pred_mask=masks[row],
-            true_depth=None if depths is None else frame.depth,
-            pred_depth=None if depths is None else depths[row],
-            figures={name: float(values[row]) for name, values in figures.items()},
-        )
-        for row, frame in enumerate(map(Scene, *_arrays(scene)))
-    ]
+    captions = pd.DataFrame({name: values.tolist() for name, values in figures.items()})
+    rows = zip(*columns, captions.to_dict("records"), strict=True)
+    return [PanelRow(sets.headline, *row) for row in rows]
 
 
 def draw_plots(
     folder: Path,
-    metrics: dict[str, Any],
+    results: Results,
     table: pd.DataFrame,
     best: StoredModel,
     sets: EvalSets,
@@ -88,17 +82,17 @@ def draw_plots(
         robustness, examples: the figures on harder frames, and such frames.
     """
     columns = ("val/mask_iou", "val/loss", "val/depth_rmse")
-    curves = plots.curve_charts(table, metrics, columns, plots.KEY)
+    curves = plots.curve_charts(table, results, columns, plots.KEY)
     charts = {
         "curves": hconcat(*curves, spacing=36),
-        "comparison": plots.comparison(metrics),
-        "robustness": plots.conditions(robustness, metrics),
+        "comparison": plots.comparison(results),
+        "robustness": plots.conditions(robustness, results),
     }
     with replaced_folder(folder) as temporary:
         for title, chart in charts.items():
             save_png(chart, temporary / f"{title}.png")
         subtitle = (
-            f"as {metrics['best']} predicts them; the figure is the mask’s IoU, with nobody in the"
+            f"as {results.best} predicts them; the figure is the mask’s IoU, with nobody in the"
             " frame the share taken for person"
         )
         conditions_sheet(temporary / "conditions.png", examples, subtitle=subtitle)
@@ -148,17 +142,11 @@ def draw_scene_tiles(
     scene = Scene(*(field[numbers] for field in _headline_scenes(sets)))
     mask, depth = _predict(stored, scene, sets)
     assert depth is not None
-    shown, masks, depths = _arrays(scene), _planes(mask), _planes(depth)
+    shown = _arrays(scene)
     scale = DepthScale.spanning(shown.depth, unit=sets.unit)
-    pictures = {
-        "bg": shown.bg,
-        "bg_fg": shown.bg_fg,
-        "true_mask": mask_rgb(shown.mask),
-        "pred_mask": mask_errors_rgb(masks, shown.mask),
-        "true_depth": scale.rgb(shown.depth),
-        "pred_depth": scale.rgb(depths),
-        "depth_error": error_rgb(depths, shown.depth),
-    }
+    whole = PanelRow(sets.headline, *shown[:3], _planes(mask), shown.depth, _planes(depth), {})
+    named = {name.replace("predicted", "pred"): of for name, of in whole.pictures(scale).items()}
+    pictures = {name.replace(" ", "_"): of for name, of in named.items()}
     rows, entries = scenes.set_index("scene"), {}
     with replaced_folder(folder) as temporary:
         for place, number in enumerate(numbers):

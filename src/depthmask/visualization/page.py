@@ -21,9 +21,9 @@ from depthmask.evaluation.robustness import CONDITIONS
 from depthmask.evaluation.robustness_table import FALSE_PERSON
 from depthmask.metrics import METRICS, Metric
 from depthmask.tracking.gate import Judgement
-from depthmask.visualization import plots, results
+from depthmask.visualization import plots
 from depthmask.visualization.canvas import ERROR_TICKS, DepthScale, as_data, depth_ramp, error_ramp
-from depthmask.visualization.results import Figure
+from depthmask.visualization.results import CHARTED, KEYS, MINUS, Figure, Run, plain, written
 from depthmask.visualization.theme import COLORS, Chart, svg_of
 
 TEMPLATES = Path(__file__).parent / "templates"
@@ -60,24 +60,26 @@ def write_page(root: Path, *, code: str, gate: Judgement | None) -> Path:
     Raises:
         InputError: if there are no figures yet, or a file is damaged.
     """
-    run = results.Run(root)
+    run = Run(root)
     environment = Environment(loader=FileSystemLoader(TEMPLATES), undefined=StrictUndefined,
                               autoescape=True, trim_blocks=True, lstrip_blocks=True)  # fmt: skip
     environment.filters |= {
         "drawn": _drawn,
         "in_row": _figure_in,
-        "true_minus": lambda text: re.sub(r"(?<![\w.])-(?=\d)", results.MINUS, text),
+        "true_minus": lambda text: re.sub(r"(?<![\w.])-(?=\d)", MINUS, text),
         "magnitude": _magnitude,
+        "plain": plain,
         "picture": lambda name: _picture(root / "reports/tiles" / name),
     }
     definitions = [*METRICS.values(), *FALSE_PERSON.values()]
     robust = run.robustness[run.robustness["experiment"] == run.best]
-    charted = [METRICS[name] for name in results.CHARTED]
+    charted = [METRICS[name] for name in CHARTED]
     params = root / "params.yaml"
     text = environment.get_template("page.html.jinja").render(
         run=run,
-        verdict=run.metrics.get("verdict", {}),
-        results=results,
+        verdict=run.verdict,
+        key_metrics=KEYS,
+        written=written,
         metrics=METRICS,
         definitions=definitions,
         stats=[METRICS[name] for name in STATS],
@@ -87,10 +89,14 @@ def write_page(root: Path, *, code: str, gate: Judgement | None) -> Path:
         groups=GROUPS,
         fields=FIELDS,
         colors=COLORS,
-        series=plots.series_in(run.metrics),
-        leaks=[metric for metric in charted if run.leak(metric, excess=False).number is not None],
+        series=run.series,
+        leaks=[
+            metric
+            for metric in charted
+            if run.leak(run.best, metric, excess=False).number is not None
+        ],
         charts=_charts(run),
-        robust_series=plots.series_in(run.metrics, run.robustness["experiment"]),
+        robust_series=run.series_in(run.robustness),
         robust_columns=[c for c in definitions if c.name in robust and robust[c.name].count()],
         robust_rows=robust.groupby("condition", sort=False),
         legends=list(_legends(run.tiles)) if run.tiles else [],
@@ -128,17 +134,16 @@ def _magnitude(value: float) -> str:
     return f"{mantissa} × 10{str(int(power)).translate(digits)}" if value else "0"
 
 
-def _charts(run: results.Run) -> dict[str, list[Chart]]:
+def _charts(run: Run) -> dict[str, list[Chart]]:
     """Every chart by its place on the page."""
-    metrics = run.metrics
     return {
-        "comparison": plots.comparison_charts(metrics),
-        "differences": plots.difference_charts(metrics),
-        "distributions": plots.distribution_charts(run.scenes, metrics),
-        "leak": plots.leak_charts(metrics),
-        "masks": plots.condition_charts(run.robustness, metrics, "mask_iou"),
-        "depths": plots.condition_charts(run.robustness, metrics, "depth_delta1"),
-        "curves": plots.curve_charts(run.curves, metrics),
+        "comparison": plots.comparison_charts(run),
+        "differences": plots.difference_charts(run),
+        "distributions": plots.distribution_charts(run.scenes, run),
+        "leak": plots.leak_charts(run),
+        "masks": plots.condition_charts(run.robustness, run, "mask_iou"),
+        "depths": plots.condition_charts(run.robustness, run, "depth_delta1"),
+        "curves": plots.curve_charts(run.curves, run),
     }
 
 

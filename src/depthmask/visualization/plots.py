@@ -23,30 +23,8 @@ from depthmask.visualization.charts import (
     line_chart,
     resizes,
 )
-from depthmask.visualization.results import (
-    CHARTED,
-    Figure,
-    Metrics,
-    baselines_of,
-    columns_of,
-    compared,
-    figure_of,
-    figures_of,
-    found_in,
-    leak_of,
-    plain,
-    written,
-)
-from depthmask.visualization.theme import (
-    BASELINE,
-    LIGHT,
-    SERIES,
-    Chart,
-    Series,
-    on_paper,
-    series_of,
-    spec_of,
-)
+from depthmask.visualization.results import CHARTED, Figure, Results, plain, written
+from depthmask.visualization.theme import BASELINE, LIGHT, SERIES, Chart, on_paper, spec_of
 
 DISTRIBUTED = ("mask_iou", "depth_delta1", "person_distance_error")
 COMPARED_SETS = ("unseen_unseen", "seen_seen")
@@ -62,106 +40,91 @@ DVC_TEMPLATES = Path(".dvc/plots")
 KEY = alt.Legend(orient="top", columns=4, symbolType="stroke", symbolStrokeWidth=3, symbolOpacity=1)
 
 
-def series_in(metrics: Metrics, names: Iterable[str] | None = None) -> dict[str, Series]:
-    """The look of every experiment, or of the experiments and baselines of a table."""
-    series = series_of(metrics["experiments"])
-    return series if names is None else {name: series.get(name, BASELINE) for name in names}
-
-
-def _dot(series: dict[str, Series], name: str, figure: Figure, set_name: str = "") -> Any:
+def _dot(results: Results, name: str, figure: Figure, set_name: str = "") -> dict[str, Any]:
     """A row of a dot chart."""
-    about = f"{name}{', ' * bool(set_name)}{set_name}: {figure.text} {figure.interval}".strip()
     low, high = figure.bounds or (None, None)
-    return {"name": name, "set": set_name, "value": figure.number, "low": low, "high": high,
-            "text": figure.text, "color": series.get(name, BASELINE).color,
-            "about": about}  # fmt: skip
+    return {
+        "name": name,
+        "set": set_name,
+        "value": figure.number,
+        "low": low,
+        "high": high,
+        "text": figure.text,
+        "color": results.series.get(name, BASELINE).color,
+        "about": " ".join(
+            [f"{name}{set_name and f', {set_name}'}: {figure.text}", figure.interval]
+        ).strip(),
+    }
 
 
-def comparison_charts(metrics: Metrics, *, legend: bool = False) -> list[Chart]:
+def comparison_charts(results: Results, *, legend: bool = False) -> list[Chart]:
     """Every experiment and baseline on the headline set and on pasted people, a chart a metric."""
-    head, series = metrics["headline"]["set"], series_in(metrics)
-    baselines, charts = baselines_of(metrics), list[Chart]()
-    for metric in columns_of(metrics, head, CHARTED):
+    head, charts = results.headline, list[Chart]()
+    for metric in results.columns(head, CHARTED):
         rows: list[dict[str, Any]] = []
-        for name in (*compared(metrics), *baselines):
-            rows.append(_dot(series, name, figure_of(metrics, name, head, metric), head))
+        for name in (*results.experiments, *results.baselines):
+            rows.append(_dot(results, name, results.figure(name, head, metric), head))
             for other in COMPARED_SETS:
-                if other != head and figures_of(metrics, name, other):
-                    figure = figure_of(metrics, name, other, metric)
-                    bare = Figure(figure.value, decimals=metric.decimals)
-                    rows.append(_dot(series, name, bare, other) | {"text": None})
-            seeds = found_in(metrics, "seeds", name)
+                if other != head and results.figures(name, other):
+                    value = results.figure(name, other, metric).value
+                    figure = Figure(value, decimals=metric.decimals)
+                    rows.append(_dot(results, name, figure, other) | {"text": None})
+            seeds = results.at("seeds", name)
             for seed in seeds if len(seeds) > 1 else ():
-                figure = Figure(found_in(seeds, seed, head).get(metric.name))
-                words = {"text": None, "part": True, "about": f"{name}, seed {seed}"}
-                rows.append(_dot(series, name, figure, head) | words)
-        charts.append(
-            dot_chart(
-                pd.DataFrame(rows),
-                title=metric.title,
-                note=f"{metric.better} is better",
-                best=metrics["best"],
-                baselines=baselines,
-                legend=legend and not charts,
-            )
-        )
+                figure = Figure(results.at("seeds", name, seed, head).get(metric.name))
+                about = {"text": None, "part": True, "about": f"{name}, seed {seed}"}
+                rows.append(_dot(results, name, figure, head) | about)
+        note, legend_here = f"{metric.better} is better", legend and not charts
+        charts.append(dot_chart(rows, results, title=metric.title, note=note, legend=legend_here))
     return charts
 
 
-def comparison(metrics: Metrics) -> Chart:
-    charts = comparison_charts(metrics, legend=True)
+def comparison(results: Results) -> Chart:
+    charts = comparison_charts(results, legend=True)
     chart = alt.hconcat(*charts, spacing=30, title="Experiments and baselines")
     return chart.resolve_scale(shape="shared")
 
 
-def difference_charts(metrics: Metrics) -> list[Chart]:
+def difference_charts(results: Results) -> list[Chart]:
     """The best minus every rival, on the same scenes: the score that decides, and its two parts."""
-    found = {name: found_in(metrics, "verdict", "differences", name) for name in compared(metrics)}
     charts = []
-    for key in ("score", *metrics.get("chosen_by", ())):
-        metric = METRICS.get(key)
-        decimals = metric.decimals if metric else 3
-        figures = {
-            name: Figure(own["difference"], (own["low"], own["high"]), None, decimals, signed=True)
-            for name, of in found.items()
-            if "score" in of and (own := of.get(key))
-        }
+    for key in ("score", *results.metrics.get("chosen_by", ())):
+        metric, rows = METRICS.get(key), []
+        for name in results.experiments:
+            found = results.at("verdict", "differences", name)
+            if "score" in found and (own := found.get(key)):
+                bounds, decimals = (own["low"], own["high"]), metric.decimals if metric else 3
+                figure = Figure(own["difference"], bounds, decimals=decimals, signed=True)
+                rows.append(_dot(results, name, figure))
         title = metric.title if metric else "The score that decides"
         note = f"{metric.better} is better" if metric else "the mean of the two beside it"
         good = -1 if metric and not metric.higher_is_better else 1
-        charts += _signed_charts(metrics, figures, title, note, good)
+        if rows:
+            charts.append(dot_chart(rows, results, title=title, note=note, zero=True, good=good))
     return charts
 
 
-def leak_charts(metrics: Metrics) -> list[Chart]:
+def leak_charts(results: Results) -> list[Chart]:
     """What every experiment owes to rooms and people it has seen, a chart a metric."""
-    charts, names = [], compared(metrics)
-    for metric in columns_of(metrics, metrics["headline"]["set"], CHARTED):
-        excess = any("excess" in found_in(metrics, "leak", name, metric.name) for name in names)
-        figures = {name: leak_of(metrics, name, metric, excess=excess) for name in names}
+    charts = []
+    for metric in results.columns(results.headline, CHARTED):
+        excess = any(results.leak(name, metric).number is not None for name in results.experiments)
+        figures = {name: results.leak(name, metric, excess=excess) for name in results.experiments}
+        rows = [_dot(results, name, of) for name, of in figures.items() if of.number is not None]
         note = "less that of the difference threshold" if excess else "seen less unseen"
-        charts += _signed_charts(metrics, figures, metric.title, note)
+        if rows:
+            charts.append(dot_chart(rows, results, title=metric.title, note=note, zero=True))
     return charts
-
-
-def _signed_charts(
-    metrics: Metrics, figures: dict[str, Figure], title: str, note: str, good: int = 0
-) -> list[Chart]:
-    """Differences from 0 with their intervals as a chart; none without any."""
-    series = series_in(metrics)
-    rows = [_dot(series, name, f) for name, f in figures.items() if f.number is not None]
-    look: Any = dict(title=title, note=note, best=metrics["best"], zero=True, good=good)
-    return [dot_chart(pd.DataFrame(rows), **look)] if rows else []
 
 
 def curve_charts(
     table: pd.DataFrame,
-    metrics: Metrics,
+    results: Results,
     columns: Iterable[str] = CURVES,
     legend: alt.Legend | None = None,
 ) -> list[Chart]:
     """Columns of `curves.csv` over the epochs: the mean over seeds, and their range."""
-    look, charts = Look.of(series_in(metrics), metrics["best"], legend), []
+    look, charts = Look.of(results.series, results.best, legend), []
     for column in columns:
         if column not in table or table[column].isna().all():
             continue
@@ -194,10 +157,10 @@ def curve_charts(
     return charts
 
 
-def distribution_charts(scenes: pd.DataFrame, metrics: Metrics) -> list[Chart]:
+def distribution_charts(scenes: pd.DataFrame, results: Results) -> list[Chart]:
     """Every scene's figure on the headline set, the scenes from the worst to the best."""
-    look, charts = Look.of(series_in(metrics), metrics["best"]), []
-    rows, shares = scenes[scenes["set"] == metrics["headline"]["set"]], np.linspace(0, 1, 41)
+    look, charts = Look.of(results.series, results.best), []
+    rows, shares = scenes[scenes["set"] == results.headline], np.linspace(0, 1, 41)
     for metric in (METRICS[name] for name in DISTRIBUTED if name in scenes):
         means = rows.groupby(["experiment", "scene"])[metric.name].mean()
         groups = means[np.isfinite(means)].groupby("experiment")
@@ -206,7 +169,7 @@ def distribution_charts(scenes: pd.DataFrame, metrics: Metrics) -> list[Chart]:
         if data.empty:
             continue
         data["share"] = np.tile(100 * shares, len(data) // len(shares))
-        unit = metric.suffix(metrics.get("unit", "metre"))
+        unit = metric.suffix(results.unit)
         axis = alt.Axis(grid=False, values=[0, 25, 50, 75, 100])
         chart = line_chart(
             look,
@@ -222,13 +185,13 @@ def distribution_charts(scenes: pd.DataFrame, metrics: Metrics) -> list[Chart]:
 
 
 def condition_charts(
-    table: pd.DataFrame, metrics: Metrics, name: str, legend: alt.Legend | None = None
+    table: pd.DataFrame, results: Results, name: str, legend: alt.Legend | None = None
 ) -> list[Chart]:
     """A metric over the strength of every condition with a person in it, all on one range.
 
     Of frames with nobody in them: what is found there, beside the mask's IoU only.
     """
-    look = Look.of(series_in(metrics, table["experiment"]), metrics["best"], legend)
+    look = Look.of(results.series_in(table), results.best, legend)
     shown = [(condition, METRICS[name]) for condition in CONDITIONS if condition != "nobody"]
     if name == "mask_iou":
         shown += [("nobody", metric) for metric in FALSE_PERSON.values()]
@@ -251,8 +214,8 @@ def condition_charts(
     return charts
 
 
-def conditions(table: pd.DataFrame, metrics: Metrics) -> Chart:
-    charts = condition_charts(table, metrics, "mask_iou", KEY)
+def conditions(table: pd.DataFrame, results: Results) -> Chart:
+    charts = condition_charts(table, results, "mask_iou", KEY)
     title = "Mask IoU when frames get harder: shaded strengths are such as training drew"
     return alt.concat(*charts, columns=4, spacing=30, title=title)
 
@@ -273,10 +236,6 @@ def dvc_templates() -> dict[str, dict[str, Any]]:
         title=title,
     )
     experiments = spec_of(lines)
-    for layer in experiments["layer"]:
-        layer["encoding"]["opacity"] = {"condition": {"param": "chosen", "value": 1}, "value": 0.12}
-    select = {"type": "point", "fields": ["experiment"]}
-    experiments["layer"][0]["params"] = [{"name": "chosen", "select": select, "bind": "legend"}]
     charts = []
     for name in CONDITIONS:
         found, note = y, "<DVC_METRIC_Y>"

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import onnx
 import pandas as pd
@@ -16,16 +16,12 @@ from depthmask.data.scenes.scene import SETS
 from depthmask.errors import InputError
 from depthmask.evaluation.measuring import BASELINES
 from depthmask.metrics import METRICS, Metric
-
-Metrics = dict[str, Any]
-"""What `reports/metrics.json` holds."""
+from depthmask.visualization.theme import BASELINE, Series, series_of
 
 MISSING, MINUS = "–", "\N{MINUS SIGN}"
 KEYS = tuple(name for name, metric in METRICS.items() if metric.is_key)
 CHARTED = ("mask_iou", "depth_delta1", "depth_abs_rel")
 """Metrics of the comparison's and the leak's charts."""
-METRICS_KEYS = ("best", "experiments", "headline")
-"""What `metrics.json` must have."""
 
 
 def known(value: Any) -> float | None:
@@ -85,71 +81,87 @@ class Figure:
         return [text for text in (words, self.interval) if text and self.text != MISSING]
 
 
-def compared(metrics: Metrics) -> list[str]:
-    """The experiments in the one order of every table and chart.
+class Results:
+    """What `metrics.json` says.
 
-    Those with depth as validation ranks them, then the others.
+    Attributes:
+        headline: the set that judges.
+        experiments: in the one order of every table and chart: those with depth as validation
+            ranks them, then the others.
     """
-    names = metrics["experiments"]
-    ranked = [name for name in metrics.get("ranking", [metrics["best"]]) if name in names]
-    return list(dict.fromkeys([*ranked, *names]))
+
+    def __init__(self, metrics: dict[str, Any]) -> None:
+        names, ranked = metrics["experiments"], metrics.get("ranking", [metrics["best"]])
+        self.metrics, self.best, self.headline = (
+            metrics,
+            metrics["best"],
+            metrics["headline"]["set"],
+        )
+        self.unit, self.verdict = metrics.get("unit", "metre"), metrics.get("verdict", {})
+        self.experiments = list(dict.fromkeys([*ranked, *names]))
+        self.baselines = [name for name in BASELINES if name in metrics.get("baselines", {})]
+        self.series = series_of(names)
+
+    def series_in(self, table: pd.DataFrame) -> dict[str, Series]:
+        """The looks of the experiments and baselines of a table."""
+        return {name: self.series.get(name, BASELINE) for name in table["experiment"]}
+
+    @classmethod
+    def read(cls, root: Path) -> Self:
+        """Read `reports/metrics.json`; InputError if it is missing or damaged."""
+        return cls(read_json(root / "reports/metrics.json", ("best", "experiments", "headline")))
+
+    def at(self, *keys: str) -> Any:
+        """What lies at the end of the keys, an empty dictionary where one of them is missing."""
+        found: Any = self.metrics
+        for key in keys:
+            found = found.get(key, {})
+        return found
+
+    def figures(self, name: str, set_name: str) -> dict[str, Any]:
+        """An experiment's or baseline's figures on a set, by metric."""
+        if name in self.baselines:
+            return dict(self.at("baselines", name, set_name))
+        keys = ("validation", name) if set_name == "val" else ("experiments", name, set_name)
+        return dict(self.at(*keys))
+
+    def figure(self, name: str, set_name: str, metric: Metric) -> Figure:
+        bounds, spread = (
+            self.at(key, name, set_name, metric.name) for key in ("intervals", "spread")
+        )
+        value = self.figures(name, set_name).get(metric.name)
+        return Figure(value, bounds, spread, metric.decimals)
+
+    def leak(self, name: str, metric: Metric, *, excess: bool = True) -> Figure:
+        """The leak gap: seen pair less unseen pair, positive where what was seen is easier.
+
+        Args:
+            excess: whether that of the difference threshold is taken off.
+        """
+        keys = ("excess", "excess_low", "excess_high") if excess else ("gap", "low", "high")
+        value, *bounds = (self.at("leak", name, metric.name).get(key) for key in keys)
+        return Figure(value, bounds, decimals=metric.decimals, signed=True)
+
+    def columns(self, set_name: str, wanted: Iterable[str] = METRICS) -> list[Metric]:
+        """The metrics that an experiment has on a set."""
+        rows = [self.figures(name, set_name) for name in self.experiments]
+        return [METRICS[m] for m in wanted if any(known(row.get(m)) is not None for row in rows)]
+
+    def winner(self, set_name: str, metric: Metric) -> str:
+        """The best figure as it is written, so that equal digits win equally; none wins alone."""
+        values = [self.figure(name, set_name, metric).number for name in self.experiments]
+        found = [value for value in values if value is not None]
+        best = max if metric.higher_is_better else min
+        return written(best(found), metric.decimals) if len(found) > 1 else ""
+
+    def marks(self, name: str) -> list[str]:
+        """An experiment's part in the verdict."""
+        said = {"best": [self.best], "runner-up": [self.verdict.get("runner_up")]}
+        said |= {"tied": self.verdict.get("ties", []), "ahead": self.verdict.get("ahead", [])}
+        return [mark for mark, names in said.items() if name in names]
 
 
-def baselines_of(metrics: Metrics) -> list[str]:
-    return [name for name in BASELINES if name in metrics.get("baselines", {})]
-
-
-def found_in(metrics: Metrics, *keys: str) -> Any:
-    """What lies at the end of the keys, an empty dictionary where one of them is missing."""
-    found: Any = metrics
-    for key in keys:
-        found = found.get(key, {})
-    return found
-
-
-def figures_of(metrics: Metrics, name: str, set_name: str) -> dict[str, Any]:
-    """An experiment's or baseline's figures on a set, by metric."""
-    if name not in metrics["experiments"]:
-        return dict(found_in(metrics, "baselines", name, set_name))
-    where = ("validation", name) if set_name == "val" else ("experiments", name, set_name)
-    return dict(found_in(metrics, *where))
-
-
-def figure_of(metrics: Metrics, name: str, set_name: str, metric: Metric) -> Figure:
-    value = figures_of(metrics, name, set_name).get(metric.name)
-    bounds = found_in(metrics, "intervals", name, set_name, metric.name)
-    spread = found_in(metrics, "spread", name, set_name, metric.name)
-    return Figure(value, bounds, spread, metric.decimals)
-
-
-def leak_of(metrics: Metrics, name: str, metric: Metric, *, excess: bool = True) -> Figure:
-    """The leak gap: seen pair less unseen pair, positive where what was seen is easier.
-
-    Args:
-        excess: whether that of the difference threshold is taken off.
-    """
-    own = found_in(metrics, "leak", name, metric.name)
-    value, *ends = ("excess", "excess_low", "excess_high") if excess else ("gap", "low", "high")
-    bounds = [own.get(end) for end in ends]
-    return Figure(own.get(value), bounds, decimals=metric.decimals, signed=True)
-
-
-def columns_of(metrics: Metrics, set_name: str, wanted: Iterable[str] = METRICS) -> list[Metric]:
-    """The metrics that an experiment has on a set."""
-    rows = [figures_of(metrics, name, set_name) for name in metrics["experiments"]]
-    return [METRICS[m] for m in wanted if any(known(row.get(m)) is not None for row in rows)]
-
-
-def winner_of(metrics: Metrics, set_name: str, metric: Metric) -> str:
-    """The best figure as it is written, so that equal digits win equally; none wins alone."""
-    rows = [figures_of(metrics, name, set_name) for name in metrics["experiments"]]
-    values = [value for row in rows if (value := known(row.get(metric.name))) is not None]
-    if len(values) < 2:
-        return ""
-    return written((max if metric.higher_is_better else min)(values), metric.decimals)
-
-
-class Run:
+class Run(Results):
     """A run's files; what is missing is None or empty.
 
     Raises:
@@ -159,10 +171,7 @@ class Run:
 
     def __init__(self, root: Path) -> None:
         reports = root / "reports"
-        self.metrics = metrics = read_json(reports / "metrics.json", METRICS_KEYS)
-        self.best, self.headline = str(metrics["best"]), str(metrics["headline"]["set"])
-        self.unit = metrics.get("unit", "metre")
-        self.experiments, self.baselines = compared(metrics), baselines_of(metrics)
+        super().__init__(Results.read(root).metrics)
         self.scenes = _table(reports / "scenes.csv", "seed", "set", "scene", "plate", "cutout")
         self.robustness = _table(reports / "robustness.csv", "condition", "strength", "trained_for")
         self.curves = _table(reports / "curves.csv", "seed", "epoch")
@@ -189,19 +198,6 @@ class Run:
         """How many scenes, plates or cutouts the headline set has, as far as is known."""
         return int(self.scenes[self.scenes["set"] == self.headline][column].nunique())
 
-    def figure(self, name: str, set_name: str, metric: Metric) -> "Figure":
-        return figure_of(self.metrics, name, set_name, metric)
-
-    def leak(self, metric: Metric, *, excess: bool = True) -> "Figure":
-        return leak_of(self.metrics, self.best, metric, excess=excess)
-
-    def marks(self, name: str) -> list[str]:
-        """An experiment's part in the verdict."""
-        verdict = self.metrics.get("verdict", {})
-        named = {"best": [self.best], "runner-up": [verdict.get("runner_up")]}
-        named |= {"tied": verdict.get("ties", []), "ahead": verdict.get("ahead", [])}
-        return [mark for mark, names in named.items() if name in names]
-
     def about(self, name: str) -> str:
         """What a baseline does, or an experiment is: `depthmasknet8, mask: bce, depth: 2 ssim`."""
         cards = self.cards.get(name)
@@ -211,7 +207,6 @@ class Run:
         for head, terms in cards[0]["losses"].items():
             parts = [f"{weight:g} {term}".removeprefix("1 ") for term, weight in terms.items()]
             words += [f"{head}: {' + '.join(parts)}"] * bool(parts)
-        words += ["no colour variants"] * (not cards[0]["augmented"])
         words += [f"{len(cards)} seeds"] * (len(cards) > 1)
         return ", ".join(words)
 
@@ -226,13 +221,9 @@ def _json(path: Path, *keys: str) -> dict[str, Any] | None:
 
 
 def _cards(experiment: Path) -> list[dict[str, Any]]:
-    """`model.json` of every seed, in their order, and whether it saw colour variants."""
+    """`model.json` of every seed, in their order."""
     paths = experiment.glob("seed_*/model.json")
-    cards = []
-    for path in sorted(paths, key=lambda path: (len(path.parent.name), path)):
-        settings = read_json(path.with_name("settings.json"))["experiment"]
-        cards.append({"augmented": settings.get("augmented", True)} | read_json(path))
-    return cards
+    return [read_json(path) for path in sorted(paths, key=lambda path: (len(str(path)), path))]
 
 
 def _exported(path: Path) -> dict[str, Any] | None:
@@ -246,13 +237,30 @@ def _exported(path: Path) -> dict[str, Any] | None:
     return {"sha256": digest, "megabytes": megabytes, "metadata": metadata, "parity": parity}
 
 
-def results_table(metrics: Metrics) -> str:
+RELATIVE = (
+    "Depth is relative: scale and shift are fitted to each image's truth before it is measured,"
+    " and a constant becomes that image's own mean."
+)
+LEAK = (
+    "Leak gap of {}: mask IoU on rooms and people that it has seen, less that on unseen ones, less"
+    " the same of the difference threshold, which remembers nothing: {}."
+)
+BARS = """```mermaid
+xychart-beta horizontal
+    title "mask IoU on the hardest test set"
+    x-axis [{}]
+    y-axis "mask IoU" 0 --> 1
+    bar [{}]
+```"""
+
+
+def results_table(results: Results) -> str:
     """GitHub Markdown: the verdict, the comparison with the best of each figure bold, the leak.
 
     A star marks the experiment that is exported, the bounds of an interval stand beside the first
-    two figures.
+    two figures; GitHub draws the last lines as bars.
     """
-    head, unit, best = metrics["headline"]["set"], metrics.get("unit", "metre"), metrics["best"]
+    head, best, unit = results.headline, results.best, results.unit
     second = "unseen_unseen" if head == "in_scene" else "seen_seen"
     columns = [(head, METRICS[name]) for name in KEYS if METRICS[name].part != "person"]
     columns += [(head, METRICS["person_distance_error"])] * (unit == "metre")
@@ -262,30 +270,24 @@ def results_table(metrics: Metrics) -> str:
         for set_name, metric in columns
     ]
     rows = [["", *titles], [":--", *["--:"] * len(columns)]]
-    for name in (*compared(metrics), *baselines_of(metrics)):
-        trained = name in metrics["experiments"]
+    names = [*results.experiments, *results.baselines]
+    for name in names:
+        trained = name in results.experiments
         row = [f"**{name}** ★" if name == best else name if trained else f"_{name}_"]
         for place, (set_name, metric) in enumerate(columns):
-            figure = figure_of(metrics, name, set_name, metric)
-            won = trained and figure.text == winner_of(metrics, set_name, metric)
+            figure = results.figure(name, set_name, metric)
+            won = trained and figure.text == results.winner(set_name, metric)
             words = f"**{figure.text}**" if won else figure.text
             row.append(" ".join([words, *figure.below * (place < 2)]))
         rows.append(row)
-    parts = ["\n".join(f"| {' | '.join(row)} |" for row in rows)]
-    if sentence := found_in(metrics, "verdict", "sentence"):
-        parts.insert(0, sentence)
-    if unit == "relative":
-        parts.insert(
-            0,
-            "Depth is relative: scale and shift are fitted to each image's truth before it is"
-            " measured, and a constant becomes that image's own mean.",
-        )
-    leak = leak_of(metrics, best, METRICS["mask_iou"])
-    if known(leak.value) is not None:
-        parts.append(
-            f"Leak gap of {best}: mask IoU on rooms and people that it has seen, less that on"
-            " unseen ones, less the same of the difference threshold, which remembers nothing: "
-            + f"{leak.text} {leak.interval}".strip()
-            + "."
-        )
-    return "\n\n".join(parts) + "\n"
+    ious = {name: results.figure(name, head, METRICS["mask_iou"]) for name in names}
+    bars = {f'"{name}"': figure.text for name, figure in ious.items() if figure.number is not None}
+    leak = results.leak(best, METRICS["mask_iou"])
+    parts = [
+        RELATIVE if unit == "relative" else "",
+        results.verdict.get("sentence", ""),
+        "\n".join(f"| {' | '.join(row)} |" for row in rows),
+        LEAK.format(best, " ".join([leak.text, *leak.below])) if leak.number is not None else "",
+        BARS.format(", ".join(bars), ", ".join(bars.values())),
+    ]
+    return "\n\n".join(filter(None, parts)) + "\n"

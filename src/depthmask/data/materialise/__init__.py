@@ -7,10 +7,11 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import cv2
 import numpy as np
+import pandas as pd
 import torch
 from torch.utils.data import DataLoader
 
@@ -31,14 +32,6 @@ from depthmask.visualization.sheets import NUM_SHOWN, composed_sheet
 _PLATE_PARTS = ("crop", "noise", "plate_light", "plate_motion")
 
 
-class Materialised(NamedTuple):
-    """What this run wrote, in how many seconds without reading the sources and the report."""
-
-    statistics: dict[str, Any]  # as in statistics.json
-    num_new_scenes: int
-    seconds: float
-
-
 def materialise(
     out: Path,
     *,
@@ -53,19 +46,16 @@ def materialise(
     encoding: Encoding,
     code: str,
     num_workers: int | None = None,
-) -> Materialised:
+) -> tuple[int, float]:
     """Write the first `count` scenes of a set as files, or go on where a run was stopped.
 
     Scene k of the set `train` is the sample that training composes as number k of its first epoch.
+    `out` is new, empty, or from these same arguments, a smaller `count` and `num_workers` apart;
+    `nobody` is the share of training scenes in which nobody stands, `code` a hash of what decides
+    the files' content.
 
-    Args:
-        out: new, empty, or from these same arguments, a smaller `count` and `num_workers` apart.
-        set_name: `train` or one of `depthmask.data.scenes.scene.COMPOSED_SETS`.
-        nobody: share of the training scenes in which nobody stands.
-        code: a hash of what decides the files' content: a folder of other code is not continued.
-        num_workers: processes; by default one a core.
-
-    Raises InputError: an argument or the folder is wrong, or the data is missing.
+    Returns the number of scenes written and the seconds that it took, sources and report apart.
+    Raises InputError if an argument or the folder is wrong, or the data is missing.
     """
     summary = read_summary(prepared)
     if not read_source(prepared).is_composed:
@@ -105,19 +95,16 @@ def materialise(
     with writing.claimed(out, settings):
         written = writing.read_log(out)
         if (num := max((chunk.stop for chunk in written.values()), default=0)) > count:
-            raise InputError(
-                f"{out} has {num} scenes already: give --count {num} or more,"
-                " or name another folder"
-            )
+            remedy = f"give --count {num} or more, or name another folder"
+            raise InputError(f"{out} has {num} scenes already: {remedy}")
         start = time.perf_counter()
         writer.plan(written, count)
-        written |= {
-            chunk.start: chunk for chunk in _write(writer, count, num_workers or num_cores())
-        }
+        for chunk in _write(writer, count, num_workers or num_cores()):
+            written[chunk.start] = chunk
         seconds = time.perf_counter() - start
         chunks = [chunk for _, chunk in sorted(written.items())]
-        statistics = write_report(writer, chunks, set_name, summary["unit"])
-    return Materialised(statistics, sum(len(task.names) for task in writer.tasks), seconds)
+        write_report(writer, chunks, set_name, summary["unit"])
+    return sum(len(task.names) for task in writer.tasks), seconds
 
 
 def _write(writer: Writer, count: int, num_workers: int) -> Iterator[Chunk]:
@@ -145,8 +132,8 @@ def _write(writer: Writer, count: int, num_workers: int) -> Iterator[Chunk]:
                 advance(len(chunk.names))
                 yield chunk
     except (KeyboardInterrupt, SystemExit):
-        line = f"{done} of {count} scenes are in {writer.out}: the same command goes on"
-        print(line, file=sys.stderr)
+        there = f"{done} of {count} scenes are in {writer.out}"
+        print(f"{there}: the same command goes on", file=sys.stderr)
         raise
     except RuntimeError as error:
         if not str(error).startswith("DataLoader worker"):
@@ -168,13 +155,8 @@ def plain_shots(params: CompositorParams) -> CompositorParams:
     return CompositorParams.model_validate(values)
 
 
-def write_report(
-    writer: Writer, chunks: Sequence[Chunk], set_name: str, unit: str
-) -> dict[str, Any]:
-    """Write bbox.txt, statistics.json, dataset.md, contact_sheet.png and, last, file_map.txt.
-
-    Returns what statistics.json holds.
-    """
+def write_report(writer: Writer, chunks: Sequence[Chunk], set_name: str, unit: str) -> None:
+    """Write bbox.txt, statistics.json, dataset.md, contact_sheet.png and, last, file_map.txt."""
     out, names = writer.out, [name for chunk in chunks for name in chunk.names]
     boxes = ("\t".join(map(str, box)) for chunk in chunks for box in chunk.boxes)
     lines = (f"{name}.jpeg\t{box}\n" for name, box in zip(names, boxes, strict=True))
@@ -190,7 +172,6 @@ def write_report(
     bgs = names if writer.is_varied else map(plate_name, names)
     lines = (f"{bg}\t{n}\t{n}_mask\t{n}_depth_map\n" for bg, n in zip(bgs, names, strict=True))
     write_text(out / "file_map.txt", "".join(lines))
-    return statistics
 
 
 def summarise(writer: Writer, chunks: Sequence[Chunk], set_name: str, unit: str) -> dict[str, Any]:
@@ -207,14 +188,14 @@ def summarise(writer: Writer, chunks: Sequence[Chunk], set_name: str, unit: str)
                 "mean": (mean / 255).round(5).tolist(),
                 "std": (np.sqrt(np.maximum(squares - mean**2, 0)) / 255).round(5).tolist(),
             }
-    names = [name.split("_") for chunk in chunks for name in chunk.names]
-    people = [person for _, person, _ in names if int(person.removeprefix("fg")) > 0]
+    names = pd.Series([name for chunk in chunks for name in chunk.names])
+    people = names.str.extract("_fg([0-9]+)_", expand=False).astype(int)
     return {
         "set": set_name,
         "num_scenes": len(names),
-        "num_plates": len({plate for plate, *_ in names}),
-        "num_people": len(set(people)),
-        "num_scenes_without_person": len(names) - len(people),
+        "num_plates": names.map(plate_name).nunique(),
+        "num_people": people[people > 0].nunique(),
+        "num_scenes_without_person": int((people == 0).sum()),
         "num_files": sum(entry["num_files"] for entry in images.values()),
         "num_bytes": sum(entry["num_bytes"] for entry in images.values()),
         "unit": unit,
@@ -227,18 +208,16 @@ def describe(statistics: dict[str, Any]) -> str:
     """The data set's own page, in Markdown."""
     near, far = statistics["depth_range"]
     unit = {"metre": " m"}.get(statistics["unit"], f" ({statistics['unit']})")
-    lines = [
+    rows = [
         "| folder | images | shape | MB | mean | std |",
-        "| --- | ---: | --- | ---: | --- | --- |",
+        "| --- | --: | --- | --: | --- | --- |",
     ]
     for folder, entry in statistics["images"].items():
         moments = [" ".join(f"{v:.5f}" for v in entry.get(name, ())) for name in ("mean", "std")]
         shape = "x".join(map(str, entry.get("shape", ("16 bit",))))
-        size = f"{entry['num_bytes'] / 1e6:.1f}"
-        lines.append(
-            f"| {folder} | {entry['num_files']:,} | {shape} | {size} | {' | '.join(moments)} |"
-        )
-    table = "\n".join(lines)
+        figures = f"{entry['num_files']:,} | {shape} | {entry['num_bytes'] / 1e6:.1f}"
+        rows.append(f"| {folder} | {figures} | {' | '.join(moments)} |")
+    table = "\n".join(rows)
     return f"""\
 # {statistics["num_scenes"]:,} composed scenes of the set {statistics["set"]}
 

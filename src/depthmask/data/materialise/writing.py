@@ -82,18 +82,14 @@ class Chunk:
 
 @dataclass(eq=False)
 class Writer(Dataset[Chunk | OSError]):
-    """Item n composes and writes the n-th task; an OSError is returned, and so leaves a worker.
-
-    `draw` gives the recipes of the scenes of given numbers. If `is_varied` a plate is written with
-    every scene, else once.
-    """
+    """Item n composes and writes the n-th task; an OSError is returned, and so leaves a worker."""
 
     out: Path
     compositor: Compositor
-    draw: Callable[[Sequence[int]], Recipes]
+    draw: Callable[[Sequence[int]], Recipes]  # of the scenes of the given numbers
     size: int
     encoding: Encoding
-    is_varied: bool
+    is_varied: bool  # a plate is written with every scene, else once
     tasks: list[Chunk] = field(default_factory=list)
 
     def plan(self, written: dict[int, Chunk], count: int) -> None:
@@ -181,16 +177,12 @@ def write_text(path: Path, text: str) -> None:
 
 @contextmanager
 def claimed(out: Path, settings: dict[str, Any]) -> Iterator[None]:
-    """Keep `out` to this process, for what `settings` (JSON values) describe.
-
-    Raises InputError if another process writes there, or something else was written there.
-    """
+    """Keep `out` to this process; raises InputError if what is there has other settings."""
     recipe, text = out / "recipe.json", json.dumps(settings, indent=2) + "\n"
     if out.exists() and not out.is_dir():
         raise InputError(f"{out} is a file: name a folder")
-    if out.is_dir() and not recipe.exists():
-        if any(not path.name.startswith(".") for path in out.iterdir()):
-            raise InputError(f"{out} holds something else: name a new or an empty folder")
+    if not recipe.exists() and any(out.glob("[!.]*")):
+        raise InputError(f"{out} holds something else: name a new or an empty folder")
     out.mkdir(parents=True, exist_ok=True)
     try:
         with FileLock(out / ".lock", timeout=0):
@@ -201,10 +193,8 @@ def claimed(out: Path, settings: dict[str, Any]) -> Iterator[None]:
                 old = json.loads(recipe.read_text(encoding="utf-8"))
             names = [name for name, value in json.loads(text).items() if old.get(name) != value]
             if names:
-                raise InputError(
-                    f"{out} was written with other settings ({', '.join(names)}):"
-                    " name another folder, or delete this one"
-                )
+                words = f"was written with other settings ({', '.join(names)})"
+                raise InputError(f"{out} {words}: name another folder, or delete this one")
             yield
     except Timeout:
         raise InputError(f"another run writes to {out}: wait for it, or name another") from None

@@ -25,10 +25,8 @@ COLOURS = "colours.json"  # what augment writes: the strengths to draw from whil
 
 
 def prepare_modest(source: Path, folder: Path, params: PrepareParams) -> None:
-    """Check and split the source; write the table and the summary into an existing folder.
-
-    The images stay where they are. Raises InputError, which counts and names what to mend.
-    """
+    """Check and split the source, where the images stay; write the table and the summary into a
+    folder. InputError counts and names what to mend."""
     layout = read_layout(source)
     side = image_side(source, layout)
     if params.size > side:
@@ -91,11 +89,8 @@ def _spread(table: pd.DataFrame, count: int) -> pd.DataFrame:
 
 
 def pictures_of(kind: str, prepared: Path) -> dict[int, np.ndarray | None]:
-    """A picture of each `plate` (uint8 S x S x 3) or `cutout`, by its number, to compare them.
-
-    Of a person uint8 S x S x 4, RGB and alpha, out of the composite that shows most of them, of a
-    few; None if that is next to nothing. Raises InputError if a file cannot be read.
-    """
+    """A picture of each `plate` (uint8 S x S x 3) or `cutout`, by its number, to compare them: of a
+    person uint8 S x S x 4, RGB and alpha, None where next to nothing is seen of them."""
     folder = Path(read_summary(prepared)["folder"])
     table = read_table(prepared / SAMPLES, ("plate", "cutout", *Scene._fields))
     side = image_side(folder, table)

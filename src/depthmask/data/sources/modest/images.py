@@ -40,9 +40,7 @@ def image_side(folder: Path | str, table: pd.DataFrame) -> int:
         with contextlib.suppress(*_UNREADABLE), Image.open(path) as image:
             sizes.append(image.size)
     if not sizes:
-        raise InputError(
-            f"{paths[0]} and others cannot be read as images: unpack the data set again"
-        )
+        raise InputError(f"{paths[0]} and others cannot be read: unpack the data set again")
     width, height = statistics.mode(sizes)
     if width != height:
         raise InputError(f"{folder} holds images of {width} x {height} px: they must be square")
@@ -54,7 +52,7 @@ def read_image(path: Path | str, size: int, *, side: int, grey: bool = False) ->
 
     A JPEG is decoded at an eighth, a quarter or half its size where that is enough. What is left is
     less than a halving, for which bilinear interpolation skips no pixel, at a fifth of INTER_AREA's
-    time. Raises InputError: the file is missing, cut short, no image or of another size.
+    time. Raises InputError.
     """
     remedy = "unpack it again, or remove its line from file_map.txt"
     try:
@@ -84,12 +82,11 @@ def read_image(path: Path | str, size: int, *, side: int, grey: bool = False) ->
 def check_images(
     folder: Path, table: pd.DataFrame, *, decode: int = 0, num_workers: int | None = None
 ) -> str:
-    """Check that every image of a table of `read_layout` is a whole JPEG or PNG of one size.
+    """Check that every image is a whole JPEG or PNG of one size: 16 hex digits that follow from
+    names, lengths and ends, or InputError, which counts the faults and names the first.
 
     A file's head says its size and its end whether it is all there: decoding 1.2 million files
-    would take ten times as long. Of `decode` rows, evenly spread, they are decoded too. Returns 16
-    hex digits that follow from every file's name, length and end. Raises InputError, which counts
-    the images that fail, by what is wrong, and names the first.
+    would take ten times as long. Those of `decode` rows, evenly spread, are decoded too.
     """
     decoded = table.iloc[np.linspace(0, len(table) - 1, min(decode, len(table))).astype(int)]
     to_decode = {path for field in FOLDERS for path in decoded[field]}
@@ -132,8 +129,7 @@ def _check_files(
 
 
 def _has_end(data: bytes) -> bool:
-    """Whether a file ends with the marker of a JPEG or PNG, which compressed data cannot hold, but
-    for some padding."""
+    """Whether a file ends with a JPEG's or PNG's marker, which compressed data cannot hold."""
     return data[-_TAIL_BYTES:].rstrip(b"\x00\r\n ").endswith((b"\xff\xd9", b"IEND\xaeB`\x82"))
 
 

@@ -38,12 +38,8 @@ _LINE = re.compile(
 
 
 def read_layout(folder: Path) -> pd.DataFrame:
-    """Index a folder of this layout without opening an image.
-
-    Returns a row a line of file_map.txt: `bg`, `bg_fg`, `mask`, `depth` (paths within the folder),
-    `plate` and `cutout` (the numbers in the names). Raises InputError, which names and counts what
-    is missing, unreadable or does not agree.
-    """
+    """A row a line of file_map.txt: `bg`, `bg_fg`, `mask`, `depth` (paths within the folder),
+    `plate` and `cutout` (the numbers in the names). InputError counts what does not agree."""
     if not folder.is_dir():
         raise InputError(f"{folder} is no folder: name the folder that holds file_map.txt")
     for name in FOLDERS.values():
@@ -132,12 +128,9 @@ def split_sources(
 
 
 def draw_sets(table: pd.DataFrame, sizes: Mapping[str, int], seed: int) -> dict[str, np.ndarray]:
-    """Choose the composites of `train` and of the composed sets from a table of `split_sources`.
-
-    A set of `sizes` holds plates and people evenly; `train` has what `seen_seen` leaves; those of a
-    validation source with one of another split are unused. Row numbers, rising, int64; InputError
-    if there are too few composites for a set.
-    """
+    """The rows of each set of `sizes`, rising, which hold plates and people of its splits evenly,
+    and of `train`, which has what `seen_seen` leaves. Those of a validation source with one
+    of another split are unused. InputError if there are too few for a set."""
     chosen: dict[str, np.ndarray] = {}
     for number, (name, (plate, cutout)) in enumerate(SET_SPLITS.items()):
         inside = (table["plate_split"] == plate) & (table["cutout_split"] == cutout)

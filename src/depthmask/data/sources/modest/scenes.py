@@ -68,11 +68,8 @@ class EpochOrder(Sampler[Draw]):
 
 
 class FileScenes(Dataset[Scene[Tensor] | str]):
-    """Reads batches of scenes from the rows of a table of `read_layout`.
-
-    `augment` holds the strengths of the colour changes, which are drawn for bg and for bg_fg
-    apart, as the original did.
-    """
+    """Reads batches of scenes from the rows of a table of `read_layout`, with the colour changes of
+    `augment`, drawn for bg and for bg_fg apart, as the original did."""
 
     def __init__(
         self, folder: Path, table: pd.DataFrame, augment: AugmentParams | None = None
@@ -98,11 +95,8 @@ class FileScenes(Dataset[Scene[Tensor] | str]):
             return str(error)
 
     def read(self, draws: Sequence[Draw]) -> Scene[np.ndarray]:
-        """Decode samples of one size S, px; raises InputError on a file that is no such image.
-
-        Returns uint8: bg and bg_fg N x S x S x 3, RGB; mask and depth N x S x S, 255 for 1. Depth
-        is relative, as the files have it: 0 is the nearest.
-        """
+        """Decode samples of one size S, px, as uint8: bg and bg_fg N x S x S x 3, mask and depth
+        N x S x S, 255 for 1 and 0 the nearest; InputError on a file that is no such image."""
         bg, bg_fg = zip(*map(self._colored, draws), strict=True)
         mask, depth = (
             [self._read(paths[draw.row], draw.size, grey=True) for draw in draws]
@@ -171,10 +165,8 @@ class FileTrainingScenes:
 
 
 def to_unit(batch: Scene[Tensor] | str, device: torch.device | str) -> Scene[Tensor]:
-    """Bytes as float32 in 0..1: bg and bg_fg N x 3 x S x S, mask and depth N x 1 x S x S.
-
-    Raises InputError if the batch is the reason why it could not be read.
-    """
+    """Bytes as float32 in 0..1: bg and bg_fg N x 3 x S x S, mask and depth N x 1 x S x S;
+    InputError if the batch is the reason why it could not be read."""
     if isinstance(batch, str):
         raise InputError(batch)
     bg, bg_fg, mask, depth = (field.to(device) / 255 for field in batch)

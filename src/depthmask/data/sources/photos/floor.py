@@ -32,12 +32,11 @@ _WIDTH = 0.44  # of the frame, to both sides of its middle: nearer the edge a pe
 def ground_plate(
     path: Path, values: np.ndarray, unit: str, params: PhotosParams, seed: int, findings: Findings
 ) -> tuple[np.ndarray, Camera, np.ndarray]:
-    """Find the floor, the camera over it, and where people may stand; doubts go to the findings.
+    """Depth in metres, float32 S x S, the camera, and where people may stand, float32 K x 3.
 
-    `values`, float32 S x S, are metres or, if `unit` is relative, inverse depth, which becomes
-    *nominal metres*, consistent within the plate, but no measurement. Where no floor is found the
-    camera is taken to be level, and people stand on the lower third. Returns depth, float32 S x S,
-    metres or nominal metres; the camera; stands, float32 K x 3.
+    `values` are metres or, if `unit` is relative, inverse depth, which becomes *nominal metres*,
+    consistent within the plate, but no measurement. Where no floor is found the camera is taken to
+    be level, and people stand on the lower third.
     """
     rng = np.random.default_rng([seed, *path.stem.encode()])
     focal = 0.5 / float(np.tan(np.radians(params.fov_degrees) / 2))
@@ -66,12 +65,8 @@ def ground_plate(
 def find_floor(
     inverse: np.ndarray, rng: np.random.Generator
 ) -> tuple[np.ndarray | None, np.ndarray]:
-    """Fit the floor to inverse depth, S x S, of any scale and shift.
-
-    RANSAC (Fischler and Bolles 1981) on a grid of the lower part; what lies beneath a plane counts
-    against it, so a table's top loses. Returns its float64 (a, b, c), None if there is none to see,
-    and where the plate shows it, bool, S x S.
-    """
+    """Fit the floor to inverse depth, S x S, by RANSAC (Fischler and Bolles 1981): (a, b, c),
+    None if there is none to see, and where the plate shows it, bool, S x S."""
     span = float(np.ptp(np.percentile(inverse, (2, 98))))
     tolerance = _TOLERANCE * span
     v, u = (np.mgrid[: len(inverse), : len(inverse)] + 0.5) / len(inverse) - 0.5
@@ -88,6 +83,7 @@ def find_floor(
     level = np.abs(planes[:, 0]) < np.tan(np.radians(15)) * planes[:, 1]
     planes = planes[level & (planes[:, 1] > _LEAST_SLOPE * span)]
     above = values[:, None] - pixels @ planes.T
+    # what lies beneath a plane counts against it, so a table's top loses
     scores = (np.abs(above) < tolerance).sum(0) - 0.5 * (above < -2 * tolerance).sum(0)
     if len(planes) == 0 or scores.max() <= _FEWEST * lower.size:
         return None, np.zeros(inverse.shape, bool)
@@ -101,12 +97,9 @@ def find_floor(
 def nominal_metres(
     inverse: np.ndarray, plane: np.ndarray | None, floor: np.ndarray, focal: float, height_m: float
 ) -> tuple[np.ndarray, Camera]:
-    """Inverse depth of unknown scale and shift as float32 metres, right for a nominal camera.
-
-    The camera looks level, or down far enough that every point lies before the horizon, the
-    farthest at 20 m or less. Scale and shift come from least squares on the floor; without one the
-    lowest rows take the depth that a floor has there, the farthest point 20 m.
-    """
+    """Inverse depth as float32 metres of a nominal camera that looks level, or down far enough that
+    every point lies before the horizon, the farthest at 20 m or less. Scale and shift come from the
+    floor; without one the lowest rows take the depth that a floor has there."""
     farthest = float(np.percentile(inverse, 0.5))
     tangent = 0.0  # of the angle; the horizon is f * tangent above the image's middle
     if plane is not None:

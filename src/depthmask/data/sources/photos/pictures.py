@@ -36,17 +36,13 @@ _EXPECTED = (
 
 
 def read_plate(path: Path, size: int) -> tuple[np.ndarray, tuple[int, int]]:
-    """A plate's middle square as uint8 size x size x 3, and (height, width) of the file.
-
-    Raises InputError if it cannot be read, or is smaller.
-    """
+    """A plate's middle square as uint8 size x size x 3, and (height, width) of the file, which is
+    no smaller: else InputError."""
     image = read_rgb(path)
     height, width = image.shape[:2]
     if min(height, width) < size:
-        raise InputError(
-            f"{path} is too small: {width}x{height} px, and prepare.size needs {size} px on the"
-            " shorter side: take a larger picture or lower it"
-        )
+        needs = f"{width}x{height} px, and prepare.size needs {size} px on the shorter side"
+        raise InputError(f"{path} is too small: {needs}: take a larger picture or lower it")
     square = Image.fromarray(_centre_square(image))
     return np.array(square.resize((size, size), Image.Resampling.LANCZOS)), (height, width)
 
@@ -59,10 +55,8 @@ def _centre_square(image: np.ndarray) -> np.ndarray:
 
 
 def read_cutout(path: Path, size: int, height_m: float, findings: Findings) -> Cutout:
-    """A person on a canvas `size` px high and 3/4 of that wide, without relief.
-
-    Raises InputError if it cannot be read, has no alpha or nothing to cut out, or is far too small.
-    """
+    """A person on a canvas `size` px high and 3/4 of that wide, without relief; InputError if the
+    file has no alpha or nothing to cut out, or is far too small."""
     rgba = read_rgba(path)
     alpha = rgba[..., 3]
     if (alpha < _OPAQUE).all():
@@ -83,10 +77,8 @@ def read_cutout(path: Path, size: int, height_m: float, findings: Findings) -> C
     # rounding up a wide person's height would carry the width over the canvas
     width = min(canvas_width, max(1, round(height * file_width / file_height)))
     if height > 2 * file_height:
-        raise InputError(
-            f"{path} is too small: the person is {file_height} px high and the canvas needs"
-            f" {height} px: take a larger picture or lower prepare.size"
-        )
+        needs = f"the person is {file_height} px high and the canvas needs {height}"
+        raise InputError(f"{path} is too small: {needs}: take a larger one or lower prepare.size")
     if height > 1.2 * file_height:
         text = f"is enlarged from {file_height} to {height} px: a larger one is better"
         findings.warn("enlarged", path, text)
@@ -127,19 +119,14 @@ def _doubt(path: Path, rgba: np.ndarray, findings: Findings) -> None:
 def read_depth_map(
     path: Path, plate_shape: tuple[int, int], size: int, findings: Findings
 ) -> tuple[np.ndarray, Unit]:
-    """A depth map as float32 size x size: metres, or relative inverse depth, 255 nearest.
-
-    In metres 0 and what is not finite take the nearest measured value. Raises InputError if it
-    cannot be read, is mostly unmeasured or flat, or has another aspect than the plate's file,
-    (height, width).
-    """
+    """A depth map as float32 size x size: metres, where 0 and what is not finite take the nearest
+    measured value, or relative inverse depth, 255 nearest. InputError if it is no depth map, mostly
+    unmeasured or flat, or has another aspect than the plate's file, (height, width)."""
     array = _read_depth(path)
     height, width = array.shape
     if not 1 / 1.02 < width * plate_shape[0] / (height * plate_shape[1]) < 1.02:
-        raise InputError(
-            f"{path} is {width}x{height} px, turned as its EXIF orientation says, another aspect"
-            f" than its plate's {plate_shape[1]}x{plate_shape[0]} px: make it of the whole picture"
-        )
+        other = f"another aspect than its plate's {plate_shape[1]}x{plate_shape[0]} px"
+        raise InputError(f"{path} is {width}x{height} px, {other}: make it of the whole picture")
     array = _centre_square(array)
     if array.dtype == np.uint8:
         if array.min() == array.max():

@@ -26,6 +26,7 @@ def write_modest(
         (folder / name).mkdir(parents=True)
     slope = np.repeat(np.linspace(255, 128, side)[:, None], side, axis=1)
     lines = []
+    width, height = side // 4, side // 2
     for plate in range(1, num_plates + 1):
         coarse = rng.integers(40, 160, (4, 4, 3), dtype=np.uint8)
         bg = cv2.resize(coarse, (side, side), interpolation=cv2.INTER_LINEAR)
@@ -33,24 +34,19 @@ def write_modest(
         for cutout in range(1, num_cutouts + 1):
             for position in range(1, num_positions + 1):
                 stem = f"bg{plate:03d}_fg{cutout:03d}_{position:02d}"
-                width, height = side // 4, side // 2
                 x = int(rng.integers(0, side - width))
                 y = int(rng.integers(0, side - height))
                 box = slice(y, y + height), slice(x, x + width)
                 bg_fg, mask, depth = bg.copy(), np.zeros((side, side)), slope.copy()
-                bg_fg[box], mask[box], depth[box] = _patches(cutout, width, height), 255, 60
+                looks = np.random.default_rng(cutout).integers(180, 256, (4, 2, 3), dtype=np.uint8)
+                person = cv2.resize(looks, (width, height), interpolation=cv2.INTER_NEAREST)
+                bg_fg[box], mask[box], depth[box] = person, 255, 60
                 save(folder / f"bg_fg/{stem}.jpeg", bg_fg)
                 save(folder / f"bg_fg_mask/{stem}_mask.jpeg", mask)
                 save(folder / f"bg_fg_depth_map/{stem}_depth_map.jpeg", depth)
                 lines.append(f"bg{plate:03d}\t{stem}\t{stem}_mask\t{stem}_depth_map\n")
     (folder / "file_map.txt").write_text("".join(lines))
     return folder
-
-
-def _patches(cutout: int, width: int, height: int) -> np.ndarray:
-    """A person's looks, the same in every composite."""
-    patches = np.random.default_rng(cutout).integers(180, 256, (4, 2, 3), dtype=np.uint8)
-    return cv2.resize(patches, (width, height), interpolation=cv2.INTER_NEAREST)
 
 
 def save(path: Path, image: np.ndarray) -> None:

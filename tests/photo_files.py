@@ -91,12 +91,7 @@ def write_red_photos(folder: Path, num_plates: int = 5) -> None:
 
 
 def write_teacher(
-    path: Path,
-    *,
-    shape=("n", 3, "h", "w"),
-    answer=("n", "h", "w"),
-    scale: float = 1.0,
-    shift: float = 0.0,
+    path: Path, *, shape=("n", 3, "h", "w"), answer=("n", "h", "w"), scale=1.0, shift=0.0
 ) -> Path:
     """A teacher with the names of Depth Anything V2's ONNX files: scale * red (0..1) + shift."""
     constants = {
@@ -104,10 +99,11 @@ def write_teacher(
         "mean": np.float32(0.485 * scale + shift),
         "red": np.array([0] if len(answer) == 4 else 0),
     }
+    node = helper.make_node
     nodes = [
-        helper.make_node("Gather", ["pixel_values", "red"], ["normalised"], axis=1),
-        helper.make_node("Mul", ["normalised", "std"], ["scaled"]),
-        helper.make_node("Add", ["scaled", "mean"], ["predicted_depth"]),
+        node("Gather", ["pixel_values", "red"], ["normalised"], axis=1),
+        node("Mul", ["normalised", "std"], ["scaled"]),
+        node("Add", ["scaled", "mean"], ["predicted_depth"]),
     ]
     return write_onnx(path, nodes, [(shape, FLOAT)], [answer], constants)
 

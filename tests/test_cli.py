@@ -194,16 +194,13 @@ def test_bench(run, photos):
     first = report["sizes"][0]
     assert (first["height"], first["width"], first["num_runs"]) == (48, 64, 3)
     assert 0 < first["median_ms"] <= first["p95_ms"]
-    assert first["images_per_s"] == pytest.approx(1000 / first["median_ms"], rel=0.01)
-    assert run("bench --size=48x64x3 --size=48")[::2] == (
-        2, "depthmask: --size 48x64x3 is no size: write HEIGHTxWIDTH, such as 480x640\n"
-    )  # fmt: skip
+    line = "depthmask: --size 48x64x3 is no size: write HEIGHTxWIDTH, such as 480x640\n"
+    assert run("bench --size=48x64x3 --size=48") == (2, "", line)
 
 
 def test_doctor(run, broken):
     code, out, err = run("doctor")
     assert (code, err) == (0, "")
-    assert "CPU (tried, not only listed)" in out or "CUDA" in out
     assert "models/best/model.onnx: experiment difference, 48 px; runs on" in out
     code, out, _ = run("doctor --model bad.onnx")
     assert code == 1 and "FAIL  model" in out

@@ -78,9 +78,8 @@ def test_missing_files_are_counted_and_the_first_line_named(folder):
         f"2 of 12 lines of {folder}/file_map.txt name a missing file; the first: line 3,"
         " 'bg_fg_depth_map/bg001_fg002_01_depth_map'"
     )
-    with pytest.raises(InputError, match=re.escape(text)) as error:
+    with pytest.raises(InputError, match=re.escape(text)):
         read_layout(folder)
-    assert "\n" not in str(error.value)
 
 
 @pytest.mark.parametrize(
@@ -88,7 +87,6 @@ def test_missing_files_are_counted_and_the_first_line_named(folder):
     [
         "bg001\tbg001_fg001_01\tbg001_fg001_01_mask",
         "bg001\tbg001_fg001_01\tbg001_fg001_01_mask\tbg001_fg001_01_depth_map\tbg001",
-        "bg001\tbg001_person_01\tbg001_person_01_mask\tbg001_person_01_depth_map",
         "bg002\tbg001_fg001_01\tbg001_fg001_01_mask\tbg001_fg001_01_depth_map",
         "bg001\tbg001_fg001_01\tbg001_fg001_02_mask\tbg001_fg001_01_depth_map",
         "bg001\tbg001_fg001_01\tbg001_fg001_01_mask\tbg001_fg001_012_depth_map",
@@ -156,7 +154,6 @@ def test_sets_lie_in_their_rectangles_and_share_nothing(split):
             assert len(rows) == SIZES[name]
     together = np.concatenate(list(sets.values()))
     assert len(set(together)) == len(together)
-    # what is left of the rectangle of plates and people that training sees
     assert len(sets["train"]) == 6 * 6 * 4 - SIZES["seen_seen"]
 
 

@@ -1,16 +1,31 @@
-"""The folder of photographs: made, listed, and what is wrong in it."""
+"""From a folder of photographs, made, listed and checked, to a library."""
 
 import os
 import shutil
 import sys
 
 import numpy as np
+import pandas as pd
 import pytest
+from PIL import Image
 
 from depthmask import cli
+from depthmask.data.scenes.leakage_check import refuse_leaks
+from depthmask.data.sources.photos import assign_splits
 from depthmask.data.sources.photos.folder import Findings, init_photos, list_photos
+from depthmask.data.sources.photos.pictures import Teacher
 from depthmask.errors import InputError
-from photo_files import room_depth, save, texture, write_photos
+from photo_files import (
+    ingest,
+    params,
+    person,
+    room_depth,
+    save,
+    texture,
+    write_photos,
+    write_red_photos,
+    write_teacher,
+)
 
 
 @pytest.fixture
@@ -58,7 +73,6 @@ def test_the_verb_of_the_folder(tmp_path, monkeypatch, capsys):
     for name in ("other", "other/thesis.png"):
         with pytest.raises(InputError, match="name an? "):
             init_photos(tmp_path / name)
-    assert len(list((tmp_path / "other").iterdir())) == 1
 
 
 def test_what_is_not_read_is_said(folder):
@@ -105,3 +119,134 @@ def test_what_dvc_keeps_elsewhere_is_called_back(folder, name):
     (folder / f"{name}.dvc").write_text("outs: []")
     with pytest.raises(InputError, match=f"{name} is away: run `dvc checkout`, or `dvc pull`"):
         listed(folder)
+
+
+def findings(folder) -> pd.DataFrame:
+    return pd.read_csv(folder.parent / "findings.csv", keep_default_na=False)
+
+
+def refusal(folder, **changes) -> str:
+    with pytest.raises(InputError) as refused:
+        ingest(folder, **changes)
+    assert "\n" not in str(refused.value)
+    return str(refused.value)
+
+
+def test_photographs_become_a_library(folder, tmp_path):
+    library, unit = ingest(folder, teacher=str(tmp_path / "not-even-asked.onnx"))
+    assert unit == "metre" and findings(folder).code.tolist() == ["teacher"]
+    assert library.images.shape == (5, 48, 48, 3) and library.stands.shape == (5, 64, 3)
+    assert library.rgba.shape == (4, 48, 36, 4)
+    assert library.plates.name.tolist() == [f"room-{number}" for number in range(5)]
+    assert set(library.plates.split) == set(library.cutouts.split) == {"train", "val", "test"}
+    np.testing.assert_allclose(library.plates.height_m, 1.6, atol=0.02)
+    pitch = np.degrees(np.arctan2(-library.plates.up_z, -library.plates.up_y))
+    np.testing.assert_allclose(pitch, 3.0 * np.arange(5), atol=0.5)
+    np.testing.assert_array_equal(library.cutouts.height_m, 1.7)
+    expected = room_depth((64, 80), pitch_degrees=6.0)[:, 8:72]
+    np.testing.assert_allclose(library.depths[2, 24, 24], expected[32, 32], rtol=0.05)
+    again, other = (ingest(folder, seed=seed)[0] for seed in (0, 1))
+    for name, values in vars(library).items():
+        np.testing.assert_array_equal(values, getattr(again, name))
+    assert (library.stands != other.stands).any()
+
+
+def test_the_heights_of_people_are_drawn_by_name(folder):
+    heights = ingest(folder, person_height_m=[1.5, 1.9])[0].cutouts.height_m
+    assert heights.between(1.5, 1.9).all() and heights.nunique() == 4
+    (folder / "fg/person-0.png").unlink()
+    fewer = ingest(folder, person_height_m=[1.5, 1.9])[0].cutouts.height_m
+    assert fewer.tolist() == heights.tolist()[1:]
+    with pytest.raises(ValueError, match="the shortest, then the tallest"):
+        params(person_height_m=[1.9, 1.5])
+
+
+def test_relative_maps_are_nominal_metres(folder):
+    for number in range(5):
+        inverse = 1 / room_depth((64, 80), pitch_degrees=3.0 * number)
+        share = (inverse - inverse.min()) / np.ptp(inverse)
+        save(folder / f"depth/room-{number}.png", np.rint(255 * share).astype(np.uint8))
+    library, unit = ingest(folder)
+    assert unit == "relative" and (library.plates.height_m == 1.6).all()
+    # the level one is the nominal camera's own: its metres come back
+    expected = room_depth((64, 80))[:, 8:72][::4, ::4]
+    np.testing.assert_allclose(library.depths[0][::3, ::3], expected, rtol=0.12)
+    save(folder / "depth/room-2.png", np.full((64, 80), 2000, np.uint16))
+    assert "is relative (8 bits) while room-2.png is in metres" in refusal(folder)
+    for number in range(5):
+        save(folder / f"depth/room-{number}.png", np.full((64, 80), 200, np.uint16))
+    assert "bg/room-0.png has no place where a person" in refusal(folder)
+    assert "no-floor" in findings(folder).code.tolist()
+
+
+def test_a_teacher_s_depth_is_asked_for_once(tmp_path, monkeypatch):
+    folder = tmp_path / "photos"
+    write_red_photos(folder)
+    assert "prepare.photos.teacher" in refusal(folder)  # the remedy where nothing tells the depth
+    teacher = str(write_teacher(tmp_path / "teacher.onnx", scale=20.0, shift=3.0))
+    first, unit = ingest(folder, teacher=teacher)
+    assert unit == "relative"
+    np.testing.assert_allclose(first.depths[0, :24, 24], 6.0, rtol=0.08)  # the wall
+    assert "no-floor" not in findings(folder).code.tolist()
+    monkeypatch.setattr(Teacher, "_run", None)
+    np.testing.assert_array_equal(first.depths, ingest(folder, teacher=teacher)[0].depths)
+
+
+def test_every_error_is_listed_and_the_first_one_named(folder, capsys):
+    content = (folder / "bg/room-1.png").read_bytes()
+    (folder / "bg/room-1.png").write_bytes(content[: len(content) // 2])
+    save(folder / "bg/room-2.png", texture(2, (40, 90)))
+    save(folder / "fg/person-0.png", person(0)[..., :3].copy())
+    (folder / "depth/room-3.png").unlink()
+    save(folder / "depth/room-4.png", np.full((64, 64), 2000, np.uint16))
+    message = refusal(folder)
+    assert "has 5 errors, the first: fg/person-0.png has no alpha channel" in message
+    assert str(folder.parent / "findings.csv") in message
+    table = findings(folder)
+    files = ["fg/person-0.png", "depth/room-4.png", "bg/room-3.png", "bg/room-1.png"]
+    assert table.file.tolist() == [*files, "bg/room-2.png"] and (table.level == "error").all()
+    assert table.code.tolist() == ["cutout", "depth", "depth-missing", "plate", "plate"]
+    shown = capsys.readouterr().err
+    assert "error: bg/room-1.png cannot be read" in shown
+    assert f"{folder}: 5 errors, all in {folder.parent / 'findings.csv'}\n" in shown
+
+
+def test_near_duplicates_share_a_split_and_are_reported(tmp_path):
+    folder = tmp_path / "photos"
+    write_photos(folder, num_plates=12, num_cutouts=6)
+    brighter = np.clip(texture(0, (64, 80)) * 1.1, 0, 255).astype(np.uint8)[1:]
+    Image.fromarray(brighter).save(folder / "bg/again.jpg", quality=80)
+    save(folder / "bg/mirrored.png", np.ascontiguousarray(texture(0, (64, 80))[:, ::-1]))
+    for name in ("again", "mirrored"):
+        shutil.copy(folder / "depth/room-0.png", folder / f"depth/{name}.png")
+    shutil.copy(folder / "fg/person-3.png", folder / "fg/twin.png")
+    for seed in range(5):
+        library = ingest(folder, seed=seed)[0]
+        plates, cutouts = (t.set_index("name").split for t in (library.plates, library.cutouts))
+        assert len({plates["again"], plates["mirrored"], plates["room-0"]}) == 1
+        assert cutouts["twin"] == cutouts["person-3"]
+        refuse_leaks({"plate": (library.plates, library.images)}, "")
+    table = findings(folder)
+    table = table[table.code == "near-duplicate"]
+    assert table.file.tolist() == ["bg/mirrored.png", "bg/room-0.png", "fg/twin.png"]
+    for number in range(12):
+        shutil.copy(folder / "bg/mirrored.png", folder / f"bg/room-{number}.png")
+    assert "14 plates make 1 groups that differ" in refusal(folder)
+    assert (findings(folder).code == "near-duplicate").sum() == 14
+
+
+def test_splits_keep_groups_and_follow_the_weights():
+    names = [f"picture-{number}" for number in range(120)]
+    groups = np.arange(120) // 2 * 2
+    weights = {"train": 200, "val": 20, "test": 20}
+    splits = assign_splits(names, groups, weights, 0, "plates")
+    assert pd.Series(splits).value_counts().to_dict() == {"train": 100, "val": 10, "test": 10}
+    assert splits[::2] == splits[1::2]
+    assert splits != assign_splits(names, groups, weights, 1, "plates")
+    more = assign_splits([*names, "new"], np.append(groups, 120), weights, 0, "plates")
+    assert sum(a != b for a, b in zip(splits, more, strict=False)) <= 4
+    for sizes in ((1, 1, 1), (9, 1, 1), (1, 1, 5, 1)):  # every split has a group
+        groups = np.repeat(np.arange(len(sizes)), sizes)
+        splits = assign_splits(names[: len(groups)], groups, weights, 0, "plates")
+        assert set(splits) == {"train", "val", "test"}
+        assert len(set(zip(groups, splits, strict=True))) == len(sizes)

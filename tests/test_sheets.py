@@ -13,7 +13,6 @@ from depthmask.evaluation.robustness_table import ConditionExample
 from depthmask.visualization import panels, sheets
 from depthmask.visualization.canvas import (
     INVALID_RGB,
-    Canvas,
     DepthScale,
     depth_ramp,
     error_rgb,
@@ -86,17 +85,6 @@ def test_the_hero_is_clear_outside_its_corners_with_or_without_a_person(mask, tm
     hero = Image.open(tmp_path / "hero.png")
     assert hero.mode == "RGBA" and hero.getpixel((0, 0))[3] == 0
     assert hero.getpixel((hero.width // 2, 10))[3] == 255
-
-
-def test_a_canvas_pastes_pixels_where_it_is_told(tmp_path):
-    pixels = np.arange(4 * 5 * 3, dtype=np.uint8).reshape(4, 5, 3)
-    canvas = Canvas(20)
-    canvas.image(7, 3, 5, 4, pixels, radius=0)
-    canvas.save(tmp_path / "canvas.png", 10)
-    written = np.array(Image.open(tmp_path / "canvas.png").convert("RGB"))
-    np.testing.assert_array_equal(written[3:7, 7:12], pixels)
-    written[3:7, 7:12] = 255
-    assert (written == 255).all()
 
 
 def test_depth_scale_is_logarithmic_in_metres_and_linear_otherwise():

@@ -172,7 +172,7 @@ def measure_robustness(
     shown = sets.people.origins.iloc[_typical(unchanged[best][0], people)]
     for condition, strength, frames in cases(sets, params):
         trained = is_trained(condition, strength, sets.training)
-        about: dict[str, Any] = {"condition": condition, "strength": strength, "trained_for": trained}
+        about: dict[str, Any] = dict(condition=condition, strength=strength, trained_for=trained)
         is_empty, count = condition == "nobody", len(frames.origins)
         for name, method in methods.items():
             if frames.scene is people:

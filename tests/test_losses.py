@@ -54,19 +54,21 @@ def test_ssim_agrees_with_torchmetrics(size: tuple[int, int]) -> None:
     generator = torch.Generator().manual_seed(0)
     logits = torch.randn(3, 1, *size, generator=generator, requires_grad=True)
     target = torch.rand(3, 1, *size, generator=generator)
-    value = losses.ssim(logits, target)
-    moved = (0.5 + 0.5 * image for image in (logits.sigmoid(), target))
-    reference = 1 - structural_similarity_index_measure(*moved, data_range=1.0)
-    assert value.item() == pytest.approx(reference.item(), abs=1e-5)
-    torch.testing.assert_close(
-        *(torch.autograd.grad(loss, logits)[0] for loss in (value, reference)), rtol=1e-3, atol=1e-7
-    )
+    for value, low in ((losses.ssim(logits, target), 0), (losses.raised_ssim(logits, target), 0.5)):
+        images = (low + (1 - low) * image for image in (logits.sigmoid(), target))
+        reference = 1 - structural_similarity_index_measure(*images, data_range=1.0)
+        assert value.item() == pytest.approx(reference.item(), abs=1e-5)
+        gradients = (torch.autograd.grad(loss, logits)[0] for loss in (value, reference))
+        torch.testing.assert_close(*gradients, rtol=1e-3, atol=1e-7)
 
 
-def test_ssim_of_a_first_guess_hardly_pulls_everything_to_nobody() -> None:
+def test_raised_ssim_of_a_first_guess_hardly_pulls_everything_to_nobody() -> None:
     bias = torch.tensor(-3.2, requires_grad=True)  # 0.04 everywhere
-    losses.ssim(bias.expand(2, 1, 32, 32), BLOB).backward()
-    assert bias.grad is not None and bias.grad < 0.01  # of images from 0 to 1: 0.1
+    pulls = {}
+    for name in ("ssim", "raised_ssim"):
+        loss = TERMS[name](bias.expand(2, 1, 32, 32), BLOB)
+        (pulls[name],) = torch.autograd.grad(loss, bias)
+    assert 0 < 20 * pulls["raised_ssim"] < pulls["ssim"]
 
 
 def test_ssim_too_small_names_the_smallest_valid() -> None:

@@ -3,7 +3,6 @@
 from pathlib import Path
 
 import pytest
-import torch
 
 from depthmask.config import SizeSchedule
 from depthmask.data.sources.modest import read_layout
@@ -11,22 +10,14 @@ from depthmask.data.sources.modest.scenes import FileScenes, FileTrainingScenes
 from depthmask.errors import InputError
 from depthmask.training.scene_data import SceneData
 from modest_folder import SIDE, write_modest
-from test_fitting import TRAIN, Killed, make_module, run
+from test_fitting import TRAIN, assert_equal_weights, kill_in, make_module, run
 
 SCHEDULE = (SizeSchedule(size=32, epochs=2), SizeSchedule(size=64, epochs=1))
-SIZES = [32, 32, 64]
 
 
 @pytest.fixture
 def folder(tmp_path):
     return write_modest(tmp_path / "data", side=2 * SIDE)
-
-
-def make_data(folder: Path, num_workers: int = 0) -> SceneData:
-    table = read_layout(folder)
-    train, val = FileScenes(folder, table.iloc[:24]), FileScenes(folder, table.iloc[24:])
-    scenes = FileTrainingScenes(train, val, seed=0, num_workers=num_workers)
-    return SceneData(scenes, TRAIN.model_copy(update={"schedule": SCHEDULE}))
 
 
 class Watched(SceneData):
@@ -38,29 +29,28 @@ class Watched(SceneData):
         return scene
 
 
-def test_train_and_val_grow_together(folder, tmp_path):
-    data = make_data(folder)
-    data.__class__, data.seen = Watched, []
-    rows = run(make_module(), data, tmp_path / "run")
-    assert [row["size"] for row in rows] == SIZES
-    assert data.seen == [(split, size) for size in SIZES for split in ("train", "train", "val")]
+def make_data(folder: Path, num_workers: int = 0) -> Watched:
+    table = read_layout(folder)
+    train, val = FileScenes(folder, table.iloc[:24]), FileScenes(folder, table.iloc[24:])
+    scenes = FileTrainingScenes(train, val, seed=0, num_workers=num_workers)
+    data = Watched(scenes, TRAIN.model_copy(update={"schedule": SCHEDULE}))
+    data.seen = []
+    return data
 
 
-def test_a_resumed_run_ends_as_one_that_was_never_stopped(folder, tmp_path):
-    whole = make_module()
-    expected = run(whole, make_data(folder), tmp_path / "whole")
+def test_sizes_grow_and_a_resumed_run_ends_as_one_that_was_never_stopped(folder, tmp_path):
+    whole, data = make_module(), make_data(folder)
+    expected = run(whole, data, tmp_path / "whole")
+    sizes = [32, 32, 64]
+    assert [row["size"] for row in expected] == sizes
+    assert data.seen == [(split, size) for size in sizes for split in ("train", "train", "val")]
 
-    def stop(epoch, row):
-        if epoch == 2:
-            raise Killed
-
-    with pytest.raises(Killed):
-        run(make_module(), make_data(folder), tmp_path / "stopped", stop)
+    with pytest.raises(ZeroDivisionError):
+        run(make_module(), make_data(folder), tmp_path / "stopped", kill_in(2))
     resumed = make_module()
     # another number of workers changes nothing either
     assert run(resumed, make_data(folder, num_workers=1), tmp_path / "stopped") == expected
-    for name, value in whole.state_dict().items():
-        assert torch.equal(value, resumed.state_dict()[name]), name
+    assert_equal_weights(whole, resumed)
 
 
 @pytest.mark.parametrize("num_workers", [0, 1])

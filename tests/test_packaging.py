@@ -1,6 +1,5 @@
 """What an installation brings is pinned, and the Makefile installs the right thing once."""
 
-import ast
 import configparser
 import os
 import re
@@ -12,6 +11,8 @@ from pathlib import Path
 
 import pytest
 import yaml
+
+from test_layers import imports
 
 ROOT = Path(__file__).parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
@@ -45,13 +46,8 @@ def test_every_direct_dependency_is_pinned_and_installed_as_pinned():
 
 
 def test_every_import_is_declared():
-    imported = set()
-    for path in (ROOT / "src").rglob("*.py"):
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-            if isinstance(node, ast.Import):
-                imported.update(alias.name.partition(".")[0] for alias in node.names)
-            elif isinstance(node, ast.ImportFrom) and not node.level:
-                imported.add(node.module.partition(".")[0])
+    files = (ROOT / "src").rglob("*.py")
+    imported = {name.partition(".")[0] for path in files for name in imports(path)}
     imported -= sys.stdlib_module_names | {"depthmask"}
     distributions = packages_distributions()
     declared = DEPENDENCIES | EXTRAS["cpu"] | EXTRAS["gpu"]
@@ -60,27 +56,22 @@ def test_every_import_is_declared():
 
 
 def test_files_that_are_no_code_are_shipped_with_it():
-    data = PROJECT["tool"]["setuptools"]["package-data"]
     shipped = {
         path
-        for package, globs in data.items()
+        for package, globs in PROJECT["tool"]["setuptools"]["package-data"].items()
         for glob in globs
         for path in (ROOT / "src").joinpath(*package.split(".")).glob(glob)
     }
     files = {path for path in (ROOT / "src/depthmask").rglob("*.*") if path.is_file()}
-    assert ROOT / "src/depthmask/py.typed" in shipped
     assert shipped == {path for path in files if path.suffix not in (".py", ".pyc")}
+    assert ROOT / "src/depthmask/py.typed" in shipped
 
 
 def test_no_file_names_a_package_registry():
-    hosts = [".".join(parts) for parts in (
-        ("pypi", "org"), ("files", "pythonhosted"), ("download", "pytorch"), ("npmjs", "org"),
-        ("npmjs", "com"), ("conda", "anaconda"), ("proxy", "golang"),
-    )]  # fmt: skip
-    found = subprocess.run(
-        ["git", "grep", "-Iil", *(f"-e{re.escape(host)}" for host in hosts)],
-        cwd=ROOT, capture_output=True, text=True,
-    )  # fmt: skip
+    hosts = "pypi[.]org files[.]python[h]osted download[.]pytorch npmjs[.](org|com)"
+    hosts += " conda[.]anaconda proxy[.]golang"
+    command = ["git", "grep", "-Eil", "|".join(hosts.split())]
+    found = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     assert (found.returncode, found.stdout) == (1, ""), "1 is git's for no match"
 
 
@@ -92,8 +83,8 @@ def test_dvc_and_hooks_ask_no_host():
     assert repo["repo"] == "local"
 
 
-FAKE_PYTHON = """#!/bin/sh
 # Stands for an interpreter and, copied, for the one in the environment it makes.
+FAKE_PYTHON = """#!/bin/sh
 echo "$*" >>"$FAKE_LOG"
 case "$*" in
     *"sys.version_info"*) exit "${FAKE_TOO_OLD:-0}" ;;
@@ -107,8 +98,8 @@ UNAME = '#!/bin/sh\n[ "$1" = -s ] && echo {} || echo {}\n'
 class Machine:
     """A copy of the project's installation, on a PATH whose uname, python and driver are ours."""
 
-    def __init__(self, folder: Path) -> None:
-        self.root, self.bin, self.log = folder / "a project", folder / "bin", folder / "log"
+    def __init__(self, tmp_path: Path) -> None:
+        self.root, self.bin, self.log = (tmp_path / name for name in ("a project", "bin", "log"))
         self.root.mkdir()
         self.bin.mkdir()
         for name in ("Makefile", "pyproject.toml", "constraints.txt"):
@@ -124,12 +115,10 @@ class Machine:
     def make(self, command: str, code: int = 0, **env: str) -> str:
         """What make printed and what it ran."""
         self.log.write_text("")
-        path = f"{self.bin}{os.pathsep}{os.environ['PATH']}"
-        inherited = {k: v for k, v in os.environ.items() if not k.startswith(("MAKE", "MFLAGS"))}
-        env = inherited | {"PATH": path, "FAKE_LOG": str(self.log)} | env
-        done = subprocess.run(
-            ["make", *command.split()], cwd=self.root, env=env, capture_output=True, text=True
-        )
+        env |= {k: v for k, v in os.environ.items() if not k.startswith(("MAKE", "MFLAGS"))}
+        env |= {"PATH": f"{self.bin}{os.pathsep}{env['PATH']}", "FAKE_LOG": str(self.log)}
+        arguments = ["make", *command.split()]
+        done = subprocess.run(arguments, cwd=self.root, env=env, capture_output=True, text=True)
         assert done.returncode == code, done.stderr
         return done.stdout + done.stderr + self.log.read_text()
 
@@ -191,8 +180,7 @@ def test_an_old_python_is_named_and_nothing_is_written(machine):
 
 def test_make_test_checks_style_and_types_and_pytest_closes_it(machine):
     said = machine.make("-n test RUNTIME=cpu")
-    places = [
-        said.rindex(tool) for tool in ("bin/ruff check", "bin/ruff format", "bin/mypy", "-m pytest")
-    ]
+    tools = ("bin/ruff check", "bin/ruff format", "bin/mypy", "-m pytest")
+    places = [said.rindex(tool) for tool in tools]
     assert places == sorted(places)
     assert "make repro" in machine.make("help")

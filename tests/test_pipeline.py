@@ -1,158 +1,311 @@
-"""`dvc repro` in a temporary clone on the profile `tiny`: from nothing to the exported model."""
+"""`dvc repro` and docs/data_versioning.md in a temporary clone, on the profile `tiny`."""
 
 import json
+import os
+import shutil
+import sqlite3
+import subprocess
 import sys
+import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnxruntime
 import pytest
+import yaml
+from mlflow.tracking import MlflowClient
 from PIL import Image
 
-from cloned_checkout import DVC, clone_working_tree, edit, run, stages_run
-
 pytestmark = pytest.mark.slow
+
+ROOT = Path(__file__).parents[1]
+PHOTOS = "data/source/photos"
+MODEL = "models/best/model.onnx"
+STAGES = ["prepare", "augment", "train@bce_rmse", "train@masknet3_bce", "evaluate", "export"]
+MACHINES_OWN = ("latency.json", "gate.json", "report.html")
+
+
+class Clone:
+    """A repository of the working tree as it is, in which commands run its own code."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        tools = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+        self.environment = os.environ | {
+            "PYTHONPATH": str(folder / "src"), "PATH": tools, "DVC_NO_ANALYTICS": "1",
+            "CI": "true",
+            "OMP_NUM_THREADS": "1",  # more are slower on pictures this small, beside other tests
+        }  # fmt: skip
+        self.environment.pop("MLFLOW_TRACKING_URI", None)
+
+    def run(self, *command: str, code: int = 0) -> str:
+        done = subprocess.run(
+            command, cwd=self.folder, env=self.environment,
+            capture_output=True, text=True, timeout=600,
+        )  # fmt: skip
+        assert done.returncode == code, done.stdout + done.stderr
+        return done.stdout + done.stderr
+
+    def git(self, *arguments: str) -> str:
+        return self.run("git", *arguments)
+
+    def dvc(self, *arguments: str) -> str:
+        return self.run("dvc", *arguments)
+
+    def depthmask(self, *arguments: str, code: int = 0) -> str:
+        return self.run(sys.executable, "-m", "depthmask.cli", *arguments, code=code)
+
+    def repro(self, *arguments: str) -> list[str]:
+        """The stages that ran."""
+        return stages_run(self.dvc("repro", *arguments))
+
+    def commit(self, message: str) -> None:
+        self.git("add", "--all")
+        self.git("commit", "--quiet", "--message", message)
+
+    def changed(self) -> set[str]:
+        """The paths that git calls changed or untracked."""
+        lines = self.git("status", "--porcelain", "--untracked-files=all").splitlines()
+        return {line[3:] for line in lines}
+
+    def set_params(self, **changes: Any) -> None:
+        """Values by their dotted names, `__` for a dot."""
+        path = self.folder / "params.yaml"
+        content = yaml.safe_load(path.read_text())
+        for name, value in changes.items():
+            *sections, last = name.replace("__", ".").split(".")
+            section = content
+            for each in sections:
+                section = section[each]
+            section[last] = value
+        path.write_text(yaml.safe_dump(content, sort_keys=False))
+
+    def content(self) -> dict[str, bytes]:
+        """Of all that stages write and users bring, but for times of this machine."""
+        return {
+            str(path.relative_to(self.folder)): path.read_bytes()
+            for name in ("data", "models", "reports")
+            for path in sorted((self.folder / name).rglob("*"))
+            if path.is_file() and path.name not in MACHINES_OWN
+        }
+
+    def mlflow_runs(self) -> tuple[dict[tuple[str, str], Any], str]:
+        """The runs by their names and DVC's name of the experiment; the champion's id."""
+        uri = f"sqlite:///{self.folder / 'mlflow.db'}"
+        client = MlflowClient(uri, registry_uri=uri)
+        experiment = client.get_experiment_by_name("depthmask")
+        found = {
+            (run.info.run_name, run.data.tags.get("dvc.experiment", "")): run
+            for run in client.search_runs([experiment.experiment_id])
+        }
+        return found, client.get_model_version_by_alias("DepthMaskNet", "champion").run_id
+
+    def experiments(self) -> dict[str, tuple[dict[str, Any], dict[str, Any]]]:
+        """Parameters and metrics by name, as `dvc exp show` finds them."""
+
+        def content(data: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+            return (
+                data["params"]["params.yaml"]["data"],
+                data["metrics"]["reports/headline.json"]["data"],
+            )
+
+        _, baseline = json.loads(self.dvc("exp", "show", "--json"))
+        found = {"HEAD": content(baseline["data"])}
+        for experiment in baseline["experiments"] or []:
+            found[experiment["name"]] = content(experiment["revs"][0]["data"])
+        return found
+
+
+def stages_run(output: str) -> list[str]:
+    marker = "Running stage '"
+    lines = [line for line in output.splitlines() if line.startswith(marker)]
+    return [line.removeprefix(marker).partition("'")[0] for line in lines]
 
 
 @pytest.fixture(scope="module")
 def clone(tmp_path_factory):
-    """A repository of the working tree as it is, with two small experiments, run once."""
-    folder = tmp_path_factory.mktemp("clone")
+    """Its pipeline has run once, with photographs under DVC and a remote beside it."""
+    clone = Clone(tmp_path_factory.mktemp("clone"))
+    listed = ["git", "ls-files", "--cached", "--others", "--exclude-standard"]
+    for name in subprocess.check_output(listed, cwd=ROOT, text=True).splitlines():
+        if (ROOT / name).is_file() and name != "dvc.lock":
+            (clone.folder / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(ROOT / name, clone.folder / name)
+    clone.set_params(profile="tiny", compare=["bce_rmse", "masknet3_bce"])
+    clone.git("init", "--quiet")
+    clone.git("config", "user.email", "nobody@example.org")
+    clone.git("config", "user.name", "nobody")
+    clone.commit("clone")
+    random = np.random.default_rng(0)
+    for path, channels in (("bg/hall.jpg", 3), ("fg/visitor.png", 4)):
+        path = clone.folder / PHOTOS / path
+        path.parent.mkdir(parents=True)
+        Image.fromarray(random.integers(0, 256, (48, 32, channels), np.uint8)).save(path)
+    clone.dvc("add", f"{PHOTOS}/bg", f"{PHOTOS}/fg")
+    # git sees the names of photographs, and DVC keeps them
+    assert clone.changed() == {f"{PHOTOS}/{name}" for name in (".gitignore", "bg.dvc", "fg.dvc")}
+    clone.dvc("remote", "add", "--default", "storage", str(tmp_path_factory.mktemp("store")))
+    assert clone.repro() == STAGES
+    clone.commit("Results")
+    yield clone
+    clone.dvc("queue", "stop", "--kill")
 
-    def tiny(content):
-        content["profile"], content["compare"] = "tiny", ["bce_rmse", "masknet3_bce"]
 
-    clone_working_tree(folder, tiny)
-    output = run(folder, *DVC, "repro")
-    assert stages_run(output) == [
-        "prepare", "augment", "train@bce_rmse", "train@masknet3_bce", "evaluate", "export",
-    ]  # fmt: skip
-    return folder
+@pytest.fixture(autouse=True)
+def restored(clone):
+    """What a test applies to the checkout goes with it."""
+    yield
+    if clone.changed():
+        clone.git("checkout", "--quiet", ".")
+        clone.dvc("checkout", "--quiet")
 
 
-def test_nothing_changed_nothing_runs(clone):
-    assert stages_run(run(clone, *DVC, "repro")) == []
+def test_an_unused_profile_reruns_nothing_and_git_keeps_no_results(clone):
+    clone.set_params(profiles__gpu__train__batch_size=99)
+    assert clone.repro() == []
+    committed = clone.git("ls-files", "data", "models", "reports").split()
+    assert not [name for name in committed if name.endswith((".jpg", ".npy", ".onnx", ".json"))]
 
 
 def test_the_exported_model_follows_the_contract(clone):
-    session = onnxruntime.InferenceSession(
-        clone / "models/best/model.onnx", providers=["CPUExecutionProvider"]
-    )
+    session = onnxruntime.InferenceSession(clone.folder / MODEL, providers=["CPUExecutionProvider"])
     images = np.random.default_rng(0).integers(0, 256, (2, 2, 37, 53, 3), np.uint8)
     mask, depth = session.run(["mask", "depth"], {"bg": images[0], "bg_fg": images[1]})
     assert mask.shape == depth.shape == (2, 37, 53)
     assert mask.min() >= 0 and mask.max() <= 1 and depth.min() >= 0.5 and depth.max() <= 25
     metadata = session.get_modelmeta().custom_metadata_map
-    summary = json.loads((clone / "data/prepared/summary.json").read_text())
+    summary = json.loads((clone.folder / "data/prepared/summary.json").read_text())
     assert metadata["data_hash"] == summary["data_hash"]
     assert metadata["experiment"] == "bce_rmse" and metadata["training_size"] == "48"
 
 
 def test_mlflow_holds_a_finished_run_an_experiment_and_the_champion(clone):
-    code = """
-import json
-from mlflow.tracking import MlflowClient
-client = MlflowClient("sqlite:///mlflow.db", registry_uri="sqlite:///mlflow.db")
-experiment = client.get_experiment_by_name("depthmask")
-runs = client.search_runs([experiment.experiment_id])
-champion = client.get_model_version_by_alias("DepthMaskNet", "champion")
-print(json.dumps({
-    "runs": {run.info.run_name: [run.info.status, sorted(run.data.metrics)] for run in runs},
-    "lineage": [len(run.inputs.dataset_inputs) for run in runs],
-    "champion": champion.name,
-}))
-"""
-    found = json.loads(run(clone, sys.executable, "-W", "ignore", "-c", code).splitlines()[-1])
-    assert found["champion"] == "DepthMaskNet"
-    assert found["lineage"] == [1, 1]
-    statuses = {name: status for name, (status, _) in found["runs"].items()}
-    assert statuses == {"bce_rmse": "FINISHED", "masknet3_bce": "FINISHED"}
-    for _, metrics in found["runs"].values():
-        assert "val/mask_iou" in metrics and "test/in_scene/mask_iou" in metrics
-
-
-def test_a_model_that_dvc_restores_is_judged_anew(clone):
-    gate = [sys.executable, "-m", "depthmask.cli", "gate"]
-
-    def ask(mask_iou):
-        edit(clone, lambda content: content["profiles"]["tiny"]["export"]["gate"].update(
-            mask_iou=mask_iou
-        ))  # fmt: skip
-        return run(clone, *DVC, "repro")
-
-    asked_for_nothing = run(clone, *gate)
-    assert "promoted bce_rmse as DepthMaskNet version 1, champion" in asked_for_nothing
-    output = ask(1.0)
-    assert stages_run(output) == ["export"]
-    assert "bce_rmse is not promoted: in_scene mask IoU " in output
-    assert "is the same model and stays the champion" in run(clone, *gate, code=1)
-    assert "Gate\n  bce_rmse is not promoted" in run(
-        clone, sys.executable, "-m", "depthmask.stages.report"
-    )
-
-    assert stages_run(ask(None)) == [], "DVC's cache has it"
-    assert "it came from DVC's cache, or something changed" in run(clone, *gate)
-    summary = run(clone, sys.executable, "-m", "depthmask.stages.report")
-    assert "Gate\n" not in summary and "depthmask gate" in summary
-    assert "promoted bce_rmse as DepthMaskNet version 1" in run(clone, *gate, "--promote")
-    assert run(clone, *gate) == asked_for_nothing
-
-
-def test_a_loss_weight_reruns_its_experiment_evaluate_and_export(clone):
-    def heavier(content):
-        content["experiments"]["masknet3_bce"]["mask"]["bce"] = 3
-
-    edit(clone, heavier)
-    # export may be spared: it runs only if the models' folder or the metrics changed for it
-    assert stages_run(run(clone, *DVC, "repro")) == ["train@masknet3_bce", "evaluate", "export"]
-
-
-def test_an_experiment_more_runs_alone_and_its_removal_deletes_nothing(clone):
-    def more(content):
-        content["compare"].append("masknet3_dice")
-
-    def less(content):
-        content["compare"].remove("masknet3_dice")
-
-    edit(clone, more)
-    assert stages_run(run(clone, *DVC, "repro")) == ["train@masknet3_dice", "evaluate", "export"]
-    edit(clone, less)
-    output = run(clone, *DVC, "repro")
-    assert "train" not in " ".join(stages_run(output))
-    assert (clone / "models/experiments/masknet3_dice").exists(), (
-        "what was trained is never deleted"
-    )
-    report = json.loads((clone / "reports/metrics.json").read_text())
-    assert set(report["experiments"]) == {"bce_rmse", "masknet3_bce"}
-
-
-def test_an_unused_profile_reruns_nothing(clone):
-    def other(content):
-        content["profiles"]["gpu"]["train"]["batch_size"] = 99
-
-    edit(clone, other)
-    assert stages_run(run(clone, *DVC, "repro")) == []
-
-
-def test_bad_parameters_are_one_line(clone):
-    def broken(content):
-        content["train"]["optimizer"]["lr"] = -1
-
-    saved = (clone / "params.yaml").read_text()
-    edit(clone, broken)
-    output = run(clone, sys.executable, "-m", "depthmask.stages.train", "bce_rmse", code=2)
-    (clone / "params.yaml").write_text(saved)
-    assert output.count("\n") == 1 and "train.optimizer.lr" in output
+    runs, champion = clone.mlflow_runs()
+    assert {name for name, _ in runs} == {"bce_rmse", "masknet3_bce"}
+    assert champion == runs["bce_rmse", ""].info.run_id
+    for run in runs.values():
+        assert run.info.status == "FINISHED" and len(run.inputs.dataset_inputs) == 1
+        assert {"val/mask_iou", "test/in_scene/mask_iou"} <= set(run.data.metrics)
 
 
 def test_predict_on_the_pair_that_the_summary_names(clone):
-    output = run(clone, sys.executable, "-m", "depthmask.stages.report")
+    output = clone.run(sys.executable, "-m", "depthmask.stages.report")
     assert "depthmask predict --bg" in output
-    depthmask = str(Path(sys.executable).parent / "depthmask")
-    run(
-        clone, depthmask, "predict", "--bg", "predictions/example_bg.png",
+    clone.depthmask(
+        "predict", "--bg", "predictions/example_bg.png",
         "--scene", "predictions/example_bg_fg.png", "--out", "predictions",
     )  # fmt: skip
-    depth = np.asarray(Image.open(clone / "predictions/example_bg_fg_depth.png"))
+    depth = np.asarray(Image.open(clone.folder / "predictions/example_bg_fg_depth.png"))
     assert depth.dtype == np.uint16 and 500 <= depth.min() and depth.max() <= 25_000
-    assert json.loads((clone / "predictions/example_bg_fg.json").read_text())
+    assert json.loads((clone.folder / "predictions/example_bg_fg.json").read_text())
+
+
+def test_bad_parameters_are_one_line(clone):
+    clone.set_params(train__optimizer__lr=-1)
+    output = clone.run(sys.executable, "-m", "depthmask.stages.train", "bce_rmse", code=2)
+    assert output.count("\n") == 1 and "train.optimizer.lr" in output
+
+
+def test_a_model_that_dvc_restores_is_judged_anew(clone):
+    clone.set_params(profiles__tiny__export__gate__mask_iou=1.0)
+    output = clone.dvc("repro")
+    assert stages_run(output) == ["export"]
+    assert "bce_rmse is not promoted: in_scene mask IoU " in output
+    assert "the champion stays version 1 (bce_rmse)" in clone.depthmask("gate", code=1)
+
+    clone.set_params(profiles__tiny__export__gate__mask_iou=None)
+    assert clone.repro() == [], "DVC's cache has it"
+    assert "it came from DVC's cache, or something changed" in clone.depthmask("gate")
+    summary = clone.run(sys.executable, "-m", "depthmask.stages.report")
+    assert "Gate\n" not in summary and "depthmask gate" in summary
+    promoted = clone.depthmask("gate", "--promote")
+    assert "promoted bce_rmse as DepthMaskNet version 1" in promoted
+    assert clone.depthmask("gate").splitlines()[-1] in promoted
+
+
+def test_push_wipe_pull_and_nothing_is_left_to_do(clone, tmp_path):
+    before = clone.content()
+    assert {f"{PHOTOS}/bg/hall.jpg", f"{PHOTOS}/fg/visitor.png", MODEL} <= set(before)
+    clone.dvc("push")
+    for name in (".dvc/cache", "data", "models", "reports"):
+        shutil.rmtree(clone.folder / name)
+    clone.git("checkout", "--quiet", ".")
+    assert MODEL not in clone.content()
+
+    clone.dvc("pull")
+    assert clone.content() == before
+    assert clone.repro() == []
+    assert "in sync" in clone.dvc("status", "--cloud")
+    assert clone.changed() == set()
+
+    clone.git("clone", "--quiet", ".", str(tmp_path / "other"))
+    other = Clone(tmp_path / "other")
+    assert other.repro("--pull") == []
+    assert (other.folder / MODEL).read_bytes() == before[MODEL]
+
+
+def test_a_trial_in_a_copy_is_recorded_in_the_checkout(clone):
+    trial = ["--set-param", "experiments.bce_rmse.depth.rmse=7", "evaluate"]
+    output = clone.dvc("exp", "run", "--temp", "--name", "deeper", *trial)
+    assert stages_run(output) == ["train@bce_rmse", "evaluate"]
+    assert clone.changed() == set()
+    found = clone.experiments()
+    assert found["deeper"][0]["experiments"]["bce_rmse"]["depth"]["rmse"] == 7
+    assert found["HEAD"][0]["experiments"]["bce_rmse"]["depth"]["rmse"] == 2
+    assert found["deeper"][1]["depth_abs_rel"] != found["HEAD"][1]["depth_abs_rel"]
+
+    runs, champion = clone.mlflow_runs()
+    deeper = runs["bce_rmse", "deeper"]
+    assert deeper.info.status == "FINISHED"
+    assert deeper.data.params["experiment.depth.rmse"] == "7.0"
+    assert {"val/depth_rmse", "test/in_scene/depth_rmse"} <= set(deeper.data.metrics)
+    assert champion == runs["bce_rmse", ""].info.run_id
+    assert not list((clone.folder / ".dvc/tmp/exps").rglob("mlflow.db"))
+
+    # The same without --temp: the cache has it, and the checkout takes it on.
+    assert stages_run(clone.dvc("exp", "run", *trial)) == []
+    assert clone.changed() == {"params.yaml", "dvc.lock"}
+    (changed,) = json.loads(clone.dvc("params", "diff", "--json"))["params.yaml"].items()
+    assert changed == ("experiments.bce_rmse.depth.rmse", {"old": 2, "new": 7, "diff": 5})
+
+
+def test_two_workers_of_the_queue_share_the_checkouts_store(clone):
+    rates = {"first": 0.002, "second": 0.003}
+    for name, rate in rates.items():
+        clone.dvc(
+            "exp", "run", "--queue", "--name", name, "--set-param", f"train.optimizer.lr={rate}",
+            "train@masknet3_bce",
+        )  # fmt: skip
+    # not through pipes: the workers hold on to them for as long as they wait for more
+    subprocess.run(
+        ["dvc", "queue", "start", "--jobs", "2"], cwd=clone.folder, env=clone.environment,
+        check=True, timeout=120, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+    )  # fmt: skip
+    deadline = time.monotonic() + 240
+    status = "Queued"
+    while ("Queued" in status or "Running" in status) and time.monotonic() < deadline:
+        time.sleep(2)
+        status = clone.dvc("queue", "status")
+    clone.dvc("queue", "stop", "--kill")
+    assert status.count("Success") == 2, status + clone.dvc("queue", "logs", "first")
+    runs, _ = clone.mlflow_runs()
+    for name, rate in rates.items():
+        run = runs["masknet3_bce", name]
+        assert run.info.status == "FINISHED"
+        assert run.data.params["train.optimizer.lr"] == str(rate)
+        assert "val/mask_iou" in run.data.metrics
+    with sqlite3.connect(clone.folder / "mlflow.db") as database:
+        assert database.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+    assert not list((clone.folder / ".checkpoints").glob("*"))
+    assert clone.changed() == set()
+
+
+def test_a_loss_weight_and_an_experiment_more_run_alone(clone):
+    clone.set_params(
+        experiments__masknet3_bce__mask__bce=3,
+        compare=["bce_rmse", "masknet3_bce", "masknet3_dice"],
+    )
+    assert clone.repro("evaluate") == ["train@masknet3_bce", "train@masknet3_dice", "evaluate"]
+    report = json.loads((clone.folder / "reports/metrics.json").read_text())
+    assert list(report["experiments"]) == ["bce_rmse", "masknet3_bce", "masknet3_dice"]

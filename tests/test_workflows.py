@@ -16,8 +16,8 @@ WORKFLOWS = sorted((ROOT / ".github/workflows").glob("*.yml"))
 
 def load(name: str) -> dict[str, Any]:
     """Every scalar as text: YAML 1.1 would read the key `on` as true."""
-    path = ROOT / ".github/workflows" / f"{name}.yml"
-    return yaml.load(path.read_text(encoding="utf-8"), Loader=yaml.BaseLoader)
+    text = (ROOT / f".github/workflows/{name}.yml").read_text(encoding="utf-8")
+    return yaml.load(text, Loader=yaml.BaseLoader)
 
 
 def steps(name: str) -> list[dict[str, Any]]:
@@ -42,13 +42,11 @@ def test_schemas_and_audit() -> None:
 @pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.name)
 def test_actions_are_pinned_permissions_are_to_read_scripts_exist(path: Path) -> None:
     uses = re.findall(r"uses: (.*)", path.read_text(encoding="utf-8"))
-    assert uses
-    for action in uses:
-        assert re.fullmatch(r"[\w./-]+@[0-9a-f]{40} # v\d+\.\d+\.\d+", action), action
+    pinned = re.compile(r"[\w./-]+@[0-9a-f]{40} # v\d+\.\d+\.\d+")
+    assert uses and [action for action in uses if not pinned.fullmatch(action)] == []
     workflow = load(path.stem)
-    assert workflow["permissions"] == {}
-    for job in workflow["jobs"].values():
-        assert job["permissions"] == {"contents": "read"}
+    (job,) = workflow["jobs"].values()
+    assert (workflow["permissions"], job["permissions"]) == ({}, {"contents": "read"})
     scripts = [step["run"].split()[0] for step in steps(path.stem) if "run" in step]
     ours = [script for script in scripts if script.startswith(("scripts/", ".ci/"))]
     assert ours and all(os.access(ROOT / script, os.X_OK) for script in ours)
@@ -101,76 +99,63 @@ def test_a_refused_model_turns_the_run_red_and_strangers_never_reach_our_runner(
 
 
 DVC_YAML = """
-stages:
-  evaluate:
-    cmd: python write.py
-    params: [train]
-    metrics: [reports/metrics.json]
-"""
-WRITE = """
-import json, pathlib, re
-iou = float(re.search("lr: (.*)", pathlib.Path("params.yaml").read_text())[1])
-report = {"best": "a", "headline": {"set": "in_scene"}, "baselines": {},
-          "experiments": {"a": {"in_scene": {"mask_iou": iou}}}}
-pathlib.Path("reports").mkdir(exist_ok=True)
-pathlib.Path("reports/metrics.json").write_text(json.dumps(report))
-table = f"|  | IoU |\\n| :-- | --: |\\n| **a** | {iou:.3f} |\\n"
-pathlib.Path("reports/results.md").write_text(table)
+params: [params.yaml]
+metrics: [reports/metrics.json]
 """
 
 
 def test_job_summary_compares_with_the_base(tmp_path: Path) -> None:
     environment = os.environ | {
-        "PATH": os.pathsep.join((str(Path(sys.executable).parent), os.environ["PATH"])),
         "PYTHON": sys.executable, "PYTHONPATH": str(ROOT / "src"), "DVC_NO_ANALYTICS": "1",
         "GIT_CONFIG_GLOBAL": os.devnull,
     }  # fmt: skip
     for who in ("AUTHOR", "COMMITTER"):
         environment |= {f"GIT_{who}_NAME": "tester", f"GIT_{who}_EMAIL": "tester@localhost"}
 
-    def run(*command: str | Path) -> str:
-        done = subprocess.run(
-            command, cwd=tmp_path, env=environment, capture_output=True, text=True
-        )
+    def run(*command: str | Path, **env: str) -> str:
+        env = environment | env
+        done = subprocess.run(command, cwd=tmp_path, env=env, capture_output=True, text=True)
         assert done.returncode == 0, done.stdout + done.stderr
         return done.stdout
 
     def commit_run(lr: float) -> str:
+        table = f"|  | IoU |\n| :-- | --: |\n| **a** | {lr:.3f} |\n"
         (tmp_path / "params.yaml").write_text(f"train:\n  lr: {lr}\n")
-        run("dvc", "repro", "--quiet")
+        (tmp_path / "reports/metrics.json").write_text(f'{{"mask_iou": {lr}}}')
+        (tmp_path / "reports/results.md").write_text(table)
         run("git", "add", "--all")
         run("git", "commit", "--quiet", "--message", "change")
         return run("git", "rev-parse", "HEAD").strip()
 
+    for folder in (".dvc", "reports"):
+        (tmp_path / folder).mkdir()
+    (tmp_path / ".dvc/.gitignore").write_text("/tmp\n")
     (tmp_path / "dvc.yaml").write_text(DVC_YAML)
-    (tmp_path / "write.py").write_text(WRITE)
-    (tmp_path / ".gitignore").write_text("/reports\n")
+    gate = tmp_path / "python"  # but for the verb, it is an interpreter
+    gate.write_text(
+        f"""#!/bin/sh
+        case "$*" in
+        *gate) echo "depthmask: a is not promoted: IoU 0.75" >&2; exit 1 ;;
+        *) exec {sys.executable} "$@" ;;
+        esac"""
+    )
+    gate.chmod(0o755)
     run("git", "init", "--quiet")
-    run("dvc", "init", "--quiet")
     script = ROOT / "scripts/job_summary.sh"
     base = commit_run(0.25)
     alone = run(script, "0" * 40)
     assert "Parameters" not in alone, "the first commit has nothing to compare with"
     assert "| **a** | 0.250 |" in alone
+    assert "## Gate" not in alone, "there is no model"
+
     commit_run(0.75)
-    for known_base in (base, ""):  # a new branch has no base: its parent is taken
-        text = run(script, known_base, "https://example.com/page")
-        assert f"Compared with {base[:7]}" in text
-        assert re.search(r"params.yaml\s*\| train.lr\s*\| 0.25\s*\| 0.75", text)
-        assert re.search(r"mask_iou\s*\| 0.25\s*\| 0.75\s*\| 0.5", text)
-    assert "(https://example.com/page)" in text
-    assert "## Gate" not in text, "there is no model"
-    wrapper = tmp_path / "python"  # stands for an interpreter, and for the verb on a model
-    wrapper.write_text(
-        f"""#!/bin/sh
-        case "$*" in
-        "-m depthmask.cli gate") echo "depthmask: a is not promoted: IoU 0.75" >&2; exit 1 ;;
-        *) exec {sys.executable} "$@" ;;
-        esac"""
-    )
-    wrapper.chmod(0o755)
-    environment["PYTHON"] = str(wrapper)
-    text = run(script, base)
+    text = run(script, base, "https://example.com/page", PYTHON=str(gate))
+    assert re.search(r"params.yaml\s*\| train.lr\s*\| 0.25\s*\| 0.75", text)
+    assert re.search(r"mask_iou\s*\| 0.25\s*\| 0.75\s*\| 0.5", text)
     assert "## Gate\n\n```text\ndepthmask: a is not promoted: IoU 0.75\n```" in text
+    assert "(https://example.com/page)" in text
+    # a new branch has no base, its parent is taken; here every command fails
     (tmp_path / "reports/results.md").unlink()
-    assert "The run made no report" in run(script, base)
+    nothing = run(script, "", PYTHON="false")
+    for said in (f"Compared with {base[:7]}", "No parameter changed", "The run made no report"):
+        assert said in nothing

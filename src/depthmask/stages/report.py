@@ -17,12 +17,10 @@ from depthmask.stages import BEST, PARAMS, RECORD
 from depthmask.stages import METRICS as METRICS_PATH
 from depthmask.tracking.gate import Judgement, read_record
 from depthmask.tracking.provenance import commit_date, git_commit
-from depthmask.visualization.page import write_page
+from depthmask.visualization.page import STATS, write_page
 from depthmask.visualization.results import Results
 
-COLUMNS = tuple(
-    METRICS[name] for name in ("mask_iou", "depth_delta1", "depth_abs_rel", "depth_rmse")
-)
+COLUMNS = [METRICS[name] for name in STATS[:4]]
 MADE = {
     "models/best/model.onnx": "the best network: uint8 in, mask and depth out",
     "reports/report.html": "the whole story on one page: open it in a browser",

@@ -13,7 +13,7 @@ from depthmask.evaluation.robustness import CONDITIONS
 from depthmask.visualization.results import Results
 from depthmask.visualization.theme import Chart, Series
 
-WIDTH, HEIGHT, DOTS_WIDTH = 300, 170, 180
+DOTS_WIDTH = 180
 _SHAPES = {"in_scene": "circle", "unseen_unseen": "diamond", "seen_seen": "square"}
 
 
@@ -161,13 +161,7 @@ def line_chart(
             fill = alt.when(hollow).then(alt.value("var(--paper)")).otherwise(fill)
         points = known.mark_point(size=26, opacity=1, strokeWidth=1.3)
         layers.append(points.encode(y=figure, fill=fill, description=about))
-    title_and_note = _title(title, note)
-    return alt.layer(*layers).properties(width=WIDTH, height=HEIGHT, title=title_and_note)
-
-
-def epoch_axis(field: str, title: str = "epoch") -> alt.X:
-    axis = alt.Axis(grid=False, tickMinStep=1, format="d", tickCount=8)
-    return alt.X(field=field, type="quantitative", title=title, axis=axis)
+    return alt.layer(*layers).properties(width=300, height=170, title=_title(title, note))
 
 
 def resizes(table: pd.DataFrame) -> list[alt.Chart]:
@@ -209,6 +203,8 @@ def condition_chart(
     trained = "lower(toString(datum.trained_for)) == 'true'"
     away = 6 if words.is_falling else -6
     shade = alt.Chart().mark_rect(color="var(--trained)", xOffset=away, x2Offset=-away)
+    least = alt.X(field=x, type="quantitative", aggregate="min")
+    most = alt.X2(field=x, aggregate="max")
     chart = line_chart(
         look,
         x=alt.X(field=x, type="quantitative", title=words.unit,
@@ -219,12 +215,7 @@ def condition_chart(
         band=(f"{figure}_low", f"{figure}_high") if figure in ("mask_iou", "false_area") else None,
         hollow=f"!({trained})",
         about=about,
-        under=[
-            shade.transform_filter(trained).encode(
-                x=alt.X(field=x, type="quantitative", aggregate="min"),
-                x2=alt.X2(field=x, aggregate="max"),
-            )
-        ],
+        under=[shade.transform_filter(trained).encode(x=least, x2=most)],
         title=words.label,
         note=note,
     )  # fmt: skip
@@ -240,26 +231,21 @@ def rate_range(
         table: `lr`, `loss`, `smoothed`, a row a step.
         suggested: where the loss falls steepest, or None.
     """
-    smoothed = table["smoothed"]
-    lowest, highest = smoothed.min(), smoothed[: int(smoothed.argmin()) + 1].max()
-    # the way up at the end would flatten what is to be read
-    top = highest + 0.35 * max(highest - lowest, 0.1 * abs(highest))
-    domain = [max(0.0, lowest - 0.25 * (top - lowest)), top]
     marks = [(current, "var(--muted)", f"params.yaml {current:g}")]
     if suggested:
         marks.append((suggested, "var(--vermilion)", f"steepest {suggested:.2g}"))
     marked = pd.DataFrame(marks, columns=["lr", "color", "text"])
     marked = marked[marked["lr"].between(table["lr"].min(), table["lr"].max())]
-    axis = alt.Axis(format="~g", tickCount=6)
-    x = alt.X("lr:Q", title="learning rate", scale=alt.Scale(type="log"), axis=axis)
-    y = alt.Y("loss:Q", title="training loss", scale=alt.Scale(domain=domain, clamp=True))
+    log, title_of_y = alt.Scale(type="log"), "training loss"
+    x = alt.X("lr:Q", title="learning rate", scale=log, axis=alt.Axis(format="~g", tickCount=6))
+    y, smoothed = (alt.Y(f"{name}:Q", title=title_of_y, scale=log) for name in ("loss", "smoothed"))
     base, uprights = (alt.Chart(data).encode(x=x) for data in (table, marked))
     color = alt.Color("color:N", scale=None)
     words = uprights.mark_text(align="left", dx=5, dy=8, fontSize=12)
     note = "choose a rate left of where the loss turns up"
     return alt.layer(
         base.mark_circle(color="var(--blue)", size=10, opacity=0.35).encode(y=y),
-        base.mark_line(color="var(--blue)").encode(y=alt.Y("smoothed:Q", title="training loss")),
+        base.mark_line(color="var(--blue)").encode(y=smoothed),
         uprights.mark_rule(strokeDash=[3, 3]).encode(color=color),
         words.encode(y=alt.value(0), text="text:N", color=color),
     ).properties(width=600, height=270, title=alt.TitleParams(text=title, subtitle=note))

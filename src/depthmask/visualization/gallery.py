@@ -38,8 +38,7 @@ def draw_panels(
     total = len(scene.mask)
     chosen = np.unique(np.linspace(0, total - 1, min(num_panels, total)).round().astype(int))
     scene = Scene(*(field[chosen] for field in scene))
-    shown = _arrays(scene)
-    scale = DepthScale.spanning(shown.depth, unit=sets.unit)
+    scale = DepthScale.spanning(_planes(scene.depth), unit=sets.unit)
     with replaced_folder(folder) as temporary:
         for name, stored in models.items():
             heads = [
@@ -164,13 +163,9 @@ def draw_scene_tiles(
                 "figures": {k: v if math.isfinite(v) else None for k, v in figures.items()},
                 "tiles": names,
             }
-        index = {
-            "experiment": stored.card["experiment"],
-            "set": sets.headline,
-            "unit": sets.unit,
-            "scale": {"near": scale.near, "far": scale.far},
-            "groups": {kind: [entries[n] for n in group] for kind, group in groups.items()},
-        }
+        index = {"experiment": stored.card["experiment"], "set": sets.headline, "unit": sets.unit}
+        index |= {"scale": {"near": scale.near, "far": scale.far}}
+        index |= {"groups": {kind: [entries[n] for n in of] for kind, of in groups.items()}}
         text = json.dumps(index, indent=2, ensure_ascii=False, allow_nan=False)
         (temporary / "index.json").write_text(text + "\n", encoding="utf-8")
 

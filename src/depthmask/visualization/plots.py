@@ -15,14 +15,7 @@ import pandas as pd
 from depthmask.evaluation.robustness import CONDITIONS
 from depthmask.evaluation.robustness_table import FALSE_PERSON
 from depthmask.metrics import METRICS
-from depthmask.visualization.charts import (
-    Look,
-    condition_chart,
-    dot_chart,
-    epoch_axis,
-    line_chart,
-    resizes,
-)
+from depthmask.visualization.charts import Look, condition_chart, dot_chart, line_chart, resizes
 from depthmask.visualization.results import CHARTED, Figure, Results, plain, written
 from depthmask.visualization.theme import BASELINE, LIGHT, SERIES, Chart, on_paper, spec_of
 
@@ -36,25 +29,18 @@ CURVES = {
     "val/loss": ("Validation loss", "each in its own terms: compare shapes, not heights"),
 }
 """Columns of `curves.csv`: title and what to read from it."""
-DVC_TEMPLATES = Path(".dvc/plots")
+EPOCH_AXIS = alt.Axis(grid=False, tickMinStep=1, format="d", tickCount=8)
 KEY = alt.Legend(orient="top", columns=4, symbolType="stroke", symbolStrokeWidth=3, symbolOpacity=1)
 
 
 def _dot(results: Results, name: str, figure: Figure, set_name: str = "") -> dict[str, Any]:
     """A row of a dot chart."""
+    who = f"{name}, {set_name}" if set_name else name
+    words = f"{who}: {figure.text} {figure.interval}".strip()
     low, high = figure.bounds or (None, None)
-    return {
-        "name": name,
-        "set": set_name,
-        "value": figure.number,
-        "low": low,
-        "high": high,
-        "text": figure.text,
-        "color": results.series.get(name, BASELINE).color,
-        "about": " ".join(
-            [f"{name}{set_name and f', {set_name}'}: {figure.text}", figure.interval]
-        ).strip(),
-    }
+    color = results.series.get(name, BASELINE).color
+    return {"name": name, "set": set_name, "value": figure.number, "low": low, "high": high,
+            "text": figure.text, "color": color, "about": words}  # fmt: skip
 
 
 def comparison_charts(results: Results, *, legend: bool = False) -> list[Chart]:
@@ -144,7 +130,7 @@ def curve_charts(
         title, note = CURVES[column]
         chart = line_chart(
             look,
-            x=epoch_axis("epoch"),
+            x=alt.X("epoch:Q", title="epoch", axis=EPOCH_AXIS),
             y="value",
             y_scale=y_scale,
             band=("low", "high") if many.any() else None,
@@ -225,7 +211,7 @@ def dvc_templates() -> dict[str, dict[str, Any]]:
     colors = alt.Scale(range=[LIGHT[name] for name in SERIES])
     look = Look(colors, alt.StrokeDash("rev:N", title="revision"), legend=KEY)
     x, y, title, label = (f"<DVC_METRIC_{word}>" for word in ("X", "Y", "TITLE", "Y_LABEL"))
-    axis = epoch_axis(x, "<DVC_METRIC_X_LABEL>")
+    axis = alt.X(field=x, type="quantitative", title="<DVC_METRIC_X_LABEL>", axis=EPOCH_AXIS)
     lines = line_chart(
         look,
         x=axis,
@@ -256,4 +242,4 @@ def dvc_templates() -> dict[str, dict[str, Any]]:
 if __name__ == "__main__":
     for name, spec in dvc_templates().items():
         text = json.dumps(spec, ensure_ascii=False) + "\n"
-        (DVC_TEMPLATES / f"{name}.json").write_text(text, encoding="utf-8")
+        Path(f".dvc/plots/{name}.json").write_text(text, encoding="utf-8")

@@ -8,7 +8,7 @@ import typer
 
 from depthmask.errors import InputError
 
-JPEG_QUALITY = 90
+JPEG_QUALITY = 90  # of what `materialise` writes
 # `train`, or one of `depthmask.data.scenes.scene.COMPOSED_SETS`
 SetName = Literal["train", "val", "seen_seen", "seen_unseen", "unseen_seen", "unseen_unseen"]
 
@@ -40,7 +40,6 @@ def materialise(
     exact_depth: Annotated[
         bool, typer.Option("--exact-depth", help="Also depth_mm/: 16 bit PNG, millimetres.")
     ] = False,
-    quality: Annotated[int, typer.Option(min=1, max=100, help="Of the JPEGs.")] = JPEG_QUALITY,
     workers: Annotated[
         int | None, typer.Option(min=1, help="Processes; by default one a core.")
     ] = None,
@@ -63,7 +62,7 @@ def materialise(
         placement=params.placement,
         compositor_params=plain_shots(params.compositor) if plain else params.compositor,
         nobody=0.0 if plain or set_name != "train" else params.train.nobody,
-        encoding=Encoding(quality, params.train.depth_range_m, exact_depth),
+        encoding=Encoding(JPEG_QUALITY, params.train.depth_range_m, exact_depth),
         code=code_hash(("data/composition", "data/materialise", "data/scenes")),
         num_workers=workers,
     )

@@ -42,7 +42,6 @@ class Store(NamedTuple):
     experiment_id: str
 
     def find_run(self, key: str) -> "MlflowRun | None":
-        """The run of a key, the latest if there are several."""
         return next(iter(self.search(f"tags.`depthmask.key` = '{key}'")), None)
 
     def search(self, condition: str) -> "list[MlflowRun]":
@@ -79,7 +78,6 @@ def tracking_uri(root: Path) -> str:
 
 
 def without_password(text: str) -> str:
-    """An address, or what names it, fit to be shown."""
     return re.sub(r"//[^/@]*@", "//", text)
 
 

@@ -20,8 +20,6 @@ MODEL = "DepthMaskNet"
 
 
 class Criterion(NamedTuple):
-    """One threshold of `export.gate`: what it is of, and which side is right."""
-
     label: str
     at_least: bool = False
     unit: str = ""

@@ -189,10 +189,8 @@ class TrainParams(Section):
 
 
 class Experiment(Section):
-    """A network, the weighted loss terms of its heads, and how it is trained."""
-
     model: str
-    mask: Annotated[dict[str, Positive], Field(min_length=1)]
+    mask: Annotated[dict[str, Positive], Field(min_length=1)]  # weighted loss terms
     depth: dict[str, Positive] = {}
     augmented: bool = True  # whether it sees the colour variants
     seeds: Annotated[tuple[Seed, ...], FromList] = ()  # none: `train.seed` alone
@@ -290,10 +288,7 @@ def named_experiment(params: Params, name: str) -> Experiment:
 
 
 def with_profile(path: Path, name: str) -> tuple[str, Params]:
-    """The text of `params.yaml` with a profile in force; every other byte stays.
-
-    Raises InputError without such a profile, or if the result is not valid.
-    """
+    """The text with a profile in force, all else as it was, and its values; or InputError."""
     _, profiles = read_profiles(path)
     if name not in profiles:
         raise InputError(f"{path} has no profile {name!r}; it has {', '.join(profiles)}")
@@ -315,10 +310,7 @@ def with_profile(path: Path, name: str) -> tuple[str, Params]:
 def read_profiles(
     path: Path, text: str | None = None
 ) -> tuple[dict[str, Any], dict[str, dict[str, Any]]]:
-    """The top level of `params.yaml`, and the profiles, which are taken out of it.
-
-    Raises InputError if it is not YAML 1.2, as DVC reads it, or has a key twice.
-    """
+    """The top level of `params.yaml`, as DVC reads it, and its profiles apart; or InputError."""
     try:
         text = path.read_bytes().decode() if text is None else text
         content = YAML(typ="safe", pure=True).load(text)

@@ -49,7 +49,6 @@ def materialise(
     from depthmask.data.materialise import materialise, plain_shots
     from depthmask.data.materialise.writing import Encoding
     from depthmask.stages import AUGMENTED, PARAMS, PREPARED
-    from depthmask.tracking.provenance import code_hash
 
     params = read_params(PARAMS)
     scenes, seconds = materialise(
@@ -63,7 +62,6 @@ def materialise(
         compositor_params=plain_shots(params.compositor) if plain else params.compositor,
         nobody=0.0 if plain or set_name != "train" else params.train.nobody,
         encoding=Encoding(JPEG_QUALITY, params.train.depth_range_m, exact_depth),
-        code=code_hash(("data/composition", "data/materialise", "data/scenes")),
         num_workers=workers,
     )
     pace = f"Wrote {scenes:,} scenes in {seconds:.1f} s, {scenes / seconds:.0f} a second"

@@ -34,8 +34,6 @@ _offline: set[str] = set()  # stores that have failed in this process
 
 
 class Store(NamedTuple):
-    """An opened store: its client, and the id of our experiment."""
-
     root: Path
     uri: str
     client: "MlflowClient"

@@ -112,16 +112,10 @@ class Judgement:
         return ", ".join(words) or "export.gate asks for nothing"
 
 
-_RECORD = TypeAdapter(Judgement)
-
-
 def judge(
     model: Path, metadata: Mapping[str, str], metrics_path: Path, gate: Gate, latency_ms: float
 ) -> Judgement:
-    """Hold an exported model, the ONNX file and its metadata, against the gate.
-
-    Raises InputError if it is not the best of `metrics.json`.
-    """
+    """Hold an ONNX file against the gate; InputError if it is not the best of `metrics.json`."""
     metrics = read_json(metrics_path, ("best", "headline", "unit", "data", "seeds", "leak"))
     best, scenes = metrics["best"], metrics["headline"]["set"]
     for name, key in (("best", "experiment"), ("data", "data_hash")):
@@ -140,10 +134,9 @@ def judge(
 def register(
     judgement: Judgement, model: Path, key: str, *, experiments: Path, reports: Path
 ) -> Judgement:
-    """Register the model, its run of that key first; champion if nothing was missed.
+    """Register the model, its run of that key first, once for the same bytes of the same run.
 
-    The same bytes of the same run are registered once; later calls change the version's tags and
-    move the alias, but for those of a trial in a copy made by DVC, of which several may run.
+    If nothing was missed it becomes the champion, but never from a copy made by DVC.
     """
     sync(experiments, reports)
     misses, figures = judgement.misses.values(), judgement.figures.items()
@@ -207,23 +200,20 @@ def _log_model(store: Store, run_id: str, onnx_path: Path) -> tuple[str, str]:
 
 def write_record(path: Path, judgement: Judgement) -> None:
     """Write a judgement as JSON."""
-    misses = judgement.misses
-    said = {"passed": not misses, "misses": misses, "lines": judgement.lines()}
-    text = json.dumps(_RECORD.dump_python(judgement) | said, indent=2, ensure_ascii=False)
+    content, misses = TypeAdapter(Judgement).dump_python(judgement), judgement.misses
+    content |= {"passed": not misses, "misses": misses, "lines": judgement.lines()}
+    text = json.dumps(content, indent=2, ensure_ascii=False)
     with replaced_file(path) as temporary:
         temporary.write_text(text + "\n", encoding="utf-8")
 
 
 def read_record(path: Path, model: Path, metrics_path: Path, gate: Gate) -> Judgement | None:
-    """The judgement of this model by these figures and thresholds; None if there is none.
-
-    Raises InputError if the model or the figures are missing.
-    """
+    """The judgement, if it is of these files and thresholds; InputError if a file is missing."""
     for needed in (model, metrics_path):
         if not needed.is_file():
             raise InputError(f"{needed} is missing: run `dvc repro` (or `dvc pull`) first")
     try:
-        judgement = _RECORD.validate_json(path.read_bytes())
+        judgement = TypeAdapter(Judgement).validate_json(path.read_bytes())
     except (OSError, ValueError):
         return None  # none, or another version's
     current = judgement.made_from == _hashes(model, metrics_path)

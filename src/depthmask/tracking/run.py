@@ -92,8 +92,7 @@ def start_run(
 ) -> Iterator[Callable[[int, Mapping[str, float]], None]]:
     """Record a training, or go on with the run of the same key, as far as MLflow answers.
 
-    Yields what records an epoch: its number and its metrics. Raises nothing of its own. Runs of one
-    key give the same figures; params may be nested; tags are `notes.run_tags`.
+    Yields what records an epoch, by its number and its metrics. Raises nothing of its own.
     """
     root = find_root()
 

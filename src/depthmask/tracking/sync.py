@@ -1,5 +1,4 @@
-"""Bring MLflow up to what DVC's outputs hold: after an outage, for models from DVC's cache, for
-trials in a copy and for runs trained elsewhere, whose runs are missing or partial."""
+"""Bring MLflow up to what DVC's outputs hold, where its runs are missing or partial."""
 
 from collections.abc import Mapping
 from contextlib import suppress
@@ -21,10 +20,9 @@ CARD_KEYS = ("experiment", "seed", "key", "model", "losses", "source", "unit", "
 
 
 def sync(experiments: Path, reports: Path) -> list[str] | None:
-    """Bring every network below `experiments`, and the comparison in `reports`, to MLflow, once.
+    """Bring the networks below `experiments`, and the comparison in `reports`, to MLflow, once.
 
-    A network whose files are damaged is left out with a line; without `metrics.json` curves alone
-    are brought. Returns the names of the runs made or changed; None if MLflow cannot be used.
+    Returns the names of the runs made or changed; None if MLflow cannot be used.
     """
     metrics = read_json(reports / "metrics.json") if (reports / "metrics.json").exists() else {}
 

@@ -26,6 +26,7 @@ from depthmask.data.scenes.scene import Scene
 from depthmask.data.sources import read_source
 from depthmask.data.work import num_cores, progress
 from depthmask.errors import InputError
+from depthmask.tracking.provenance import code_hash
 from depthmask.visualization.canvas import spread
 from depthmask.visualization.sheets import NUM_SHOWN, composed_sheet
 
@@ -44,15 +45,13 @@ def materialise(
     compositor_params: CompositorParams,
     nobody: float,
     encoding: Encoding,
-    code: str,
     num_workers: int | None = None,
 ) -> tuple[int, float]:
     """Write the first `count` scenes of a set as files, or go on where a run was stopped.
 
     Scene k of `train` is what training composes as number k of its first epoch; `nobody` is the
-    share of scenes in which nobody stands, `code` a hash of what decides the files' content.
-    Returns how many were written, and the seconds of it. Raises InputError if an argument or the
-    folder is wrong, or the data is missing.
+    share of scenes in which nobody stands. Returns how many were written, and the seconds of it.
+    Raises InputError if an argument or the folder is wrong, or the data is missing.
     """
     summary = read_summary(prepared)
     if not read_source(prepared).is_composed:
@@ -73,7 +72,7 @@ def materialise(
         "encoding": asdict(encoding),
         "data": summary["data_hash"],
         "augmented": augmented and read_text(augmented / "digest.txt").strip(),
-        "code": code,
+        "code": code_hash(("data/composition", "data/materialise", "data/scenes")),
     }
     draw: Callable[[Sequence[int]], Recipes]
     if set_name == "train":

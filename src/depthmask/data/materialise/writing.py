@@ -1,8 +1,5 @@
-"""Chunks of scenes as image files, and a folder that says what it holds.
-
-`recipe.json` says what the folder is made with, a log which chunks are complete: what a kill
-interrupted is written again. `bg/` has a file a scene, or, where nothing varies them, a plate.
-"""
+"""Chunks of scenes as image files, and a folder that says what it is made with and holds; `bg/`
+has a file a scene, or, where nothing varies them, a plate."""
 
 import json
 from collections.abc import Callable, Iterator, Sequence

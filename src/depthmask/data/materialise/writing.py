@@ -177,7 +177,7 @@ def claimed(out: Path, settings: dict[str, Any]) -> Iterator[None]:
         with FileLock(out / ".lock", timeout=0):
             if not recipe.exists():
                 write_text(recipe, text)
-            new, old = json.loads(text), {}
+            new, old = json.loads(text), dict[str, Any]()
             with suppress(ValueError):
                 old = json.loads(recipe.read_text(encoding="utf-8"))
             if names := ", ".join(name for name in new if old.get(name) != new[name]):

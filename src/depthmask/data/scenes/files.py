@@ -5,6 +5,7 @@ What is written goes to a temporary name first: a reader never meets half a file
 
 import hashlib
 import json
+import os
 import shutil
 import uuid
 from collections.abc import Iterator, Sequence
@@ -37,6 +38,8 @@ def _naming(path: Path) -> Iterator[None]:
         if path.is_symlink():
             raise InputError(f"{path} is a link to a cache that is away: run `dvc pull`") from None
         raise InputError(f"{path} is missing: run `dvc repro` (or `dvc pull`) first") from None
+    except (PermissionError, IsADirectoryError):
+        raise  # it is not damaged: `exit_on_error` says what to mend
     except (ValueError, OSError, EOFError) as error:  # also of json, pandas and pyarrow
         said = " ".join(str(error).split())[:160]
         raise InputError(f"{path} is damaged ({said}): run `dvc repro --force` again") from None
@@ -109,9 +112,12 @@ def replaced_file(path: Path) -> Iterator[Path]:
 @contextmanager
 def replaced_folder(path: Path) -> Iterator[Path]:
     """Yield a new folder beside `path`; it takes the place of `path` if the block succeeds."""
-    temporary = path.with_name(f".{path.name}.partial")
-    shutil.rmtree(temporary, ignore_errors=True)  # of a process that was killed
-    temporary.mkdir(parents=True)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    for left in path.parent.glob(f".{path.name}.*.partial"):
+        if not _is_alive(int(left.name.split(".")[-3])):
+            shutil.rmtree(left, ignore_errors=True)  # of a process that was killed
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.{uuid.uuid4().hex[:8]}.partial")
+    temporary.mkdir()
     try:
         yield temporary
         if path.exists():
@@ -119,3 +125,13 @@ def replaced_folder(path: Path) -> Iterator[Path]:
         temporary.replace(path)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _is_alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        pass  # it is another user's
+    return True

@@ -47,7 +47,10 @@ def prepare_museum(folder: Path, params: PrepareParams, placement: PlacementPara
         partial(render.render_empty, room_seeds[p], seed=seed, **settings)
         for p, seed in zip(empty, _seeds(len(empty), params.seed, 3), strict=True)
     ]
-    rendered = run_jobs(jobs, "test frames")
+    # room by room: a worker loads a room once, and keeps the last
+    order = np.argsort(np.concatenate([plate, empty]), kind="stable").tolist()
+    frames_by_job = dict(zip(order, run_jobs([jobs[n] for n in order], "test frames"), strict=True))
+    rendered = [frames_by_job[n] for n in range(len(jobs))]
     images, masks, depths = zip(*rendered[: len(plate)], strict=True)
     table = {"plate": plate, "cutout": cutout, "distance_m": stands[:, 2].astype(float)}
     frames = Frames(

@@ -122,7 +122,7 @@ def render_cutout(seed: int, *, size: int, samples_per_px: int) -> Cutout:
     )
 
 
-@lru_cache(maxsize=24)  # of 10 MB each: frames of the test's rooms are rendered in turn
+@lru_cache(maxsize=2)  # of 10 MB each: frames are rendered room by room
 def _load_room(seed: int) -> _LoadedRoom:
     """The room of a seed, its stands, and the exposure that all its pictures share.
 
@@ -145,7 +145,7 @@ def _load_room(seed: int) -> _LoadedRoom:
     raise RuntimeError(f"no room of seed {seed} has {_FEWEST_STANDS} places to stand")
 
 
-@lru_cache(maxsize=24)
+@lru_cache(maxsize=2)
 def _room_depth(seed: int, size: int) -> np.ndarray:
     loaded = _load_room(seed)
     return depth_map(loaded.scene, loaded.room.view, (size, size))

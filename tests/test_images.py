@@ -5,11 +5,9 @@ from PIL import Image
 
 from depthmask.data.scenes.images import encode_depth, encode_mask, read_rgb, read_rgba
 from depthmask.errors import InputError
+from photo_files import save
 
-
-def save(path, array, **options):
-    Image.fromarray(array).save(path, **options)
-    return path
+BYTES = np.random.default_rng(0).integers(0, 256, (64, 64, 4), dtype=np.uint8)
 
 
 @pytest.mark.parametrize("end", ["png", "tif"])
@@ -19,13 +17,13 @@ def test_16_bits_become_8(tmp_path, end):
     assert found[0].tolist() == [[grey] * 3 for grey in (0, 0, 1, 1, 128, 255)]
 
 
-@pytest.mark.parametrize("name", ["a.png", "a.tif", "grey.png", "grey.tif", "rgba.png"])
+@pytest.mark.parametrize("name", ["rgb.png", "rgb.tif", "grey.png", "grey.tif", "rgba.png"])
 def test_12_bits_in_16_are_refused(tmp_path, name):
     """They would be read as nearly black."""
     grey = np.linspace(0, 4095, 48).astype(np.uint16).reshape(4, 12)
-    image = (
-        grey if "grey" in name else np.dstack([grey] * 3 + [grey * 0 + 65535] * ("rgba" in name))
-    )
+    opaque = np.full_like(grey, 65535)
+    bands = {"grey": [grey], "rgb": [grey] * 3, "rgba": [grey] * 3 + [opaque]}
+    image = np.dstack(bands[name[:-4]])
     cv2.imwrite(str(tmp_path / name), image.clip(0, 4095) * 16)
     assert read_rgb(tmp_path / name).max() == 255
     cv2.imwrite(str(tmp_path / name), image.clip(0, 4095))
@@ -33,69 +31,55 @@ def test_12_bits_in_16_are_refused(tmp_path, name):
         read_rgb(tmp_path / name)
 
 
-def test_colours_grey_palette_and_transparency(tmp_path):
-    image = np.random.default_rng(0).integers(0, 256, (5, 7, 3), dtype=np.uint8)
-    np.testing.assert_array_equal(read_rgb(save(tmp_path / "a.png", image)), image)
-    grey = np.array([[0, 200]], dtype=np.uint8)
-    assert read_rgb(save(tmp_path / "grey.png", grey))[0].tolist() == [[0] * 3, [200] * 3]
+def test_colours_grey_palette_transparency_and_orientation(tmp_path):
+    rgb, grey = BYTES[:5, :7, :3].copy(), np.array([[0, 200]], dtype=np.uint8)
     rgba = np.array([[[10, 20, 30, 0], [40, 50, 60, 255]]], dtype=np.uint8)
-    assert read_rgb(save(tmp_path / "rgba.png", rgba))[0].tolist() == [[10, 20, 30], [40, 50, 60]]
     palette = Image.fromarray(rgba[..., :3]).convert("P", palette=Image.Palette.ADAPTIVE)
-    palette.save(tmp_path / "palette.png")
-    assert read_rgb(tmp_path / "palette.png")[0].tolist() == [[10, 20, 30], [40, 50, 60]]
-    Image.fromarray(grey > 100).save(tmp_path / "bits.png")
-    assert read_rgb(tmp_path / "bits.png")[0].tolist() == [[0] * 3, [255] * 3]
-
-
-def test_obeys_the_cameras_orientation(tmp_path):
-    image = Image.new("RGB", (4, 2))
-    image.putpixel((0, 0), (255, 0, 0))
     exif = Image.Exif()
     exif[0x0112] = 6  # turn by 90 degrees clockwise
-    image.save(tmp_path / "turned.png", exif=exif)
-    found = read_rgb(tmp_path / "turned.png")
-    assert found.shape == (4, 2, 3)
-    assert found[0, 1].tolist() == [255, 0, 0]
+    for image, expected, options in (
+        (Image.fromarray(rgb), rgb, {}),
+        (Image.fromarray(grey), np.dstack([grey] * 3), {}),
+        (Image.fromarray(grey > 100), np.dstack([255 * (grey > 100)] * 3), {}),
+        (Image.fromarray(rgba), rgba[..., :3], {}),
+        (palette, rgba[..., :3], {}),
+        (Image.fromarray(rgb), np.rot90(rgb, -1), {"exif": exif}),
+    ):
+        image.save(tmp_path / "a.png", **options)
+        np.testing.assert_array_equal(read_rgb(tmp_path / "a.png"), expected)
 
 
 def test_refuses(tmp_path):
-    with pytest.raises(InputError, match=r"gone.png is missing"):
-        read_rgb(tmp_path / "gone.png")
     (tmp_path / "link.png").symlink_to(tmp_path / "gone.png")
-    with pytest.raises(InputError, match="link.png is a link to .*: run `dvc checkout`, or `dvc p"):
-        read_rgb(tmp_path / "link.png")
-    with pytest.raises(InputError, match="is a folder"):
-        read_rgb(tmp_path)
-    noise = np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8)
-    whole = save(tmp_path / "whole.png", noise).read_bytes()
-    for name, content in (
-        ("empty.png", b""),
-        ("text.png", b"hello"),
-        ("cut.png", whole[: len(whole) // 2]),
-        ("header.png", whole[:20]),
-        ("damaged.png", whole[:60] + bytes(40) + whole[100:]),
+    save(tmp_path / "float.tif", np.ones((2, 2), dtype=np.float32))
+    for name, words in (
+        ("gone.png", "gone.png is missing"),
+        ("link.png", "link.png is a link to .*: run `dvc checkout`, or `dvc p"),
+        ("", "is a folder"),
+        ("float.tif", "float.tif holds floating-point pixels"),
     ):
-        (tmp_path / name).write_bytes(content)
-        with pytest.raises(InputError, match=f"{name} cannot be read as an image"):
+        with pytest.raises(InputError, match=words):
             read_rgb(tmp_path / name)
-    floats = save(tmp_path / "float.tif", np.ones((2, 2), dtype=np.float32))
-    with pytest.raises(InputError, match="float.tif holds floating-point pixels"):
-        read_rgb(floats)
+    whole = save(tmp_path / "whole.png", BYTES).read_bytes()
+    damaged = whole[:60] + bytes(40) + whole[100:]
+    for content in (b"", b"hello", whole[: len(whole) // 2], whole[:20], damaged):
+        (tmp_path / "a.png").write_bytes(content)
+        with pytest.raises(InputError, match="a.png cannot be read as an image"):
+            read_rgb(tmp_path / "a.png")
 
 
 def test_written_files_keep_their_values(tmp_path):
-    encode_mask(np.array([[0, 0.5, 1, 1.2]])).save(tmp_path / "mask.png")
-    with Image.open(tmp_path / "mask.png") as mask:
-        assert mask.mode == "L"
-        assert np.asarray(mask).tolist() == [[0, 128, 255, 255]]
-    encode_depth(np.array([[0.5, 2.3456, 65.5, 80.0]])).save(tmp_path / "depth.png")
-    with Image.open(tmp_path / "depth.png") as depth:
-        assert np.asarray(depth).tolist() == [[500, 2346, 65500, 65535]]
-        assert depth.mode == "I;16"
+    for encoded, mode, values in (
+        (encode_mask(np.array([[0, 0.5, 1, 1.2]])), "L", [0, 128, 255, 255]),
+        (encode_depth(np.array([[0.5, 2.3456, 65.5, 80]])), "I;16", [500, 2346, 65500, 65535]),
+    ):
+        encoded.save(tmp_path / "a.png")
+        with Image.open(tmp_path / "a.png") as image:
+            assert image.mode == mode and np.asarray(image).tolist() == [values]
 
 
 def test_reads_alpha_upright(tmp_path):
-    rgba = np.random.default_rng(0).integers(0, 256, (5, 7, 4), dtype=np.uint8)
+    rgba = BYTES[:5, :7]
     np.testing.assert_array_equal(read_rgba(save(tmp_path / "a.png", rgba)), rgba)
     exif = Image.Exif()
     exif[0x0112] = 3  # upside down

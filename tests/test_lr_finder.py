@@ -11,11 +11,15 @@ from depthmask.training.lr_finder import find_rate
 from test_fitting import CPU, make_data, make_module
 
 
-def find(module, **figures):
+def make_small_data():
     data = make_data()
     data.sizes = [32]
+    return data
+
+
+def find(module, **figures):
     settings = {"min_lr": 1e-5, "max_lr": 10.0, "num_steps": 60} | figures
-    return find_rate(module, data, hardware=CPU, interactive=False, **settings)
+    return find_rate(module, make_small_data(), hardware=CPU, interactive=False, **settings)
 
 
 @pytest.fixture(scope="module")
@@ -37,30 +41,21 @@ def test_rates_rise_in_equal_ratios_and_the_suggestion_lies_where_the_loss_falls
 
 
 def test_it_begins_with_the_first_loss_and_leaves_the_weights(found, module):
-    data = make_data()
-    data.sizes = [32]
-    data.trainer = SimpleNamespace(
-        training=True, current_epoch=0, strategy=SimpleNamespace(root_device=torch.device("cpu"))
-    )
+    data, strategy = make_small_data(), SimpleNamespace(root_device=torch.device("cpu"))
+    data.trainer = SimpleNamespace(training=True, current_epoch=0, strategy=strategy)
     scene = data.on_after_batch_transfer(list(range(8)), 0)
     with torch.no_grad():
         first = float(module._step(scene, "train")[0])
     assert found.table["loss"][0] == pytest.approx(first, rel=1e-5)
 
 
-@pytest.mark.parametrize(
-    ("figures", "words"),
-    [
+def test_a_range_without_sense_is_refused_and_a_loss_that_is_no_number_ends_the_curve(module):
+    for figures, words in (
         ({"min_lr": 1.0, "max_lr": 0.1}, "--min-lr 1 must lie between 0 and --max-lr 0.1"),
         ({"max_lr": float("inf")}, "must lie between 0 and --max-lr inf"),
         ({"num_steps": 5}, "--steps 5 is too few"),
-    ],
-)
-def test_a_range_without_sense_is_refused(module, figures, words):
-    with pytest.raises(InputError, match=words):
-        find(module, **figures)
-
-
-def test_a_loss_that_becomes_no_number_ends_the_curve(module):
+    ):
+        with pytest.raises(InputError, match=words):
+            find(module, **figures)
     table = find(module, min_lr=1e-3, max_lr=1e30, num_steps=40).table
     assert 3 <= len(table) < 40 and np.isfinite(table["loss"]).all()

@@ -28,7 +28,6 @@ with exit_on_error(), tempfile.TemporaryDirectory(dir="."):
         (MemoryError(), 2, "out of memory: lower the size or the count asked for"),
         (FileNotFoundError(2, "No such file", "a/b"), 2, "a/b: No such file: mend the path or its"),
         (PermissionError(13, "Denied", "a"), 2, "a: Denied: mend the path or its rights"),
-        (IsADirectoryError(21, "Is a directory", "a"), 2, "a: Is a directory: mend the path"),
         (OSError(28, "No space left on device"), 2, "the disk: No space left on device: make room"),
     ],
 )

@@ -14,7 +14,6 @@ import pytest
 from PIL import Image
 
 from depthmask.config import Splits, SplitSizes
-from depthmask.data.scenes import leakage_check
 from depthmask.data.scenes.leakage_check import NearPair, SplitLeak, group, near_pairs
 from depthmask.data.sources import check_leakage
 from depthmask.data.sources.modest import SAMPLES, prepare_modest
@@ -192,7 +191,6 @@ def test_a_copy_is_found(kind, changes):
             copy = change(copy)
         (pair,) = near_pairs([kind(number), copy])
         assert (pair.first, pair.second, pair.mirrored) == (0, 1, mirrored in changes)
-        assert pair.bits <= leakage_check.MOST_DIFFERENT_BITS
 
 
 @pytest.mark.parametrize("kind", [plate, cutout])

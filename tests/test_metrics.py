@@ -8,6 +8,7 @@ import pytest
 import torch
 import torch.distributed as dist
 from torch import Tensor
+from torchmetrics.functional.image import structural_similarity_index_measure
 
 from depthmask.metrics import METRICS, Metric, SceneMetrics, align_depth, metric, score_scenes
 from depthmask.metrics.depth import person_distance_error
@@ -75,6 +76,11 @@ def test_metrics_by_hand():
     }.items():
         pair = masks if name in MASK else depths_m
         assert measure(name, *pair).item() == pytest.approx(expected), name
+    for power in (1, 2, 3):  # deltas look both ways and exclude their edges
+        edge, true_m = 1.25**power, image(1, 1, 1, 1)
+        found = image(edge, edge - 0.01, 1 / (edge + 0.01), 1 / (edge - 0.01))
+        assert measure(f"depth_delta{power}", found, true_m).item() == 0.5
+        assert measure(f"depth_delta{power}", image(0, -1, -1e9, 1), true_m).item() == 0.25
 
 
 @pytest.mark.parametrize("name", MASK)
@@ -108,14 +114,6 @@ def test_boundary_f_is_that_of_a_distance_transform(side):
     expected = 2 * shares[0] * shares[1] / sum(shares)
     assert 0.1 < expected <= 1
     assert measure("mask_boundary_f", found, true).item() == pytest.approx(expected)
-
-
-@pytest.mark.parametrize("power", [1, 2, 3])
-def test_deltas_look_both_ways_and_exclude_their_edges(power):
-    edge, true_m = 1.25**power, image(1, 1, 1, 1)
-    found = image(edge, edge - 0.01, 1 / (edge + 0.01), 1 / (edge - 0.01))
-    assert measure(f"depth_delta{power}", found, true_m).item() == 0.5
-    assert measure(f"depth_delta{power}", image(0, -1, -1e9, 1), true_m).item() == 0.25
 
 
 @pytest.mark.parametrize("unknown", [0.0, -1.0, math.inf, math.nan])
@@ -155,18 +153,13 @@ def test_the_truth_is_perfect_and_not_a_number_surfaces(name):
 
 
 def test_ssim_agrees_with_torchmetrics_image_by_image():
-    from torchmetrics.functional.image import structural_similarity_index_measure
-
+    """A flat wall's range is a thousandth of its depth, so that only the luminance counts."""
     true_m = depths()[..., :11].double() * torch.tensor([1, 2, 0.5, 3]).view(4, 1, 1, 1)
     found = true_m * (0.8 + 0.4 * depths()[..., :11].flip(0) / 8)
     for row, (f, t) in enumerate(zip(found, true_m, strict=True)):
         span = float(t.max() - t.min())
         expected = structural_similarity_index_measure(f[None], t[None], data_range=span).item()
         assert measure("depth_ssim", found, true_m)[row].item() == pytest.approx(expected, abs=1e-9)
-
-
-def test_ssim_of_flat_walls_and_of_small_pictures():
-    """A flat wall's range is a thousandth of its depth, so that only the luminance counts."""
     true_m, found = torch.full((1, 1, 16, 16), 4.0), torch.full((1, 1, 16, 16), 2.0)
     c1 = (0.01 * 0.004) ** 2
     expected = (2 * 4 * 2 + c1) / (4**2 + 2**2 + c1)
@@ -254,16 +247,14 @@ def test_where_a_metric_does_not_count_the_scene_is_nan_and_heads_may_be_missing
     assert metrics.compute() == {name: worst(name) for name in (*DEPTH, *TWINS)}
 
 
-def expected_means() -> dict[str, float]:
-    return {name: value.nanmean().item() for name, value in score_scenes(*scenes()).items()}
-
-
 @pytest.mark.parametrize("sizes", [[1] * 7, [2, 2, 2, 1], [6, 1], [7]])
 def test_means_do_not_depend_on_the_batches(sizes):
     metrics = SceneMetrics()
     for parts in zip(*(tensor.split(sizes) for tensor in scenes()), strict=True):
         metrics.update(*parts)
-    assert metrics.compute() == pytest.approx(expected_means(), rel=1e-12)
+    values = score_scenes(*scenes())
+    expected = {name: value.nanmean().item() for name, value in values.items()}
+    assert metrics.compute() == pytest.approx(expected, rel=1e-12)
 
 
 def test_means_do_not_depend_on_the_processes(monkeypatch):
@@ -275,11 +266,12 @@ def test_means_do_not_depend_on_the_processes(monkeypatch):
     monkeypatch.setattr(dist, "all_reduce", lambda sums: sums.add_(processes[1]._sums))
     for metrics, shard in zip(processes, shards, strict=True):
         metrics.update(*shard)
-    assert processes[0].compute() == pytest.approx(expected_means(), rel=1e-12)
+    values = score_scenes(*scenes())
+    expected = {name: value.nanmean().item() for name, value in values.items()}
+    assert processes[0].compute() == pytest.approx(expected, rel=1e-12)
     for metrics, (mask, depth, *truth) in zip(processes, shards, strict=True):
         metrics.reset()
         metrics.update(*((None, depth) if metrics is processes[1] else (mask, None)), *truth)
-    values = score_scenes(*scenes())
     parts = {name: values[name][:2].mean().item() for name in MASK}
     parts |= {name: values[name][2:].nanmean().item() for name in (*DEPTH, *TWINS)}
     assert processes[0].compute() == pytest.approx(parts, rel=1e-12)
@@ -323,11 +315,6 @@ def test_the_truth_wins_by_every_metric(name):
     refuse_broken(METRICS[name])
 
 
-def soft_overlap(found: Tensor, true: Tensor) -> Tensor:
-    """The original's Dice of depth maps."""
-    return 2 * (found * true).sum((1, 2, 3)) / (found.sum((1, 2, 3)) + true.sum((1, 2, 3)))
-
-
 def skips_who_is_missed(prob: Tensor, depth: Tensor, *truth) -> Tensor:
     values = person_distance_error(prob, depth, *truth)
     return values.where((prob > 0.5).flatten(1).any(1), torch.nan)
@@ -335,7 +322,8 @@ def skips_who_is_missed(prob: Tensor, depth: Tensor, *truth) -> Tensor:
 
 def test_a_broken_metric_is_refused():
     for function, part, higher_is_better, fault in (
-        (soft_overlap, "depth", True, "white"),
+        # the original's Dice of depth maps
+        (lambda f, t: 2 * (f * t).sum((1, 2, 3)) / (f + t).sum((1, 2, 3)), "depth", True, "white"),
         (lambda *all: 1 / (METRICS["depth_rmse"].function(*all) + 1e-3), "depth", False, "beats"),
         (skips_who_is_missed, "person", False, "black: other scenes count"),
         (lambda *all: torch.ones(4), "depth", True, "as good"),

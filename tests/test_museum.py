@@ -60,16 +60,13 @@ def test_known_point_is_rendered_where_the_camera_projects_it():
     np.testing.assert_allclose(wall, 4.0, atol=1e-4)
 
 
-def test_light_falls_to_the_right_side_and_in_the_right_colour():
+def test_light_falls_to_the_right_side_in_the_right_colour_and_texture_stands_upright():
     lamp = optics.panel((3, 0, 1), (0, -0.5, 0), (0, 0, 0.5), np.array([8.0, 2.0, 1.0]))
     scene = load_scene(meshes([ellipsoid((0, 0, 1), (0.8, 0.8, 0.8), GREY)], "ball"), [lamp])
     view = View.aimed((0, -4, 1), 0.0, 0.0, 1.0)
     light = sum(optics.radiance(scene, view, (32, 32), 32, 0, lamps_visible=False))
     assert light[:, 16:].sum() > 5 * light[:, :16].sum()
     assert light[..., 0].sum() > 3 * light[..., 1].sum() > 3 * light[..., 2].sum()
-
-
-def test_texture_stands_upright():
     top_red = np.zeros((2, 1, 3))
     top_red[0, 0, 0] = top_red[1, 0, 2] = 0.9
     canvas = quad((-1, 0, 0), (2, 0, 0), (0, 0, 2), Material(top_red), unit_uv=True)
@@ -99,9 +96,8 @@ def test_plate_repeats_in_a_worker_and_stands_do_not_depend_on_size(plate):
     [other] = run_jobs([partial(render.render_plate, ROOM, **SETTINGS)], "test")
     np.testing.assert_array_equal(other.image, plate.image)
     np.testing.assert_array_equal(other.depth, plate.depth)
-    small, next_room = (
-        render.render_plate(room, size=32, samples_per_px=2) for room in (ROOM, ROOM + 1)
-    )
+    draft = partial(render.render_plate, size=32, samples_per_px=2)
+    small, next_room = draft(ROOM), draft(ROOM + 1)
     np.testing.assert_array_equal(small.stands, plate.stands)
     assert small.camera == plate.camera != next_room.camera
 

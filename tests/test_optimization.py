@@ -1,13 +1,16 @@
-"""Optimisers and schedules: torch's, moved when they say they are."""
+"""Optimisers and schedules: torch's, moved when they say they are; the range test of rates."""
 
 import numpy as np
 import pytest
 from torch import nn
 
 from depthmask.config import Optimizer, Scheduler, TrainParams
+from depthmask.errors import InputError
 from depthmask.models import MODELS
+from depthmask.training.lr_finder import find_rate
 from depthmask.training.optimization import build_optimizer, build_scheduler
 from synthetic import TINY
+from test_fitting import CPU, make_data, make_module
 
 LR = 0.1
 
@@ -68,3 +71,45 @@ def test_an_optimizer_takes_its_figures(name: str, scheduler: str) -> None:
     build_scheduler(settings, optimizer, num_steps=10)
     for group in optimizer.param_groups:
         assert 0.8 in (group.get("momentum"), *group.get("betas", ()))
+
+
+def find(module, **figures):
+    data = make_data()
+    data.sizes = [32]
+    settings = {"min_lr": 1e-5, "max_lr": 10.0, "num_steps": 60} | figures
+    return find_rate(module, data, hardware=CPU, interactive=False, **settings)
+
+
+@pytest.fixture(scope="module")
+def module():
+    return make_module()
+
+
+@pytest.fixture(scope="module")
+def found(module):
+    return find(module)
+
+
+def test_rates_rise_in_equal_ratios_and_the_suggestion_lies_where_the_loss_falls(found):
+    rates, smoothed = found.table["lr"].to_numpy(), found.table["smoothed"].to_numpy()
+    assert rates[0] == pytest.approx(1e-5)
+    assert np.allclose(rates[1:] / rates[:-1], 1e6 ** (1 / 59))
+    place = rates.tolist().index(found.suggested)
+    assert smoothed[place + 1] < smoothed[place - 1]
+
+
+def test_a_loss_that_becomes_no_number_ends_the_curve_and_the_weights_are_left(found, module):
+    """Both begin with the loss before the first step."""
+    table = find(module, min_lr=1e-3, max_lr=1e30, num_steps=40).table
+    assert 3 <= len(table) < 40 and np.isfinite(table["loss"]).all()
+    assert table["loss"][0] == pytest.approx(found.table["loss"][0], rel=1e-6)
+
+
+def test_a_range_without_sense_is_refused(module):
+    for figures, words in (
+        ({"min_lr": 1.0, "max_lr": 0.1}, "--min-lr 1 must lie between 0 and --max-lr 0.1"),
+        ({"max_lr": float("inf")}, "must lie between 0 and --max-lr inf"),
+        ({"num_steps": 5}, "--steps 5 is too few"),
+    ):
+        with pytest.raises(InputError, match=words):
+            find(module, **figures)

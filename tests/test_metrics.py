@@ -17,6 +17,7 @@ MASK, DEPTH, PERSON = (
     [name for name, each in METRICS.items() if each.part == part]
     for part in ("mask", "depth", "person")
 )
+WORST = {name: -math.inf if each.higher_is_better else math.inf for name, each in METRICS.items()}
 TWINS = PERSON[:-1]  # metrics of the frame, on the person alone
 
 
@@ -36,10 +37,6 @@ def box(top: int, left: int, height: int, width: int, side: int = 40) -> Tensor:
     mask = torch.zeros(1, 1, side, side)
     mask[..., top : top + height, left : left + width] = 1
     return mask
-
-
-def worst(name: str) -> float:
-    return -math.inf if METRICS[name].higher_is_better else math.inf
 
 
 def test_a_metric_is_added_in_one_place_and_has_its_words(monkeypatch):
@@ -149,7 +146,7 @@ def test_the_truth_is_perfect_and_not_a_number_surfaces(name):
     assert torch.equal(perfect, torch.full_like(perfect, float(METRICS[name].higher_is_better)))
     depth_m[1, 0, 2, 3], depth_m[2, 0, 2, 3] = math.nan, math.inf
     values = measure(name, depth_m, depths()).tolist()
-    assert math.isfinite(values[0]) and values[1:3] == [worst(name)] * 2
+    assert math.isfinite(values[0]) and values[1:3] == [WORST[name]] * 2
 
 
 def test_ssim_agrees_with_torchmetrics_image_by_image():
@@ -244,7 +241,7 @@ def test_where_a_metric_does_not_count_the_scene_is_nan_and_heads_may_be_missing
     assert list(metrics.compute()) == MASK
     metrics.reset()
     metrics.update(None, depth_m * math.nan, mask, true_m)
-    assert metrics.compute() == {name: worst(name) for name in (*DEPTH, *TWINS)}
+    assert metrics.compute() == {name: WORST[name] for name in (*DEPTH, *TWINS)}
 
 
 @pytest.mark.parametrize("sizes", [[1] * 7, [2, 2, 2, 1], [6, 1], [7]])

@@ -64,12 +64,13 @@ def test_a_leaning_camera_keeps_its_height_and_says_so():
     assert ground(1000 * depth)[3] == ["tilted", "camera-height"]
 
 
+NOISE = np.random.default_rng(0).uniform(2, 5, (SIZE, SIZE)).astype(np.float32)
+WALL = np.full((SIZE, SIZE), 3.0, np.float32)
+
+
 @pytest.mark.parametrize("unit", ["metre", "relative"])
-@pytest.mark.parametrize("kind", ["a wall", "noise", "a ceiling"])
-def test_without_a_floor_people_stand_on_the_lower_third_before_a_level_camera(unit, kind):
-    noise = np.random.default_rng(0).uniform(2, 5, (SIZE, SIZE)).astype(np.float32)
-    wall = np.full((SIZE, SIZE), 3.0, np.float32)
-    values = {"a wall": wall, "noise": noise, "a ceiling": room()[::-1]}[kind]
+@pytest.mark.parametrize("values", [WALL, NOISE, room()[::-1]], ids=["wall", "noise", "ceiling"])
+def test_without_a_floor_people_stand_on_the_lower_third_before_a_level_camera(unit, values):
     depth, camera, stands, warnings = ground(values if unit == "metre" else 1 / values, unit)
     assert warnings == ["no-floor"]
     assert camera.up == pytest.approx((0, -1, 0)) and depth.min() >= 0.5

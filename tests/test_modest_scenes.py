@@ -150,7 +150,6 @@ def test_damaged_files_are_refused_by_name(tmp_path):
         (whole[:-2], "is cut short"),
         (whole[: len(whole) // 2], "is cut short"),
         (whole[:20], "is no JPEG or PNG that opens"),
-        (b"", "is no JPEG or PNG that opens"),
         (b"not an image \xff\xd9", "is no JPEG or PNG that opens"),
     ):
         path.write_bytes(data)
@@ -205,6 +204,5 @@ def test_only_decoding_finds_damage_within(broken):
     data[len(data) // 2] ^= 0xFF
     path.write_bytes(data)
     check_images(broken, table)
-    check_images(broken, table.iloc[:-1], decode=len(table))
     with pytest.raises(InputError, match="1 of 26 .*bg002_fg002_02_mask.png is no JPEG"):
         check_images(broken, table, decode=len(table))

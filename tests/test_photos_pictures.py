@@ -19,7 +19,6 @@ QUADRANTS = PATCHES.repeat(40, 0).repeat(40, 1)
 
 
 def read_cutout(path, height_m=1.7):
-    """The cutout and the warnings."""
     findings = Findings(path.parent, path.parent / "findings.csv")
     return pictures.read_cutout(path, 96, height_m, findings), findings.rows
 
@@ -196,7 +195,6 @@ def paths(tmp_path) -> list:
 
 
 def teach(model, paths, size: int = 28, batch: int = 4) -> list[np.ndarray]:
-    """What the teacher says of the pictures, 64 px."""
     teacher = pictures.Teacher(model, size, batch, model.parent / "cache")
     return teacher.inverse_depths(paths, 64)
 
@@ -237,7 +235,6 @@ NCHW, NHW = (("n", 3, "h", "w"), FLOAT), ("n", "h", "w")
         ([NCHW, ([1], FLOAT)], [NHW], "more_1"),
         ([(("n", 4, "h", "w"), FLOAT)], [NHW], "n x 4 x h x w"),
         ([(("n", 3, "h", "w"), TensorProto.UINT8)], [NHW], "tensor(uint8)"),
-        ([NCHW], [("n", "w")], "predicted_depth (tensor(float) 2 x 2)"),
         ([NCHW], [NHW, NHW], "other_1"),
         ([NCHW], [("n", 1, 1)], "with 2 x 1 x 1"),
     ],

@@ -1,5 +1,6 @@
 """Harder frames: what each condition does, and the table of predictors whose figures are known."""
 
+import itertools
 import math
 
 import numpy as np
@@ -128,8 +129,6 @@ def test_light_noise_and_jpeg_are_as_strong_as_said(scenes):
     grey = Scene(*(torch.full_like(f, 0.5) for f in scenes[:2]), *scenes[2:])
     noisy = make_harder(grey, "noise", 0.05, draw(grey, 0))
     assert float((noisy.bg - 0.5).std()) == pytest.approx(0.05, rel=0.03)
-    both = torch.stack([(noisy.bg - 0.5).flatten(), (noisy.bg_fg - 0.5).flatten()])
-    assert abs(float(torch.corrcoef(both)[0, 1])) < 0.05
     smooth = make_scene()._replace(bg=torch.linspace(0, 1, SIZE).expand(1, 3, SIZE, SIZE))
     jpegs = (make_harder(smooth, "jpeg", quality, None).bg for quality in (95, 50, 10))
     losses = [float((bg - smooth.bg).abs().mean()) for bg in jpegs]
@@ -316,13 +315,9 @@ def test_examples_are_one_frame_at_every_strength_with_its_partner_and_room(fram
 
 @pytest.mark.parametrize("name", PAIR_SETS)
 def test_every_pair_of_a_room_and_a_person_is_there_once(sets, name, monkeypatch):
-    split, origins = PAIR_SETS[name], sets.origins(name)
-    rooms, people = (
-        set(table[table["split"] == split]["name"])
-        for table in (sets.library.plates, sets.library.cutouts)
-    )
-    assert len(origins) == len(origins.drop_duplicates()) == len(rooms) * len(people)
-    assert set(origins.plate) == rooms and set(origins.cutout) == people
+    origins, tables = sets.origins(name), (sets.library.plates, sets.library.cutouts)
+    rooms, people = (table[table["split"] == PAIR_SETS[name]]["name"] for table in tables)
+    assert sorted(map(tuple, origins.to_numpy())) == sorted(itertools.product(rooms, people))
     assert sum(len(scene.mask) for scene in sets.scenes(name)) == len(origins)
     monkeypatch.setattr("depthmask.data.composition.eval_sets.MAX_PAIRS", count := len(rooms))
     few = sets.origins(name)

@@ -17,12 +17,7 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 DIFFERENCE_SIZE = 48
-METADATA = {
-    "experiment": "difference",
-    "seed": "0",
-    "data_hash": "feed",
-    "depth_unit": "metre",
-}
+METADATA = {"experiment": "difference", "seed": "0", "data_hash": "feed", "depth_unit": "metre"}
 
 
 def difference_model():
@@ -60,15 +55,16 @@ def difference_onnx(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-@pytest.fixture(scope="session")
-def relative_onnx(tmp_path_factory: pytest.TempPathFactory) -> Path:
+@pytest.fixture
+def relative_onnx(difference_onnx: Path, tmp_path: Path) -> Path:
     """The same network, its depth called relative."""
-    from depthmask.export.onnx_export import export_onnx
+    import onnx
 
-    path = tmp_path_factory.mktemp("models") / "relative.onnx"
-    metadata = METADATA | {"depth_unit": "relative"}
-    export_onnx(difference_model(), path, input_size=DIFFERENCE_SIZE, metadata=metadata)
-    return path
+    model = onnx.load(difference_onnx)
+    (unit,) = (each for each in model.metadata_props if each.key == "depth_unit")
+    unit.value = "relative"
+    onnx.save(model, tmp_path / "relative.onnx")
+    return tmp_path / "relative.onnx"
 
 
 @pytest.fixture(scope="session")

@@ -20,11 +20,9 @@ def image(*values: float) -> Tensor:
     return torch.tensor(values, dtype=torch.float32).view(1, 1, 2, -1)
 
 
-def blob(side: int = 32) -> Tensor:
-    mask = torch.zeros(2, 1, side, side)
-    mask[0, :, 8:20, 10:16] = 1
-    mask[1, :, 4:9, 20:30] = 1
-    return mask
+BLOB = torch.zeros(2, 1, 32, 32)
+BLOB[0, :, 8:20, 10:16] = BLOB[1, :, 4:9, 20:30] = 1
+MASKS = (BLOB, torch.zeros(1, 1, 32, 32), torch.ones(1, 1, 32, 32))
 
 
 @pytest.mark.parametrize(
@@ -56,19 +54,21 @@ def test_ssim_agrees_with_torchmetrics(size: tuple[int, int]) -> None:
     generator = torch.Generator().manual_seed(0)
     logits = torch.randn(3, 1, *size, generator=generator, requires_grad=True)
     target = torch.rand(3, 1, *size, generator=generator)
-    value = losses.ssim(logits, target)
-    moved = (0.5 + 0.5 * image for image in (logits.sigmoid(), target))
-    reference = 1 - structural_similarity_index_measure(*moved, data_range=1.0)
-    assert value.item() == pytest.approx(reference.item(), abs=1e-5)
-    torch.testing.assert_close(
-        *(torch.autograd.grad(loss, logits)[0] for loss in (value, reference)), rtol=1e-3, atol=1e-7
-    )
+    for value, low in ((losses.ssim(logits, target), 0), (losses.raised_ssim(logits, target), 0.5)):
+        images = (low + (1 - low) * image for image in (logits.sigmoid(), target))
+        reference = 1 - structural_similarity_index_measure(*images, data_range=1.0)
+        assert value.item() == pytest.approx(reference.item(), abs=1e-5)
+        gradients = (torch.autograd.grad(loss, logits)[0] for loss in (value, reference))
+        torch.testing.assert_close(*gradients, rtol=1e-3, atol=1e-7)
 
 
-def test_ssim_of_a_first_guess_hardly_pulls_everything_to_nobody() -> None:
+def test_raised_ssim_of_a_first_guess_hardly_pulls_everything_to_nobody() -> None:
     bias = torch.tensor(-3.2, requires_grad=True)  # 0.04 everywhere
-    losses.ssim(bias.expand(2, 1, 32, 32), blob()).backward()
-    assert bias.grad is not None and bias.grad < 0.01  # of images from 0 to 1: 0.1
+    pulls = {}
+    for name in ("ssim", "raised_ssim"):
+        loss = TERMS[name](bias.expand(2, 1, 32, 32), BLOB)
+        (pulls[name],) = torch.autograd.grad(loss, bias)
+    assert 0 < 20 * pulls["raised_ssim"] < pulls["ssim"]
 
 
 def test_ssim_too_small_names_the_smallest_valid() -> None:
@@ -77,7 +77,7 @@ def test_ssim_too_small_names_the_smallest_valid() -> None:
 
 
 @pytest.mark.parametrize("name", TERMS)
-@pytest.mark.parametrize("mask", [blob(), torch.zeros(1, 1, 32, 32), torch.ones(1, 1, 32, 32)])
+@pytest.mark.parametrize("mask", MASKS)
 def test_truth_is_zero_and_wins(name: str, mask: Tensor) -> None:
     truth = TERMS[name](100 * mask - 50, mask)
     assert truth.item() == pytest.approx(0.001 if name == "rmse" else 0, abs=1e-5)
@@ -92,16 +92,15 @@ def test_truth_wins_for_soft_targets(name: str) -> None:
     depth = torch.linspace(0.1, 0.9, 32).expand(1, 1, 32, 32).contiguous()
     truth = TERMS[name](logit(depth), depth)
     shuffled = depth.flatten()[torch.randperm(32 * 32)].view_as(depth)
-    for wrong in (torch.ones_like(depth), torch.zeros_like(depth), depth.mean() + 0 * depth,
-                  shuffled, (depth + 0.05).clamp(max=1)):  # fmt: skip
+    flat = [value + 0 * depth for value in (0, 1, depth.mean())]
+    for wrong in (*flat, shuffled, (depth + 0.05).clamp(max=1)):
         assert TERMS[name](logit(wrong), depth) > truth
 
 
 @pytest.mark.parametrize("name", TERMS)
+@pytest.mark.parametrize("mask", MASKS)
 @pytest.mark.parametrize("extreme", [-50.0, 0.0, 50.0])
-@pytest.mark.parametrize("true", [0.0, 1.0, "blob"])
-def test_values_and_gradients_are_finite(name: str, extreme: float, true: float | str) -> None:
-    mask = blob() if true == "blob" else torch.full((2, 1, 32, 32), true)
+def test_values_and_gradients_are_finite(name: str, mask: Tensor, extreme: float) -> None:
     logits = torch.full_like(mask, extreme, requires_grad=True)
     value = TERMS[name](logits, mask)
     value.backward()
@@ -113,17 +112,15 @@ def test_scene_loss_weighs_the_total_and_not_the_terms() -> None:
     mask, depth = torch.rand(2, 2, 1, 16, 16).unbind()
     loss = SceneLoss({"bce": 1, "dice": 0.5}, {"rmse": 2})
     total, terms = loss(Prediction(mask_logits, depth_logits), mask, depth)
-    assert list(terms) == ["mask_bce", "mask_dice", "depth_rmse"]
-    assert terms["mask_bce"] == losses.bce(mask_logits, mask)
-    assert terms["mask_dice"] == losses.dice(mask_logits, mask)
-    assert terms["depth_rmse"] == losses.rmse(depth_logits, depth)
+    assert terms == {
+        "mask_bce": losses.bce(mask_logits, mask),
+        "mask_dice": losses.dice(mask_logits, mask),
+        "depth_rmse": losses.rmse(depth_logits, depth),
+    }
     expected = terms["mask_bce"] + 0.5 * terms["mask_dice"] + 2 * terms["depth_rmse"]
     assert total.item() == pytest.approx(expected.item(), rel=1e-6)
-
-
-def test_scene_loss_of_a_mask_alone() -> None:
-    logits = torch.randn(2, 1, 16, 16, requires_grad=True)
-    total, terms = SceneLoss({"bce": 3})(Prediction(logits, None), torch.zeros(2, 1, 16, 16))
+    # of a mask alone
+    total, terms = SceneLoss({"bce": 3})(Prediction(mask_logits.requires_grad_(), None), mask)
     assert total.item() == pytest.approx(3 * terms["mask_bce"].item())
     assert total.requires_grad and not terms["mask_bce"].requires_grad
 

@@ -212,7 +212,7 @@ def test_a_model_that_dvc_restores_is_judged_anew(clone):
     output = clone.dvc("repro")
     assert stages_run(output) == ["export"]
     assert "bce_rmse is not promoted: in_scene mask IoU " in output
-    assert "is the same model and stays the champion" in clone.depthmask("gate", code=1)
+    assert "the champion stays version 1 (bce_rmse)" in clone.depthmask("gate", code=1)
 
     clone.set_params(profiles__tiny__export__gate__mask_iou=None)
     assert clone.repro() == [], "DVC's cache has it"

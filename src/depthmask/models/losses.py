@@ -68,12 +68,23 @@ def ssim(logits: Tensor, target: Tensor) -> Tensor:
     """1 - structural similarity of the sigmoid, mean over images and pixels, 0 to 2.
 
     Wang et al. 2004: a Gaussian window of 11 px and sigma 1.5 px, constants 0.01 and 0.03 for a
-    range of 1; beyond its border an image is reflected, so every pixel counts the same. Both
-    images are moved to 0.5 to 1 first: the luminance is a ratio, and at 0, where nearly all of a
-    mask lies, it falls so steeply that a network learns to see nobody before anything else.
+    range of 1; beyond its border an image is reflected, so every pixel counts the same.
     """
+    return _dissimilarity(logits.sigmoid(), target)
+
+
+@term
+def raised_ssim(logits: Tensor, target: Tensor) -> Tensor:
+    """The same of both moved to 0.5 to 1, for masks.
+
+    The luminance is a ratio: at 0, where nearly all of a mask lies, it falls so steeply that a
+    network learns to see nobody before anything else, and stays there.
+    """
+    return _dissimilarity(0.5 + 0.5 * logits.sigmoid(), 0.5 + 0.5 * target)
+
+
+def _dissimilarity(image: Tensor, target: Tensor) -> Tensor:
     blur_rows, blur_columns = (blur_matrix(side, target.device) for side in target.shape[-2:])
-    image, target = 0.5 + 0.5 * logits.sigmoid(), 0.5 + 0.5 * target
     # The variances enter only as their sum, so one map serves both.
     maps = torch.stack((image, image.square() + target.square(), image * target))
     mean_x, square_sum, product = (blur_rows @ maps @ blur_columns.T).unbind()

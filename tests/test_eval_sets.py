@@ -8,41 +8,33 @@ import pytest
 import torch
 
 from depthmask.data.sources import open_sets
-from synthetic import SIZE, TINY, write_synthetic
+from synthetic import SIZE, TINY
 
 
 @pytest.fixture(scope="module")
-def prepared(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("project")
-    write_synthetic(folder)
-    return folder / "data/prepared"
-
-
-@pytest.fixture(scope="module")
-def sets(prepared):
-    return open_sets(prepared, TINY.compositor, TINY.placement, "cpu")
+def sets(synthetic_data):
+    return open_sets(synthetic_data / "prepared", TINY.compositor, TINY.placement, "cpu")
 
 
 def test_rendered_empty_frames_stand_beside_their_plates(sets):
     batches = list(sets.scenes("nobody"))
     scene = batches[0]
     assert sum(len(batch.mask) for batch in batches) == TINY.prepare.num_scenes.nobody
+    assert sets.origins("nobody")["plate"].tolist()[0] == "room-00006"
     assert scene.bg.shape == scene.bg_fg.shape == (2, 3, SIZE, SIZE)
     plate = torch.from_numpy(np.array(sets.library.images[6])).permute(2, 0, 1) / 255
     assert torch.equal(scene.bg[0], plate)
-    assert 0 < (scene.bg_fg - scene.bg).abs().mean() < 0.03
-    assert scene.mask.max() == 0
+    assert 0 < (scene.bg_fg - scene.bg).abs().mean() < 0.03 and scene.mask.max() == 0
     assert torch.equal(scene.depth[0, 0], torch.from_numpy(np.array(sets.library.depths[6])))
-    assert sets.origins("nobody")["plate"].tolist()[0] == "room-00006"
 
 
-def test_a_source_without_them_composes_empty_frames(prepared, tmp_path):
-    shutil.copytree(prepared, tmp_path / "prepared")
+def test_a_source_without_them_composes_empty_frames(synthetic_data, tmp_path):
+    prepared = shutil.copytree(synthetic_data / "prepared", tmp_path / "prepared")
     summary = json.loads((prepared / "summary.json").read_text())
     for name in ("nobody", "in_scene"):
         del summary["num_scenes"][name]
-    (tmp_path / "prepared/summary.json").write_text(json.dumps(summary))
-    composed = open_sets(tmp_path / "prepared", TINY.compositor, TINY.placement, "cpu")
+    (prepared / "summary.json").write_text(json.dumps(summary))
+    composed = open_sets(prepared, TINY.compositor, TINY.placement, "cpu")
     assert composed.headline == "unseen_unseen"
     empty = list(composed.scenes("nobody"))
     assert sum(len(scene.mask) for scene in empty) == TINY.prepare.num_scenes.unseen_unseen

@@ -1,9 +1,12 @@
+"""Sources as files, and who is placed where."""
+
 import numpy as np
 import pytest
 
+from depthmask.data.scenes.library import Frames, Library
 from depthmask.data.scenes.placement import Placer, next_alike, uniforms, visible_shares
 from depthmask.errors import InputError
-from synthetic import TINY, make_library, make_placer
+from synthetic import TINY, make_empty_frames, make_library, make_placer
 
 
 @pytest.fixture(scope="module")
@@ -42,7 +45,7 @@ def test_only_the_named_splits_are_drawn(library, placer):
     assert recipes.nobody.mean() == pytest.approx(0.1, abs=0.06)
 
 
-def test_a_screen_before_the_stand_hides_the_person(library):
+def test_a_screen_before_the_stand_hides_the_person_and_where_nobody_is_seen_is_named(library):
     assert visible_shares(library).min() > 0.85
     hidden = make_library()
     hidden.depths[0, :, : hidden.size // 2] = 1.0  # the left half of the room
@@ -51,9 +54,6 @@ def test_a_screen_before_the_stand_hides_the_person(library):
     half = 0.25 * camera.focal * hidden.size / hidden.stands[0][:, 2]
     assert (shares[foot + half < hidden.size / 2 - 1] == 0).all()
     assert (shares[foot - half > hidden.size / 2 + 1] > 0.85).all()
-
-
-def test_a_plate_where_nobody_can_be_seen_is_named(library):
     with pytest.raises(InputError, match=r"plate 0 .* placement\.occluded"):
         Placer(library, np.zeros((8, 8)), TINY.placement)
 
@@ -62,3 +62,26 @@ def test_rows_are_paired_with_the_next_of_their_key():
     rows, partners = next_alike(np.array(["b", "a", "b", "c", "b"]))
     assert rows.tolist() == [0, 2, 4] and partners.tolist() == [2, 4, 0]
     assert len(next_alike(np.arange(3))[0]) == 0
+
+
+def test_what_is_written_comes_back_and_files_that_do_not_fit_are_named(library, tmp_path):
+    library.write(tmp_path)
+    read = Library.read(tmp_path)
+    for name in ("images", "depths", "stands", "rgba", "relief"):
+        np.testing.assert_array_equal(getattr(library, name), getattr(read, name))
+    assert library.plates.equals(read.plates) and library.cutouts.equals(read.cutouts)
+    assert read.camera(3).up == (0.0, -1.0, 0.0)
+    assert read.plates_of("test").tolist() == [6, 7]
+    make_empty_frames(library, 3).write(tmp_path, "nobody")
+    frames = Frames.read(tmp_path, "nobody")
+    np.testing.assert_array_equal(frames.bg_fg, make_empty_frames(library, 3).bg_fg)
+    np.testing.assert_array_equal(frames.depth, library.depths[[6, 7, 6]])
+    assert frames.table.plate.tolist() == [6, 7, 6] and frames.mask.max() == 0
+    with pytest.raises(InputError, match=r"plates\.parquet.*dvc repro"):
+        Library.read(tmp_path / "empty")
+    np.save(tmp_path / "nobody_bg_fg.npy", np.zeros((2, 64, 64, 3), np.uint8))
+    with pytest.raises(InputError, match=r"nobody_bg_fg\.npy is damaged"):
+        Frames.read(tmp_path, "nobody")
+    np.save(tmp_path / "cutouts_relief.npy", np.zeros((8, 3, 3), np.float32))
+    with pytest.raises(InputError, match=r"cutouts_relief\.npy is damaged"):
+        Library.read(tmp_path)

@@ -20,16 +20,15 @@ SIDE, NUM = 32, 7
 class Sets:
     """Frames with a square person, 3 m from the camera before a wall 6 m away, in two batches."""
 
-    headline, unit, alignment = "in_scene", "metre", None
+    headline = "in_scene"
 
-    def __init__(self, side: int = SIDE) -> None:
+    def __init__(self, side: int = SIDE, unit="metre", alignment=None) -> None:
+        self.unit, self.alignment = unit, alignment
         mask = torch.zeros(NUM, 1, side, side)
         mask[..., side // 4 : side // 2, side // 4 : side // 2] = 1
         shade = torch.arange(1, NUM + 1).float().view(-1, 1, 1, 1) / 10
-        depth = torch.where(mask > 0, 3.0, 6.0)
-        self.all = Scene(
-            shade.expand(-1, 3, side, side), (shade + mask / 5).repeat(1, 3, 1, 1), mask, depth
-        )
+        bg, bg_fg = (each.repeat(1, 3, 1, 1) for each in (shade + 0 * mask, shade + mask / 5))
+        self.all = Scene(bg, bg_fg, mask, torch.where(mask > 0, 3.0, 6.0))
 
     def scenes(self, name):
         assert name == self.headline
@@ -40,27 +39,26 @@ class Sets:
 class Model:
     """Scene k, by its shade, misses the person's first k rows and is 10 % too far everywhere."""
 
-    card = {"experiment": "bce_ssim"}
+    card, scale, shift = {"experiment": "bce_ssim"}, 1.1, 0
 
     def predict(self, scene):
         mask = scene.mask.clone()
         first = scene.mask.shape[-1] // 4
         for row, shade in enumerate(scene.bg[:, 0, 0, 0].tolist()):
             mask[row, :, first : first + round(10 * shade) - 1] = 0
-        return mask, 1.1 * scene.depth
+        return mask, self.scale * scene.depth + self.shift
 
 
-def table_of(sets, model) -> pd.DataFrame:
-    figures = score_scenes(
-        *model.predict(sets.all), sets.all.mask, sets.all.depth, alignment=sets.alignment
-    )
+def draw(folder, sets, model) -> None:
+    truth = sets.all.mask, sets.all.depth
+    figures = score_scenes(*model.predict(sets.all), *truth, alignment=sets.alignment)
     table = pd.DataFrame({name: values.numpy() for name, values in figures.items()})
-    table.insert(0, "scene", range(NUM))
-    return table.assign(plate=[f"room-{k}" for k in range(NUM)], cutout="person-1")
+    table = table.assign(scene=range(NUM), cutout="person-1")
+    table["plate"] = [f"room-{k}" for k in range(NUM)]
+    draw_scene_tiles(folder, model, sets, table, num_each=1)
 
 
-def rows(ious, errors=None) -> pd.DataFrame:
-    errors = errors or [0.1] * len(ious)
+def rows(ious, errors=0.1) -> pd.DataFrame:
     return pd.DataFrame({"scene": range(len(ious)), "mask_iou": ious, "depth_abs_rel": errors})
 
 
@@ -73,26 +71,19 @@ def test_best_median_and_worst_are_chosen_by_their_figures():
     # a mask that is no number is the worst, equals go by number
     chosen = chosen_scenes(rows([0.5, -math.inf, 0.5, 0.5]), 1)
     assert chosen == {"best": [0], "median": [2], "worst": [1], "worst_depth": [0]}
-    assert "worst_depth" not in chosen_scenes(rows([0.5, 0.6], [math.nan] * 2))
-
-
-@pytest.mark.parametrize(
-    ("count", "expected"),
-    [
+    assert "worst_depth" not in chosen_scenes(rows([0.5, 0.6], math.nan))
+    for count, expected in (  # few are shared out
         (1, {"best": [0]}),
         (2, {"best": [0], "worst": [1]}),
         (5, {"best": [0, 1], "median": [2], "worst": [4, 3]}),
-    ],
-)
-def test_few_scenes_are_shared_out(count, expected):
-    chosen = chosen_scenes(rows([1 - 0.1 * k for k in range(count)]))
-    assert chosen == expected | {"worst_depth": expected["best"]}
+    ):
+        chosen = chosen_scenes(rows([1 - 0.1 * k for k in range(count)]))
+        assert chosen == expected | {"worst_depth": expected["best"]}
 
 
 def test_pictures_and_index_show_the_scenes_of_the_table(tmp_path):
-    sets, model = Sets(), Model()
-    table = table_of(sets, model)
-    draw_scene_tiles(tmp_path / "tiles", model, sets, table, num_each=1)
+    sets = Sets()
+    draw(tmp_path / "tiles", sets, Model())
     index = json.loads((tmp_path / "tiles/index.json").read_text())
     assert (index["experiment"], index["set"], index["unit"]) == ("bce_ssim", "in_scene", "metre")
     assert {kind: [s["scene"] for s in group] for kind, group in index["groups"].items()} == {
@@ -120,27 +111,18 @@ def test_pictures_and_index_show_the_scenes_of_the_table(tmp_path):
 
 
 def test_relative_depth_is_aligned_before_it_is_shown(tmp_path):
-    class Relative(Sets):
-        unit, alignment = "relative", "depth"
-
-    class Scaled(Model):
-        def predict(self, scene):
-            return scene.mask, 0.5 * scene.depth + 1
-
-    sets, model = Relative(), Scaled()
-    draw_scene_tiles(tmp_path, model, sets, table_of(sets, model), num_each=1)
-    true, found = (
-        np.array(Image.open(tmp_path / f"0000_{field}.png")).astype(int)
-        for field in ("true_depth", "pred_depth")
-    )
+    model = Model()
+    model.scale, model.shift = 0.5, 1
+    draw(tmp_path, Sets(unit="relative", alignment="depth"), model)
+    paths = tmp_path / "0000_true_depth.png", tmp_path / "0000_pred_depth.png"
+    true, found = (np.array(Image.open(path)).astype(int) for path in paths)
     assert np.abs(true - found).max() <= 2
 
 
 def test_the_same_bytes_each_time_and_large_scenes_are_shrunk(tmp_path):
-    sets, model = Sets(2 * MAX_SIDE_PX), Model()
     contents = []
     for _ in range(2):  # the second replaces the first
-        draw_scene_tiles(tmp_path / "tiles", model, sets, table_of(sets, model), num_each=1)
+        draw(tmp_path / "tiles", Sets(2 * MAX_SIDE_PX), Model())
         contents.append({p.name: p.read_bytes() for p in (tmp_path / "tiles").iterdir()})
     assert contents[0] == contents[1]
     assert Image.open(tmp_path / "tiles/0000_bg.png").size == (MAX_SIDE_PX, MAX_SIDE_PX)

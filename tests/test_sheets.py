@@ -10,17 +10,8 @@ from PIL import Image
 from depthmask.data.scenes.scene import Scene
 from depthmask.errors import InputError
 from depthmask.evaluation.robustness_table import ConditionExample
-from depthmask.visualization import panels, sheets
-from depthmask.visualization.canvas import (
-    INVALID_RGB,
-    DepthScale,
-    depth_colors,
-    error_rgb,
-    mask_errors_rgb,
-    mask_rgb,
-    spread,
-    unit_mask,
-)
+from depthmask.visualization import canvas, panels, sheets
+from depthmask.visualization.canvas import INVALID_RGB, DepthScale, depth_colors, spread
 from depthmask.visualization.theme import LIGHT
 
 SIZE, NUM = 32, 8
@@ -33,9 +24,8 @@ PEOPLE = np.full((NUM, 40, 24, 4), 200, np.uint8)
 PEOPLE[..., 3] = 0
 PEOPLE[:, 6:38, 8:16, 3] = 255
 TABLE = pd.DataFrame({"split": ["train"] * 4 + ["val"] * 2 + ["test"] * 2})
-LIBRARY = SimpleNamespace(
-    images=SCENES.bg, depths=DEPTH, rgba=PEOPLE, plates=TABLE, cutouts=TABLE
-)  # fmt: skip
+TABLES = {"plates": TABLE, "cutouts": TABLE}
+LIBRARY = SimpleNamespace(images=SCENES.bg, depths=DEPTH, rgba=PEOPLE, **TABLES)
 
 
 def draw_contact_sheet(path, scenes=SCENES, unit="metre"):
@@ -61,16 +51,13 @@ def test_two_calls_give_the_same_bytes_that_tell_neither_software_nor_date(draw,
     assert set(Image.open(tmp_path / "one.png").info) <= {"dpi"}
 
 
-def test_panels_without_depth_are_narrower_and_without_rows_refused(tmp_path):
+def test_panels_need_rows_and_sheets_neither_depth_nor_in_scene_frames(tmp_path):
     path = tmp_path / "panels.png"
     with pytest.raises(InputError, match="num_panels"):
         draw_panels(path, num=0)
     assert not path.exists()
     draw_panels(path, has_depth=False)
     assert Image.open(path).size[0] == 718 + panels.PANEL + panels.MARGIN
-
-
-def test_a_source_without_in_scene_frames_has_a_contact_sheet(tmp_path):
     draw_contact_sheet(tmp_path / "a.png", Scene(*(field[:0] for field in SCENES)), "relative")
     assert Image.open(tmp_path / "a.png").height > 300
 
@@ -84,15 +71,12 @@ def test_the_hero_is_clear_outside_its_corners_with_or_without_a_person(mask, tm
     assert hero.getpixel((hero.width // 2, 10))[3] == 255
 
 
-def test_depth_scale_is_logarithmic_in_metres_and_linear_otherwise():
+def test_depth_is_logarithmic_in_metres_and_linear_otherwise_near_bright_and_unknown_grey():
     depth = np.array([1, 2, 4, 16, 99, 0, np.nan])
     metres = DepthScale(1, 16).unit_interval(depth)
     np.testing.assert_allclose(metres, [0, 0.25, 0.5, 1, 1, np.nan, np.nan])
     relative = DepthScale(0, 8, "relative").unit_interval(depth[:3])
     np.testing.assert_allclose(relative, [0.125, 0.25, 0.5])
-
-
-def test_near_is_bright_far_is_dark_evenly_and_unknown_is_grey():
     rgb = DepthScale(1, 16).rgb(np.array([[1.0, 16.0, np.inf]]))[0]
     np.testing.assert_array_equal(rgb, [*depth_colors(np.arange(2)), INVALID_RGB])
     unit = depth_colors(np.linspace(0, 1, 32)) / 255
@@ -116,19 +100,17 @@ def test_depth_scale_spans_all_but_the_extremes_and_only_metres_are_called_so():
         assert [words for _, words in scale.ticks()] == expected
 
 
-def test_depth_error_is_blue_too_near_white_right_red_too_far():
+def test_errors_are_coloured_and_mask_kinds_mean_the_same():
     true = np.array([[2.0, 2.0, 2.0, 0.0]])
-    near, right, far, unknown = error_rgb(np.array([[1.0, 2.0, 3.0, 2.0]]), true)[0].astype(int)
+    colours = canvas.error_rgb(np.array([[1.0, 2.0, 3.0, 2.0]]), true)[0]
+    near, right, far, unknown = colours.astype(int)  # too near is blue, too far red
     assert near[2] > near[0] + 50 and far[0] > far[2] + 50 and right.min() > 240
     assert tuple(unknown) == tuple(INVALID_RGB)
-
-
-def test_mask_kinds_mean_the_same_and_errors_are_coloured():
     for mask in (np.array([False, True]), np.array([0, 255], np.uint8), np.array([0.0, 1.0])):
-        np.testing.assert_array_equal(unit_mask(mask), [0, 1])
-        np.testing.assert_array_equal(mask_rgb(mask)[:, 0], [0, 255])
+        np.testing.assert_array_equal(canvas.unit_mask(mask), [0, 1])
+        np.testing.assert_array_equal(canvas.mask_rgb(mask)[:, 0], [0, 255])
     true, pred = np.array([[1, 1, 0, 0]]), np.array([[0.9, 0.2, 0.8, 0.1]])
-    hit, missed, false, empty = (tuple(color) for color in mask_errors_rgb(pred, true)[0])
+    hit, missed, false, empty = map(tuple, canvas.mask_errors_rgb(pred, true)[0])
     assert hit == (255, 255, 255) and empty == (0, 0, 0)
     assert missed[2] > missed[0] and false[0] > false[2]  # blue, orange
 
@@ -154,16 +136,11 @@ def test_samples_are_spread_and_from_every_split():
 def test_a_sheet_shows_what_is_changed_and_whether_it_was_trained_for(tmp_path):
     plate, frame = (np.full((24, 24, 3), level, np.uint8) for level in (200, 90))
     mask = np.zeros((24, 24), bool)
-    examples = [
-        ConditionExample(condition, strength, trained, plate, frame, mask, mask, 0.3)
-        for condition, strength, trained in (
-            ("shift", 0, True), ("noise", 0, True), ("noise", 0.1, False),
-        )
-    ]  # fmt: skip
+    shown = ("shift", 0, True), ("noise", 0, True), ("noise", 0.1, False)
+    examples = [ConditionExample(*each, plate, frame, mask, mask, 0.3) for each in shown]
     panels.conditions_sheet(tmp_path / "sheet.png", examples, subtitle="")
     sheet = np.asarray(Image.open(tmp_path / "sheet.png").convert("RGB"))
-    top = panels.HEADER + panels.BLOCK_TOP
-    left = panels.MARGIN + panels.GUTTER
+    top, left = panels.HEADER + panels.BLOCK_TOP, panels.MARGIN + panels.GUTTER
     right = left + panels.BLOCK_STEP
     assert (sheet[top + 20, left + 20] == 200).all(), "the plate was shifted"
     assert (sheet[top + 20, right + 20] == 90).all(), "the frame is noisy"

@@ -15,7 +15,7 @@ from depthmask.errors import InputError
 from depthmask.evaluation.robustness_table import ConditionExample
 from depthmask.metrics import METRICS, score_scenes
 from depthmask.visualization import canvas, panels, sheets
-from depthmask.visualization.canvas import INVALID_RGB, MISSED, DepthScale, depth_ramp, spread
+from depthmask.visualization.canvas import INVALID_RGB, MISSED, DepthScale, depth_colors, spread
 from depthmask.visualization.gallery import MAX_SIDE_PX, chosen_scenes, draw_scene_tiles
 from depthmask.visualization.theme import LIGHT
 
@@ -39,17 +39,13 @@ def draw_contact_sheet(path, scenes=SCENES, unit="metre"):
 
 def draw_augmented(path):
     variants = {"plate_variants": SCENES.bg_fg[None], "cutout_variants": PEOPLE[None, ..., :3]}
-    sheets.augmented_sheet(path, plates=SCENES.bg, cutouts=PEOPLE, **variants)
+    sheets.augmented_sheet(path, plates=SCENES.bg, cutouts=PEOPLE, **variants, subtitle="")
 
 
 def draw_panels(path, num=2, has_depth=True):
-    rows = [
-        panels.PanelRow("in_scene", bg, bg_fg, mask, np.roll(mask, 1, axis=1),
-                        depth if has_depth else None, 1.2 * depth if has_depth else None,
-                        {"mask_iou": 0.7})
-        for bg, bg_fg, mask, depth in list(zip(*SCENES, strict=True))[:num]
-    ]  # fmt: skip
-    panels.panels(path, rows, title="a", subtitle="b", scale=DepthScale(1, 9))
+    pictures = dict.fromkeys(list(panels.FIELDS)[: 7 if has_depth else 4], SCENES.bg[:num])
+    captions, words = [("In-scene", "IoU 0.700")] * num, {"title": "a", "subtitle": "b"}
+    panels.panels(path, pictures, captions, **words, scale=DepthScale(1, 9))
 
 
 @pytest.mark.parametrize("draw", [draw_contact_sheet, draw_augmented, draw_panels])
@@ -73,7 +69,8 @@ def test_panels_need_rows_and_sheets_neither_depth_nor_in_scene_frames(tmp_path)
 
 @pytest.mark.parametrize("mask", [MASK, 0 * MASK])
 def test_the_hero_is_clear_outside_its_corners_with_or_without_a_person(mask, tmp_path):
-    panels.hero(tmp_path / "hero.png", Scene(*(f[:2] for f in SCENES._replace(mask=mask))))
+    scenes = Scene(*(field[:2] for field in SCENES._replace(mask=mask)))
+    panels.hero(tmp_path / "hero.png", scenes, unit="metre")
     hero = Image.open(tmp_path / "hero.png")
     assert hero.mode == "RGBA" and hero.getpixel((0, 0))[3] == 0
     assert hero.getpixel((hero.width // 2, 10))[3] == 255
@@ -86,8 +83,8 @@ def test_depth_is_logarithmic_in_metres_and_linear_otherwise_near_bright_and_unk
     relative = DepthScale(0, 8, "relative").unit_interval(depth[:3])
     np.testing.assert_allclose(relative, [0.125, 0.25, 0.5])
     rgb = DepthScale(1, 16).rgb(np.array([[1.0, 16.0, np.inf]]))[0]
-    np.testing.assert_array_equal(rgb, [*depth_ramp(2), INVALID_RGB])
-    unit = depth_ramp(32) / 255
+    np.testing.assert_array_equal(rgb, [*depth_colors(np.arange(2)), INVALID_RGB])
+    unit = depth_colors(np.linspace(0, 1, 32)) / 255
     luminance = np.where(unit <= 0.04045, unit / 12.92, ((unit + 0.055) / 1.055) ** 2.4)
     assert (np.diff(luminance @ [0.2126, 0.7152, 0.0722]) < 0).all()
 

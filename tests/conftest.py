@@ -73,6 +73,16 @@ def environment() -> dict[str, str]:
     return {**os.environ, "PYTHONPATH": str(Path(depthmask.__file__).parents[1])}
 
 
+@pytest.fixture(scope="session")
+def synthetic_data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder `data` of `write_synthetic`: read it, change a copy."""
+    from synthetic import write_synthetic
+
+    root = tmp_path_factory.mktemp("synthetic")
+    write_synthetic(root)
+    return root / "data"
+
+
 @pytest.fixture
 def room_and_visitor() -> tuple[np.ndarray, np.ndarray]:
     """A dark wall, 96 high and 144 wide, and on it a mid grey visitor at x 60, y 24, 24 x 60."""

@@ -16,7 +16,8 @@ from depthmask.evaluation.measuring import KEYS
 from depthmask.evaluation.results import summarise
 from depthmask.evaluation.robustness_table import COLUMNS
 from depthmask.metrics import METRICS
-from depthmask.visualization.page import FIELDS, GROUPS
+from depthmask.visualization.page import GROUPS
+from depthmask.visualization.panels import FIELDS
 
 NAMES = ("bce_rmse", "bce_ssim", "masknet3_bce")
 BASELINES = {"difference_threshold": "mask", "constant_depth": "depth", "plate_depth": "depth"}

@@ -11,10 +11,10 @@ import pytest
 from depthmask.errors import InputError, TrainingDiverged, exit_on_error
 
 WRITER = """
-import tempfile, time
+import os, tempfile, time
 from depthmask.errors import exit_on_error
 with exit_on_error(), tempfile.TemporaryDirectory(dir="."):
-    print("writing", flush=True)
+    print(os.getpid(), flush=True)
     time.sleep(60)
 """
 
@@ -28,7 +28,6 @@ with exit_on_error(), tempfile.TemporaryDirectory(dir="."):
         (MemoryError(), 2, "out of memory: lower the size or the count asked for"),
         (FileNotFoundError(2, "No such file", "a/b"), 2, "a/b: No such file: mend the path or its"),
         (PermissionError(13, "Denied", "a"), 2, "a: Denied: mend the path or its rights"),
-        (IsADirectoryError(21, "Is a directory", "a"), 2, "a: Is a directory: mend the path"),
         (OSError(28, "No space left on device"), 2, "the disk: No space left on device: make room"),
     ],
 )
@@ -42,10 +41,7 @@ def test_one_line_and_an_exit_code(error, code, line, capsys):
     assert signal.getsignal(signal.SIGTERM) == before
 
 
-@pytest.mark.parametrize(
-    "error",
-    [BrokenPipeError(32, "Broken pipe"), OSError("cannot write mode F as PNG"), KeyError("lr")],
-)
+@pytest.mark.parametrize("error", [BrokenPipeError(32, "x"), OSError("no F"), KeyError("lr")])
 def test_a_fault_of_ours_keeps_its_traceback_and_says_where_to_report_it(error, capsys):
     with pytest.raises(type(error)) as kept, exit_on_error():
         raise error
@@ -59,52 +55,37 @@ def test_it_ends_quietly_where_nobody_reads_on(environment, count):
     code = f"from depthmask.errors import *\nwith exit_on_error(): print('x\\n' * {count})"
     reader, writer = os.pipe()
     os.close(reader)
-    buffered = environment | {"PYTHONUNBUFFERED": ""}
-    done = subprocess.run(
-        [sys.executable, "-c", code], env=buffered, stdout=writer, stderr=subprocess.PIPE
-    )
+    options = {"env": environment | {"PYTHONUNBUFFERED": ""}, "stderr": subprocess.PIPE}
+    done = subprocess.run([sys.executable, "-c", code], stdout=writer, **options)
     os.close(writer)
     assert (done.returncode, done.stderr) == (141 if count > 1 else 0, b"")
 
 
 def test_sigterm_leaves_nothing_half_written(tmp_path, environment):
-    process = subprocess.Popen(
-        [sys.executable, "-c", WRITER], cwd=tmp_path, env=environment, stdout=subprocess.PIPE
-    )
-    assert process.stdout.readline() == b"writing\n"
+    options = {"cwd": tmp_path, "env": environment, "stdout": subprocess.PIPE}
+    process = subprocess.Popen([sys.executable, "-c", WRITER], **options)
+    assert int(process.stdout.readline()) == process.pid
     process.terminate()
     assert process.wait(timeout=30) == 143
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_stage_ends_with_a_killed_dvc(environment):
+def test_a_stage_ends_with_a_killed_dvc(tmp_path, environment):
     """DVC runs a stage as its child and names it in DVC_STAGE."""
-    stage = (
-        "import os, time\n"
-        "from depthmask.errors import exit_on_error\n"
-        "with exit_on_error():\n"
-        "    print(os.getpid(), flush=True)\n"
-        "    time.sleep(60)\n"
-    )
-    code = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {stage!r}])"
-    parent = subprocess.Popen(
-        [sys.executable, "-c", code],
-        env={**environment, "DVC_STAGE": "x"},
-        stdout=subprocess.PIPE,
-    )
+    code = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {WRITER!r}])"
+    options = {"cwd": tmp_path, "env": environment | {"DVC_STAGE": "x"}}
+    parent = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, **options)
     process = psutil.Process(int(parent.stdout.readline()))
     parent.kill()
     parent.wait()
     process.wait(timeout=20)
 
 
-@pytest.mark.parametrize(
-    ("error", "code"), [(KeyboardInterrupt(), 130), (BrokenPipeError(32, "of a worker"), None)]
-)
-def test_what_a_library_makes_an_exit_of_stays_what_it_is(error, code):
+@pytest.mark.parametrize("error", [KeyboardInterrupt(), BrokenPipeError(32, "of a worker")])
+def test_what_a_library_makes_an_exit_of_stays_what_it_is(error):
     with pytest.raises((SystemExit, BrokenPipeError)) as stop, exit_on_error():
         try:
             raise error
         except (KeyboardInterrupt, BrokenPipeError):
             sys.exit(1)  # as Lightning and Typer do
-    assert getattr(stop.value, "code", None) == code and (code or stop.value is error)
+    assert stop.value is error or stop.value.code == 130

@@ -63,8 +63,7 @@ def test_two_ways_by_hand():
     assert estimate.df == 1
 
 
-def test_frames_of_one_room_are_no_more_than_one():
-    """Four equal frames of each of 30 rooms tell what one would have told."""
+def test_four_equal_frames_of_a_room_tell_what_one_would_have_told():
     rooms = np.random.default_rng(2).normal(0, 1, 30)
     four = cluster_mean(np.tile(rooms, 4), origins(np.arange(120) % 30, range(120)))
     assert four == pytest.approx(cluster_mean(rooms, apart(30)))
@@ -72,34 +71,18 @@ def test_frames_of_one_room_are_no_more_than_one():
     assert one_person == pytest.approx(four)  # of one person alone nothing is told
 
 
-@pytest.mark.parametrize(("rooms", "people"), [(20, 4), (8, 10)])
-def test_it_covers_the_truth_about_as_often_as_it_says(rooms, people):
-    random, (plates, cutouts) = np.random.default_rng(3), np.indices((rooms, people)).reshape(2, -1)
-    covered = np.zeros(2)
-    for _ in range(100):
-        of_room, of_person = random.normal(0, 1, rooms), random.normal(0, 0.3, people)
-        values = of_room[plates] + of_person[cutouts] + random.normal(0, 0.5, len(plates))
-        for place, of in enumerate((origins(plates, cutouts), apart(len(plates)))):
-            low, high = cluster_mean(values, of).bounds(0.9)
-            covered[place] += low <= 0 <= high
-    assert 0.82 < covered[0] / 100 and covered[1] / 100 < 0.75
-
-
 def test_what_does_not_count_or_is_no_number_and_too_few_scenes():
     values = np.array([1.0, math.nan, 2.0, 3.0, 5.0, 7.0, math.nan])
-    assert cluster_mean(values, apart(7)).value == 3.6
-    assert math.isfinite(cluster_mean(values, apart(7)).error)
+    estimate = cluster_mean(values, apart(7))
+    assert estimate.value == 3.6 and math.isfinite(estimate.error)
     for few in (values[:5], np.full(7, math.nan), np.array([0.1, -math.inf, 0.3, 1, 1, 1])):
         assert all(map(math.isnan, cluster_mean(few, apart(len(few))).bounds(0.95)))
     assert cluster_mean(values[:5], apart(5)).value == pytest.approx(2.75)
 
 
-def test_the_gap_of_two_sets_has_the_error_of_both():
+def test_the_gap_of_two_sets_has_the_error_of_both_and_holm_by_hand():
     one, other = Estimate(3.0, 0.3, 12), Estimate(1.0, 0.4, 9)
     assert one.minus(other) == pytest.approx((2.0, 0.5, 9))
-
-
-def test_holm_by_hand():
     adjusted = holm(pd.Series({"a": 0.01, "b": 0.04, "c": 0.03, "d": math.nan}))
     assert adjusted.tolist() == pytest.approx([0.03, 0.06, 0.06, math.nan], nan_ok=True)
 
@@ -120,7 +103,7 @@ def judged(ranking: list[str], **experiments: pd.DataFrame):
     return judge(ranking, experiments, "in_scene", CHOSEN_BY, 0.95)
 
 
-def test_a_steady_lead_is_a_best():
+def test_a_steady_lead_is_a_best_and_one_that_is_better_on_the_test_is_named():
     """Hard and easy scenes: their spread hides a small lead, pairs show it."""
     verdict = judged(["a", "b"], a=scenes(0.02, seed=1), b=scenes(0.0, seed=2))
     assert [verdict[key] for key in ("best", "runner_up", "ties", "ahead")] == ["a", "b", [], []]
@@ -129,8 +112,9 @@ def test_a_steady_lead_is_a_best():
     lead = verdict["differences"]["b"]["score"]
     assert lead["difference"] == pytest.approx(0.02, abs=0.01)
     assert lead["low"] > 0 and lead["p"] < 0.05
-    alone = cluster_mean(scenes(0.02)["mask_iou"], scenes(0.02))
-    assert alone.error > 3 * (lead["high"] - lead["low"]) / 4
+    verdict = judged(["a", "b"], a=scenes(0.0, seed=1), b=scenes(0.05, seed=2))
+    assert verdict["ahead"] == ["b"] and verdict["best"] == "a"
+    assert "b is better, b by 0.0" in verdict["sentence"]
 
 
 def test_ties_are_told_and_the_number_of_rivals_counts():
@@ -139,8 +123,7 @@ def test_ties_are_told_and_the_number_of_rivals_counts():
     assert verdict["runner_up"] == "b" and verdict["ties"] == ["c"]
     assert "cannot tell it from c" in verdict["sentence"]
     near = {"a": scenes(0.007, seed=1), "b": scenes(0.0, seed=2)}
-    first = judged(["a", "b"], **near)
-    assert first["ties"] == [] and first["differences"]["b"]["score"]["p"] < 0.05
+    assert judged(["a", "b"], **near)["ties"] == []
     many = {f"r{number}": scenes(0.007, seed=number + 7) for number in range(9)}
     among = judged(["a", "b", *many], **near, **many)
     assert "b" in among["ties"] and among["differences"]["b"]["score"]["low"] > 0
@@ -150,19 +133,11 @@ def test_mask_only_networks_and_baselines_are_paired_too():
     mask_only = scenes(-0.05, seed=2).assign(depth_delta1=np.nan)
     verdict = judged(["a"], a=scenes(0.0, seed=1), masknet3=mask_only)
     assert verdict["runner_up"] is None and "no other DepthMaskNet" in verdict["sentence"]
-    assert list(verdict["differences"]["masknet3"]) == ["mask_iou"]
-    lead = verdict["differences"]["masknet3"]["mask_iou"]
-    assert 0 < lead["low"] < lead["difference"] < lead["high"] and lead["p"] < 0.05
-
-
-def test_one_that_is_better_on_the_test_is_named():
-    verdict = judged(["a", "b"], a=scenes(0.0, seed=1), b=scenes(0.05, seed=2))
-    assert verdict["ahead"] == ["b"] and verdict["best"] == "a"
-    assert "b is better, b by 0.0" in verdict["sentence"]
+    ((metric, lead),) = verdict["differences"]["masknet3"].items()
+    assert metric == "mask_iou" and 0 < lead["low"] < lead["difference"] < lead["high"]
 
 
 def test_rooms_that_agree_are_one_witness_and_few_scenes_prove_nothing():
-    """A lead in one room of twenty, four times the same: scene by scene it would look sure."""
     ahead, behind = scenes(0.0, noise=0.0), scenes(0.0, noise=0.0)
     ahead["mask_iou"] += np.where(np.arange(80) % 20 < 2, 0.3, 0.0) + 0.001 * np.cos(np.arange(80))
     assert judged(["a", "b"], a=ahead, b=behind)["ties"] == ["b"]
@@ -203,13 +178,11 @@ def test_the_leak_is_positive_where_seen_is_better_and_less_the_threshold_s():
 
     model, threshold = pair((0.8, 0.5), (0.1, 0.4)), pair((0.6, 0.4), (np.nan, np.nan))
     leak = leak_gaps({"a": model, "difference_threshold": threshold}, LEAK_SETS, 0.95)
-    assert leak["a"]["mask_iou"]["gap"] == pytest.approx(0.3)
-    assert leak["a"]["depth_abs_rel"]["gap"] == pytest.approx(0.3)
-    assert 0 < leak["a"]["mask_iou"]["low"] < 0.3 < leak["a"]["mask_iou"]["high"]
+    found = leak["a"]["mask_iou"]
+    assert found["gap"] == pytest.approx(0.3) == leak["a"]["depth_abs_rel"]["gap"]
+    assert 0 < found["low"] < 0.3 < found["high"] and found["excess"] == pytest.approx(0.1)
     # both find the same scenes hard: the excess is known better than either gap
-    excess = leak["a"]["mask_iou"]
-    assert excess["excess"] == pytest.approx(0.1)
-    assert excess["excess_high"] - excess["excess_low"] < 1e-6
+    assert found["excess_high"] - found["excess_low"] < 1e-6
     assert "excess" not in leak["a"]["depth_abs_rel"] | leak["difference_threshold"]["mask_iou"]
     assert leak_gaps({"a": {"seen_seen": model["seen_seen"]}}, LEAK_SETS, 0.95) == {}
 
@@ -232,17 +205,15 @@ def summary(*tables: pd.DataFrame) -> dict:
 
 def test_the_summary_has_a_figure_an_interval_and_a_leak_for_every_set():
     result = summary(table("a", 0.1), table("b", 0.0))
-    assert (result["best"], result["best_seed"], result["ranking"]) == ("a", 0, ["a", "b"])
+    assert (result["best_seed"], result["ranking"]) == (0, ["a", "b"])
     assert result["headline"] == {"set": "in_scene", **result["experiments"]["a"]["in_scene"]}
     assert set(result["experiments"]["a"]) == set(SETS) - {"val"} == set(result["intervals"]["a"])
     for set_name, figures in result["experiments"]["b"].items():
-        for metric, value in figures.items():
-            low, high = result["intervals"]["b"][set_name][metric]
-            assert low < value < high
+        low, high = result["intervals"]["b"][set_name]["mask_iou"]
+        assert low < figures["mask_iou"] < high
     assert result["leak"]["a"]["mask_iou"]["gap"] == pytest.approx(0.04, abs=0.02)
-    assert set(result["baselines"]["constant_depth"]["in_scene"]) == {"depth_delta1"}
-    assert set(result["intervals"]["constant_depth"]["in_scene"]) == {"depth_delta1"}
-    assert set(result["verdict"]["differences"]["constant_depth"]) == {"depth_delta1"}
+    for part in ("baselines", "intervals"):
+        assert set(result[part]["constant_depth"]["in_scene"]) == {"depth_delta1"}
     assert result["verdict"]["sentence"].endswith("Each was trained once.")
     assert result["spread"] == {} and result["level"] == 0.95
 
@@ -267,11 +238,10 @@ def test_the_headline_is_the_best_on_the_hardest_set():
         "verdict": {"runner_up": "b", "differences": lead},
         "leak": {"a": {"mask_iou": {"gap": 0.04, "excess": 0.0123}}},
     }  # fmt: skip
-    harder = pd.DataFrame(
-        [("a", "shift", 0.0, 0.81), ("a", "exposure", -0.5, 0.3), ("a", "nobody", 1.0, 0.0),
-         ("b", "shift", 4.0, 0.1), ("a", "jpeg", 15.0, math.nan)],
-        columns=["experiment", "condition", "strength", "mask_iou"],
-    )  # fmt: skip
+    columns = ["experiment", "condition", "strength", "mask_iou"]
+    rows = [("a", "shift", 0.0, 0.81), ("a", "exposure", -0.5, 0.3), ("a", "nobody", 1.0, 0.0)]
+    rows += [("b", "shift", 4.0, 0.1), ("a", "jpeg", 15.0, math.nan)]
+    harder = pd.DataFrame(rows, columns=columns)
     figures = headline_figures(result, harder)
     assert list(figures.items()) == [
         ("best", "a"), ("mask_iou", 0.8123), ("depth_delta1", 0.8), ("lead", 0.0123),
@@ -293,7 +263,7 @@ CARD = {
 }
 
 
-def test_the_same_figures_pass_and_another_rounding_is_said_on_a_cpu(capsys):
+def test_the_same_figures_pass_another_rounding_is_said_another_network_is_refused(capsys):
     check_agreement(CARD, {"mask_iou": 0.8 + 9e-7, "silog": 20.0 + 1e-5}, "cpu")
     found = {"mask_iou": 0.8 + 3e-5, "silog": 20.0}
     check_agreement(CARD, found, "cuda")
@@ -302,12 +272,9 @@ def test_the_same_figures_pass_and_another_rounding_is_said_on_a_cpu(capsys):
     assert "mask_iou 0.8 on in_scene, evaluate finds 0.80003" in capsys.readouterr().err
     broken = CARD | {"test": CARD["test"] | {"figures": {"mask_iou": -math.inf}}}
     check_agreement(broken, {"mask_iou": -math.inf}, "cpu")
-
-
-@pytest.mark.parametrize("found", [{"mask_iou": 0.802}, {"mask_iou": math.nan}, {"silog": 20.0}])
-def test_another_network_is_refused(found):
-    with pytest.raises(InputError, match="mask_iou .*dvc repro --force train@bce_rmse"):
-        check_agreement(CARD, found, "cpu")
+    for found in ({"mask_iou": 0.802}, {"mask_iou": math.nan}, {"silog": 20.0}):
+        with pytest.raises(InputError, match="mask_iou .*dvc repro --force train@bce_rmse"):
+            check_agreement(CARD, found, "cpu")
 
 
 def test_float32_is_float32(monkeypatch):

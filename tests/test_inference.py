@@ -19,8 +19,7 @@ def test_answer_by_hand(difference_onnx, room_and_visitor):
     predictor = Predictor(str(difference_onnx), device="cpu")
     assert (predictor.training_size, predictor.depth_unit, predictor.device) == (48, "metre", "cpu")
     mask, depth = predictor.predict(bg, bg_fg)
-    assert mask.shape == depth.shape == (96, 144)
-    assert mask.dtype == depth.dtype == np.float32
+    assert mask.shape == depth.shape == (96, 144) and mask.dtype == depth.dtype == np.float32
     # Far from edges: 80 * |383 / 765 - 0.2| - 8 = 16.05, and 80 * 0 - 8.
     assert mask[54, 72] == pytest.approx(1, abs=1e-6)
     assert mask[54, 10] == pytest.approx(1 / (1 + np.exp(8)), rel=1e-3)
@@ -30,34 +29,30 @@ def test_answer_by_hand(difference_onnx, room_and_visitor):
     assert np.abs(depth - predictor.predict(bg_fg, bg).depth).max() > 1, "the inputs are told apart"
     views = (np.stack([image, image[:, ::-1]])[::-1] for image in (bg, bg_fg))
     mirrored, again = predictor.predict_batch(*views).mask
-    np.testing.assert_allclose(mirrored[:, ::-1], mask, atol=1e-4)
-    np.testing.assert_allclose(again, mask, atol=1e-4)
+    np.testing.assert_allclose([mirrored[:, ::-1], again], [mask] * 2, atol=1e-4)
 
 
-@pytest.mark.parametrize("size", [(1, 1), (31, 200), (480, 640)])
-def test_any_size(difference_onnx, size):
-    image = np.zeros((*size, 3), dtype=np.uint8)
-    mask, depth = Predictor(difference_onnx, device="cpu").predict(image, image)
-    assert mask.shape == depth.shape == size
-    assert plate_warning(image, image, mask) == ""
+def test_any_size(difference_onnx):
+    predictor = Predictor(difference_onnx, device="cpu")
+    for size in ((1, 1), (31, 200), (480, 640)):
+        image = np.zeros((*size, 3), dtype=np.uint8)
+        mask, depth = predictor.predict(image, image)
+        assert mask.shape == depth.shape == size and plate_warning(image, image, mask) == ""
 
 
 GOOD = np.zeros((8, 9, 3), dtype=np.uint8)
 
 
-@pytest.mark.parametrize(
-    ("bg", "bg_fg", "message"),
-    [
+def test_refuses_images(difference_onnx):
+    predictor = Predictor(difference_onnx, device="cpu")
+    for bg, bg_fg, message in (
         (GOOD, np.zeros((9, 8, 3), np.uint8), "the plate is 9x8 px and the frame 8x9 px"),
         (GOOD, GOOD / 255, "bg_fg is float64 8 x 9 x 3; it must be uint8"),
         (GOOD[..., 0], GOOD, "bg is uint8 8 x 9; it must be uint8 H x W x 3"),
-        (GOOD, np.zeros((8, 9, 4), np.uint8), "bg_fg is uint8 8 x 9 x 4"),
         (GOOD[:0], GOOD[:0], "bg is uint8 0 x 9 x 3"),
-    ],
-)
-def test_refuses_images(difference_onnx, bg, bg_fg, message):
-    with pytest.raises(InputError, match=message):
-        Predictor(difference_onnx, device="cpu").predict(bg, bg_fg)
+    ):
+        with pytest.raises(InputError, match=message):
+            predictor.predict(bg, bg_fg)
 
 
 def identity(opset: int = 18, ir_version: int = 10) -> bytes:
@@ -90,17 +85,11 @@ def test_a_file_that_does_not_load_says_why_and_what_to_do(tmp_path, content, me
     assert "\n" not in str(refused.value)
 
 
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
-        ({"path": "nothing.onnx"}, "nothing.onnx is missing: make it with `make repro`"),
-        ({"device": "tpu"}, "device 'tpu' is unknown; use auto, cpu, cuda"),
-        ({"num_threads": 0}, "num_threads is 0"),
-    ],
-)
-def test_refuses_arguments(difference_onnx, arguments, message):
-    with pytest.raises(InputError, match=message):
-        Predictor(**{"path": difference_onnx} | arguments)
+def test_refuses_arguments(difference_onnx):
+    with pytest.raises(InputError, match="device 'tpu' is unknown; use auto, cpu, cuda"):
+        Predictor(difference_onnx, device="tpu")
+    with pytest.raises(InputError, match="num_threads is 0"):
+        Predictor(difference_onnx, num_threads=0)
 
 
 @pytest.mark.parametrize(
@@ -141,7 +130,7 @@ def test_cuda_that_is_listed_but_does_not_work(difference_onnx, monkeypatch, cap
     assert asked[-1] == ["CPUExecutionProvider"]
 
 
-@pytest.mark.parametrize("number", range(8))
+@pytest.mark.parametrize("number", range(4))
 def test_a_wrong_plate_is_told_and_the_right_one_is_not(number):
     room = make_plate(number, 112).image
     noise = np.random.default_rng(0).normal(0, 3, room.shape)
@@ -158,19 +147,15 @@ def test_a_wrong_plate_is_told_and_the_right_one_is_not(number):
         assert "the camera has moved by about" in moved
 
 
-@pytest.mark.parametrize(("share", "warns"), [(0.35, False), (0.45, True), (1, True)])
-def test_an_implausibly_large_mask_is_told(share, warns):
-    room, mask = make_plate(0, 100).image, np.zeros((100, 100))
-    mask[:, : round(share * 100)] = 1
-    assert ("is this the plate of the same room?" in plate_warning(room, room, mask)) == warns
-
-
-@pytest.mark.parametrize(("difference", "warns"), [(0, False), (38, False), (39, True)])
-def test_other_light_is_told_above_15_percent(difference, warns):
+def test_an_implausibly_large_mask_and_other_light_above_15_percent_are_told():
     bare, nobody = np.full((96, 96, 3), 100, dtype=np.uint8), np.zeros((96, 96))
-    other = bare + np.uint8(difference)  # 0.15 * 255 = 38.25
-    assert bool(plate_warning(bare, other, nobody)) == warns
-    assert bool(plate_warning(other, bare, nobody)) == warns
+    for share, warns in ((0.35, False), (0.45, True), (1, True)):
+        mask = np.arange(96) < np.full((96, 1), share * 96)
+        assert ("is this the plate of the same room?" in plate_warning(bare, bare, mask)) == warns
+    for difference, warns in ((0, False), (38, False), (39, True)):  # 0.15 * 255 = 38.25
+        pair = bare, bare + np.uint8(difference)
+        assert bool(plate_warning(*pair, nobody)) == bool(plate_warning(*pair[::-1], nobody))
+        assert bool(plate_warning(*pair, nobody)) == warns
     noise = np.random.default_rng(0).normal(0, 8, (2, 96, 96, 3))
     bg, bg_fg = np.clip(bare + noise, 0, 255).astype(np.uint8)
     assert plate_warning(bg, bg_fg, nobody) == "", "noise on bare walls is no other room"
@@ -181,5 +166,3 @@ def test_list_scenes_sorts_a_folder_and_keeps_the_order_given(tmp_path):
         (tmp_path / name).touch()
     first = tmp_path.parent / "z.png"
     assert list_scenes([first, tmp_path]) == [first, tmp_path / "a.JPEG", tmp_path / "b.png"]
-    with pytest.raises(InputError, match="would both become a_mask.png"):
-        list_scenes([tmp_path / "a.png", tmp_path / "other" / "a.jpg"])

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import cv2
@@ -16,7 +17,7 @@ from filelock import FileLock
 
 from depthmask import cli
 from depthmask.data.composition.training_scenes import read_compositor
-from depthmask.data.materialise import materialise, plain_shots
+from depthmask.data.materialise import materialise, plain_shots, writing
 from depthmask.data.materialise.writing import LOG, Encoding, Writer
 from depthmask.data.scenes.library import Library, read_array
 from depthmask.data.scenes.placement import TRAIN_STREAM, Placer
@@ -24,21 +25,24 @@ from depthmask.data.sources.modest import FOLDERS, read_layout
 from depthmask.data.sources.modest.scenes import Draw, FileScenes
 from depthmask.errors import InputError
 from depthmask.models.networks import decode_depth, encode_depth
-from synthetic import SIZE, TINY, write_synthetic
+from synthetic import SIZE, TINY
 
 RANGE_M = (0.5, 25.0)
 LUMA = np.float32([0.299, 0.587, 0.114])
-COUNT = 70  # two whole chunks and a part
+CHUNK = 8  # scenes, in place of 32
+COUNT = 18  # two whole chunks and a part
+NUM_VAL = TINY.prepare.num_scenes.val
 
 
 @pytest.fixture(scope="module")
-def data(tmp_path_factory) -> Path:
-    root = tmp_path_factory.mktemp("data")
-    write_synthetic(root)
-    shutil.copy(Path(__file__).parents[1] / "params.yaml", root)
-    path = root / "params.yaml"
-    path.write_text(path.read_text().replace("profile: laptop", "profile: tiny", 1))
-    return root
+def data(synthetic_data) -> Iterator[Path]:
+    """A folder with params.yaml and data; chunks are smaller."""
+    params = (Path(__file__).parents[1] / "params.yaml").read_text()
+    params = params.replace("profile: laptop", "profile: tiny", 1)
+    (synthetic_data.parent / "params.yaml").write_text(params)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(writing, "CHUNK", CHUNK)
+        yield synthetic_data.parent
 
 
 def write(data: Path, out: Path, **changes) -> int:
@@ -141,7 +145,7 @@ def test_files_hold_what_training_composes(data, tmp_path):
 
 def test_plain_scenes_share_one_file_a_plate_and_a_larger_count_adds_scenes(data, tmp_path):
     plain = {"compositor_params": plain_shots(TINY.compositor), "nobody": 0.0, "size": SIZE}
-    for count in (1, 37, COUNT):
+    for count in (11, COUNT):
         write(data, tmp_path / "grown", count=count, augmented=None, **plain)
     write(data, tmp_path / "whole", augmented=None, **plain)
     assert tree(tmp_path / "grown") == tree(tmp_path / "whole")
@@ -159,48 +163,51 @@ def test_plain_scenes_share_one_file_a_plate_and_a_larger_count_adds_scenes(data
 
 def test_workers_change_nothing_and_what_is_damaged_is_written_again(data, whole, tmp_path):
     out = tmp_path / "out"
-    for count in (37, COUNT):
+    for count in (11, COUNT):
         write(data, out, num_workers=1, count=count)
     assert tree(out) == tree(whole)
     names = [line[1] for line in read_map(out)]
     (out / f"bg_fg/{names[3]}.jpeg").unlink()
     log = (out / LOG).read_text()
     (out / LOG).write_text(log[:-20])  # killed while it noted the last chunk
-    assert write(data, out) == 32 + COUNT % 32
+    assert write(data, out) == CHUNK + COUNT % CHUNK
     assert tree(out) == tree(whole)
-
-    path = out / f"bg_fg_mask/{names[40]}_mask.jpeg"
+    path = out / f"bg_fg_mask/{names[10]}_mask.jpeg"
     path.write_bytes(path.read_bytes()[:100])
-    assert write(data, out) == 32
+    assert write(data, out) == CHUNK
     assert tree(out) == tree(whole)
-
     times = {path: path.stat().st_mtime_ns for path in (out / "bg_fg").iterdir()}
     assert write(data, out) == 0
     assert times == {path: path.stat().st_mtime_ns for path in (out / "bg_fg").iterdir()}
 
 
 def test_test_sets_are_written_from_their_placements(data, tmp_path):
-    num = TINY.prepare.num_scenes.val
-    write(data, tmp_path / "val", set_name="val", count=num)
-    library = Library.read(data / "data/prepared")
-    table = read_layout(tmp_path / "val")
-    assert len(table) == num
+    write(data, tmp_path, set_name="val", count=NUM_VAL)
+    library, table = Library.read(data / "data/prepared"), read_layout(tmp_path)
+    assert len(table) == NUM_VAL
     assert set(table["plate"] - 1) <= set(library.plates_of("val"))
     assert set(table["cutout"] - 1) <= set(library.cutouts_of("val"))
 
 
-def test_a_folder_of_something_else_is_refused(data, whole, tmp_path):
-    before = tree(whole)
-    (tmp_path / "mine").mkdir()
-    (tmp_path / "mine/thesis.txt").write_text("all of it")
-    (tmp_path / "damaged").mkdir()
-    (tmp_path / "damaged/recipe.json").write_text("{")
+def test_bad_arguments_and_a_folder_of_something_else_are_refused(data, whole, tmp_path):
+    prepared = shutil.copytree(data / "data/prepared", tmp_path / "prepared")
+    path = prepared / "summary.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"unit": "relative"}))
+    before, none = tree(whole), tmp_path / "none"
+    for name, content in (("mine/thesis.txt", "all of it"), ("damaged/recipe.json", "{")):
+        (tmp_path / name).parent.mkdir()
+        (tmp_path / name).write_text(content)
+    exact = Encoding(95, RANGE_M, True)
     for out, changes, message in (
+        (none, {"size": SIZE + 8}, f"--size {SIZE + 8} is not possible: give 32 to {SIZE}"),
+        (none, {"prepared": Path("nowhere")}, "is missing: run `dvc repro`"),
+        (none, {"set_name": "val"}, f"val has {NUM_VAL} scenes: give --count {NUM_VAL} or less"),
+        (none, {"prepared": prepared, "encoding": exact}, "no metres: leave out --exact-depth"),
         (whole, {"size": 40}, r"other settings \(size\)"),
         (whole, {"set_name": "val", "count": 4}, r"other settings \(set, .*\)"),
         (whole, {"encoding": Encoding(50, RANGE_M)}, r"other settings \(encoding\)"),
         (whole, {"augmented": None}, r"other settings \(augmented\)"),
-        (whole, {"count": COUNT - 1}, "has 70 scenes already: give --count 70 or more"),
+        (whole, {"count": COUNT - 1}, "has 18 scenes already: give --count 18 or more"),
         (tmp_path / "mine", {}, "holds something else"),
         (tmp_path / "mine/thesis.txt", {}, "is a file"),
         (tmp_path / "damaged", {}, "other settings"),
@@ -210,6 +217,9 @@ def test_a_folder_of_something_else_is_refused(data, whole, tmp_path):
     with FileLock(whole / ".lock"), pytest.raises(InputError, match="another run writes to"):
         write(data, whole)
     assert tree(whole) == before and list(tree(tmp_path / "mine")) == ["thesis.txt"]
+    assert not none.exists()
+    write(data, none, prepared=prepared, count=2)
+    assert "** (value / 255) (relative)" in (none / "dataset.md").read_text()
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="workers are processes on Linux alone")
@@ -222,30 +232,13 @@ def test_a_worker_that_is_killed_is_one_line(data, tmp_path, monkeypatch):
         write(data, tmp_path / "out", num_workers=2)
 
 
-def test_bad_arguments_write_nothing(data, tmp_path):
-    prepared = tmp_path / "prepared"
-    shutil.copytree(data / "data/prepared", prepared)
-    path = prepared / "summary.json"
-    path.write_text(json.dumps(json.loads(path.read_text()) | {"unit": "relative"}))
-    exact, num = Encoding(95, RANGE_M, True), TINY.prepare.num_scenes.val
-    for changes, message in (
-        ({"size": SIZE + 8}, f"--size {SIZE + 8} is not possible: give 32 to {SIZE}"),
-        ({"prepared": Path("nowhere")}, "is missing: run `dvc repro`"),
-        ({"set_name": "val"}, f"val has {num} scenes: give --count {num} or less"),
-        ({"prepared": prepared, "encoding": exact}, "no metres: leave out --exact-depth"),
-    ):
-        with pytest.raises(InputError, match=re.escape(message)):
-            write(data, tmp_path / "out", **changes)
-    assert not (tmp_path / "out").exists()
-    write(data, tmp_path / "out", prepared=prepared, count=2)
-    assert "** (value / 255) (relative)" in (tmp_path / "out/dataset.md").read_text()
-
-
 def test_a_run_stopped_by_ctrl_c_and_then_killed_goes_on_to_the_same_files(
     data, tmp_path, environment, monkeypatch, capsys
 ):
-    count, log = 600, tmp_path / "stopped" / LOG
-    command = [sys.executable, "-m", "depthmask.cli", "materialise", "--out", str(log.parent)]
+    count, log = 20 * CHUNK, tmp_path / "stopped" / LOG
+    code = "from depthmask import cli; from depthmask.data.materialise import writing;"
+    code += f"writing.CHUNK = {CHUNK}; cli.main()"
+    command = [sys.executable, "-c", code, "materialise", "--out", str(log.parent)]
     command += ["--count", str(count), "--workers", "2"]
     options = {"stderr": subprocess.PIPE, "text": True, "start_new_session": True}
     there = 0
@@ -264,12 +257,11 @@ def test_a_run_stopped_by_ctrl_c_and_then_killed_goes_on_to_the_same_files(
         there = log.read_text().count("\n")
 
     monkeypatch.chdir(data)
-    for name, rest in (("stopped", count - 32 * there), ("whole", count)):
+    for name, rest in (("stopped", count - CHUNK * there), ("whole", count)):
         arguments = ["--out", str(tmp_path / name), "--count", str(count)]
         monkeypatch.setattr(sys, "argv", ["depthmask", "materialise", *arguments])
-        with pytest.raises(SystemExit) as stopped:
+        with pytest.raises(SystemExit, match="^0$"):
             cli.main()
-        assert stopped.value.code == 0
         out, err = capsys.readouterr()
         assert f"Wrote {rest:,} scenes" in out and f"of {rest}" in err
     assert tree(tmp_path / "stopped") == tree(tmp_path / "whole")

@@ -8,6 +8,7 @@ import pytest
 import torch
 import torch.distributed as dist
 from torch import Tensor
+from torchmetrics.functional.image import structural_similarity_index_measure
 
 from depthmask.metrics import METRICS, Metric, SceneMetrics, align_depth, metric, score_scenes
 from depthmask.metrics.depth import person_distance_error
@@ -16,8 +17,8 @@ MASK, DEPTH, PERSON = (
     [name for name, each in METRICS.items() if each.part == part]
     for part in ("mask", "depth", "person")
 )
-TWINS = PERSON[:-1]
-"""Metrics of the frame, on the person alone."""
+WORST = {name: -math.inf if each.higher_is_better else math.inf for name, each in METRICS.items()}
+TWINS = PERSON[:-1]  # metrics of the frame, on the person alone
 
 
 def image(*values: float) -> Tensor:
@@ -38,10 +39,6 @@ def box(top: int, left: int, height: int, width: int, side: int = 40) -> Tensor:
     return mask
 
 
-def worst(name: str) -> float:
-    return -math.inf if METRICS[name].higher_is_better else math.inf
-
-
 def test_a_metric_is_added_in_one_place_and_has_its_words(monkeypatch):
     monkeypatch.setitem(METRICS, "mask_area", METRICS["mask_iou"])  # gone after the test
 
@@ -60,14 +57,27 @@ def test_a_metric_is_added_in_one_place_and_has_its_words(monkeypatch):
     assert (distance.arrow, METRICS["mask_iou"].arrow) == ("↓", "↑")
 
 
-# --- masks
-
-
-def test_mask_metrics_by_hand():
-    """Two pixels found, three there, one in both."""
-    prob, true = image(0.9, 0.6, 0.4, 0.2, 0.1, 0.5), image(1, 0, 1, 0.7, 0, 0)
-    assert measure("mask_iou", prob, true).tolist() == pytest.approx([1 / 4])
-    assert measure("mask_dice", prob, true).tolist() == pytest.approx([2 / 5])
+def test_metrics_by_hand():
+    """Two pixels found, three there, one in both; ratios 1.2, 1/1.2, 1.5, 1 of 1, 6, 2, 4 m."""
+    masks = image(0.9, 0.6, 0.4, 0.2, 0.1, 0.5), image(1, 0, 1, 0.7, 0, 0)
+    depths_m = image(1.2, 5, 3, 4), image(1, 6, 2, 4)
+    logs = np.array([math.log(1.2), -math.log(1.2), math.log(1.5), 0])
+    for name, expected in {
+        "mask_iou": 1 / 4,
+        "mask_dice": 2 / 5,
+        "depth_rmse": math.sqrt((0.04 + 1 + 1) / 4),
+        "depth_abs_rel": (0.2 + 1 / 6 + 0.5) / 4,
+        "depth_delta1": 3 / 4,
+        "depth_log10": abs(logs).mean() / math.log(10),
+        "depth_silog": 100 * logs.std(),
+    }.items():
+        pair = masks if name in MASK else depths_m
+        assert measure(name, *pair).item() == pytest.approx(expected), name
+    for power in (1, 2, 3):  # deltas look both ways and exclude their edges
+        edge, true_m = 1.25**power, image(1, 1, 1, 1)
+        found = image(edge, edge - 0.01, 1 / (edge + 0.01), 1 / (edge - 0.01))
+        assert measure(f"depth_delta{power}", found, true_m).item() == 0.5
+        assert measure(f"depth_delta{power}", image(0, -1, -1e9, 1), true_m).item() == 0.25
 
 
 @pytest.mark.parametrize("name", MASK)
@@ -103,32 +113,6 @@ def test_boundary_f_is_that_of_a_distance_transform(side):
     assert measure("mask_boundary_f", found, true).item() == pytest.approx(expected)
 
 
-# --- depth
-
-
-def test_depth_metrics_by_hand():
-    """Ratios 1.2, 1/1.2, 1.5 and 1 of depths 1, 6, 2 and 4 m."""
-    true_m, depth_m = image(1, 6, 2, 4), image(1.2, 5, 3, 4)
-    logs = [math.log(1.2), -math.log(1.2), math.log(1.5), 0]
-    variance = sum(e**2 for e in logs) / 4 - (sum(logs) / 4) ** 2
-    for name, expected in (
-        ("depth_rmse", math.sqrt((0.04 + 1 + 1) / 4)),
-        ("depth_abs_rel", (0.2 + 1 / 6 + 0.5) / 4),
-        ("depth_delta1", 3 / 4),
-        ("depth_log10", sum(map(abs, logs)) / 4 / math.log(10)),
-        ("depth_silog", 100 * math.sqrt(variance)),
-    ):
-        assert measure(name, depth_m, true_m).item() == pytest.approx(expected), name
-
-
-@pytest.mark.parametrize("power", [1, 2, 3])
-def test_deltas_look_both_ways_and_exclude_their_edges(power):
-    edge, true_m = 1.25**power, image(1, 1, 1, 1)
-    found = image(edge, edge - 0.01, 1 / (edge + 0.01), 1 / (edge - 0.01))
-    assert measure(f"depth_delta{power}", found, true_m).item() == 0.5
-    assert measure(f"depth_delta{power}", image(0, -1, -1e9, 1), true_m).item() == 0.25
-
-
 @pytest.mark.parametrize("unknown", [0.0, -1.0, math.inf, math.nan])
 def test_unknown_depths_do_not_count(unknown):
     true_m, mask = depths(), torch.ones(4, 1, 16, 16)
@@ -160,25 +144,19 @@ def test_the_truth_is_perfect_and_not_a_number_surfaces(name):
     depth_m = depths()
     perfect = measure(name, depth_m, depth_m)
     assert torch.equal(perfect, torch.full_like(perfect, float(METRICS[name].higher_is_better)))
-    wrong = depth_m.clone()
-    wrong[1, 0, 2, 3], wrong[2, 0, 2, 3] = math.nan, math.inf
-    values = measure(name, wrong, depth_m).tolist()
-    assert math.isfinite(values[0]) and values[1:3] == [worst(name)] * 2
+    depth_m[1, 0, 2, 3], depth_m[2, 0, 2, 3] = math.nan, math.inf
+    values = measure(name, depth_m, depths()).tolist()
+    assert math.isfinite(values[0]) and values[1:3] == [WORST[name]] * 2
 
 
 def test_ssim_agrees_with_torchmetrics_image_by_image():
-    from torchmetrics.functional.image import structural_similarity_index_measure
-
+    """A flat wall's range is a thousandth of its depth, so that only the luminance counts."""
     true_m = depths()[..., :11].double() * torch.tensor([1, 2, 0.5, 3]).view(4, 1, 1, 1)
     found = true_m * (0.8 + 0.4 * depths()[..., :11].flip(0) / 8)
     for row, (f, t) in enumerate(zip(found, true_m, strict=True)):
         span = float(t.max() - t.min())
         expected = structural_similarity_index_measure(f[None], t[None], data_range=span).item()
         assert measure("depth_ssim", found, true_m)[row].item() == pytest.approx(expected, abs=1e-9)
-
-
-def test_ssim_of_flat_walls_and_of_small_pictures():
-    """A flat wall's range is a thousandth of its depth, so that only the luminance counts."""
     true_m, found = torch.full((1, 1, 16, 16), 4.0), torch.full((1, 1, 16, 16), 2.0)
     c1 = (0.01 * 0.004) ** 2
     expected = (2 * 4 * 2 + c1) / (4**2 + 2**2 + c1)
@@ -206,17 +184,11 @@ def test_alignment_undoes_scale_and_shift_of_what_is_known(alignment):
     assert torch.allclose(flat, true.mean((1, 2, 3), keepdim=True).expand_as(true))
 
 
-# --- the person
-
-
-def person_scene() -> tuple[Tensor, Tensor]:
-    """A person 2 m away, 12 px large, in a room whose wall is 7 m away."""
+def test_only_the_person_s_pixels_count_and_the_distance_is_what_a_user_is_told():
+    """Of a person 2 m away, 12 px large, before a wall 7 m away: the median over the largest
+    region; a smaller one elsewhere does not count, and missing somebody never pays."""
     mask = box(3, 2, 4, 3, side=10)
-    return mask, torch.where(mask > 0, 2.0, 7.0)
-
-
-def test_only_the_person_s_pixels_count():
-    mask, depth = person_scene()
+    depth = torch.where(mask > 0, 2.0, 7.0)
     found = depth + 3  # at the person 5 m
     found[..., 3:5, 2:5] = 2.2  # and at half of it 2.2 m
     figures = score_scenes(None, found, mask, depth)
@@ -224,11 +196,6 @@ def test_only_the_person_s_pixels_count():
     assert figures["person_rmse"].item() == pytest.approx(math.sqrt((0.2**2 + 3**2) / 2))
     assert figures["person_delta1"].item() == 0.5
     assert "person_distance_error" not in figures  # without a mask nobody is found
-
-
-def test_the_distance_is_what_a_user_is_told_and_missing_somebody_never_pays():
-    """The median over the largest region; a smaller one elsewhere does not count."""
-    mask, depth = person_scene()
     found, prob, nobody = depth.clone(), mask * 0.9, torch.zeros_like(mask)
     found[..., 3:7, 2:5] = torch.tensor([2.5, 3.0, 9.0])  # four rows of them
     prob[..., 0:2, 8:10] = 0.9
@@ -248,9 +215,6 @@ def test_the_distance_is_what_a_user_is_told_and_missing_somebody_never_pays():
         assert told == pytest.approx(error, nan_ok=True)
 
 
-# --- all of them
-
-
 def scenes() -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """Probabilities, depths and truths; the first mask is empty, no depth of the last is known."""
     generator = torch.Generator().manual_seed(0)
@@ -262,7 +226,7 @@ def scenes() -> tuple[Tensor, Tensor, Tensor, Tensor]:
     return mask_prob, predicted_m, mask, depth_m
 
 
-def test_where_a_metric_does_not_count_the_scene_is_nan():
+def test_where_a_metric_does_not_count_the_scene_is_nan_and_heads_may_be_missing():
     values = score_scenes(*scenes())
     assert list(values) == list(METRICS)
     for name, value in values.items():
@@ -270,10 +234,14 @@ def test_where_a_metric_does_not_count_the_scene_is_nan():
         assert value.dtype == torch.float64 and between == [False] * 5
         assert first == (METRICS[name].part == "person")  # nobody there
         assert last == (METRICS[name].part != "mask")  # no depth known
-
-
-def expected_means() -> dict[str, float]:
-    return {name: value.nanmean().item() for name, value in score_scenes(*scenes()).items()}
+    mask_prob, depth_m, mask, true_m = scenes()
+    metrics = SceneMetrics()
+    assert metrics.compute() == {}
+    metrics.update(mask_prob, None, mask, true_m)
+    assert list(metrics.compute()) == MASK
+    metrics.reset()
+    metrics.update(None, depth_m * math.nan, mask, true_m)
+    assert metrics.compute() == {name: WORST[name] for name in (*DEPTH, *TWINS)}
 
 
 @pytest.mark.parametrize("sizes", [[1] * 7, [2, 2, 2, 1], [6, 1], [7]])
@@ -281,7 +249,9 @@ def test_means_do_not_depend_on_the_batches(sizes):
     metrics = SceneMetrics()
     for parts in zip(*(tensor.split(sizes) for tensor in scenes()), strict=True):
         metrics.update(*parts)
-    assert metrics.compute() == pytest.approx(expected_means(), rel=1e-12)
+    values = score_scenes(*scenes())
+    expected = {name: value.nanmean().item() for name, value in values.items()}
+    assert metrics.compute() == pytest.approx(expected, rel=1e-12)
 
 
 def test_means_do_not_depend_on_the_processes(monkeypatch):
@@ -293,36 +263,20 @@ def test_means_do_not_depend_on_the_processes(monkeypatch):
     monkeypatch.setattr(dist, "all_reduce", lambda sums: sums.add_(processes[1]._sums))
     for metrics, shard in zip(processes, shards, strict=True):
         metrics.update(*shard)
-    assert processes[0].compute() == pytest.approx(expected_means(), rel=1e-12)
+    values = score_scenes(*scenes())
+    expected = {name: value.nanmean().item() for name, value in values.items()}
+    assert processes[0].compute() == pytest.approx(expected, rel=1e-12)
     for metrics, (mask, depth, *truth) in zip(processes, shards, strict=True):
         metrics.reset()
         metrics.update(*((None, depth) if metrics is processes[1] else (mask, None)), *truth)
-    values = score_scenes(*scenes())
     parts = {name: values[name][:2].mean().item() for name in MASK}
     parts |= {name: values[name][2:].nanmean().item() for name in (*DEPTH, *TWINS)}
     assert processes[0].compute() == pytest.approx(parts, rel=1e-12)
 
 
-def test_missing_heads_and_nan():
-    mask_prob, depth_m, mask, true_m = scenes()
-    metrics = SceneMetrics()
-    assert metrics.compute() == {}
-    metrics.update(mask_prob, None, mask, true_m)
-    assert list(metrics.compute()) == MASK
-    metrics.reset()
-    metrics.update(None, depth_m * math.nan, mask, true_m)
-    assert metrics.compute() == {name: worst(name) for name in (*DEPTH, *TWINS)}
-
-
-# --- the truth must win, by any metric that is registered
-
-
 def refuse_broken(tested: Metric) -> None:
     """Raise AssertionError unless the truth beats answers that are wrong, by the mean and by scene.
-
-    White: person everywhere, as far as the farthest pixel; black: nobody, nearest. The original's
-    figures rose for an all-white depth map.
-    """
+    White: person everywhere, as far as the farthest pixel; black: nobody, nearest."""
     mask = torch.cat([box(6, 2 + 3 * row, 14, 5, side=24) for row in range(4)])
     depth = torch.linspace(1, 8, 24).expand(1, 24, 24)
     depth = torch.stack([(depth * 0.8**turns).rot90(turns, (1, 2)) for turns in range(4)])
@@ -358,32 +312,21 @@ def test_the_truth_wins_by_every_metric(name):
     refuse_broken(METRICS[name])
 
 
-def soft_overlap(found: Tensor, true: Tensor) -> Tensor:
-    """The original's Dice of depth maps."""
-    return 2 * (found * true).sum((1, 2, 3)) / (found.sum((1, 2, 3)) + true.sum((1, 2, 3)))
-
-
-def reciprocal_rmse(found: Tensor, true: Tensor) -> Tensor:
-    return 1 / ((found - true).square().mean((1, 2, 3)) + 1e-6).sqrt()
-
-
 def skips_who_is_missed(prob: Tensor, depth: Tensor, *truth) -> Tensor:
     values = person_distance_error(prob, depth, *truth)
     return values.where((prob > 0.5).flatten(1).any(1), torch.nan)
 
 
-@pytest.mark.parametrize(
-    ("function", "part", "higher_is_better", "fault"),
-    [
-        (soft_overlap, "depth", True, "white"),
-        (reciprocal_rmse, "depth", False, "beats the truth"),
+def test_a_broken_metric_is_refused():
+    for function, part, higher_is_better, fault in (
+        # the original's Dice of depth maps
+        (lambda f, t: 2 * (f * t).sum((1, 2, 3)) / (f + t).sum((1, 2, 3)), "depth", True, "white"),
+        (lambda *all: 1 / (METRICS["depth_rmse"].function(*all) + 1e-3), "depth", False, "beats"),
         (skips_who_is_missed, "person", False, "black: other scenes count"),
         (lambda *all: torch.ones(4), "depth", True, "as good"),
         (lambda *all: torch.full((4,), math.inf), "mask", True, "truth"),
-    ],
-)
-def test_a_broken_metric_is_refused(function, part, higher_is_better, fault):
-    takes_all, broken = function is skips_who_is_missed, {}
-    metric("", part, higher_is_better=higher_is_better, takes_all=takes_all, into=broken)(function)
-    with pytest.raises(AssertionError, match=fault):
-        refuse_broken(broken[function.__name__])
+    ):
+        settings = {"higher_is_better": higher_is_better, "takes_all": part == "person"}
+        metric("", part, **settings, into=(broken := {}))(function)
+        with pytest.raises(AssertionError, match=fault):
+            refuse_broken(broken[function.__name__])

@@ -89,7 +89,6 @@ def test_missing_files_are_counted_and_the_first_line_named(folder):
         "bg001\tbg001_fg001_01\tbg001_fg001_01_mask\tbg001_fg001_01_depth_map\tbg001",
         "bg002\tbg001_fg001_01\tbg001_fg001_01_mask\tbg001_fg001_01_depth_map",
         "bg001\tbg001_fg001_01\tbg001_fg001_02_mask\tbg001_fg001_01_depth_map",
-        "bg001\tbg001_fg001_01\tbg001_fg001_01_mask\tbg001_fg001_012_depth_map",
     ],
 )
 def test_lines_that_do_not_name_one_composite(folder, line):
@@ -134,9 +133,8 @@ def test_every_source_has_one_split_of_the_size_asked_for(split):
         per_source = split.groupby(column)[f"{column}_split"].unique()
         assert per_source.map(len).eq(1).all()
         assert per_source.map(lambda names: names[0]).value_counts().to_dict() == COUNTS
-    plates, people = (split.groupby(x)[f"{x}_split"].first().tolist() for x in ("plate", "cutout"))
-    other = split_sources(make_table(), SHARES, SHARES, seed=2).groupby("plate")["plate_split"]
-    assert plates != people and plates != other.first().tolist()
+    other = split_sources(make_table(), SHARES, SHARES, seed=2)
+    assert not split["plate_split"].equals(other["plate_split"])
     with pytest.raises(InputError, match="leaves a split of 3 plates empty"):
         split_sources(make_table(num_plates=3), SHARES, SHARES, seed=0)
 
@@ -171,14 +169,8 @@ def test_a_small_set_holds_sources_and_pairs_evenly():
         assert part.groupby(["plate", "cutout"]).size().max() == 1
 
 
-@pytest.mark.parametrize(
-    ("change", "text"),
-    [
-        ({"val": 17}, "val asks for 17 composites of 16"),
-        ({"unseen_unseen": 0}, "unseen_unseen asks for 0 composites of 16"),
-        ({"seen_seen": 144}, "seen_seen asks for 144 composites of 143"),
-    ],
-)
-def test_more_than_there_is(split, change, text):
-    with pytest.raises(InputError, match=text):
-        draw_sets(split, SIZES | change, seed=0)
+def test_more_than_there_is(split):
+    cases = ("val", 17, 16), ("unseen_unseen", 0, 16), ("seen_seen", 144, 143)
+    for name, count, available in cases:
+        with pytest.raises(InputError, match=f"{name} asks for {count} composites of {available}"):
+            draw_sets(split, SIZES | {name: count}, seed=0)

@@ -1,9 +1,7 @@
 """The museum: geometry that agrees with the camera, and pictures that repeat bit by bit."""
 
+import multiprocessing
 import os
-import signal
-import subprocess
-import sys
 import time
 from functools import partial
 
@@ -56,24 +54,19 @@ def test_known_point_is_rendered_where_the_camera_projects_it():
     assert u > 100 > v  # to the right and above the middle, as the point is
     assert (columns.mean() + 0.5, rows.mean() + 0.5) == pytest.approx((u, v), abs=0.5)
     assert depth[rows, columns].min() == pytest.approx(2.95, abs=0.003)
-
-
-def test_depth_is_planar_not_the_distance():
+    # depth is planar, not the distance
     scene = load_scene(meshes([quad((-20, 4, -20), (40, 0, 0), (0, 0, 40), GREY)], "wall"))
-    view = View.aimed((0, 0, 0), 0.0, 0.0, 0.6)
-    np.testing.assert_allclose(depth_map(scene, view, (32, 32)), 4.0, atol=1e-4)
+    wall = depth_map(scene, View.aimed((0, 0, 0), 0.0, 0.0, 0.6), (32, 32))
+    np.testing.assert_allclose(wall, 4.0, atol=1e-4)
 
 
-def test_light_falls_to_the_right_side_and_in_the_right_colour():
-    view = View.aimed((0, -4, 1), 0.0, 0.0, 1.0)
+def test_light_falls_to_the_right_side_in_the_right_colour_and_texture_stands_upright():
     lamp = optics.panel((3, 0, 1), (0, -0.5, 0), (0, 0, 0.5), np.array([8.0, 2.0, 1.0]))
     scene = load_scene(meshes([ellipsoid((0, 0, 1), (0.8, 0.8, 0.8), GREY)], "ball"), [lamp])
+    view = View.aimed((0, -4, 1), 0.0, 0.0, 1.0)
     light = sum(optics.radiance(scene, view, (32, 32), 32, 0, lamps_visible=False))
     assert light[:, 16:].sum() > 5 * light[:, :16].sum()
     assert light[..., 0].sum() > 3 * light[..., 1].sum() > 3 * light[..., 2].sum()
-
-
-def test_texture_stands_upright():
     top_red = np.zeros((2, 1, 3))
     top_red[0, 0, 0] = top_red[1, 0, 2] = 0.9
     canvas = quad((-1, 0, 0), (2, 0, 0), (0, 0, 2), Material(top_red), unit_uv=True)
@@ -84,8 +77,7 @@ def test_texture_stands_upright():
 
 
 def test_plate_is_as_promised_and_its_stands_lie_on_the_floor_and_in_view(plate):
-    assert plate.image.shape == (SIZE, SIZE, 3) and plate.image.dtype == np.uint8
-    assert plate.depth.shape == (SIZE, SIZE) and plate.depth.dtype == np.float32
+    assert plate.image.dtype == np.uint8 and plate.depth.dtype == np.float32
     assert 0.5 < plate.depth.min() and plate.depth.max() < 25
     assert plate.image.std() > 15 and 50 < plate.image.mean() < 210
     camera, stands = plate.camera, plate.stands
@@ -104,10 +96,10 @@ def test_plate_repeats_in_a_worker_and_stands_do_not_depend_on_size(plate):
     [other] = run_jobs([partial(render.render_plate, ROOM, **SETTINGS)], "test")
     np.testing.assert_array_equal(other.image, plate.image)
     np.testing.assert_array_equal(other.depth, plate.depth)
-    small = render.render_plate(ROOM, size=32, samples_per_px=2)
+    draft = partial(render.render_plate, size=32, samples_per_px=2)
+    small, next_room = draft(ROOM), draft(ROOM + 1)
     np.testing.assert_array_equal(small.stands, plate.stands)
-    assert small.camera == plate.camera
-    assert render.render_plate(ROOM + 1, size=32, samples_per_px=2).camera != plate.camera
+    assert small.camera == plate.camera != next_room.camera
 
 
 def test_a_seed_without_a_usable_room_is_an_error_that_says_so(monkeypatch):
@@ -152,7 +144,6 @@ def test_cutout_is_a_person_on_a_canvas(seed):
     cutout = render.render_cutout(seed, **SETTINGS)
     alpha = cutout.rgba[..., 3]
     assert cutout.rgba.shape == (SIZE, SIZE * 3 // 4, 4) and cutout.rgba.dtype == np.uint8
-    assert cutout.relief.shape == alpha.shape and cutout.relief.dtype == np.float32
     assert cutout.metres_per_px == pytest.approx(2.2 / SIZE)
     assert (cutout.relief[alpha == 0] == 0).all()
     assert alpha[[0, -1]].max() == 0 and alpha[:, [0, -1]].max() == 0
@@ -184,24 +175,18 @@ def test_denoising_keeps_edges_and_lowers_noise():
     np.testing.assert_allclose(optics.denoise(truth, truth), truth, atol=0.01)
 
 
-@pytest.mark.skipif(os.name != "posix", reason="sends signals")
-@pytest.mark.parametrize("ending", ["interrupt", "kill"])
-def test_workers_end_with_their_parent(tmp_path, ending):
-    """SIGKILL gives the parent no chance to end them itself."""
+@pytest.mark.skipif(os.name != "posix", reason="forks and kills")
+def test_workers_end_with_a_parent_that_is_killed(tmp_path):
     job = f"import os, time; open(f'{tmp_path}/{{os.getpid()}}', 'w').close(); time.sleep(300)"
-    command = (
-        "from functools import partial; from depthmask.data.sources.museum import run_jobs;"
-        f"run_jobs([partial(exec, {job!r})], 'x')"
-    )
-    parent = subprocess.Popen([sys.executable, "-c", command], start_new_session=True)
+    arguments = [partial(exec, job)], "x"
+    parent = multiprocessing.get_context("fork").Process(target=run_jobs, args=arguments)
+    parent.start()
     limit = time.monotonic() + 120
     while not (files := list(tmp_path.iterdir())):
         assert time.monotonic() < limit
         time.sleep(0.1)
     worker = psutil.Process(int(files[0].name))
-    # a terminal's Ctrl-C goes to the whole group
-    os.killpg(parent.pid, signal.SIGINT) if ending == "interrupt" else parent.kill()
-    assert parent.wait(timeout=30) != 0
+    parent.kill()
     # where nobody collects orphans a dead one stays behind as a zombie
     while worker.is_running() and worker.status() != psutil.STATUS_ZOMBIE:
         assert time.monotonic() < limit

@@ -1,12 +1,16 @@
-"""Optimisers and schedules: torch's, moved when they say they are."""
+"""Optimisers and schedules: torch's, moved when they say they are; the range test of rates."""
 
+import numpy as np
 import pytest
 from torch import nn
 
 from depthmask.config import Optimizer, Scheduler, TrainParams
+from depthmask.errors import InputError
 from depthmask.models import MODELS
+from depthmask.training.lr_finder import find_rate
 from depthmask.training.optimization import build_optimizer, build_scheduler
 from synthetic import TINY
+from test_fitting import CPU, make_data, make_module
 
 LR = 0.1
 
@@ -28,28 +32,19 @@ def rates(name: str, num_steps: int = 20, steps_per_epoch: int = 4) -> list[floa
     return found
 
 
-@pytest.mark.parametrize(
-    ("name", "expected"),
-    [
-        ("constant", [LR] * 24),
-        ("step", [LR] * 8 + [LR / 10] * 8 + [LR / 100] * 8),
-        # the first loss is the best one; two more epochs without a lower one exhaust the patience
-        ("plateau", [LR] * 12 + [LR / 10] * 8 + [LR / 100] * 4),
-    ],
-)
-def test_rates_by_hand(name: str, expected: list[float]) -> None:
-    assert rates(name, num_steps=24) == pytest.approx(expected)
+def test_rates_by_hand() -> None:
+    """Of a plateau the first loss is the best; two epochs without a lower exhaust the patience."""
+    for name, counts in (("constant", [24]), ("step", [8, 8, 8]), ("plateau", [12, 8, 4])):
+        expected = np.repeat([LR, LR / 10, LR / 100][: len(counts)], counts)
+        assert rates(name, num_steps=24) == pytest.approx(expected)
 
 
-def test_cosine_rises_through_its_warmup_and_falls_to_nothing() -> None:
+def test_cosine_and_onecycle_rise_through_their_warmup_and_fall_to_nothing() -> None:
     found = rates("cosine")
     assert found[0] == pytest.approx(0.04 * LR)
     assert max(found) == found[5] == pytest.approx(LR)
     assert found[-1] < 0.02 * LR
     assert found[5:] == sorted(found[5:], reverse=True)
-
-
-def test_onecycle_peaks_at_the_rate_where_its_warmup_ends() -> None:
     found = rates("onecycle")
     assert max(found) == pytest.approx(LR) and found.index(max(found)) == 4
     assert found[0] == pytest.approx(LR / 25) and found[-1] < LR / 1000
@@ -76,3 +71,45 @@ def test_an_optimizer_takes_its_figures(name: str, scheduler: str) -> None:
     build_scheduler(settings, optimizer, num_steps=10)
     for group in optimizer.param_groups:
         assert 0.8 in (group.get("momentum"), *group.get("betas", ()))
+
+
+def find(module, **figures):
+    data = make_data()
+    data.sizes = [32]
+    settings = {"min_lr": 1e-5, "max_lr": 10.0, "num_steps": 60} | figures
+    return find_rate(module, data, hardware=CPU, interactive=False, **settings)
+
+
+@pytest.fixture(scope="module")
+def module():
+    return make_module()
+
+
+@pytest.fixture(scope="module")
+def found(module):
+    return find(module)
+
+
+def test_rates_rise_in_equal_ratios_and_the_suggestion_lies_where_the_loss_falls(found):
+    rates, smoothed = found.table["lr"].to_numpy(), found.table["smoothed"].to_numpy()
+    assert rates[0] == pytest.approx(1e-5)
+    assert np.allclose(rates[1:] / rates[:-1], 1e6 ** (1 / 59))
+    place = rates.tolist().index(found.suggested)
+    assert smoothed[place + 1] < smoothed[place - 1]
+
+
+def test_a_loss_that_becomes_no_number_ends_the_curve_and_the_weights_are_left(found, module):
+    """Both begin with the loss before the first step."""
+    table = find(module, min_lr=1e-3, max_lr=1e30, num_steps=40).table
+    assert 3 <= len(table) < 40 and np.isfinite(table["loss"]).all()
+    assert table["loss"][0] == pytest.approx(found.table["loss"][0], rel=1e-6)
+
+
+def test_a_range_without_sense_is_refused(module):
+    for figures, words in (
+        ({"min_lr": 1.0, "max_lr": 0.1}, "--min-lr 1 must lie between 0 and --max-lr 0.1"),
+        ({"max_lr": float("inf")}, "must lie between 0 and --max-lr inf"),
+        ({"num_steps": 5}, "--steps 5 is too few"),
+    ):
+        with pytest.raises(InputError, match=words):
+            find(module, **figures)

@@ -13,7 +13,6 @@ SIZE = 96
 
 
 def ground(values, unit="metre"):
-    """Depth, camera, stands and the codes of the warnings."""
     findings = Findings(Path(), Path("findings.csv"))
     grounded = floors.ground_plate(Path("a.png"), values, unit, params(), 0, findings)
     return *grounded, [row.code for row in findings.rows]
@@ -44,13 +43,11 @@ def test_noise_and_furniture_do_not_move_the_camera():
     _, camera, stands, _ = ground(depth)
     assert camera.height_m == pytest.approx(1.6, abs=0.03)
     assert pitch_degrees(camera) == pytest.approx(10.0, abs=0.5)
-    _, floor = floors.find_floor(1 / depth, np.random.default_rng(0))
-    assert floor[50:80, 20:40].mean() < 0.1
     np.testing.assert_array_equal(ground(depth)[2], stands)  # the search is seeded
 
 
 def test_a_table_is_not_the_floor():
-    depth, table = (room(pitch_degrees=25.0, height_m=1.8), room(pitch_degrees=25.0, height_m=0.9))
+    depth, table = (room(pitch_degrees=25.0, height_m=height_m) for height_m in (1.8, 0.9))
     depth[50:80, 15:85] = table[50:80, 15:85]  # more of the table than of the floor
     assert ground(depth)[1].height_m == pytest.approx(1.8, abs=0.02)
 
@@ -64,12 +61,13 @@ def test_a_leaning_camera_keeps_its_height_and_says_so():
     assert ground(1000 * depth)[3] == ["tilted", "camera-height"]
 
 
+NOISE = np.random.default_rng(0).uniform(2, 5, (SIZE, SIZE)).astype(np.float32)
+WALL = np.full((SIZE, SIZE), 3.0, np.float32)
+
+
 @pytest.mark.parametrize("unit", ["metre", "relative"])
-@pytest.mark.parametrize("kind", ["a wall", "noise", "a ceiling"])
-def test_without_a_floor_people_stand_on_the_lower_third_before_a_level_camera(unit, kind):
-    noise = np.random.default_rng(0).uniform(2, 5, (SIZE, SIZE)).astype(np.float32)
-    wall = np.full((SIZE, SIZE), 3.0, np.float32)
-    values = {"a wall": wall, "noise": noise, "a ceiling": room()[::-1]}[kind]
+@pytest.mark.parametrize("values", [WALL, NOISE, room()[::-1]], ids=["wall", "noise", "ceiling"])
+def test_without_a_floor_people_stand_on_the_lower_third_before_a_level_camera(unit, values):
     depth, camera, stands, warnings = ground(values if unit == "metre" else 1 / values, unit)
     assert warnings == ["no-floor"]
     assert camera.up == pytest.approx((0, -1, 0)) and depth.min() >= 0.5
@@ -78,7 +76,6 @@ def test_without_a_floor_people_stand_on_the_lower_third_before_a_level_camera(u
 
 @pytest.mark.parametrize(("scale", "shift"), [(1.0, 0.0), (37.0, -4.0), (0.01, 5.0)])
 def test_relative_depth_becomes_that_of_the_nominal_camera(scale, shift):
-    """A level room: nominal and true camera agree, so the metres come back whatever the scale."""
     inverse = (scale / room() + shift).astype(np.float32)
     depth, camera, _, warnings = ground(inverse, "relative")
     assert camera.height_m == 1.6 and warnings == []

@@ -19,34 +19,19 @@ QUADRANTS = PATCHES.repeat(40, 0).repeat(40, 1)
 
 
 def read_cutout(path, height_m=1.7):
-    """The cutout and the warnings."""
     findings = Findings(path.parent, path.parent / "findings.csv")
     return pictures.read_cutout(path, 96, height_m, findings), findings.rows
-
-
-def corners(image: np.ndarray) -> np.ndarray:
-    """The middles of the four quadrants."""
-    at = [len(image) // 4, 3 * len(image) // 4]
-    return image[np.ix_(at, at)].astype(int)
 
 
 def test_a_plate_is_the_middle_square_resized(tmp_path):
     wide = np.hstack([np.zeros((80, 30, 3), np.uint8), QUADRANTS, np.zeros((80, 30, 3), np.uint8)])
     plate, shape = pictures.read_plate(save(tmp_path / "wide.png", wide), 40)
     assert plate.shape == (40, 40, 3) and shape == (80, 140)
-    np.testing.assert_array_equal(corners(plate), PATCHES)
+    np.testing.assert_array_equal(plate[10::20, 10::20], PATCHES)
     tall = pictures.read_plate(save(tmp_path / "tall.png", wide.transpose(1, 0, 2)), 40)[0]
-    np.testing.assert_array_equal(corners(tall), PATCHES.transpose(1, 0, 2))
+    np.testing.assert_array_equal(tall[10::20, 10::20], PATCHES.transpose(1, 0, 2))
     with pytest.raises(InputError, match=r"wide.png is too small: 140x80 px.* 81 px"):
         pictures.read_plate(tmp_path / "wide.png", 81)
-
-
-@pytest.mark.parametrize("name", ["CMYK.jpg", "CMYK.tif", "RGB.webp", "RGB.tif", "RGB.bmp"])
-def test_every_kind_of_file_is_read(tmp_path, name):
-    image = Image.fromarray(QUADRANTS).convert(name.partition(".")[0])
-    image.save(tmp_path / name, quality=95)
-    plate, _ = pictures.read_plate(tmp_path / name, 40)
-    assert np.abs(corners(plate) - PATCHES).max() < 16
 
 
 def test_a_cutout_stands_on_the_canvas_at_its_height(tmp_path):
@@ -82,15 +67,8 @@ def test_the_wide_and_the_tall_fit_on_the_canvas(tmp_path, width, height_m):
 def test_alpha_of_every_kind_and_a_green_screen_that_lends_the_edge_no_colour(tmp_path):
     rgba = person(0, height=400)
     rgba[..., :3] = np.where(rgba[..., 3:] > 0, 200, (0, 255, 0))
-    palette = Image.fromarray((rgba[..., 3] > 0) * np.uint8(1), "P")
-    palette.putpalette([0, 255, 0, 200, 200, 200])
-    for image, options in (
-        (Image.fromarray(rgba), {}),
-        (Image.fromarray(rgba[..., :3].copy()), {"transparency": (0, 255, 0)}),
-        (palette, {"transparency": 0}),
-    ):
-        image.save(tmp_path / "p.png", **options)
-        found = read_cutout(tmp_path / "p.png")[0].rgba
+    for array, options in ((rgba, {}), (rgba[..., :3].copy(), {"transparency": (0, 255, 0)})):
+        found = read_cutout(save(tmp_path / "p.png", array, **options))[0].rgba
         assert 0.1 < (found[..., 3] > 127).mean() < 0.6
         assert np.ptp(found[found[..., 3] > 30, :3].astype(int), axis=1).max() <= 4
 
@@ -99,7 +77,6 @@ def test_alpha_of_every_kind_and_a_green_screen_that_lends_the_edge_no_colour(tm
     ("change", "match"),
     [
         (lambda rgba: rgba[..., :3].copy(), "has no alpha channel"),
-        (lambda rgba: rgba * np.array([1, 1, 1, 0], np.uint8), "has an empty alpha channel"),
         (lambda rgba: rgba // np.array([1, 1, 1, 3], np.uint8), "has an empty alpha channel"),
         (lambda rgba: rgba | np.array([0, 0, 0, 255], np.uint8), "is opaque all over"),
         (lambda rgba: rgba[::12, ::12].copy(), r"is too small: the person is \d+ px high"),
@@ -141,16 +118,13 @@ def read_depth(path, shape=SHAPE, size=60) -> tuple[np.ndarray, str, list[str]]:
     return values, unit, [row.code for row in findings.rows]
 
 
-@pytest.mark.parametrize("name", ["a.png", "a.tif", "a.npy", "b.tif"])
-def test_metric_maps(tmp_path, name):
-    path = tmp_path / name
-    if name == "a.npy":
-        np.save(path, METRES.astype(np.float64))
-    else:
-        save(path, METRES if name == "b.tif" else MM)
-    values, unit, warnings = read_depth(path, (600, 800))
-    assert (unit, warnings, values.dtype) == ("metre", [], np.float32)
-    np.testing.assert_allclose(values, METRES[:, 10:70], atol=0.0006)
+def test_metric_maps(tmp_path):
+    np.save(tmp_path / "a.npy", METRES.astype(np.float64))
+    maps = (save(tmp_path / name, MM) for name in ("a.png", "a.tif"))
+    for path in (*maps, save(tmp_path / "b.tif", METRES), tmp_path / "a.npy"):
+        values, unit, warnings = read_depth(path, (600, 800))
+        assert (unit, warnings, values.dtype) == ("metre", [], np.float32)
+        np.testing.assert_allclose(values, METRES[:, 10:70], atol=0.0006)
 
 
 def test_relative_maps_and_holes(tmp_path):
@@ -184,7 +158,6 @@ def test_nothing_hangs_between_an_edge_and_the_wall_behind(tmp_path):
         ("a.png", np.zeros(SHAPE, np.uint16), "is not measured .* in 100%"),
         ("a.png", np.full(SHAPE, 9, np.uint8), "has the same value everywhere"),
         ("a.png", texture(0, SHAPE), "is in colour"),
-        ("a.npy", MM, "holds no floats, H x W: save metres"),
         ("a.npy", None, "holds no floats, H x W: save metres"),
         ("a.png", None, "cannot be read as an image"),
     ],
@@ -193,8 +166,6 @@ def test_maps_are_refused(tmp_path, name, array, match):
     path = tmp_path / name
     if array is None:
         path.write_bytes(b"no depth")
-    elif name.endswith("npy"):
-        np.save(path, array)
     else:
         save(path, array)
     with pytest.raises(InputError, match=f"{name} {match}"):
@@ -224,7 +195,6 @@ def paths(tmp_path) -> list:
 
 
 def teach(model, paths, size: int = 28, batch: int = 4) -> list[np.ndarray]:
-    """What the teacher says of the pictures, 64 px."""
     teacher = pictures.Teacher(model, size, batch, model.parent / "cache")
     return teacher.inverse_depths(paths, 64)
 
@@ -243,22 +213,16 @@ def test_the_teacher_sees_normalised_rgb_once_a_plate(tmp_path, calls, paths, an
     teach(model, paths[:1], 28, 2)
     teach(write_teacher(model), paths[:1], 56, 2)
     assert len(calls) == 5  # another size and another model were
-    for entry in (tmp_path / "cache").iterdir():  # damaged
-        content = bytearray(entry.read_bytes())
-        content[len(content) // 2] ^= 0xFF
-        entry.write_bytes(content[:-200] if len(calls) % 2 else content)
+    for entry in (tmp_path / "cache").iterdir():
+        entry.write_bytes(entry.read_bytes()[:-200])
     teach(model, paths[:1], 56, 2)
     assert len(calls) == 6
 
 
-@pytest.mark.parametrize(
-    ("shape", "sent"),
-    [((1, 3, 28, 42), [(1, 3, 28, 42)] * 3), ((2, 3, "h", "w"), [(2, 3, 56, 56)] * 2)],
-)
-def test_what_the_model_fixes_is_respected(tmp_path, calls, paths, shape, sent):
-    model = write_teacher(tmp_path / "a.onnx", shape=shape, answer=(shape[0], "h", "w"))
+def test_what_the_model_fixes_is_respected(tmp_path, calls, paths):
+    model = write_teacher(tmp_path / "a.onnx", shape=(2, 3, 28, 42), answer=(2, "h", "w"))
     found = teach(model, paths[:3], 56, 8)
-    assert calls == sent
+    assert calls == [(2, 3, 28, 42)] * 2
     np.testing.assert_allclose(found[2][32, 32], 101 / 255, atol=0.03)
 
 
@@ -271,7 +235,6 @@ NCHW, NHW = (("n", 3, "h", "w"), FLOAT), ("n", "h", "w")
         ([NCHW, ([1], FLOAT)], [NHW], "more_1"),
         ([(("n", 4, "h", "w"), FLOAT)], [NHW], "n x 4 x h x w"),
         ([(("n", 3, "h", "w"), TensorProto.UINT8)], [NHW], "tensor(uint8)"),
-        ([NCHW], [("n", "w")], "predicted_depth (tensor(float) 2 x 2)"),
         ([NCHW], [NHW, NHW], "other_1"),
         ([NCHW], [("n", 1, 1)], "with 2 x 1 x 1"),
     ],
@@ -294,14 +257,12 @@ def test_teachers_that_do_not_work(tmp_path, paths):
     nodes = [helper.make_node("Reshape", ["pixel_values", "sides"], ["predicted_depth"])]
     sides = {"sides": np.array([3, 56, 56])}
     fixed = write_onnx(tmp_path / "fixed.onnx", nodes, [NCHW], [NHW], sides)
-    endless = write_teacher(tmp_path / "endless.onnx", scale=np.nan)
     flat = write_teacher(tmp_path / "flat.onnx", scale=0, shift=7)
     for model, match in (
         (gone, "gone.onnx is missing: mend prepare.photos.teacher"),
         (link, "link.onnx is a link to .*: run `dvc checkout`"),
         (text, "text.onnx .*Depth Anything V2"),
         (fixed, "fixed.onnx fails on 1 x 3 x 28 x 28: .*_size"),
-        (endless, "plate-0.png: the teacher's depth is not finite or flat"),
         (flat, "plate-0.png: the teacher's depth is not finite or flat"),
     ):
         with pytest.raises(InputError, match=match):

@@ -1,9 +1,17 @@
+"""Sources as files, who is placed where, and the sets that are measured."""
+
+import json
+import shutil
+
 import numpy as np
 import pytest
+import torch
 
+from depthmask.data.scenes.library import Frames, Library
 from depthmask.data.scenes.placement import Placer, next_alike, uniforms, visible_shares
+from depthmask.data.sources import open_sets
 from depthmask.errors import InputError
-from synthetic import TINY, make_library, make_placer
+from synthetic import SIZE, TINY, make_empty_frames, make_library, make_placer
 
 
 @pytest.fixture(scope="module")
@@ -42,7 +50,7 @@ def test_only_the_named_splits_are_drawn(library, placer):
     assert recipes.nobody.mean() == pytest.approx(0.1, abs=0.06)
 
 
-def test_a_screen_before_the_stand_hides_the_person(library):
+def test_a_screen_before_the_stand_hides_the_person_and_where_nobody_is_seen_is_named(library):
     assert visible_shares(library).min() > 0.85
     hidden = make_library()
     hidden.depths[0, :, : hidden.size // 2] = 1.0  # the left half of the room
@@ -51,9 +59,6 @@ def test_a_screen_before_the_stand_hides_the_person(library):
     half = 0.25 * camera.focal * hidden.size / hidden.stands[0][:, 2]
     assert (shares[foot + half < hidden.size / 2 - 1] == 0).all()
     assert (shares[foot - half > hidden.size / 2 + 1] > 0.85).all()
-
-
-def test_a_plate_where_nobody_can_be_seen_is_named(library):
     with pytest.raises(InputError, match=r"plate 0 .* placement\.occluded"):
         Placer(library, np.zeros((8, 8)), TINY.placement)
 
@@ -62,3 +67,68 @@ def test_rows_are_paired_with_the_next_of_their_key():
     rows, partners = next_alike(np.array(["b", "a", "b", "c", "b"]))
     assert rows.tolist() == [0, 2, 4] and partners.tolist() == [2, 4, 0]
     assert len(next_alike(np.arange(3))[0]) == 0
+
+
+def test_what_is_written_comes_back_and_files_that_do_not_fit_are_named(library, tmp_path):
+    library.write(tmp_path)
+    read = Library.read(tmp_path)
+    for name in ("images", "depths", "stands", "rgba", "relief"):
+        np.testing.assert_array_equal(getattr(library, name), getattr(read, name))
+    assert library.plates.equals(read.plates) and library.cutouts.equals(read.cutouts)
+    assert read.camera(3).up == (0.0, -1.0, 0.0)
+    assert read.plates_of("test").tolist() == [6, 7]
+    make_empty_frames(library, 3).write(tmp_path, "nobody")
+    frames = Frames.read(tmp_path, "nobody")
+    np.testing.assert_array_equal(frames.bg_fg, make_empty_frames(library, 3).bg_fg)
+    np.testing.assert_array_equal(frames.depth, library.depths[[6, 7, 6]])
+    assert frames.table.plate.tolist() == [6, 7, 6] and frames.mask.max() == 0
+    with pytest.raises(InputError, match=r"plates\.parquet.*dvc repro"):
+        Library.read(tmp_path / "empty")
+    np.save(tmp_path / "nobody_bg_fg.npy", np.zeros((2, 64, 64, 3), np.uint8))
+    with pytest.raises(InputError, match=r"nobody_bg_fg\.npy is damaged"):
+        Frames.read(tmp_path, "nobody")
+    np.save(tmp_path / "cutouts_relief.npy", np.zeros((8, 3, 3), np.float32))
+    with pytest.raises(InputError, match=r"cutouts_relief\.npy is damaged"):
+        Library.read(tmp_path)
+
+
+@pytest.fixture(scope="module")
+def sets(synthetic_data):
+    return open_sets(synthetic_data / "prepared", TINY.compositor, TINY.placement, "cpu")
+
+
+def test_rendered_empty_frames_stand_beside_their_plates(sets):
+    batches = list(sets.scenes("nobody"))
+    scene = batches[0]
+    assert sum(len(batch.mask) for batch in batches) == TINY.prepare.num_scenes.nobody
+    assert sets.origins("nobody")["plate"].tolist()[0] == "room-00006"
+    assert scene.bg.shape == scene.bg_fg.shape == (2, 3, SIZE, SIZE)
+    plate = torch.from_numpy(np.array(sets.library.images[6])).permute(2, 0, 1) / 255
+    assert torch.equal(scene.bg[0], plate)
+    assert 0 < (scene.bg_fg - scene.bg).abs().mean() < 0.03 and scene.mask.max() == 0
+    assert torch.equal(scene.depth[0, 0], torch.from_numpy(np.array(sets.library.depths[6])))
+
+
+def test_a_source_without_them_composes_empty_frames(synthetic_data, tmp_path):
+    prepared = shutil.copytree(synthetic_data / "prepared", tmp_path / "prepared")
+    summary = json.loads((prepared / "summary.json").read_text())
+    for name in ("nobody", "in_scene"):
+        del summary["num_scenes"][name]
+    (prepared / "summary.json").write_text(json.dumps(summary))
+    composed = open_sets(prepared, TINY.compositor, TINY.placement, "cpu")
+    assert composed.headline == "unseen_unseen"
+    empty = list(composed.scenes("nobody"))
+    assert sum(len(scene.mask) for scene in empty) == TINY.prepare.num_scenes.unseen_unseen
+    assert all(scene.mask.max() == 0 for scene in empty)
+
+
+@pytest.mark.parametrize("name", ["in_scene", "unseen_unseen"])
+def test_pairs_are_other_people_in_the_same_room_and_shot(sets, name):
+    frames = torch.cat([scene.bg_fg for scene in sets.scenes(name)])
+    pairs = list(sets.pairs(name))
+    assert sum(len(first.mask) for first, *_ in pairs) >= 2
+    for first, second, rows in pairs:
+        assert torch.equal(first.bg, second.bg) and torch.equal(first.bg_fg, frames[rows.copy()])
+        for one, other in zip(first.bg_fg, second.bg_fg, strict=True):
+            assert not torch.equal(one, other)
+            assert any(torch.equal(one, frame) for frame in frames)

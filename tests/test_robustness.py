@@ -1,5 +1,6 @@
 """Harder frames: what each condition does, and the table of predictors whose figures are known."""
 
+import itertools
 import math
 
 import numpy as np
@@ -29,7 +30,7 @@ from depthmask.evaluation.robustness import (
 )
 from depthmask.evaluation.robustness_table import collect_frames, measure_robustness
 from depthmask.metrics import mask_iou
-from synthetic import TINY, write_synthetic
+from synthetic import TINY
 
 SIZE = 48
 STRONG = {"shift": 2.5, "rotation": 4, "exposure": 0.7, "temperature": 0.6, "noise": 0.05,
@@ -92,14 +93,9 @@ def test_strengths_are_checked_and_a_condition_is_added_in_one_place(scenes, mon
 
     check_strengths({"blink": (0, 0.5), "shift": (1.0,)})
     assert make_harder(scenes, "blink", 0.5, draw(scenes, 0)).bg_fg.max() < 0.51
-    for wrong, words in (
-        ({"blank": (1,)}, "unknown condition 'blank'; use one of shift, .*blink"),
-        ({"two_people": (1,)}, "unknown condition 'two_people'"),
-        ({"shift": (65.0,)}, "shift lies between 0 and 64, not"),
-        ({"noise": (0.1, 0.1)}, "strengths of noise must differ"),
-    ):
-        with pytest.raises(InputError, match=words):
-            check_strengths(wrong)
+    # the other refusals are in test_config
+    with pytest.raises(InputError, match="unknown condition 'two_people'; use .* shift, .*blink"):
+        check_strengths({"two_people": (1,)})
 
 
 def test_a_shift_by_pixels(scenes):
@@ -133,13 +129,9 @@ def test_light_noise_and_jpeg_are_as_strong_as_said(scenes):
     grey = Scene(*(torch.full_like(f, 0.5) for f in scenes[:2]), *scenes[2:])
     noisy = make_harder(grey, "noise", 0.05, draw(grey, 0))
     assert float((noisy.bg - 0.5).std()) == pytest.approx(0.05, rel=0.03)
-    both = torch.stack([(noisy.bg - 0.5).flatten(), (noisy.bg_fg - 0.5).flatten()])
-    assert abs(float(torch.corrcoef(both)[0, 1])) < 0.05
     smooth = make_scene()._replace(bg=torch.linspace(0, 1, SIZE).expand(1, 3, SIZE, SIZE))
-    losses = [
-        float((make_harder(smooth, "jpeg", quality, None).bg - smooth.bg).abs().mean())
-        for quality in (95, 50, 10)
-    ]
+    jpegs = (make_harder(smooth, "jpeg", quality, None).bg for quality in (95, 50, 10))
+    losses = [float((bg - smooth.bg).abs().mean()) for bg in jpegs]
     assert 0 < losses[0] < losses[1] < losses[2] < 0.1
 
 
@@ -190,15 +182,12 @@ def test_two_people_the_nearer_in_front(swapped):
 
 def test_two_people_stand_together_only_where_both_have_room_and_are_seen():
     middle = make_scene(left=20, depth=4.0)
-    for left, distance, fits in (
-        (30, 4.0, True),  # beside each other
-        (24, 4.2, False),  # in each other
-        (24, 5.0, True),  # behind, two thirds seen
-        (21, 5.0, False),  # behind, a sixth seen
-    ):
+    # beside and in each other; behind, two thirds and a sixth seen
+    cases = (30, 4.0, True), (24, 4.2, False), (24, 5.0, True), (21, 5.0, False)
+    for left, distance, fits in cases:
         other = make_scene(left=left, depth=distance)
-        assert can_stand_together(middle, other).item() == fits
-        assert can_stand_together(other, middle).item() == fits
+        for pair in ((middle, other), (other, middle)):
+            assert can_stand_together(*pair).item() == fits
 
 
 def test_what_is_switched_off_was_not_trained_for():
@@ -211,19 +200,16 @@ def test_what_is_switched_off_was_not_trained_for():
     still = CompositorParams.model_validate(TINY.compositor.model_dump() | off)
     names = ("shift", "rotation", "exposure", "noise", "temperature", "shadow")
     for training in (Training(still, 0.0, 96, 0.25), Training(None, 0.0, 96, 0.25)):
-        assert not any(is_trained(name, 0.01, training) for name in names)
+        assert not any(is_trained(name, 0.01, training) for name in (*names, "nobody"))
         assert all(is_trained(name, NEUTRAL[name], training) for name in names)
-        assert not is_trained("nobody", 0, training)
 
 
 # --- the table
 
 
 @pytest.fixture(scope="module")
-def sets(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("project")
-    write_synthetic(folder)
-    return open_sets(folder / "data/prepared", TINY.compositor, TINY.placement, "cpu")
+def sets(synthetic_data):
+    return open_sets(synthetic_data / "prepared", TINY.compositor, TINY.placement, "cpu")
 
 
 @pytest.fixture(scope="module")
@@ -258,7 +244,6 @@ def test_a_row_an_experiment_condition_and_strength(table):
         found = {name: part.strength.tolist() for name, part in rows.groupby("condition")}
         assert found == STRENGTHS
         assert list(dict.fromkeys(rows.condition)) == list(CONDITIONS)
-    # of three frames in two rooms two share one
     counts = table.groupby("condition").num_scenes.first()
     assert (counts["nobody"], counts["two_people"], counts["shift"]) == (2, 2, 3)
 
@@ -269,11 +254,9 @@ def test_the_truth_is_right_and_who_sees_people_everywhere_is_found_out(table, s
     assert (rows.false_area == 0).all() and (rows.depth_abs_rel == 0).all()
     nobody = rows.condition == "nobody"
     assert (rows[nobody].false_alarm == 0).all() and rows[~nobody].false_alarm.isna().all()
-    assert rows[nobody].person_distance_error.isna().all()
     rows = table[table.experiment == "everybody"].set_index("condition")
     empty, shift = rows.loc["nobody"], rows.loc["shift"]
     assert (empty[["false_area", "false_alarm"]] == 1).all().all() and (empty.mask_iou == 0).all()
-    assert rows.depth_delta1.isna().all()
     masks = torch.cat([scene.mask for scene in sets.scenes("in_scene")])
     person = float((masks > 0.5).double().mean())
     assert shift.false_area.to_numpy() == pytest.approx(1 - person)
@@ -281,7 +264,6 @@ def test_the_truth_is_right_and_who_sees_people_everywhere_is_found_out(table, s
 
 
 def test_bands_follow_the_rule_of_all_intervals(frames):
-    """Five frames of each room are no more than one; the same function tells so elsewhere."""
     people = frames.people.rows(np.repeat(np.arange(3), 4))
     alone = frames._replace(people=people, pairs=None, empty=None)
     params = PARAMS.model_copy(update={"conditions": {"shift": (0.0,)}})
@@ -306,12 +288,6 @@ def test_a_difference_suffers_from_what_changes_the_plate(table):
     assert known["jpeg"][known["jpeg"]].index.tolist() == [100]
 
 
-def test_a_source_without_such_frames_has_no_such_rows(table, frames):
-    found, _ = measure_robustness(METHODS, frames._replace(pairs=None, empty=None), PARAMS, 0.95)
-    assert set(found.condition) == set(PARAMS.conditions)
-    assert found.equals(table[table.condition.isin(PARAMS.conditions)].reset_index(drop=True))
-
-
 def test_examples_are_one_frame_at_every_strength_with_its_partner_and_room(frames, measured):
     """The truth does equally well on all, so the first is shown, whose room is the third's too."""
     table, examples = measured
@@ -324,10 +300,10 @@ def test_examples_are_one_frame_at_every_strength_with_its_partner_and_room(fram
     plate = (people.scene.bg[0] * 255).round().byte().permute(1, 2, 0).numpy()
     for each in examples:
         assert each.figure == (each.condition != "nobody")
-        if (each.condition, each.strength) == ("two_people", 2):
-            assert (each.true_mask == both.mask[0, 0].numpy()).all()
-        elif each.condition != "nobody":
-            assert (each.true_mask == people.scene.mask[0, 0].numpy()).all()
+        if each.condition != "nobody":
+            two = (each.condition, each.strength) == ("two_people", 2)
+            true = both if two else people.scene
+            assert (each.true_mask == true.mask[0, 0].numpy()).all()
         if each.strength == NEUTRAL[each.condition]:
             assert (each.bg == plate).all()
 
@@ -337,13 +313,9 @@ def test_examples_are_one_frame_at_every_strength_with_its_partner_and_room(fram
 
 @pytest.mark.parametrize("name", PAIR_SETS)
 def test_every_pair_of_a_room_and_a_person_is_there_once(sets, name, monkeypatch):
-    split, origins = PAIR_SETS[name], sets.origins(name)
-    rooms, people = (
-        set(table[table["split"] == split]["name"])
-        for table in (sets.library.plates, sets.library.cutouts)
-    )
-    assert len(origins) == len(origins.drop_duplicates()) == len(rooms) * len(people)
-    assert set(origins.plate) == rooms and set(origins.cutout) == people
+    origins, tables = sets.origins(name), (sets.library.plates, sets.library.cutouts)
+    rooms, people = (table[table["split"] == PAIR_SETS[name]]["name"] for table in tables)
+    assert sorted(map(tuple, origins.to_numpy())) == sorted(itertools.product(rooms, people))
     assert sum(len(scene.mask) for scene in sets.scenes(name)) == len(origins)
     monkeypatch.setattr("depthmask.data.composition.eval_sets.MAX_PAIRS", count := len(rooms))
     few = sets.origins(name)

@@ -53,9 +53,9 @@ def measure_scenes(
             rows = origins[first : first + len(scene.mask)]
             first += len(rows)
             for key, predict in methods.items():
-                pair = *predict(scene, plate_depth), scene.mask, scene.depth
-                figures = score_scenes(*pair, alignment=sets.alignment, names=metrics)
-                keys = dict(zip(KEYS, (*key, name, rows.index), strict=False))
+                planes = *predict(scene, plate_depth), scene.mask, scene.depth
+                figures = score_scenes(*planes, alignment=sets.alignment, names=metrics)
+                keys: dict[str, Any] = dict(zip(KEYS, (*key, name, rows.index), strict=False))
                 columns = {metric: values.cpu().numpy() for metric, values in figures.items()}
                 scores[key].append(rows.assign(**keys, **columns))
         tables += sum(scores.values(), [])

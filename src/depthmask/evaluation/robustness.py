@@ -49,7 +49,7 @@ Change = Callable[[Scene[Tensor], float, Draws], Scene[Tensor]]
 
 
 class Condition(NamedTuple):
-    """A way to make a frame harder: by 8 bits, 0 to 1, and so that its truth stays true."""
+    """A way to make a frame harder whose truth stays true; pictures stay 8 bits, 0 to 1."""
 
     label: str  # what happens to the frames
     unit: str  # of its strength

@@ -161,7 +161,7 @@ def check_parity(
     tolerance: float = 1e-3,
 ) -> dict[str, Any]:
     """The largest `differences`, by size ("96x160") and output, of the file on the CPU and the
-    network on uint8 pairs resized to (height, width) px; ParityError, also without an effect."""
+    network on pairs resized to (height, width) px; ParityError, also if an input is ignored."""
     predictor = Predictor(path, device="cpu")
     differences = {}
     for height, width in sizes:

@@ -96,9 +96,10 @@ def evaluate(
     shown = {name: stored for (name, _), stored in reversed(models.items())}
     shown[best] = models[best, seed]
     draw_panels(output / "panels", shown, sets, num_panels=params.num_panels)
-    draw_plots(output / "plots", Results(result), curves, shown[best], sets, robustness, examples)
-    of_best = (headline["experiment"] == best) & (headline["seed"] == seed)
-    draw_scene_tiles(output / "tiles", shown[best], sets, headline[of_best])
+    of_best = headline[(headline["experiment"] == best) & (headline["seed"] == seed)]
+    tables = curves, robustness, of_best
+    draw_plots(output / "plots", Results(result), *tables, examples, shown[best], sets)
+    draw_scene_tiles(output / "tiles", shown[best], sets, of_best)
     for name, rows in (("curves", curves), ("scenes", scenes), ("robustness", robustness)):
         with replaced_file(output / f"{name}.csv") as path:
             rows.to_csv(path, index=False, float_format="%.6g")

@@ -31,21 +31,14 @@ MADE = {
 
 
 def write_report(root: Path = Path()) -> Path:
-    """Write `reports/report.html`; returns its path.
-
-    Raises:
-        InputError: if there are no figures yet, or a file is damaged.
-    """
+    """Write `reports/report.html`; InputError without figures or of a damaged file."""
     code = f"{git_commit(root)} {commit_date(root)}".strip()
     return write_page(root, code=code, gate=read_judgement(root))
 
 
 def write_example(prepared: Path, folder: Path) -> tuple[Path, Path] | None:
-    """Write the in-scene frame with the largest person and its plate as PNG, to predict on.
-
-    Returns:
-        The plate's path and the frame's, or None where there is no prepared data.
-    """
+    """Write the plate and the in-scene frame with the largest person, in this order, as PNG to
+    predict on; None where there is no prepared data."""
     try:
         frames = Frames.read(prepared, "in_scene")
         plates = read_array(prepared / "plates_image.npy")
@@ -101,8 +94,7 @@ def print_summary(root: Path, console: Console) -> None:
     console.print(table)
     if sentence := results.verdict.get("sentence"):
         console.print(f"\n{escape(sentence)}", highlight=False)
-    judgement = read_judgement(root)
-    if judgement is not None:
+    if judgement := read_judgement(root):
         console.print("\n[bold]Gate[/bold]")
         style = "red" if judgement.misses else "green"
         for line in judgement.lines():

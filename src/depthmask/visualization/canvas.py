@@ -2,7 +2,7 @@
 
 import base64
 import io
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
@@ -27,12 +27,13 @@ _TICKS_M = (0.2, 0.5, 1, 2, 3, 5, 10, 20, 30, 50, 100)
 # greyscale and colour-blindness, and it shows no edge where the depth has none (turbo does).
 # Reversed, near is bright and far sinks into the dark, as under a lamp. Its blackest tenth is
 # left away: the far wall stays apart from a black mask.
-_BRIGHTEST, _DARKEST = 250, 26
 _MAGMA = cv2.applyColorMap(np.arange(256, dtype=np.uint8)[None], cv2.COLORMAP_MAGMA)[0, :, ::-1]
+_NEAR_TO_FAR = _MAGMA[250:25:-1]
 
 # RdBu of ColorBrewer, reversed
-_BLUE_TO_RED = bytes.fromhex("053061 2166ac 4393c3 92c5de d1e5f0 f7f7f7 fddbc7 f4a582 d6604d"
-                             " b2182b 67001f")  # fmt: skip
+_BLUE_TO_RED = np.frombuffer(bytes.fromhex(
+    "053061 2166ac 4393c3 92c5de d1e5f0 f7f7f7 fddbc7 f4a582 d6604d b2182b 67001f"
+), np.uint8).reshape(-1, 3)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -72,7 +73,7 @@ class DepthScale:
     def rgb(self, depth: np.ndarray) -> np.ndarray:
         """Colour a depth map (..., H, W) as uint8 (..., H, W, 3); grey where it is not valid."""
         at = self.unit_interval(depth)
-        return np.where(np.isnan(at)[..., None], INVALID_RGB, _depth_rgb(at))
+        return np.where(np.isnan(at)[..., None], INVALID_RGB, depth_colors(np.nan_to_num(at)))
 
     def ticks(self) -> list[tuple[float, str]]:
         """Round depths to write at the legend, or its ends: (place in 0..1, text)."""
@@ -84,34 +85,23 @@ class DepthScale:
         return [(0.0, f"{self.near:.2g}{sign}"), (1.0, f"{self.far:.2g}{sign}")]
 
 
-def depth_ramp(num_steps: int) -> np.ndarray:
-    """The scale itself, near to far, as uint8 `num_steps` x 3."""
-    return _depth_rgb(np.linspace(0, 1, num_steps))
-
-
-def _depth_rgb(at: np.ndarray) -> np.ndarray:
-    return _MAGMA[np.round(_BRIGHTEST + (_DARKEST - _BRIGHTEST) * np.nan_to_num(at)).astype(int)]
+def depth_colors(at: np.ndarray) -> np.ndarray:
+    """The colours of 0 (near) .. 1 (far) as uint8 (..., 3)."""
+    return _NEAR_TO_FAR[np.round((len(_NEAR_TO_FAR) - 1) * at).astype(int)]
 
 
 def error_rgb(pred_depth: np.ndarray, true_depth: np.ndarray) -> np.ndarray:
-    """Colour (pred - true) / true, blue too near, red too far, full at 50 %.
-
-    Returns uint8 (..., H, W, 3), grey where there is no valid depth.
-    """
+    """Colour (pred - true) / true, blue too near, red too far, full at 50 %, grey where there is
+    no valid depth: uint8 (..., H, W, 3)."""
     valid = np.isfinite(true_depth) & (true_depth > 0) & np.isfinite(pred_depth)
     at = np.divide(pred_depth, true_depth, out=np.ones(valid.shape), where=valid) - 0.5
-    return np.where(valid[..., None], _error_rgb(at), INVALID_RGB)
+    return np.where(valid[..., None], error_colors(at), INVALID_RGB)
 
 
-def error_ramp(num_steps: int) -> np.ndarray:
-    """The error scale, too near to too far, as uint8 `num_steps` x 3."""
-    return _error_rgb(np.linspace(0, 1, num_steps))
-
-
-def _error_rgb(at: np.ndarray) -> np.ndarray:
-    colors = np.frombuffer(_BLUE_TO_RED, np.uint8).reshape(-1, 3)
-    places = np.linspace(0, 1, len(colors))
-    channels = [np.interp(at, places, channel) for channel in colors.T]
+def error_colors(at: np.ndarray) -> np.ndarray:
+    """The colours of 0 (too near) .. 1 (too far) as uint8 (..., 3)."""
+    places = np.linspace(0, 1, len(_BLUE_TO_RED))
+    channels = [np.interp(at, places, channel) for channel in _BLUE_TO_RED.T]
     return np.round(np.stack(channels, axis=-1)).astype(np.uint8)
 
 
@@ -141,8 +131,7 @@ class Canvas:
 
     def __init__(self, width: int, color: str = "white", radius: float = 0) -> None:
         self.width = width
-        ground = _element("rect", width="100%", height="100%", rx=radius, fill=color)
-        self._parts = [ground]
+        self._parts = [_element("rect", width="100%", height="100%", rx=radius, fill=color)]
 
     def image(
         self, x: float, y: float, width: int, height: int, pixels: np.ndarray, radius: float = 3
@@ -176,16 +165,17 @@ class Canvas:
         self,
         x: float,
         y: float,
-        ramp: np.ndarray,
+        width: int,
+        colors: Callable[[np.ndarray], np.ndarray],
         ticks: Sequence[tuple[float, str]],
-        name: str,
+        name: str = "",
         color: str = LIGHT["muted"],
     ) -> None:
-        """Draw a ramp of colours, a px each, from `y` down, ticks beneath, its name on the left."""
+        """Draw the colours of 0..1 from `y` down, ticks beneath, their name on the left."""
         self.text(x - 12, y + 5, name, fill=color, text_anchor="end")
-        self.image(x, y, len(ramp), 10, np.tile(ramp, (10, 1, 1)))
+        self.image(x, y, width, 10, np.tile(colors(np.linspace(0, 1, width)), (10, 1, 1)))
         for at, words in ticks:
-            place = x + at * (len(ramp) - 1)
+            place = x + at * (width - 1)
             self.box(place, y + 12, 1, 4, fill=color)
             self.text(place + 0.5, y + 24, words, font_size=12, fill=color, text_anchor="middle")
 

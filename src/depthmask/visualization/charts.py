@@ -13,6 +13,8 @@ from depthmask.evaluation.robustness import CONDITIONS
 from depthmask.visualization.results import Results
 from depthmask.visualization.theme import Chart, Series
 
+alt.utils.schemapi.disable_debug_mode()  # a test validates: here it would double the time
+
 DOTS_WIDTH = 180
 _SHAPES = {"in_scene": "circle", "unseen_unseen": "diamond", "seen_seen": "square"}
 
@@ -31,26 +33,19 @@ def dot_chart(
     good: int = 0,
     legend: bool = False,
 ) -> Chart:
-    """A row a name, in their order: dots for its figures, a bar for an interval, the figure.
-
-    Args:
-        dots: `name`, `set`, `value`, `low`, `high`, `text`, `color`, `about`, and `part` if it is
-            one seed's. Those of the first set are filled, the others are hollow.
-        zero: whether 0 is marked; `good`: at which side of it the best is better, -1 or 1.
-        legend: whether the sets are named.
-    """
+    """A row a name, in their order: dots for its figures, filled for the first set, a bar for an
+    interval, the figure; perhaps a mark at 0, shaded on the `good` side (-1 or 1), and the sets."""
     rows = pd.DataFrame(dots)
     names, sets = list(rows["name"].unique()), list(rows["set"].unique())
     rows["fill"] = rows["color"].where(rows["set"] == sets[0], "var(--paper)")
     is_part = rows.get("part", pd.Series(False, rows.index)).eq(True)
     seeds, rows = rows[is_part], rows[~is_part]
     is_best, paler = json.dumps(results.best), json.dumps(results.baselines)
+    ink = f"indexof({paler}, datum.value) >= 0 ? 'var(--muted)' : 'var(--ink)'"
     axis = alt.Axis(
         title=None, domain=False, ticks=False, labelPadding=8, labelLimit=140,
         labelFontWeight=alt.ExprRef(f"datum.value == {is_best} ? 'bold' : 'normal'"),
-        labelColor=alt.ExprRef(
-            f"indexof({paler}, datum.value) >= 0 ? 'var(--muted)' : 'var(--ink)'"
-        ),
+        labelColor=alt.ExprRef(ink),
     )  # fmt: skip
     place = {
         "y": alt.Y("name:N", sort=names, scale=alt.Scale(domain=names), axis=axis),
@@ -103,13 +98,9 @@ class Look:
     @classmethod
     def of(cls, series: dict[str, Series], best: str, legend: alt.Legend | None = None) -> "Look":
         names, looks = list(series), series.values()
+        colors = alt.Scale(domain=names, range=[look.color for look in looks])
         dashes = alt.Scale(domain=names, range=[list(look.dash) for look in looks])
-        return cls(
-            alt.Scale(domain=names, range=[look.color for look in looks]),
-            alt.StrokeDash("experiment:N", scale=dashes, legend=None),
-            best,
-            legend,
-        )
+        return cls(colors, alt.StrokeDash("experiment:N", scale=dashes, legend=None), best, legend)
 
 
 def line_chart(
@@ -128,14 +119,8 @@ def line_chart(
     title: str = "",
     note: str = "",
 ) -> Chart:
-    """A line an experiment, the best heavier, over data that whoever draws it supplies.
-
-    Args:
-        y, band: columns: of the figure, and of its interval's bounds.
-        hollow: an expression: which dots are rings.
-        about, detail: columns: what a dot says, and what parts lines of one experiment.
-        under: layers beneath the lines.
-    """
+    """A line an experiment, the best heavier: `y` over `x`, its interval `band`, dots that
+    say `about`, rings where `hollow`; its data whoever draws it supplies, `under` lies beneath."""
     axis = alt.Axis(domain=False, ticks=False, tickCount=5)
     figure = alt.Y(field=y, type="quantitative", title=y_title, scale=y_scale, axis=axis)
     color = alt.Color("experiment:N", scale=look.colors, legend=look.legend)
@@ -191,13 +176,8 @@ def condition_chart(
     about: Any = alt.Undefined,
     note: str = "",
 ) -> Chart:
-    """A figure over the strength of a condition, out of all rows of `robustness.csv`.
-
-    Strengths that training drew are shaded and their dots filled.
-
-    Args:
-        figure, x: columns.
-    """
+    """A figure over the strength of a condition, out of all rows of `robustness.csv`; strengths
+    that training drew are shaded and their dots filled."""
     words = CONDITIONS[condition]
     # DVC hands tables over as text
     trained = "lower(toString(datum.trained_for)) == 'true'"
@@ -225,12 +205,8 @@ def condition_chart(
 def rate_range(
     table: pd.DataFrame, *, title: str, suggested: float | None, current: float
 ) -> Chart:
-    """The loss over the learning rate, the suggested and the present rate marked.
-
-    Args:
-        table: `lr`, `loss`, `smoothed`, a row a step.
-        suggested: where the loss falls steepest, or None.
-    """
+    """`loss` and `smoothed` over `lr`, a row a step; the present rate and the suggested, where the
+    loss falls steepest, are marked."""
     marks = [(current, "var(--muted)", f"params.yaml {current:g}")]
     if suggested:
         marks.append((suggested, "var(--vermilion)", f"steepest {suggested:.2g}"))

@@ -15,13 +15,13 @@ from torch import Tensor
 
 from depthmask.data.composition.eval_sets import EvalSets
 from depthmask.data.scenes.files import replaced_folder
-from depthmask.data.scenes.scene import Scene
+from depthmask.data.scenes.scene import SETS, Scene
 from depthmask.evaluation.robustness_table import ConditionExample
 from depthmask.metrics import METRICS, align_depth, depth_abs_rel, mask_iou
 from depthmask.models.store import StoredModel
 from depthmask.visualization import plots
-from depthmask.visualization.canvas import DepthScale
-from depthmask.visualization.panels import PanelRow, conditions_sheet, hero, panels
+from depthmask.visualization.canvas import DepthScale, error_rgb, mask_errors_rgb, mask_rgb
+from depthmask.visualization.panels import conditions_sheet, hero, panels
 from depthmask.visualization.results import Results
 from depthmask.visualization.sheets import composed_sheet
 from depthmask.visualization.theme import save_png
@@ -47,55 +47,46 @@ def draw_panels(
                 if (terms := stored.card["losses"][head])
             ]
             subtitle = f"{stored.card['model']}, {', '.join(heads)}"
-            rows = _panel_rows(stored, sets, scene)
-            panels(temporary / f"{name}.png", rows, title=name, subtitle=subtitle, scale=scale)
-
-
-def _panel_rows(stored: StoredModel, sets: EvalSets, scene: Scene[Tensor]) -> list[PanelRow]:
-    mask, depth = _predict(stored, scene, sets)
-    true, figures = _arrays(scene), {"mask_iou": mask_iou(mask, scene.mask)}
-    columns: list[Any] = [true.bg, true.bg_fg, true.mask, _planes(mask)]
-    if depth is None:
-        columns += [[None] * len(mask)] * 2
-    else:
-        columns += [true.depth, _planes(depth)]
-        figures["depth_abs_rel"] = depth_abs_rel(depth, scene.depth)
-    captions = pd.DataFrame({name: values.tolist() for name, values in figures.items()})
-    rows = zip(*columns, captions.to_dict("records"), strict=True)
-    return [PanelRow(sets.headline, *row) for row in rows]
+            mask, depth = _predict(stored, scene, sets)
+            figures = {"mask_iou": mask_iou(mask, scene.mask)}
+            if depth is not None:
+                figures["depth_abs_rel"] = depth_abs_rel(depth, scene.depth)
+            columns = [
+                [f"{METRICS[key].label} {value:.3f}" for value in values.tolist()]
+                for key, values in figures.items()
+            ]
+            head = SETS[sets.headline].label.split(",")[0]
+            captions = [(head, *words) for words in zip(*columns, strict=True)]
+            pictures = _pictures(scene, mask, depth, scale)
+            path, words = temporary / f"{name}.png", {"title": name, "subtitle": subtitle}
+            panels(path, pictures, captions, **words, scale=scale)
 
 
 def draw_plots(
     folder: Path,
     results: Results,
-    table: pd.DataFrame,
+    curves: pd.DataFrame,
+    robustness: pd.DataFrame,
+    scenes: pd.DataFrame,
+    examples: Sequence[ConditionExample],
     best: StoredModel,
     sets: EvalSets,
-    robustness: pd.DataFrame,
-    examples: Sequence[ConditionExample],
 ) -> None:
-    """Draw the training curves, the comparison of all figures, and the README's picture.
-
-    Args:
-        table: `curves.csv`.
-        robustness, examples: the figures on harder frames, and such frames.
-    """
+    """Draw the curves, the comparison, the harder frames, and the README's picture; `scenes` are
+    the best network's figures on the headline set, a row a scene, in their order."""
     columns = ("val/mask_iou", "val/loss", "val/depth_rmse")
-    curves = plots.curve_charts(table, results, columns, plots.KEY)
     charts = {
-        "curves": hconcat(*curves, spacing=36),
+        "curves": hconcat(*plots.curve_charts(curves, results, columns, plots.KEY), spacing=36),
         "comparison": plots.comparison(results),
         "robustness": plots.conditions(robustness, results),
     }
     with replaced_folder(folder) as temporary:
         for title, chart in charts.items():
             save_png(chart, temporary / f"{title}.png")
-        subtitle = (
-            f"as {results.best} predicts them; the figure is the mask’s IoU, with nobody in the"
-            " frame the share taken for person"
-        )
+        what = "the mask’s IoU, with nobody in the frame the share taken for person"
+        subtitle = f"as {results.best} predicts them; the figure is {what}"
         conditions_sheet(temporary / "conditions.png", examples, subtitle=subtitle)
-        hero(temporary / "hero.png", _hero_scenes(best, sets), unit=sets.unit)
+        hero(temporary / "hero.png", _hero_scenes(best, sets, scenes), unit=sets.unit)
         composed_sheet(
             temporary / "composed.png",
             _arrays(next(sets.scenes("val"))),
@@ -104,48 +95,32 @@ def draw_plots(
         )
 
 
-def _hero_scenes(stored: StoredModel, sets: EvalSets) -> Scene[np.ndarray]:
-    """Three scenes of the hardest set with the best model's predictions.
-
-    Those whose IoU is nearest the set's upper quartile: a picture of what it does when it works,
-    neither the luckiest frame nor the worst.
-    """
+def _hero_scenes(stored: StoredModel, sets: EvalSets, scenes: pd.DataFrame) -> Scene[np.ndarray]:
+    """Three scenes of the hardest set, with predictions, whose IoU is nearest the upper quartile:
+    what the model does when it works, neither the luckiest frame nor the worst."""
     scene = _headline_scenes(sets)
-    mask, depth = stored.predict(scene)
-    assert depth is not None
-    ious = mask_iou(mask, scene.mask)
+    ious = torch.tensor(scenes["mask_iou"].to_numpy(np.float32), device=scene.mask.device)
     large = scene.mask.mean((1, 2, 3)) > 0.04
     ious = torch.where(large, ious, -1.0) if int(large.sum()) >= 3 else ious
     distance = (ious - ious.quantile(0.75)).abs()
     chosen = distance.argsort(stable=True)[:3].sort().values
-    return _arrays(Scene(*(field[chosen] for field in (scene.bg, scene.bg_fg, mask, depth))))
+    shown = Scene(*(field[chosen] for field in scene))
+    mask, depth = stored.predict(shown)
+    assert depth is not None
+    return _arrays(shown._replace(mask=mask, depth=depth))
 
 
 def draw_scene_tiles(
     folder: Path, stored: StoredModel, sets: EvalSets, scenes: pd.DataFrame, *, num_each: int = 3
 ) -> None:
-    """Draw the best, median and worst scenes of the headline set, with an index of them.
-
-    Writes SCENE_FIELD.png for the fields bg, bg_fg, true_mask, pred_mask (its errors coloured),
-    true_depth, pred_depth and depth_error, and index.json: for each group of `chosen_scenes` its
-    scenes with their figures (null where a figure does not count or is no number) and pictures,
-    and the scale of all depth pictures, in `unit`.
-
-    Args:
-        folder: is replaced.
-        stored: a network with depth.
-        scenes: the rows of `reports/scenes.csv` of this network on the headline set, one a scene.
-    """
+    """Draw SCENE_FIELD.png of the `chosen_scenes` of a network with depth, and index.json of their
+    figures (null where one does not count); `scenes` are its rows on the headline set."""
     groups = chosen_scenes(scenes, num_each)
     numbers = sorted({number for group in groups.values() for number in group})
     scene = Scene(*(field[numbers] for field in _headline_scenes(sets)))
     mask, depth = _predict(stored, scene, sets)
-    assert depth is not None
-    shown = _arrays(scene)
-    scale = DepthScale.spanning(shown.depth, unit=sets.unit)
-    whole = PanelRow(sets.headline, *shown[:3], _planes(mask), shown.depth, _planes(depth), {})
-    named = {name.replace("predicted", "pred"): of for name, of in whole.pictures(scale).items()}
-    pictures = {name.replace(" ", "_"): of for name, of in named.items()}
+    scale = DepthScale.spanning(_planes(scene.depth), unit=sets.unit)
+    pictures = _pictures(scene, mask, depth, scale)
     rows, entries = scenes.set_index("scene"), {}
     with replaced_folder(folder) as temporary:
         for place, number in enumerate(numbers):
@@ -171,16 +146,10 @@ def draw_scene_tiles(
 
 
 def chosen_scenes(scenes: pd.DataFrame, num_each: int = 3) -> dict[str, list[int]]:
-    """The best, the median and the worst scenes by mask IoU, and the worst by depth AbsRel.
+    """The numbers of the best, median and worst scenes by mask IoU, and of the worst by AbsRel.
 
     The first three groups share no scene: of fewer than `3 * num_each` each gets a third, and of
     fewer than three the median, then the worst gets none. Equal scenes go by their number.
-
-    Args:
-        scenes: a row a scene with `scene`, `mask_iou`, `depth_abs_rel`; AbsRel may be NaN.
-
-    Returns:
-        By group the scenes' numbers: the best first, the worst first; `median` by IoU, best first.
     """
     by_iou = scenes.sort_values(["mask_iou", "scene"], ascending=[False, True])
     by_depth = scenes.sort_values(["depth_abs_rel", "scene"], ascending=[False, True])
@@ -210,6 +179,24 @@ def _predict(
     if depth is not None and sets.alignment is not None:
         depth = align_depth(depth, scene.depth, sets.alignment)
     return mask, depth
+
+
+def _pictures(
+    scene: Scene[Tensor], mask: Tensor, depth: Tensor | None, scale: DepthScale
+) -> dict[str, np.ndarray]:
+    """A batch and what was predicted for it as uint8 N x H x W x 3, by names of `FIELDS`."""
+    true, pred_mask = _arrays(scene), _planes(mask)
+    pictures = {
+        "bg": true.bg,
+        "bg_fg": true.bg_fg,
+        "true_mask": mask_rgb(true.mask),
+        "pred_mask": mask_errors_rgb(pred_mask, true.mask),
+    }
+    if depth is not None:
+        pictures["true_depth"] = scale.rgb(true.depth)
+        pictures["pred_depth"] = scale.rgb(_planes(depth))
+        pictures["depth_error"] = error_rgb(_planes(depth), true.depth)
+    return pictures
 
 
 def _arrays(scene: Scene[Tensor]) -> Scene[np.ndarray]:

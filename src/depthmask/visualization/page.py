@@ -4,7 +4,7 @@ import importlib.metadata
 import io
 import platform
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -22,23 +22,20 @@ from depthmask.evaluation.robustness_table import FALSE_PERSON
 from depthmask.metrics import METRICS, Metric
 from depthmask.tracking.gate import Judgement
 from depthmask.visualization import plots
-from depthmask.visualization.canvas import ERROR_TICKS, DepthScale, as_data, depth_ramp, error_ramp
+from depthmask.visualization.canvas import (
+    ERROR_TICKS,
+    DepthScale,
+    as_data,
+    depth_colors,
+    error_colors,
+)
+from depthmask.visualization.panels import FIELDS
 from depthmask.visualization.results import CHARTED, KEYS, MINUS, Figure, Run, plain, written
 from depthmask.visualization.theme import COLORS, Chart, svg_of
 
 TEMPLATES = Path(__file__).parent / "templates"
 SHEET_WIDTH = 1400
 STATS = ("mask_iou", "depth_delta1", "depth_abs_rel", "depth_rmse", "person_distance_error")
-FIELDS = {
-    "bg": "plate (bg)",
-    "bg_fg": "frame (bg_fg)",
-    "true_mask": "true mask",
-    "pred_mask": "predicted mask",
-    "true_depth": "true depth",
-    "pred_depth": "predicted depth",
-    "depth_error": "depth error",
-}
-"""What is shown of a scene, in this order."""
 GROUPS = {
     "best": ("The best scenes", "by mask IoU"),
     "median": ("The median scenes", "half of all scenes are better than these, half are worse"),
@@ -51,15 +48,8 @@ PACKAGES = ("depthmask", "torch", "lightning", "onnxruntime", "onnxruntime-gpu",
 
 
 def write_page(root: Path, *, code: str, gate: Judgement | None) -> Path:
-    """Write `reports/report.html` from the files of a project; it refers to nothing outside itself.
-
-    Args:
-        root: the project's folder.
-        code: what names the code: its commit and date.
-
-    Raises:
-        InputError: if there are no figures yet, or a file is damaged.
-    """
+    """Write `reports/report.html`, which refers to nothing outside itself, from a project's files;
+    `code` names the commit. InputError if there are no figures yet, or a file is damaged."""
     run = Run(root)
     environment = Environment(loader=FileSystemLoader(TEMPLATES), undefined=StrictUndefined,
                               autoescape=True, trim_blocks=True, lstrip_blocks=True)  # fmt: skip
@@ -90,11 +80,7 @@ def write_page(root: Path, *, code: str, gate: Judgement | None) -> Path:
         fields=FIELDS,
         colors=COLORS,
         series=run.series,
-        leaks=[
-            metric
-            for metric in charted
-            if run.leak(run.best, metric, excess=False).number is not None
-        ],
+        leaks=[m for m in charted if run.leak(run.best, m, excess=False).number is not None],
         charts=_charts(run),
         robust_series=run.series_in(run.robustness),
         robust_columns=[c for c in definitions if c.name in robust and robust[c.name].count()],
@@ -150,8 +136,8 @@ def _charts(run: Run) -> dict[str, list[Chart]]:
 def _legends(tiles: dict[str, Any]) -> Iterator[tuple[str, str, Sequence[tuple[float, str]]]]:
     """Colour scales of the scenes: a title, a CSS gradient, what to write at which share of it."""
     scale = DepthScale(**tiles["scale"], unit=tiles["unit"])
-    yield scale.label.capitalize(), _gradient(depth_ramp(12)), scale.ticks()
-    yield "Depth error: too near, too far", _gradient(error_ramp(11)), ERROR_TICKS
+    yield scale.label.capitalize(), _gradient(depth_colors, 12), scale.ticks()
+    yield "Depth error: too near, too far", _gradient(error_colors, 11), ERROR_TICKS
 
 
 def _picture(path: Path) -> str:
@@ -160,9 +146,9 @@ def _picture(path: Path) -> str:
     return as_data(path.read_bytes(), "png")
 
 
-def _gradient(ramp: np.ndarray) -> str:
-    colors = ", ".join(f"rgb({', '.join(map(str, color))})" for color in ramp.tolist())
-    return f"linear-gradient(90deg, {colors})"
+def _gradient(colors: Callable[[np.ndarray], np.ndarray], num_stops: int) -> str:
+    stops = colors(np.linspace(0, 1, num_stops)).tolist()
+    return f"linear-gradient(90deg, {', '.join(f'rgb({r}, {g}, {b})' for r, g, b in stops)})"
 
 
 def _sheet(path: Path) -> str | None:

@@ -2,23 +2,20 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 
 from depthmask.data.scenes.person import THRESHOLD
-from depthmask.data.scenes.scene import SETS, Scene
+from depthmask.data.scenes.scene import Scene
 from depthmask.errors import InputError
 from depthmask.evaluation.robustness import CONDITIONS
 from depthmask.evaluation.robustness_table import ConditionExample
-from depthmask.metrics import METRICS
 from depthmask.visualization.canvas import (
     ERROR_TICKS,
     Canvas,
     DepthScale,
-    depth_ramp,
-    error_ramp,
-    error_rgb,
+    depth_colors,
+    error_colors,
     mask_errors_rgb,
     mask_rgb,
     spread,
@@ -26,6 +23,16 @@ from depthmask.visualization.canvas import (
 )
 from depthmask.visualization.theme import LIGHT
 
+FIELDS = {
+    "bg": "plate (bg)",
+    "bg_fg": "frame (bg_fg)",
+    "true_mask": "true mask",
+    "pred_mask": "predicted mask",
+    "true_depth": "true depth",
+    "pred_depth": "predicted depth",
+    "depth_error": "depth error",
+}
+"""What is shown of a scene, in this order."""
 MARGIN, GAP, MUTED = 28, 6, LIGHT["muted"]
 PANEL, PANEL_TOP = 176, 142
 PANEL_LEFTS = [160, 342, 536, 718, 912, 1094, 1276]
@@ -36,73 +43,46 @@ CARD, CARD_INK, CARD_MUTED, LABEL = "#151921", "#f0f3f6", "#9aa4b0", "#0b0d11"
 HERO_TILE, HERO_HEIGHT, HERO_LEFTS = 292, 219, (32, 334, 670, 972)
 
 
-class PanelRow(NamedTuple):
-    """A scene of a set and what was predicted for it: images uint8 H x W x 3, masks and depths
-    H x W, the depths None for a network without; `figures` are by metric, for the caption."""
-
-    set_name: str
-    bg: np.ndarray
-    bg_fg: np.ndarray
-    true_mask: np.ndarray
-    pred_mask: np.ndarray
-    true_depth: np.ndarray | None
-    pred_depth: np.ndarray | None
-    figures: dict[str, float]
-
-    def pictures(self, scale: DepthScale) -> dict[str, np.ndarray]:
-        pictures = {
-            "bg": self.bg,
-            "bg_fg": self.bg_fg,
-            "true mask": mask_rgb(self.true_mask),
-            "predicted mask": mask_errors_rgb(self.pred_mask, self.true_mask),
-        }
-        if self.true_depth is not None and self.pred_depth is not None:
-            pictures["true depth"] = scale.rgb(self.true_depth)
-            pictures["predicted depth"] = scale.rgb(self.pred_depth)
-            pictures["depth error"] = error_rgb(self.pred_depth, self.true_depth)
-        return pictures
-
-
 def panels(
-    path: Path, rows: Sequence[PanelRow], *, title: str, subtitle: str, scale: DepthScale
+    path: Path,
+    pictures: dict[str, np.ndarray],
+    captions: Sequence[Sequence[str]],
+    *,
+    title: str,
+    subtitle: str,
+    scale: DepthScale,
 ) -> None:
-    """Draw a row a scene: inputs, true and predicted mask, true and predicted depth, its error.
+    """Draw a row a scene: `pictures` N x H x W x 3 by names of `FIELDS`, with N `captions`.
 
     `scale` is the same for every experiment that is compared. Raises InputError without rows.
     """
-    if not rows:
+    if not captions:
         raise InputError("no scene to draw panels of: set evaluate.num_panels to 1 or more")
-    names = list(rows[0].pictures(scale))
-    width = PANEL_LEFTS[len(names) - 1] + PANEL + MARGIN
+    width = PANEL_LEFTS[len(pictures) - 1] + PANEL + MARGIN
     canvas = Canvas(width)
     canvas.title(MARGIN, title, subtitle)
     canvas.mask_legend(PANEL_LEFTS[3], 71)
-    if "depth error" in names:
-        canvas.legend(PANEL_LEFTS[4] + 98, 66, depth_ramp(260), scale.ticks(), scale.label)
-        canvas.legend(PANEL_LEFTS[6] + 20, 66, error_ramp(PANEL - 40), ERROR_TICKS, "")
-    for name, x in zip(names, PANEL_LEFTS, strict=False):
-        weight = "bold" if name.startswith("predicted") else "normal"
-        style = {"font_size": 14, "font_weight": weight, "text_anchor": "middle"}
-        canvas.text(x + PANEL / 2, 126, name, **style)
+    if "depth_error" in pictures:
+        canvas.legend(PANEL_LEFTS[4] + 98, 66, 260, depth_colors, scale.ticks(), scale.label)
+        canvas.legend(PANEL_LEFTS[6] + 20, 66, PANEL - 40, error_colors, ERROR_TICKS)
     canvas.box(MARGIN, PANEL_TOP - 5, width - 2 * MARGIN, 1, fill=LIGHT["rule"])
-    y = PANEL_TOP
-    for row in rows:
-        middle = y + PANEL / 2 - 10 * len(row.figures)
-        canvas.text(MARGIN, middle, SETS[row.set_name].label.split(",")[0], font_weight="bold")
-        for place, (name, value) in enumerate(row.figures.items(), start=1):
-            words = f"{METRICS[name].label} {value:.3f}"
-            canvas.text(MARGIN, middle + 20 * place, words, fill=MUTED)
-        for x, pixels in zip(PANEL_LEFTS, row.pictures(scale).values(), strict=False):
-            canvas.image(x, y, PANEL, PANEL, pixels)
-        y += PANEL + GAP
-    canvas.save(path, y + MARGIN - GAP)
+    for (name, column), x in zip(pictures.items(), PANEL_LEFTS, strict=False):
+        weight = "bold" if name.startswith("pred") else "normal"
+        style = {"font_size": 14, "font_weight": weight, "text_anchor": "middle"}
+        canvas.text(x + PANEL / 2, 126, FIELDS[name], **style)
+        for row, pixels in enumerate(column):
+            canvas.image(x, PANEL_TOP + row * (PANEL + GAP), PANEL, PANEL, pixels)
+    for row, (head, *figures) in enumerate(captions):
+        y = PANEL_TOP + row * (PANEL + GAP) + PANEL / 2 - 10 * len(figures)
+        canvas.text(MARGIN, y, head, font_weight="bold")
+        for place, words in enumerate(figures, start=1):
+            canvas.text(MARGIN, y + 20 * place, words, fill=MUTED)
+    canvas.save(path, PANEL_TOP + len(captions) * (PANEL + GAP) + MARGIN - GAP)
 
 
-def hero(path: Path, scenes: Scene[np.ndarray], *, unit: str = "metre") -> None:
-    """Draw a few scenes (with a leading axis N), cut to 4:3 around the person, on a dark card.
-
-    Outside its round corners it is clear: it looks the same on a white page and on a dark one.
-    """
+def hero(path: Path, scenes: Scene[np.ndarray], *, unit: str) -> None:
+    """Draw a few scenes (with a leading axis N), cut to 4:3 around the person, on a dark card,
+    clear outside its round corners: it looks the same on a white page and on a dark one."""
     crops = [_crop(unit_mask(mask) > THRESHOLD) for mask in scenes.mask]
     cut = [[field[n][crop] for field in scenes] for n, crop in enumerate(crops)]
     scale = DepthScale.spanning(*(depth for *_, depth in cut), unit=unit)
@@ -112,9 +92,8 @@ def hero(path: Path, scenes: Scene[np.ndarray], *, unit: str = "metre") -> None:
         canvas.text(x + 2, 46, name, note, font_size=20, font_weight="bold", fill=CARD_INK)
     y = 74
     for bg, bg_fg, mask, depth in cut:
-        for x, pixels in zip(
-            HERO_LEFTS, (bg, bg_fg, mask_rgb(mask), scale.rgb(depth)), strict=True
-        ):
+        pictures = bg, bg_fg, mask_rgb(mask), scale.rgb(depth)
+        for x, pixels in zip(HERO_LEFTS, pictures, strict=True):
             canvas.image(x, y, HERO_TILE, HERO_HEIGHT, pixels, radius=8)
         style = {"font_size": 26, "fill": CARD_MUTED, "text_anchor": "middle"}
         canvas.text(HERO_LEFTS[2] - 22, y + HERO_HEIGHT / 2, "→", **style)
@@ -122,8 +101,8 @@ def hero(path: Path, scenes: Scene[np.ndarray], *, unit: str = "metre") -> None:
         if unit == "metre" and person.any():
             _write_distance(canvas, y, person, depth)
         y += HERO_HEIGHT + 10
-    ramp, ticks = depth_ramp(514), scale.ticks()
-    canvas.legend(HERO_LEFTS[2] + 80, y + 8, ramp, ticks, scale.label, CARD_MUTED)
+    where, ticks = (HERO_LEFTS[2] + 80, y + 8, 514), scale.ticks()
+    canvas.legend(*where, depth_colors, ticks, scale.label, CARD_MUTED)
     canvas.save(path, y + 64)
 
 
@@ -150,12 +129,10 @@ def _crop(person: np.ndarray) -> tuple[slice, slice]:
 
 
 def conditions_sheet(path: Path, examples: Sequence[ConditionExample], *, subtitle: str) -> None:
-    """Draw a block a condition, up to six strengths side by side: the changed picture, the mask.
-
-    Of the plate's conditions the plate is drawn, of the others the frame.
-    """
-    by_name = {name: [e for e in examples if e.condition == name] for name in CONDITIONS}
-    blocks = [rows for rows in by_name.values() if rows]
+    """Draw a block a condition, up to six strengths side by side: the changed picture (the plate
+    or the frame) and the mask."""
+    by_name = ([e for e in examples if e.condition == name] for name in CONDITIONS)
+    blocks = [rows for rows in by_name if rows]
     width = 2 * (MARGIN + BLOCK_STEP) - 44
     canvas = Canvas(width)
     canvas.title(MARGIN, "What the strengths look like", subtitle)

@@ -45,13 +45,8 @@ def plain(value: float) -> str:
 
 @dataclass(frozen=True)
 class Figure:
-    """A figure as a file holds it, perhaps missing or no finite number.
-
-    Attributes:
-        bounds: of its interval.
-        spread: its standard deviation over seeds.
-        signed: whether a plus is written.
-    """
+    """A figure as a file holds it, perhaps missing or no finite number, with its interval's
+    bounds and its standard deviation over seeds; a plus is written if `signed`."""
 
     value: Any
     bounds: Sequence[Any] | None = None
@@ -82,23 +77,14 @@ class Figure:
 
 
 class Results:
-    """What `metrics.json` says.
-
-    Attributes:
-        headline: the set that judges.
-        experiments: in the one order of every table and chart: those with depth as validation
-            ranks them, then the others.
-    """
+    """What `metrics.json` says. `headline` is the set that judges; `experiments` have the one order
+    of every table and chart: those with depth as validation ranks them, then the others."""
 
     def __init__(self, metrics: dict[str, Any]) -> None:
-        names, ranked = metrics["experiments"], metrics.get("ranking", [metrics["best"]])
-        self.metrics, self.best, self.headline = (
-            metrics,
-            metrics["best"],
-            metrics["headline"]["set"],
-        )
-        self.unit, self.verdict = metrics.get("unit", "metre"), metrics.get("verdict", {})
-        self.experiments = list(dict.fromkeys([*ranked, *names]))
+        self.metrics, self.best, names = metrics, metrics["best"], metrics["experiments"]
+        self.headline, self.unit = metrics["headline"]["set"], metrics.get("unit", "metre")
+        self.verdict = metrics.get("verdict", {})
+        self.experiments = list(dict.fromkeys([*metrics.get("ranking", [self.best]), *names]))
         self.baselines = [name for name in BASELINES if name in metrics.get("baselines", {})]
         self.series = series_of(names)
 
@@ -133,11 +119,8 @@ class Results:
         return Figure(value, bounds, spread, metric.decimals)
 
     def leak(self, name: str, metric: Metric, *, excess: bool = True) -> Figure:
-        """The leak gap: seen pair less unseen pair, positive where what was seen is easier.
-
-        Args:
-            excess: whether that of the difference threshold is taken off.
-        """
+        """The seen pair less the unseen pair, positive where what was seen is easier; the `excess`
+        is it less that of the difference threshold."""
         keys = ("excess", "excess_low", "excess_high") if excess else ("gap", "low", "high")
         value, *bounds = (self.at("leak", name, metric.name).get(key) for key in keys)
         return Figure(value, bounds, decimals=metric.decimals, signed=True)
@@ -162,12 +145,8 @@ class Results:
 
 
 class Run(Results):
-    """A run's files; what is missing is None or empty.
-
-    Raises:
-        InputError: if `reports/metrics.json` is missing, or a file that is there is damaged; not
-            of what the next export writes anew.
-    """
+    """A run's files; what is missing is None or empty. InputError without `metrics.json` or of a
+    damaged file, but for what the next export writes anew."""
 
     def __init__(self, root: Path) -> None:
         reports = root / "reports"
@@ -255,11 +234,8 @@ xychart-beta horizontal
 
 
 def results_table(results: Results) -> str:
-    """GitHub Markdown: the verdict, the comparison with the best of each figure bold, the leak.
-
-    A star marks the experiment that is exported, the bounds of an interval stand beside the first
-    two figures; GitHub draws the last lines as bars.
-    """
+    """GitHub Markdown: the verdict, the comparison (a star marks the exported experiment, each best
+    figure is bold, two columns have intervals), the leak, and bars that GitHub draws."""
     head, best, unit = results.headline, results.best, results.unit
     second = "unseen_unseen" if head == "in_scene" else "seen_seen"
     columns = [(head, METRICS[name]) for name in KEYS if METRICS[name].part != "person"]

@@ -8,7 +8,7 @@ import numpy as np
 
 from depthmask.data.scenes.library import Library
 from depthmask.data.scenes.scene import SPLITS, Scene
-from depthmask.visualization.canvas import Canvas, DepthScale, depth_ramp, mask_rgb, spread
+from depthmask.visualization.canvas import Canvas, DepthScale, depth_colors, mask_rgb, spread
 from depthmask.visualization.theme import LIGHT
 
 COLUMNS, NUM_SHOWN = 12, 24
@@ -21,12 +21,8 @@ SPLIT_COLORS = {"train": LIGHT["blue"], "val": LIGHT["orange"], "test": LIGHT["g
 def contact_sheet(
     path: Path, library: Library, frames: Scene[np.ndarray], *, unit: str, subtitle: str
 ) -> None:
-    """Draw rooms with their depth, people, and in-scene test frames; the split of each is shown.
-
-    Args:
-        frames: arrays with a leading axis N; N may be 0, `frames.bg` is not drawn.
-        unit: of all depth.
-    """
+    """Draw rooms with their depth, people, and in-scene test frames (with a leading axis N, which
+    may be 0; `frames.bg` is not drawn); the split of each is shown."""
     plate_splits, cutout_splits = library.plates.split.tolist(), library.cutouts.split.tolist()
     chosen, people = sample_splits(plate_splits), sample_splits(cutout_splits)
     shown = spread(len(frames.bg_fg), COLUMNS)
@@ -51,9 +47,9 @@ def composed_sheet(
     path: Path,
     scenes: Scene[np.ndarray],
     *,
-    unit: str = "metre",
+    unit: str,
+    subtitle: str,
     title: str = "Composed scenes",
-    subtitle: str = "",
 ) -> None:
     """Draw up to 24 composed scenes, uint8 N x H x W x 3, a column each: bg, bg_fg, mask, depth."""
     chosen = spread(len(scenes.bg_fg), NUM_SHOWN)
@@ -70,14 +66,10 @@ def augmented_sheet(
     plate_variants: np.ndarray,
     cutouts: np.ndarray,
     cutout_variants: np.ndarray,
-    subtitle: str = "",
+    subtitle: str,
 ) -> None:
-    """Draw training plates and cutouts, the original on top and its variants beneath.
-
-    Args:
-        plates: uint8, P x S x S x 3; plate_variants: V x P x S x S x 3.
-        cutouts: uint8, C x h x w x 4; cutout_variants: V x C x h x w x 3.
-    """
+    """Draw uint8 plates P x S x S x 3 and cutouts C x h x w x 4, the original on top, and beneath
+    its variants, V x P x S x S x 3 and V x C x h x w x 3."""
     labels = ("original", *(f"variant {number + 1}" for number in range(len(plate_variants))))
     rooms = [(plates[i], *plate_variants[:, i]) for i in spread(len(plates), COLUMNS)]
     chosen = spread(len(cutouts), COLUMNS)
@@ -95,7 +87,7 @@ def _start(title: str, subtitle: str, scale: DepthScale | None) -> Canvas:
     canvas = Canvas(WIDTH)
     canvas.title(MARGIN, title, subtitle)
     if scale is not None:
-        canvas.legend(WIDTH - MARGIN - 260, 36, depth_ramp(260), scale.ticks(), scale.label)
+        canvas.legend(WIDTH - MARGIN - 260, 36, 260, depth_colors, scale.ticks(), scale.label)
     return canvas
 
 
@@ -111,9 +103,7 @@ def _section(
     height: int = TILE,
 ) -> int:
     """Draw columns of pictures `height` px high, twelve side by side; returns where it ends.
-
-    `labels` are of a column's pictures, from above; `splits` of the columns, where known.
-    """
+    `labels` are of a column's pictures, from above; `splits` of the columns, where known."""
     canvas.text(MARGIN, top + 16, name, note, font_size=17, font_weight="bold")
     top += 58 if splits else 40 if name else 0
     row_height = len(labels) * (height + GAP) - GAP + ROW_GAP

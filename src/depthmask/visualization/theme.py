@@ -107,7 +107,9 @@ def on_paper(text: str) -> str:
 def spec_of(chart: Chart) -> dict[str, Any]:
     """A chart as Vega-Lite, its look included."""
     # a figure that is no number, which JSON does not know, is not drawn
-    spec: dict[str, Any] = json.loads(json.dumps(chart.to_dict()), parse_constant=lambda _: None)
+    spec: dict[str, Any] = json.loads(
+        json.dumps(chart.to_dict(validate=False)), parse_constant=lambda _: None
+    )
     return spec | {"config": _CONFIG}
 
 

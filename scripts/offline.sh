@@ -36,18 +36,24 @@ started=$SECONDS
 [ -n "$profile" ] || profile=$(sed -n 's/^profile: *\([a-z0-9_]*\).*/\1/p' "$root/params.yaml")
 out=$(realpath -m "${out:-$root/.offline/$profile/out}")
 
-missing=$("$python" - <<'PYTHON'
+for part in prepared augmented; do
+    [ -d "$root/data/$part" ] || fail "data/$part is missing: bring it from where \`dvc repro\` made it"
+done
+
+missing=$("$python" - "$root/data/prepared/summary.json" <<'PYTHON'
+import json
+import sys
 from importlib.util import find_spec
+from pathlib import Path
 
 names = """numpy scipy pandas pyarrow pydantic ruamel PIL cv2 altair jinja2 vl_convert filelock rich
 torch torchmetrics lightning safetensors onnx onnxscript onnxruntime"""
+source = json.loads(Path(sys.argv[1]).read_text()).get("source")
+names += {"photos": " imagehash", "modest": " imagehash albumentations"}.get(source, "")
 print(*(name for name in names.split() if find_spec(name) is None))
 PYTHON
 ) || fail "$python does not run: name another with PYTHON=…"
 [ -z "$missing" ] || fail "$python lacks $missing: bring them unpacked in a folder on PYTHONPATH"
-for part in prepared augmented; do
-    [ -d "$root/data/$part" ] || fail "data/$part is missing: bring it from where \`dvc repro\` made it"
-done
 
 # A folder of its own: the checkout keeps its profile, its models and its reports.
 work=$root/.offline/$profile

@@ -97,7 +97,10 @@ def test_nobody_there_and_depth_without_a_unit(run, photos, relative_onnx):
 
 
 # a folder, and what a shell makes of *.png
-@pytest.mark.parametrize("scenes", ["frame.png --scene more", "frame.png more/a.JPG more/b.png"])
+@pytest.mark.parametrize(
+    "scenes",
+    ["frame.png --scene more", "frame.png more/a.JPG more/b.png --scene more/../frame.png"],
+)
 def test_several_frames_are_each_read_and_predicted_once(run, photos, scenes, monkeypatch):
     Path("more").mkdir()
     for name in ("b.png", "a.JPG", "notes.txt"):

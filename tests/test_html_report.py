@@ -20,6 +20,7 @@ from html_page import Page
 from report_files import ALL_SETS, BASELINES, NAMES, Run, run_key, write_json, write_run
 
 COMPARISON = "Figures of every experiment and baseline"
+PARAMETERS = r'(?s)<pre class="parameters">.*?</pre>'
 
 
 def page_of(root: Path) -> Page:
@@ -66,7 +67,8 @@ def test_the_page_refers_to_nothing_outside_itself(shared):
             assert (attrs.get(name) or "#").startswith(("#", "data:")), (tag, attrs)
         assert tag not in {"iframe", "object", "embed", "base", "form"}
     shown, script = re.sub(r'"data:[^"]*"', "", page.text).split("<script>")
-    shown = re.sub(r'<pre class="parameters">.*?</pre>', "", shown, flags=re.DOTALL)
+    parameters, shown = re.findall(PARAMETERS, shown), re.sub(PARAMETERS, "", shown)
+    assert "batch_size: 8" in parameters[0] and "profiles:" not in parameters[0]
     assert not re.search(r"https?:|//[a-z]|@import|url\(", shown)
     assert not re.search(r"https?:|fetch\(|XMLHttp|import\s*\(|src", script)
 

@@ -63,7 +63,7 @@ class Project:
         self.root, self.out = root, root / "results"
         files = {f"src/depthmask/{name}": text for name, text in FAKES.items()} | {
             "scripts/offline.sh": (ROOT / "scripts/offline.sh").read_text(),
-            "data/prepared/summary.json": "1",
+            "data/prepared/summary.json": "{}",
             "data/augmented/digest.txt": "1",
             "params.yaml": PARAMS,
         }
@@ -112,7 +112,7 @@ def test_goes_on_where_the_time_was_up(project: Project) -> None:
     assert "train-one is done" in second and "training two" in second
     assert project.packed() == ALL
     assert "training" not in project.run(), "nothing changed"
-    (project.root / "data/prepared/summary.json").write_text("2")
+    (project.root / "data/prepared/summary.json").write_text('{"data_hash": 2}')
     assert "training one" in project.run()
 
 

@@ -77,7 +77,11 @@ def _runtime() -> Iterator[Finding]:
         yield Finding("providers", f"onnxruntime does not import ({error}): reinstall", "problem")
         return
     example = Path(get_example("sigmoid.onnx"))
-    providers = open_session(example, "auto", None, unreadable="reinstall").get_providers()
+    try:
+        providers = open_session(example, "auto", None, unreadable="reinstall").get_providers()
+    except Exception as error:  # whatever a broken driver makes onnxruntime raise
+        yield Finding("providers", f"none runs: {' '.join(str(error).split())[:160]}", "problem")
+        return
     names = ", ".join(name.removesuffix("ExecutionProvider") for name in providers)
     if "onnxruntime-gpu" in text and CUDA not in providers:
         remedy = "CUDA does not load: onnxruntime-gpu needs the driver, CUDA 13 and cuDNN 9"

@@ -1,6 +1,7 @@
 """From image files to the files of a prediction: mask, depth, summary, a picture to look at."""
 
 import json
+import os
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
@@ -29,6 +30,7 @@ def list_scenes(paths: Sequence[Path]) -> list[Path]:
         if path.is_dir() and not images:
             raise InputError(f"{path} holds no image: give frames as {', '.join(SUFFIXES)}")
         scenes += sorted(images) if path.is_dir() else [path]
+    scenes = list({os.path.abspath(scene): scene for scene in scenes}.values())
     by_stem = {scene.stem: scene for scene in reversed(scenes)}
     for scene in scenes:
         if (other := by_stem[scene.stem]) is not scene:

@@ -53,7 +53,7 @@ class Store(NamedTuple):
         condition = f"attributes.status = 'RUNNING' and tags.`depthmask.host` = '{host}'"
         for run in self.search(condition):
             # where there is no lock, it is of a container of the same name, say
-            if is_held(Path(run.data.tags[LOCK])) is False:
+            if is_held(Path(run.data.tags.get(LOCK, ""))) is False:
                 self.client.set_terminated(run.info.run_id, "KILLED")
 
 
@@ -134,10 +134,16 @@ def open_store(root: Path, uri: str) -> Store:
     for name, value in ENVIRONMENT.items():
         os.environ.setdefault(name, value)
     from mlflow import MlflowClient
+    from mlflow.exceptions import MlflowException
 
     with file_lock(root, "mlflow", timeout=120):
         client = MlflowClient(tracking_uri=uri)
         if experiment := client.get_experiment_by_name(EXPERIMENT):
             return Store(root, uri, client, experiment.experiment_id)
         location = (root / "mlartifacts").as_uri() if uri.startswith(SQLITE) else None
-        return Store(root, uri, client, client.create_experiment(EXPERIMENT, location))
+        try:
+            return Store(root, uri, client, client.create_experiment(EXPERIMENT, location))
+        except MlflowException:  # another checkout was faster
+            if (experiment := client.get_experiment_by_name(EXPERIMENT)) is None:
+                raise
+            return Store(root, uri, client, experiment.experiment_id)

@@ -4,6 +4,7 @@ import hashlib
 import json
 import math
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NamedTuple
@@ -149,13 +150,16 @@ def register(
 
 
 def _register(store: Store, onnx_path: Path, tags: dict[str, str]) -> Registered:
+    from mlflow.exceptions import MlflowException
+
     run, client = store.find_run(tags["depthmask.key"]), store.client
     if run is None:
         raise ConnectionError("it has no run of the exported model")
     run_id, is_trial = run.info.run_id, copied_checkout() is not None
     with file_lock(store.root, "mlflow", timeout=120):
         if not client.search_registered_models(f"name = '{MODEL}'"):
-            client.create_registered_model(MODEL, description="A person's mask, a scene's depth.")
+            with suppress(MlflowException):  # another checkout was faster
+                client.create_registered_model(MODEL, description="A person's mask and depth.")
         same = client.search_model_versions(f"name = '{MODEL}' and run_id = '{run_id}'")
         versions = {each.tags.get("depthmask.sha256"): str(each.version) for each in same}
         version = versions.get(tags["depthmask.sha256"])
@@ -182,6 +186,7 @@ def _log_model(store: Store, run_id: str, onnx_path: Path) -> tuple[str, str]:
     from mlflow.models import Model
 
     mlflow.set_tracking_uri(store.uri)  # there is no client's own for a model
+    mlflow.set_experiment(experiment_id=store.experiment_id)
     # named here, or MLflow finds them by loading the model in another process
     requirements = [f"{each.__name__}=={each.__version__}" for each in (mlflow, onnx, onnxruntime)]
     logged = Model.log(

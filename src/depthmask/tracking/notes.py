@@ -56,6 +56,8 @@ def verdict_words(metrics: Metrics, name: str) -> str:
         return f"best, tied with {', '.join(verdict['ties'])}" if verdict["ties"] else "best"
     if name not in metrics["ranking"]:
         return "not ranked: a mask alone"
+    if name not in verdict["differences"]:
+        return "not compared: a figure is no number"
     lead = verdict["differences"][name]["score"]
     if lead["low"] is None:
         return "not told from the best: too few scenes"

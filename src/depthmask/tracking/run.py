@@ -103,7 +103,7 @@ def start_run(
         found = store.find_run(key)
         try:
             if found and found.info.status == "RUNNING":
-                raise Timeout(found.data.tags[LOCK])
+                raise Timeout(found.data.tags.get(LOCK, ""))
             run = OpenRun(store, key, found, params, tags, data_digest)
         except Timeout:
             say(f"{tags['mlflow.runName']} of the same key runs elsewhere; this is not recorded.")

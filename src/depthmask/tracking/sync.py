@@ -54,7 +54,8 @@ def _bring(store: Store, folder: Path, metrics: Mapping[str, Any], reports: Path
     with suppress(InputError):  # these may be the figures of a training before this one
         check_agreement(card, {key: each for key, each in measured.items() if each is not None}, "")
         tags, figures = run_tags(card, metrics), run_metrics(metrics, name, seed)
-        drawn = metrics["best_seed"] if name == metrics["best"] else min(metrics["seeds"][name])
+        lowest = min(metrics["seeds"][name], key=int)
+        drawn = metrics["best_seed"] if name == metrics["best"] else lowest
         path = reports / "panels" / f"{name}.png"
         panel = path if str(drawn) == seed and path.exists() else None
     if is_trial:  # no trial's run is the checkout's best
@@ -67,7 +68,7 @@ def _bring(store: Store, folder: Path, metrics: Mapping[str, Any], reports: Path
     if (
         (known.get(SYNCED) == digest and status == "FINISHED")
         or (is_trial and VERDICT in tags and VERDICT in known)  # the checkout's word stays
-        or (status == "RUNNING" and is_held(Path(known[LOCK])))  # it records itself
+        or (status == "RUNNING" and is_held(Path(known.get(LOCK, ""))))  # it records itself
     ):
         return []
     try:

@@ -11,10 +11,12 @@ from typing import Any
 
 import altair as alt
 import numpy as np
+import yaml
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from PIL import Image
 
-from depthmask.data.scenes.files import read_text, replaced_file
+from depthmask.config import read_params
+from depthmask.data.scenes.files import replaced_file
 from depthmask.data.scenes.scene import SETS
 from depthmask.errors import InputError
 from depthmask.evaluation.robustness import CONDITIONS
@@ -64,7 +66,6 @@ def write_page(root: Path, *, code: str, gate: Judgement | None) -> Path:
     definitions = [*METRICS.values(), *FALSE_PERSON.values()]
     robust = run.robustness[run.robustness["experiment"] == run.best]
     charted = [METRICS[name] for name in CHARTED]
-    params = root / "params.yaml"
     text = environment.get_template("page.html.jinja").render(
         run=run,
         verdict=run.verdict,
@@ -92,12 +93,21 @@ def write_page(root: Path, *, code: str, gate: Judgement | None) -> Path:
         gate=gate,
         code=code,
         versions=list(_versions()),
-        parameters=read_text(params) if params.is_file() else "",
+        parameters=_parameters(root / "params.yaml"),
     )
     path = root / "reports/report.html"
     with replaced_file(path) as temporary:
         temporary.write_text(text, encoding="utf-8", newline="\n")
     return path
+
+
+def _parameters(path: Path) -> str:
+    """Those in force, as YAML, the profile's merged in; of experiments the compared ones."""
+    if not path.is_file():
+        return ""
+    params = read_params(path).model_dump(mode="json")
+    params["experiments"] = {name: params["experiments"][name] for name in params["compare"]}
+    return yaml.safe_dump(params, sort_keys=False, allow_unicode=True)
 
 
 def _drawn(chart: Chart) -> dict[str, str]:

@@ -66,11 +66,8 @@ def test_the_same_bytes_are_registered_once(trained: Path, onnx_path: Path):
     assert version.tags["mask_iou"] == "0.875" and version.tags["gate"] == "passed"
     run = runs(trained)["a0key"]
     (logged,) = (client(trained).get_logged_model(x.model_id) for x in run.outputs.model_outputs)
-    assert (
-        logged.experiment_id == run.info.experiment_id
-       
+    assert logged.experiment_id == run.info.experiment_id
     assert "/mlartifacts/" in logged.artifact_location
-    )
     assert "leak_gap" not in version.tags and version.tags["gate.reasons"] == ""
     mlflow.set_tracking_uri(f"sqlite:///{trained / 'mlflow.db'}")
     model = mlflow.pyfunc.load_model("models:/DepthMaskNet@champion")

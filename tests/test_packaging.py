@@ -70,7 +70,7 @@ def test_files_that_are_no_code_are_shipped_with_it():
 def test_no_file_names_a_package_registry():
     hosts = "pypi[.]org files[.]python[h]osted download[.]pytorch npmjs[.](org|com)"
     hosts += " conda[.]anaconda proxy[.]golang"
-    command = ["git", "grep", "-Eil", "|".join(hosts.split())]
+    command = ["git", "grep", "-EIil", "|".join(hosts.split())]
     found = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     assert (found.returncode, found.stdout) == (1, ""), "1 is git's for no match"
 

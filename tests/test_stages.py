@@ -131,6 +131,8 @@ def test_train_evaluate_and_the_exported_file_have_the_same_figures(inside):
     expected = report["experiments"][report["best"]]["in_scene"]
     assert figures == pytest.approx(expected, abs=parity["tolerance"])
     metadata = Predictor("models/best/model.onnx", device="cpu").metadata
+    summary = json.loads(Path("data/prepared/summary.json").read_text())
+    assert metadata["data_hash"] == summary["data_hash"]
     assert (metadata["experiment"], metadata["training_size"]) == ("bce_rmse", str(SIZE))
 
 

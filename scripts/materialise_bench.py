@@ -158,7 +158,6 @@ def ours(prepared: Path, num_workers: int) -> Callable[[Path, int], float]:
             compositor_params=params.compositor,
             nobody=params.train.nobody,
             encoding=Encoding(JPEG_QUALITY, params.train.depth_range_m),
-            code="",
             num_workers=num_workers,
         )
         assert num_scenes == count

@@ -13,7 +13,7 @@ from depthmask import stages
 from depthmask.config import PrepareParams, read_params
 from depthmask.models.store import StoredModel
 from depthmask.stages import augment, evaluate, export, prepare, train
-from depthmask.tracking.provenance import _TRAINING_CODE
+from depthmask.tracking.provenance import TRAINING
 from test_layers import PACKAGE, imports
 
 ROOT = Path(__file__).parents[1]
@@ -123,7 +123,7 @@ def test_each_stage_depends_on_the_code_it_runs(stage):
 
 def test_a_checkpoint_is_bound_to_the_code_that_training_depends_on():
     """Else a changed module would train anew, from a checkpoint of the old one."""
-    assert set(_TRAINING_CODE) == code_of("train")
+    assert set(TRAINING) == code_of("train")
 
 
 def test_another_source_s_parameters_and_code_rerun_nothing():

@@ -46,7 +46,7 @@ def write(data: Path, out: Path, **changes) -> int:
     prepared, augmented = data / "data/prepared", data / "data/augmented"
     arguments = {"prepared": prepared, "augmented": augmented, "set_name": "train", "count": COUNT}
     arguments |= {"size": 48, "placement": TINY.placement, "compositor_params": TINY.compositor}
-    arguments |= {"nobody": 0.1, "encoding": Encoding(95, RANGE_M), "code": ""}
+    arguments |= {"nobody": 0.1, "encoding": Encoding(95, RANGE_M)}
     return materialise(out, **arguments | changes)[0]
 
 

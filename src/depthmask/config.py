@@ -1,12 +1,11 @@
-"""`params.yaml` as frozen classes, one a section; unknown keys and wrong types are refused.
-
-The names of networks, loss terms and conditions are checked by `depthmask.stages.read_params`.
-"""
+"""`params.yaml` as frozen classes; names in it are checked by `depthmask.stages.read_params`."""
 
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, PositiveInt, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, PositiveInt, ValidationError
+from pydantic import NonNegativeFloat as NonNegative
+from pydantic import PositiveFloat as Positive
 from ruamel.yaml import YAML, SequenceNode, YAMLError
 from ruamel.yaml.error import MarkedYAMLError
 
@@ -15,12 +14,10 @@ from depthmask.errors import InputError
 Probability = Annotated[float, Field(ge=0, le=1)]
 Share = Annotated[float, Field(gt=0, lt=1)]
 Seed = Annotated[int, Field(ge=0, lt=2**32)]
-Count = Annotated[int, Field(ge=0)]
-NonNegative = Annotated[float, Field(ge=0)]
-Positive = Annotated[float, Field(gt=0)]
 Side = Annotated[int, Field(ge=32, le=4096, multiple_of=8)]
 FromList = Field(strict=False)  # YAML has lists, and frozen classes hold tuples
 FromFilledList = Field(strict=False, min_length=1)
+Range = Annotated[tuple[Positive, Positive], FromList]
 Size = Annotated[tuple[PositiveInt, PositiveInt], FromList]  # height, width
 
 
@@ -29,14 +26,12 @@ class Section(BaseModel):
 
 
 class SplitSizes(Section):
-    """How many sources; of a folder's, which has its own number, how they are shared out."""
-
     train: PositiveInt
     val: PositiveInt
     test: PositiveInt
 
     def shares(self) -> dict[str, float]:
-        """Of train, val and test, 0 to 1."""
+        """How a folder's sources, which has its own number, are shared out."""
         total = self.train + self.val + self.test
         return {name: count / total for name, count in self.model_dump().items()}
 
@@ -52,7 +47,7 @@ class PhotosParams(Section):
     teacher_batch: PositiveInt
     fov_degrees: Annotated[float, Field(ge=10, le=150)]  # across a picture's shorter side
     camera_height_m: Positive  # of a camera whose height the depth does not tell
-    person_height_m: Annotated[tuple[Positive, Positive], FromList]  # shortest and tallest
+    person_height_m: Range  # shortest and tallest
 
     def model_post_init(self, _: Any) -> None:
         if self.person_height_m[0] > self.person_height_m[1]:
@@ -74,7 +69,7 @@ class PrepareParams(Section):
         cutout_samples_per_px: PositiveInt
 
     class Modest(Section):
-        decoded: Count
+        decoded: NonNegativeInt
 
     seed: Seed
     source: Literal["museum", "photos", "modest"]
@@ -102,6 +97,9 @@ class CompositorParams(Section):
         gain: Probability
         tint: Probability
 
+    class PlateLight(PersonLight):
+        p: Probability
+
     class Shadow(Section):
         p: Probability
         strength: Probability
@@ -109,11 +107,6 @@ class CompositorParams(Section):
     class Noise(Section):
         p: Probability
         sigma: Probability
-
-    class PlateLight(Section):
-        p: Probability
-        gain: Probability
-        tint: Probability
 
     class PlateMotion(Section):
         p: Probability
@@ -164,7 +157,7 @@ class Scheduler(Section):
     warmup: Probability
     step_epochs: PositiveInt
     factor: Share
-    patience: Count
+    patience: NonNegativeInt
 
 
 class TrainParams(Section):
@@ -180,28 +173,24 @@ class TrainParams(Section):
     scheduler: Scheduler
     average: Annotated[float, Field(ge=0, lt=1)]
     mask_prior: Share
-    depth_range_m: Annotated[tuple[Positive, Positive], FromList]
+    depth_range_m: Range
 
     def model_post_init(self, _: Any) -> None:
         if self.depth_range_m[0] >= self.depth_range_m[1]:
             raise ValueError("depth_range_m must rise from near to far")
         if self.scenes_per_epoch < self.batch_size:
             raise ValueError("scenes_per_epoch must be at least batch_size")
-        steps_per_epoch = self.scenes_per_epoch // self.batch_size
-        num_steps = steps_per_epoch * sum(step.epochs for step in self.schedule)
+        num_epochs = sum(step.epochs for step in self.schedule)
+        num_steps = self.scenes_per_epoch // self.batch_size * num_epochs
         rising = self.scheduler.warmup * num_steps
         if self.scheduler.name == "onecycle" and not 2 <= rising <= num_steps - 2:
-            raise ValueError(
-                f"onecycle would rise for {rising:.0f} of {num_steps} steps: change"
-                " scheduler.warmup, so that it rises and falls for two at least"
-            )
+            words = f"onecycle would rise for {rising:.0f} of {num_steps} steps"
+            raise ValueError(f"{words}: change scheduler.warmup, so that both ways take two")
 
 
 class Experiment(Section):
-    """A network, the weighted loss terms of its heads, and how it is trained."""
-
     model: str
-    mask: Annotated[dict[str, Positive], Field(min_length=1)]
+    mask: Annotated[dict[str, Positive], Field(min_length=1)]  # weighted loss terms
     depth: dict[str, Positive] = {}
     augmented: bool = True  # whether it sees the colour variants
     seeds: Annotated[tuple[Seed, ...], FromList] = ()  # none: `train.seed` alone
@@ -212,11 +201,9 @@ class Experiment(Section):
 
 
 class Robustness(Section):
-    """Strengths, by condition, of what makes the headline set's frames harder."""
-
     num_scenes: PositiveInt
     seed: Seed
-    conditions: dict[str, Annotated[tuple[float, ...], FromFilledList]]
+    conditions: dict[str, Annotated[tuple[float, ...], FromFilledList]]  # strengths of each
 
 
 class EvaluateParams(Section):
@@ -242,7 +229,7 @@ class ExportParams(Section):
     gate: Gate
 
 
-BASELINES = ("difference_threshold", "constant_depth", "plate_depth")  # evaluate's names
+BASELINES = {"difference_threshold", "constant_depth", "plate_depth"}  # evaluate's names
 SECTIONS = ("prepare", "placement", "compositor", "augment", "train", "evaluate", "export")
 
 
@@ -259,44 +246,33 @@ class Params(Section):
     experiments: dict[Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,63}$")], Experiment]
 
     def model_post_init(self, _: Any) -> None:
-        for name in self.compare:
-            if name not in self.experiments:
-                raise ValueError(
-                    f"`compare` names {name!r}, which `experiments` does not define;"
-                    f" it defines {', '.join(self.experiments)}"
-                )
-            if name in BASELINES:
-                raise ValueError(f"{name} is a baseline's name: call the experiment otherwise")
-        if len(set(self.compare)) != len(self.compare):
+        if unknown := [name for name in self.compare if name not in self.experiments]:
+            known = ", ".join(self.experiments)
+            raise ValueError(f"`compare` names {unknown[0]!r}, and `experiments` defines {known}")
+        if taken := BASELINES.intersection(self.compare):
+            raise ValueError(f"{min(taken)} is a baseline's name: call the experiment otherwise")
+        if len(set(self.compare)) < len(self.compare):
             raise ValueError("`compare` names an experiment twice")
-        sizes = [step.size for step in self.train.schedule]
-        if sizes[-1] != self.prepare.size or max(sizes) > self.prepare.size:
-            raise ValueError(
-                f"train.schedule must end at prepare.size, {self.prepare.size} px, and not exceed"
-                f" it; its sizes are {', '.join(map(str, sizes))}"
-            )
+        sizes, size = [step.size for step in self.train.schedule], self.prepare.size
+        if sizes[-1] != size or max(sizes) > size:
+            words = f"train.schedule must end at prepare.size, {size} px, and not exceed it"
+            raise ValueError(f"{words}; its sizes are {', '.join(map(str, sizes))}")
 
 
 def read_params(path: Path = Path("params.yaml"), text: str | None = None) -> Params:
-    """Read `params.yaml`, or a text in its place, with its profile's overrides merged in.
-
-    Raises InputError, naming the parameter and what is wrong with it.
-    """
+    """Read `params.yaml`, or a text in its place, with its profile merged in; or InputError."""
     content, profiles = read_profiles(path, text)
     profile = content.get("profile")
     if profile not in list(profiles):
         raise InputError(f"{path}: profile {profile!r} is not one of {', '.join(profiles)}")
     # DVC reads the `compare` above, which `depthmask profile` sets to the profile's
     overrides = {name: each for name, each in profiles[profile].items() if name != "compare"}
+    where = f"{path}: profiles.{profile}"
     if overrides.keys() != set(SECTIONS):
-        raise InputError(
-            f"{path}: profiles.{profile} must name exactly {', '.join(SECTIONS)}, {{}} for none,"
-            " and may name compare"
-        )
+        names = ", ".join(SECTIONS)
+        raise InputError(f"{where} must name exactly {names}, {{}} for none, and may name compare")
     if isinstance(overrides["prepare"], dict) and "source" in overrides["prepare"]:
-        raise InputError(
-            f"{path}: profiles.{profile}.prepare.source is not possible: DVC follows prepare.source"
-        )
+        raise InputError(f"{where}.prepare.source is not possible: DVC follows prepare.source")
     try:
         return Params.model_validate(_merged(content, overrides))
     except ValidationError as error:
@@ -312,10 +288,7 @@ def named_experiment(params: Params, name: str) -> Experiment:
 
 
 def with_profile(path: Path, name: str) -> tuple[str, Params]:
-    """The text of `params.yaml` with `profile`, and `compare` where it has one, set to a profile's.
-
-    Every other byte stays. Raises InputError without such a profile, or if the result is not valid.
-    """
+    """The text with a profile in force, all else as it was, and its values; or InputError."""
     _, profiles = read_profiles(path)
     if name not in profiles:
         raise InputError(f"{path} has no profile {name!r}; it has {', '.join(profiles)}")
@@ -337,10 +310,7 @@ def with_profile(path: Path, name: str) -> tuple[str, Params]:
 def read_profiles(
     path: Path, text: str | None = None
 ) -> tuple[dict[str, Any], dict[str, dict[str, Any]]]:
-    """The top level of `params.yaml`, and the profiles, which are taken out of it.
-
-    YAML 1.2, as DVC reads it, and no key twice. Raises InputError if it is not that.
-    """
+    """The top level of `params.yaml`, as DVC reads it, and its profiles apart; or InputError."""
     try:
         text = path.read_bytes().decode() if text is None else text
         content = YAML(typ="safe", pure=True).load(text)

@@ -1,6 +1,5 @@
 """What this machine and environment can do, and what stands in the way."""
 
-import contextlib
 import importlib.metadata
 import platform
 import subprocess
@@ -11,11 +10,6 @@ from typing import Literal, NamedTuple
 
 from depthmask.errors import InputError
 
-# One Identity node, opset 17: the smallest model that makes a provider load its libraries.
-_IDENTITY = bytes.fromhex(
-    "08083a370a100a017812017922084964656e746974791201675a0f0a0178120a0a08080112040a020801"
-    "620f0a0179120a0a08080112040a02080142040a001011"
-)
 _NEEDED_FOR = {"dvc": "the pipeline", "mlflow": "tracking of experiments",
                "lightning": "training", "mitsuba": "rendering the museum"}  # fmt: skip
 
@@ -38,25 +32,6 @@ def examine(model: Path) -> Iterator[Finding]:
     for package, purpose in _NEEDED_FOR.items():
         yield Finding(package, _version(package) or f"not installed; needed for {purpose}")
     yield _model(model)
-
-
-def usable_providers() -> list[str]:
-    """Those of onnxruntime that really load; it lists CUDA also where CUDA does not work."""
-    import onnxruntime
-
-    from depthmask.data.scenes.onnx_session import load_cuda_libraries
-
-    load_cuda_libraries()
-    onnxruntime.set_default_logger_severity(4)
-    usable = []
-    for provider in onnxruntime.get_available_providers():
-        # each provider fails in its own way; then it is not usable, that is all
-        with contextlib.suppress(Exception):
-            session = onnxruntime.InferenceSession(_IDENTITY, providers=[provider])
-            if provider in session.get_providers():
-                usable.append(provider)
-    onnxruntime.set_default_logger_severity(2)
-    return usable
 
 
 def _version(package: str) -> str | None:
@@ -95,12 +70,16 @@ def _runtime() -> Iterator[Finding]:
     remedy = ": they overwrite each other; uninstall both, then install one extra, `cpu` or `gpu`"
     yield Finding("onnxruntime", text + remedy * are_both, "warning" if are_both else "ok")
     try:
-        providers = usable_providers()
+        from onnxruntime.datasets import get_example
+
+        from depthmask.data.scenes.onnx_session import CUDA, open_session
     except ImportError as error:
         yield Finding("providers", f"onnxruntime does not import ({error}): reinstall", "problem")
         return
+    example = Path(get_example("sigmoid.onnx"))
+    providers = open_session(example, "auto", None, unreadable="reinstall").get_providers()
     names = ", ".join(name.removesuffix("ExecutionProvider") for name in providers)
-    if "onnxruntime-gpu" in text and "CUDAExecutionProvider" not in providers:
+    if "onnxruntime-gpu" in text and CUDA not in providers:
         remedy = "CUDA does not load: onnxruntime-gpu needs the driver, CUDA 13 and cuDNN 9"
         yield Finding("providers", f"{names}; {remedy}", "warning")
     else:

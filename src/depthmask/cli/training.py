@@ -8,7 +8,7 @@ import typer
 
 from depthmask.errors import InputError
 
-JPEG_QUALITY = 90
+JPEG_QUALITY = 90  # of what `materialise` writes
 # `train`, or one of `depthmask.data.scenes.scene.COMPOSED_SETS`
 SetName = Literal["train", "val", "seen_seen", "seen_unseen", "unseen_seen", "unseen_unseen"]
 
@@ -40,7 +40,6 @@ def materialise(
     exact_depth: Annotated[
         bool, typer.Option("--exact-depth", help="Also depth_mm/: 16 bit PNG, millimetres.")
     ] = False,
-    quality: Annotated[int, typer.Option(min=1, max=100, help="Of the JPEGs.")] = JPEG_QUALITY,
     workers: Annotated[
         int | None, typer.Option(min=1, help="Processes; by default one a core.")
     ] = None,
@@ -50,7 +49,6 @@ def materialise(
     from depthmask.data.materialise import materialise, plain_shots
     from depthmask.data.materialise.writing import Encoding
     from depthmask.stages import AUGMENTED, PARAMS, PREPARED
-    from depthmask.tracking.provenance import code_hash
 
     params = read_params(PARAMS)
     scenes, seconds = materialise(
@@ -63,8 +61,7 @@ def materialise(
         placement=params.placement,
         compositor_params=plain_shots(params.compositor) if plain else params.compositor,
         nobody=0.0 if plain or set_name != "train" else params.train.nobody,
-        encoding=Encoding(quality, params.train.depth_range_m, exact_depth),
-        code=code_hash(("data/composition", "data/materialise", "data/scenes")),
+        encoding=Encoding(JPEG_QUALITY, params.train.depth_range_m, exact_depth),
         num_workers=workers,
     )
     pace = f"Wrote {scenes:,} scenes in {seconds:.1f} s, {scenes / seconds:.0f} a second"
@@ -128,11 +125,10 @@ def lr_find(
     title = f"{name}, {train.optimizer.name}, batch {train.batch_size}, {side} px"
     current = train.optimizer.lr
     save_png(rate_range(table, title=title, suggested=suggested, current=current), out)
-    if suggested is None:
-        typer.echo("the loss never falls: try a wider range with --min-lr and --max-lr")
-    else:
-        typer.echo(f"the loss falls steepest at {suggested:.2g}; train.optimizer.lr is {current:g}")
-    typer.echo(f"Wrote {out} and {out.with_suffix('.csv')}")
+    found = "the loss never falls: try a wider range with --min-lr and --max-lr"
+    if suggested is not None:
+        found = f"the loss falls steepest at {suggested:.2g}; train.optimizer.lr is {current:g}"
+    typer.echo(f"{found}\nWrote {out} and {out.with_suffix('.csv')}")
 
 
 @app.command()
@@ -167,16 +163,12 @@ def gate(
 
 
 @app.command()
-def report(
-    show: Annotated[bool, typer.Option("--open", help="Open it in the browser.")] = False,
-) -> None:
+def report() -> None:
     """Write reports/report.html anew from the files of the last run; it opens without a network."""
     from depthmask.stages.report import write_report
 
     path = write_report()
     typer.echo(f"Wrote {path} ({path.stat().st_size / 1e6:.1f} MB)")
-    if show:
-        typer.launch(str(path.resolve()))
 
 
 @app.command("import-runs")

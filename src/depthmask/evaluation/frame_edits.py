@@ -1,7 +1,6 @@
 """Frames whose people are changed: their shadow, their clothes, how many there are.
 
-How the frame's light differs from the plate's is told by the room around the person. Scenes are
-batches; logarithms of ratios are N x 3 x H x W.
+The room around the person tells the frame's light; logarithms of ratios are N x 3 x H x W.
 """
 
 import math
@@ -28,11 +27,8 @@ def scale_shadow(scene: Scene[Tensor], strength: float) -> Scene[Tensor]:
 
 
 def dress_like_wall(scene: Scene[Tensor], share: float) -> Scene[Tensor]:
-    """The person's colours moved by `share` towards those of the room behind them.
-
-    At 1 the person wears the mean colour of what they hide, as bright or dark from fold to fold
-    as their own clothes are. The rim moves by what of it is person.
-    """
+    """The person's colours moved by `share` towards the mean colour of the room that they hide, as
+    bright or dark from fold to fold as their own clothes are."""
     mask = scene.mask
     inside = (mask > 0.99).float()
     # at the rim, where the room shows through, the colour of the nearest pixels all person
@@ -50,10 +46,8 @@ def dress_like_wall(scene: Scene[Tensor], share: float) -> Scene[Tensor]:
 
 
 def put_together(first: Scene[Tensor], second: Scene[Tensor]) -> Scene[Tensor]:
-    """Two people of one room in one shot, each scene with one of them, in one frame.
-
-    The nearer stands in front, both shadows fall on the room, none on the other person.
-    """
+    """Two people of one room in one shot, each scene with one of them, in one frame: the nearer in
+    front, both shadows on the room and none on the other person."""
     front_first = _distance(first) <= _distance(second)
     front, back = (
         Scene(*(torch.where(front_first, a, b) for a, b in zip(one, other, strict=True)))
@@ -71,11 +65,8 @@ def put_together(first: Scene[Tensor], second: Scene[Tensor]) -> Scene[Tensor]:
 
 
 def can_stand_together(first: Scene[Tensor], second: Scene[Tensor]) -> Tensor:
-    """Whether both people have room and are seen, bool N.
-
-    One stands `APART` times as far as the other, or both beside each other; of the rear one more
-    than half is seen.
-    """
+    """Whether both people have room, `APART` times as far or beside each other, and of the rear one
+    more than half is seen: bool N."""
     one, other = (scene.mask > 0.5 for scene in (first, second))
     areas = one.flatten(1).sum(1), other.flatten(1).sum(1)
     both = (one & other).flatten(1).sum(1)
@@ -86,19 +77,14 @@ def can_stand_together(first: Scene[Tensor], second: Scene[Tensor]) -> Tensor:
 
 
 def light_between(scene: Scene[Tensor]) -> Tensor:
-    """By what the whole frame is brighter than the plate: log ratios, N x 3 x 1 x 1.
-
-    The median over the room, so that no shadow counts; 0 where the person leaves no room.
-    """
+    """By what the whole frame is brighter than the plate, N x 3 x 1 x 1: the median over the room,
+    so that no shadow counts; 0 where the person leaves no room."""
     return _median(torch.where(_is_room(scene), _log_ratio(scene), torch.nan))
 
 
 def shadow_of(scene: Scene[Tensor]) -> Tensor:
-    """What the person takes from the room's light or throws on it: log ratios.
-
-    A low-pass of the ratio of frame and plate that knows nothing of the person's pixels, less
-    `light_between`: negative in a shadow, positive in bounced light, 0 far inside the person.
-    What is no stronger than the noise around it, as told by its median, is held back (Wiener).
+    """What the person takes from the room's light, negative, or throws on it: a low-pass of the log
+    ratio of the room's pixels, less `light_between`; what is near the noise is held back (Wiener).
     """
     room = _is_room(scene)
     ratio = _log_ratio(scene) - light_between(scene)
@@ -117,11 +103,8 @@ def typical_shadow(scene: Scene[Tensor]) -> float:
 def spread_from(
     weight: Tensor, values: Tensor, sigma: float, otherwise: Tensor | float = 0.0
 ) -> Tensor:
-    """Gaussian mean, sigma in px, of the values that have a weight 0 to 1, N x 1 x H x W.
-
-    A normalised convolution (Knutsson and Westin 1993); `otherwise` where nothing is near. Rows and
-    columns are blurred as products of matrices; beyond the frame lies 0.
-    """
+    """Gaussian mean, sigma in px, of the values with a weight 0 to 1, N x 1 x H x W: a normalised
+    convolution (Knutsson and Westin 1993), `otherwise` where nothing is near."""
     steps = [torch.arange(n)[:, None] - torch.arange(n) for n in weight.shape[-2:]]
     norm = sigma * math.sqrt(2 * math.pi)
     down, along = ((torch.exp(-0.5 * (each / sigma) ** 2) / norm).to(weight) for each in steps)

@@ -1,10 +1,9 @@
 """How sure a figure is: a two-way cluster-robust standard error over rooms and people.
 
-Frames of one room are alike, in depth above all, and so are frames of one person: 80 frames of 20
-rooms tell about as much as 20. The variance of a mean is that of the rooms' sums of residuals plus
-that of the people's, less that of both together, each times G / (G - 1) of its G groups (Cameron,
-Gelbach and Miller 2011). Bounds are Student's t, with the fewer of rooms and people less one as
-degrees of freedom. Differences are of pairs: of the same scenes, scene by scene.
+Frames of one room are alike, and so are those of one person. The variance of a mean is that of the
+rooms' sums of residuals plus that of the people's, less that of both together, each times G / (G-1)
+of its G groups (Cameron, Gelbach and Miller 2011). Bounds are Student's t, with the fewer of rooms
+and people less one as degrees of freedom. Differences are of the same scenes, scene by scene.
 """
 
 from typing import NamedTuple
@@ -13,11 +12,8 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-ORIGINS = ["plate", "cutout"]
-"""The columns of a table of scenes that say what they share."""
-
-FEWEST = 5
-"""Scenes that an interval takes."""
+ORIGINS = ["plate", "cutout"]  # the columns of a table of scenes that say what they share
+FEWEST = 5  # scenes that an interval takes
 
 
 class Estimate(NamedTuple):

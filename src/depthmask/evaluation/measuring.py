@@ -18,13 +18,10 @@ from depthmask.metrics import METRICS, mask_iou, score_scenes
 from depthmask.metrics.depth import SMALLEST_DEPTH_M
 
 Method = Callable[[Scene[Tensor], Tensor | None], tuple[Tensor | None, Tensor | None]]
-"""A scene and, where it is known, the empty plate's depth -> mask and depth, either perhaps None.
+"""A scene and, where it is known, the empty plate's depth -> mask, 0 to 1, and depth, either
+perhaps None; all N x 1 x H x W."""
 
-All N x 1 x H x W, the mask 0 to 1.
-"""
-
-KEYS = ("experiment", "seed", "set", "scene", *ORIGINS)
-"""The columns of a table of scenes that are no figures."""
+KEYS = ("experiment", "seed", "set", "scene", *ORIGINS)  # of a table of scenes, no figures
 
 NO_SEED = -1  # of what was not trained
 THRESHOLDS = tuple(step / 100 for step in range(2, 62, 2))  # of an image's range 0 to 1
@@ -37,9 +34,7 @@ BASELINES = {
 """What needs no training: a model that does not beat these has learnt nothing."""
 
 SAME = 1e-6  # largest difference, absolute or relative, of two passes on one machine
-TOLERANCE = 1e-3
-"""On another device or processor, whose convolutions round otherwise: a pixel at the threshold
-may fall on its other side. More is another network."""
+TOLERANCE = 1e-3  # on another, whose convolutions round otherwise; more is another network
 
 
 def measure_scenes(
@@ -48,25 +43,22 @@ def measure_scenes(
     names: Sequence[str],
     metrics: Collection[str] = METRICS.keys(),
 ) -> pd.DataFrame:
-    """Let every method, by experiment and seed, predict every scene of the named sets.
-
-    A row an experiment, seed, set and scene: `KEYS`, then every metric, NaN where none counts.
-    """
-    tables = []
+    """A row a scene of the named sets and a method, by experiment and seed, that predicts it:
+    `KEYS`, then every metric, NaN where it does not count."""
+    tables: list[pd.DataFrame] = []
     for name in names:
+        origins, first = sets.origins(name), 0
         scores: dict[tuple[str, int], list[pd.DataFrame]] = {method: [] for method in methods}
         for scene, plate_depth in zip(sets.scenes(name), sets.plate_depths(name), strict=True):
-            truth = scene.mask, scene.depth
+            rows = origins[first : first + len(scene.mask)]
+            first += len(rows)
             for key, predict in methods.items():
-                found = predict(scene, plate_depth)
-                figures = score_scenes(*found, *truth, alignment=sets.alignment, names=metrics)
+                pair = *predict(scene, plate_depth), scene.mask, scene.depth
+                figures = score_scenes(*pair, alignment=sets.alignment, names=metrics)
+                keys = dict(zip(KEYS, (*key, name, rows.index), strict=False))
                 columns = {metric: values.cpu().numpy() for metric, values in figures.items()}
-                scores[key].append(pd.DataFrame(columns, index=range(len(scene.mask))))
-        for (experiment, seed), batches in scores.items():
-            table = pd.concat([sets.origins(name), pd.concat(batches, ignore_index=True)], axis=1)
-            table["experiment"], table["seed"] = experiment, seed
-            table["set"], table["scene"] = name, table.index
-            tables.append(table)
+                scores[key].append(rows.assign(**keys, **columns))
+        tables += sum(scores.values(), [])
     return pd.concat(tables, ignore_index=True).reindex(columns=[*KEYS, *METRICS])
 
 
@@ -76,10 +68,8 @@ def mean_figures(table: pd.DataFrame) -> dict[str, float]:
 
 
 def over_seeds(table: pd.DataFrame) -> pd.DataFrame:
-    """A row a scene of one experiment and set: its plate and cutout, its seeds' mean figures.
-
-    A scene that does not count for one seed counts for none.
-    """
+    """A row a scene of one experiment and set: its plate and cutout, its seeds' mean figures; a
+    scene that does not count for one seed counts for none."""
     scenes = table.groupby("scene", sort=True)
     figures = scenes[list(METRICS)]
     means = figures.mean().where(figures.count() == table["seed"].nunique())
@@ -119,10 +109,8 @@ def best_constant(scenes: Iterable[Scene[Tensor]]) -> float:
 
 
 def check_agreement(card: Mapping[str, Any], figures: Mapping[str, float], device: str) -> None:
-    """Compare the means on the headline set with those that the training's own pass noted.
-
-    InputError if a figure is another: weights, data or code are not those that were trained.
-    """
+    """Compare the means on the headline set with those that the training's own pass noted;
+    InputError if a figure is another."""
     test = card.get("test", {})
     for name, before in test.get("figures", {}).items():
         now = figures.get(name, math.nan)

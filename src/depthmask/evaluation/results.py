@@ -1,6 +1,5 @@
 """A table of scenes as what `reports/metrics.json` and `headline.json` hold, the verdict in it."""
 
-import json
 import math
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -13,10 +12,6 @@ from depthmask.evaluation.intervals import cluster_mean, holm
 from depthmask.evaluation.measuring import mean_figures, over_seeds
 from depthmask.metrics import METRICS
 
-RULE = (
-    "highest mean of {} and {} on the validation set,"
-    " rooms and people that neither training nor the test sets contain"
-)
 Figures = dict[str, dict[str, float]]  # by set and metric
 Tables = dict[str, dict[str, pd.DataFrame]]  # by experiment or baseline and by test set
 
@@ -31,12 +26,8 @@ def summarise(
     alignment: Alignment | None,
     level: float,
 ) -> dict[str, Any]:
-    """Means, spreads, intervals, the leak and the verdict; the contract is in docs/evaluation.md.
-
-    scenes, baselines, leak_scenes: from `measure_scenes`, of the trained and of the untrained on
-    `val` and every test set, and of both on the two `leak_sets`, seen and unseen; headline: the set
-    that judges; level: of the intervals.
-    """
+    """Means, spreads, intervals, the leak and the verdict, of tables of `measure_scenes`: of the
+    trained, of the untrained, and of both on the two `leak_sets`, seen and unseen."""
     chosen_by = choosing_metrics(alignment)
     seeds: dict[str, dict[str, Figures]] = {}
     for (name, seed, set_name), part in scenes.groupby(["experiment", "seed", "set"], sort=False):
@@ -54,12 +45,14 @@ def summarise(
     verdict = judge(ranking, on_headline, headline, chosen_by, level)
     if all(len(each) == 1 for each in seeds.values()):
         verdict["sentence"] += " Each was trained once."
+    mask, depth = (METRICS[name].spoken for name in chosen_by)
     return {
         "best": ranking[0],
         "best_seed": best_seeds[ranking[0]],
         "best_seeds": best_seeds,
         "chosen_by": list(chosen_by),
-        "rule": RULE.format(*(METRICS[name].spoken for name in chosen_by)),
+        "rule": f"highest mean of {mask} and {depth} on the validation set,"
+        " rooms and people that neither training nor the test sets contain",
         "verdict": verdict,
         "headline": {"set": headline, **means[ranking[0]][headline]},
         "ranking": ranking,
@@ -68,31 +61,25 @@ def summarise(
         "seeds": seeds,
         "spread": {name: _over(each, "std") for name, each in seeds.items() if len(each) > 1},
         "intervals": {
-            name: {
-                set_name: {
-                    metric: list(cluster_mean(table[metric], table).bounds(level))
-                    for metric in _known(table)
-                }
-                for set_name, table in sets.items()
-            }
+            name: {set_name: _bounds(table, level) for set_name, table in sets.items()}
             for name, sets in tables.items()
         },
         "leak": leak_gaps(_tables(leak_scenes), leak_sets, level),
         "baselines": {
             name: {set_name: mean_figures(table) for set_name, table in sets.items()}
-            for name, sets in tables.items()
-            if name not in seeds
+            for name, sets in _tables(baselines).items()
         },
         "level": level,
     }
 
 
-def choosing_metrics(alignment: Alignment | None) -> tuple[str, str]:
-    """The metrics whose mean ranks: of the mask and of the depth, both 0 to 1.
+def _bounds(table: pd.DataFrame, level: float) -> dict[str, list[float]]:
+    return {name: [*cluster_mean(table[name], table).bounds(level)] for name in _known(table)}
 
-    Depth that is aligned in its values has an arbitrary zero, on which the ratios of δ1 depend;
-    SSIM does not.
-    """
+
+def choosing_metrics(alignment: Alignment | None) -> tuple[str, str]:
+    """The metrics whose mean ranks: of the mask and of the depth, both 0 to 1."""
+    # depth aligned in its values has an arbitrary zero, on which the ratios of δ1 depend
     return ("mask_iou", "depth_ssim" if alignment == "depth" else "depth_delta1")
 
 
@@ -113,17 +100,8 @@ def judge(
     chosen_by: tuple[str, str],
     level: float,
 ) -> dict[str, Any]:
-    """Compare the best with everything else on the scenes of the headline set.
-
-    The best was chosen on other scenes, so these judge it without having chosen it. headline: by
-    experiment and baseline a row a scene, the same scenes for all; one of the ranking with a
-    prediction that is no number is left out. A rival ties whose p after Holm over all others is not
-    below 1 - level.
-
-    Returns `best`, its `runner_up` on validation or None, `ties` and those `ahead` of it on these
-    scenes; `differences`, the best minus each other by metric and, rivals', by `score`, the mean of
-    the two that choose: difference, low, high and the two-sided p; and all this as a `sentence`.
-    """
+    """Compare the best with everything else on the same scenes, by experiment and baseline; a rival
+    ties whose p after Holm is not below 1 - level. The contract is in docs/evaluation.md."""
     best, *others = ranking
     tables = {
         name: table.assign(score=table[[*chosen_by]].mean(axis="columns", skipna=False))
@@ -160,11 +138,7 @@ def judge(
 
 
 def _sentence(
-    best: str,
-    scores: dict[str, dict[str, float]],
-    ties: list[str],
-    ahead: list[str],
-    figures: str,
+    best: str, scores: dict[str, dict[str, float]], ties: list[str], ahead: list[str], figures: str
 ) -> str:
     """scores: the best minus each rival, the next of the ranking first."""
     if not scores:
@@ -200,13 +174,8 @@ def _listed(names: list[str]) -> str:
 def leak_gaps(
     tables: Tables, leak_sets: Sequence[str], level: float
 ) -> dict[str, dict[str, dict[str, float]]]:
-    """How much better a method is on seen rooms and people than on unseen ones, by metric.
-
-    A random split over composites reports the first figure as if it were the second. The two sets
-    have other rooms and people, which may be easier: `excess` is the gap less that of the
-    difference threshold, which remembers nothing, on the same pairs. Positive where the seen pair
-    is better, whichever direction is; with the bounds of an interval each.
-    """
+    """By metric, how much better (positive) a method is on seen than on unseen rooms and people:
+    `gap`, and `excess` over the difference threshold, which remembers nothing; with bounds each."""
     both = {
         name: [sets[each] for each in leak_sets]
         for name, sets in tables.items()
@@ -216,17 +185,14 @@ def leak_gaps(
     leak: dict[str, dict[str, dict[str, float]]] = {name: {} for name in both}
     for name, pair in both.items():
         for metric in _known(pair[0]):
-            figures = {"gap": [table[metric] for table in pair]}
+            sign = 1 if METRICS[metric].higher_is_better else -1
+            figures = {"gap": [sign * table[metric] for table in pair]}
             if threshold and pair is not threshold and metric in _known(threshold[0]):
                 excess = zip(figures["gap"], threshold, strict=True)
-                figures["excess"] = [own - table[metric] for own, table in excess]
+                figures["excess"] = [own - sign * table[metric] for own, table in excess]
             found = leak[name][metric] = {}
             for kind, values in figures.items():
-                sign = 1 if METRICS[metric].higher_is_better else -1
-                seen, unseen = (
-                    cluster_mean(sign * each, table)
-                    for each, table in zip(values, pair, strict=True)
-                )
+                seen, unseen = map(cluster_mean, values, pair)
                 prefix = "" if kind == "gap" else "excess_"
                 found[kind] = (gap := seen.minus(unseen)).value
                 found[f"{prefix}low"], found[f"{prefix}high"] = gap.bounds(level)
@@ -234,14 +200,8 @@ def leak_gaps(
 
 
 def headline_figures(metrics: Mapping[str, Any], robustness: pd.DataFrame) -> dict[str, Any]:
-    """What `reports/headline.json` holds, for `dvc metrics show`: the best on the hardest set.
-
-    metrics, robustness: of `metrics.json` and `robustness.csv`. As far as there are any: `best`,
-    its name; its figures there; `lead`, by how much its mean of mask and depth exceeds its
-    runner-up's, and `lead_low`, the least that the interval leaves of it; `leak_gap`, of mask IoU,
-    less that of the difference threshold; `worst_iou`, the lowest mask IoU on harder frames, and
-    `worst_at`, on which.
-    """
+    """What `reports/headline.json` holds, for `dvc metrics show`: the best on the hardest set, its
+    lead, leak and worst harder frames, as far as there are any."""
     best, verdict = metrics["best"], metrics["verdict"]
     names = ["mask_iou", "depth_delta1", "depth_ssim", "depth_abs_rel"]
     if metrics["unit"] == "metre":
@@ -266,11 +226,6 @@ def headline_figures(metrics: Mapping[str, Any], robustness: pd.DataFrame) -> di
         if value is not None and math.isfinite(value)
     }
     return {"best": best} | known | worst_at
-
-
-def finite(result: dict[str, Any]) -> dict[str, Any]:
-    """The same with null in place of what is no finite number, which JSON does not know."""
-    return json.loads(json.dumps(result), parse_constant=lambda _: None)
 
 
 def _known(table: pd.DataFrame) -> list[str]:

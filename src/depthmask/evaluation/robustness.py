@@ -1,8 +1,4 @@
-"""What makes a frame harder: every condition, how it is applied, whether training drew it.
-
-A plate was taken earlier: moved, turned or in other light it is the plate that changes, and what
-is true of the frame stays true. Pictures stay what a camera delivers: 8 bits, 0 to 1.
-"""
+"""What makes a frame harder: every condition, how it is applied, whether training drew it."""
 
 import io
 from collections.abc import Callable, Mapping, Sequence
@@ -53,7 +49,7 @@ Change = Callable[[Scene[Tensor], float, Draws], Scene[Tensor]]
 
 
 class Condition(NamedTuple):
-    """A way to make a frame harder."""
+    """A way to make a frame harder: by 8 bits, 0 to 1, and so that its truth stays true."""
 
     label: str  # what happens to the frames
     unit: str  # of its strength

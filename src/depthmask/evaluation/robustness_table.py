@@ -90,14 +90,13 @@ def collect_frames(
     """Take up to `count` frames of each kind, spread evenly; the rest as for `Training`."""
     origins = sets.origins(sets.headline)
     people = _some(sets.scenes(sets.headline), origins, count)
-    firsts, seconds, places = [], [], []
+    pairs, fitting = None, []
     for first, second, rows in sets.pairs(sets.headline):
         fit = can_stand_together(first, second)
-        firsts.append(Scene(*(field[fit] for field in first)))
-        seconds.append(Scene(*(field[fit] for field in second)))
-        places.append(rows[fit.cpu().numpy()])
-    pairs = None
-    if sum(map(len, places)):
+        both = (Scene(*(field[fit] for field in scene)) for scene in (first, second))
+        fitting.append((*both, rows[fit.cpu().numpy()]))
+    if any(len(rows) for *_, rows in fitting):
+        firsts, seconds, places = zip(*fitting, strict=True)
         origins = origins.iloc[np.concatenate(places)]
         pairs = _some(firsts, origins, count), _some(seconds, origins, count)
     rooms = sets.origins("nobody").assign(cutout="nobody")
@@ -115,10 +114,8 @@ def _some(batches: Iterable[Scene[Tensor]], origins: pd.DataFrame, count: int) -
 
 
 class ConditionExample(NamedTuple):
-    """One frame under a condition: pictures uint8 H x W x 3, masks H x W, 0 to 1.
-
-    The figure is the mask's IoU, or where nobody is the share of the frame taken for person.
-    """
+    """One frame under a condition: pictures uint8 H x W x 3, masks H x W, 0 to 1; the mask's IoU
+    or, where nobody is, the share of the frame taken for person."""
 
     condition: str
     strength: float
@@ -131,12 +128,8 @@ class ConditionExample(NamedTuple):
 
 
 def cases(sets: FrameSets, params: Robustness) -> Iterator[tuple[str, float, Frames]]:
-    """Frames under each condition at each of its strengths, the neutral one among them.
-
-    Two conditions have no strengths of their own: `two_people` has 1 and 2 people in the frame,
-    `nobody` the plate in the light of each strength of `exposure`. Wherever nothing is changed
-    the case's scene is that of `sets.people` itself.
-    """
+    """Frames under each condition at each of its strengths, also the neutral one, whose scene is
+    that of `sets.people` itself; `two_people` has 1 and 2, `nobody` the strengths of `exposure`."""
     for name in CONDITIONS:
         frames, strengths = sets.people, params.conditions.get(name)
         if name == "two_people" and sets.pairs is not None:
@@ -158,13 +151,8 @@ def cases(sets: FrameSets, params: Robustness) -> Iterator[tuple[str, float, Fra
 def measure_robustness(
     methods: Mapping[str, Method], sets: FrameSets, params: Robustness, level: float
 ) -> tuple[pd.DataFrame, list[ConditionExample]]:
-    """Measure methods that predict a mask, by name, under every condition; level: of the intervals.
-
-    Returns:
-        A row an experiment, condition and strength, with `COLUMNS`: means over the scenes that
-        count. A condition that the source has no frames for has no row. And one frame under each
-        of them, that the first method does well on, not its best.
-    """
+    """Measure methods that predict a mask, by name, under every condition that has frames: a row of
+    `COLUMNS` each, and one frame that the first method does well on, not its best."""
     rows: dict[str, list[dict[str, Any]]] = {name: [] for name in methods}
     people, examples = sets.people.scene, []
     unchanged = {name: _predict(each, people, sets.device) for name, each in methods.items()}
@@ -175,17 +163,15 @@ def measure_robustness(
         about: dict[str, Any] = dict(condition=condition, strength=strength, trained_for=trained)
         is_empty, count = condition == "nobody", len(frames.origins)
         for name, method in methods.items():
-            if frames.scene is people:
-                answer = unchanged[name]
-            else:
-                answer = _predict(method, frames.scene, sets.device)
+            same = frames.scene is people
+            answer = unchanged[name] if same else _predict(method, frames.scene, sets.device)
             figures = _figures(answer, frames, is_empty, sets.alignment, level)
             rows[name].append({"experiment": name, **about, "num_scenes": count, **figures})
             if name == best:
-                same = frames.origins["plate"] == shown["plate"]
+                alike = frames.origins["plate"] == shown["plate"]
                 if not is_empty:
-                    same &= frames.origins.index == shown.name
-                row = int(same.to_numpy().argmax())  # the first where there is none
+                    alike &= frames.origins.index == shown.name
+                row = int(alike.to_numpy().argmax())  # the first where there is none
                 pictures = _example(frames.scene, answer[0], row, is_empty)
                 examples.append(ConditionExample(**about, **pictures))
     return pd.DataFrame(sum(rows.values(), [])).reindex(columns=COLUMNS), examples

@@ -65,14 +65,9 @@ class ExportWrapper(nn.Module):
 
 
 def resampling_matrix(num_in: int, num_out: int) -> Tensor:
-    """The weights of bilinear resizing with antialiasing: float32, num_out x num_in.
-
-    Multiplying by it equals `interpolate(mode="bilinear", antialias=True)`: a triangle around each
-    output's centre, as wide as the larger of the two pitches, normalised. As a product it gives the
-    same numbers everywhere; the operator Resize with antialias was wrong in onnxruntime's CUDA
-    provider (issue 25264) and is missing in TensorRT. Distances are in 1 / (2 num_in num_out) of
-    the side, which keeps them exact.
-    """
+    """The weights of `interpolate(mode="bilinear", antialias=True)`: float32, num_out x num_in."""
+    # the operator Resize with antialias was wrong in onnxruntime's CUDA provider (issue 25264);
+    # distances in 1 / (2 num_in num_out) of the side are exact
     centres_out = (2 * torch.arange(num_out).unsqueeze(1) + 1) * num_in
     centres_in = (2 * torch.arange(num_in).unsqueeze(0) + 1) * num_out
     pitch = 2 * torch.sym_max(num_in, num_out)
@@ -165,11 +160,8 @@ def check_parity(
     *,
     tolerance: float = 1e-3,
 ) -> dict[str, Any]:
-    """Compare the file, through onnxruntime on the CPU, with the network on uint8 pairs resized to
-    (height, width) px; ParityError if they differ by more, or if an input has no effect.
-
-    Returns `tolerance`, `num_scenes`, and `differences`, the largest by size ("96x160") and output.
-    """
+    """The largest `differences`, by size ("96x160") and output, of the file on the CPU and the
+    network on uint8 pairs resized to (height, width) px; ParityError, also without an effect."""
     predictor = Predictor(path, device="cpu")
     differences = {}
     for height, width in sizes:

@@ -10,20 +10,17 @@ _ROOM_MATCH = 0.5  # without the person: the right plate has 0.8 and more
 _MOVED = 0.01  # of the longer side; with the right plate the estimate stays below 0.6 %
 _UNLIKE = 0.15  # of full scale; other light and noise stay below it
 _UNLIKE_WITHOUT_MATCH = 0.05
+_SAME_ROOM = "is this the plate of the same room?"
 _BARE = 10.0  # standard deviation of the edges: noise has 4, a room 70
 
 
 def plate_warning(bg: np.ndarray, bg_fg: np.ndarray, mask: np.ndarray) -> str:
-    """One line if the room around the person is not the plate's or the camera moved, else "".
-
-    bg, bg_fg: uint8, H x W x 3; mask: float, H x W, 0 to 1.
-    """
+    """One line if the room around the person is not the plate's or the camera moved, else ""; of
+    uint8, H x W x 3, and a mask H x W, 0 to 1."""
     room = mask < 0.5
     share = 1 - room.mean()
     if share > 0.4:
-        return (
-            f"{share:.0%} of the frame is taken for a person: is this the plate of the same room?"
-        )
+        return f"{share:.0%} of the frame is taken for a person: {_SAME_ROOM}"
     apart = float(np.median(cv2.absdiff(bg, bg_fg).mean(axis=2)[room])) / 255
     if apart > _UNLIKE:
         return (
@@ -46,7 +43,7 @@ def plate_warning(bg: np.ndarray, bg_fg: np.ndarray, mask: np.ndarray) -> str:
         moved = max(shift, room_shift) if match > _MATCH else room_shift
         return f"the camera has moved by about {moved:.0%} of the frame: take a new plate"
     if apart > _UNLIKE_WITHOUT_MATCH and max(match, room_match) < _ROOM_MATCH:
-        return "the frame's edges are not the plate's: is this the plate of the same room?"
+        return f"the frame's edges are not the plate's: {_SAME_ROOM}"
     return ""
 
 

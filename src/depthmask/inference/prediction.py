@@ -15,7 +15,7 @@ from depthmask.data.scenes.images import SUFFIXES, encode_depth, encode_mask, re
 from depthmask.data.scenes.person import THRESHOLD, Person, find_person
 from depthmask.errors import InputError
 from depthmask.inference.plate_check import plate_warning
-from depthmask.inference.predictor import Predictor
+from depthmask.inference.predictor import SAME_SIZE, Predictor
 
 ACCENT = (0, 214, 178)
 INK = (8, 28, 26)
@@ -42,11 +42,8 @@ def list_scenes(paths: Sequence[Path]) -> list[Path]:
 def predict_files(
     predictor: Predictor, plate: Path, scenes: Sequence[Path], out: Path
 ) -> list[dict[str, Any]]:
-    """Predict every frame and write `STEM_mask.png`, `_depth.png`, `_overlay.png`, `STEM.json`.
-
-    Depth without a unit goes to `STEM_depth_relative.png`, in thousandths. All or nothing: files
-    appear in `out` when every frame is done. Returns what the JSON files hold; raises InputError.
-    """
+    """Predict every frame and write `STEM_mask.png`, `_depth.png` or `_depth_relative.png`,
+    `_overlay.png`, `STEM.json`, once all are done; what the JSON files hold, or InputError."""
     home = next(path for path in (out, *out.parents) if path.exists())
     if not home.is_dir():
         raise InputError(f"{home} is a file: name a folder with --out")
@@ -74,10 +71,8 @@ def _predict_file(
     bg_fg = read_rgb(scene)
     height, width, _ = bg_fg.shape
     if bg_fg.shape != bg.shape:
-        raise InputError(
-            f"{scene} is {width}x{height} px and the plate {plate} {bg.shape[1]}x{bg.shape[0]}:"
-            " take both with the same camera at one size"
-        )
+        other = f"the plate {plate} {bg.shape[1]}x{bg.shape[0]}"
+        raise InputError(f"{scene} is {width}x{height} px and {other}: {SAME_SIZE}")
     start = time.perf_counter()
     mask, depth = predictor.predict(bg, bg_fg)
     latency_ms = (time.perf_counter() - start) * 1000

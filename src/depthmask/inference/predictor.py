@@ -24,6 +24,7 @@ METADATA = {  # what every exported file says about itself: a pattern of each va
     "depth_unit": "|".join(UNITS),
 }
 
+SAME_SIZE = "take both with the same camera at one size"
 _EXPORT_AGAIN = "export it again with `dvc repro export`, or name another with --model"
 _NOT_OURS = "it is not a model that `dvc repro export` made: name another with --model"
 
@@ -84,10 +85,7 @@ class Predictor:
                 f"{len(each)} of {each.shape[2]}x{each.shape[1]} px".removeprefix("1 of ")
                 for each in (bg, bg_fg)
             )
-            raise InputError(
-                f"the plate is {plate} and the frame {frame}:"
-                " take both with the same camera at one size"
-            )
+            raise InputError(f"the plate is {plate} and the frame {frame}: {SAME_SIZE}")
         feed = {"bg": np.ascontiguousarray(bg), "bg_fg": np.ascontiguousarray(bg_fg)}
         return Result(*self._session.run(list(OUTPUTS), feed))
 

@@ -20,7 +20,7 @@ from depthmask.evaluation.measuring import (
     mean_figures,
     measure_scenes,
 )
-from depthmask.evaluation.results import finite, headline_figures, summarise
+from depthmask.evaluation.results import headline_figures, summarise
 from depthmask.evaluation.robustness_table import collect_frames, measure_robustness
 from depthmask.metrics import METRICS
 from depthmask.models.hardware import choose_hardware
@@ -42,10 +42,8 @@ def evaluate(
     experiments: Path,
     output: Path,
 ) -> dict[str, Any]:
-    """Evaluate the named experiments; write metrics, panels, plots and the table to `output`.
-
-    Returns what `metrics.json` holds.
-    """
+    """Evaluate the named experiments; write metrics, pictures and tables to `output`, and return
+    what `metrics.json` holds."""
     check_leakage(prepared)
     device = choose_hardware("auto", "float32").device
     models = load_models(names, experiments, device)
@@ -74,7 +72,9 @@ def evaluate(
         level=params.level,
     )
     figures |= {"unit": sets.unit, "data": read_summary(prepared)["data_hash"]}
-    result = finite(figures | {"baseline_settings": settings})
+    figures["baseline_settings"] = settings
+    # null in place of what is no finite number, which JSON does not know
+    result = json.loads(json.dumps(figures), parse_constant=lambda _: None)
 
     best, seed = result["best"], result["best_seed"]
     folder = seed_folder(experiments / best, seed)
@@ -115,9 +115,6 @@ def load_models(
     names: Sequence[str], experiments: Path, device: str
 ) -> dict[tuple[str, int], StoredModel]:
     """Every seed's network of the named experiments; folders of others are nothing to it."""
-    for folder in (folder for name in names for folder in (experiments / name).glob("seed_*")):
-        if not folder.name.removeprefix("seed_").isdecimal():
-            raise InputError(f"{folder} is no seed's folder: move it away")
     models = {
         (name, seed): load_model(seed_folder(experiments / name, seed))
         for name in names

@@ -46,11 +46,8 @@ def export(
     prepared: Path,
     output: Path,
 ) -> None:
-    """Export a model to `output`: model.onnx, parity.json and model_card.md.
-
-    Raises ParityError if the file's answers differ from the network's, or its figures from those of
-    `metrics.json`; `output` stays what it was.
-    """
+    """Export a model to `output`: model.onnx, parity.json and model_card.md; ParityError, and
+    `output` as it was, if its answers or its figures in `metrics.json` are not the network's."""
     sets = open_sets(prepared, compositor, placement, "cpu")
     card = stored.card
     name, seed, unit = card["experiment"], str(card["seed"]), card["unit"]
@@ -76,10 +73,8 @@ def export(
 
 
 def publish(gate: Gate) -> Judgement:
-    """Measure the exported file's latency; register it in MLflow, as champion if the gate lets it.
-
-    None of it is an output: times differ from run to run, and MLflow may be away.
-    """
+    """Measure the exported file's latency; register it in MLflow, as champion if the gate lets it:
+    no outputs, as times differ from run to run, and MLflow may be away."""
     path = BEST / "model.onnx"
     predictor = Predictor(path)
     latencies = measure_latency(predictor, [2 * (predictor.training_size,), (480, 640)])

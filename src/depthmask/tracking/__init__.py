@@ -17,11 +17,9 @@ if TYPE_CHECKING:
     from mlflow.entities import Run as MlflowRun
 
 Result = TypeVar("Result")
-
 SQLITE = "sqlite:///"
 EXPERIMENT = "depthmask"
-LOCK = "depthmask.lock"
-"""Tag of a run: the file that the process which writes it has locked."""
+LOCK = "depthmask.lock"  # tag of a run: the file that the process which writes it has locked
 
 # Set before mlflow is imported, unless the user has: by default a dead server costs minutes.
 ENVIRONMENT = {
@@ -36,15 +34,12 @@ _offline: set[str] = set()  # stores that have failed in this process
 
 
 class Store(NamedTuple):
-    """An opened store: its client, and the id of our experiment."""
-
     root: Path
     uri: str
     client: "MlflowClient"
     experiment_id: str
 
     def find_run(self, key: str) -> "MlflowRun | None":
-        """The run of a key, the latest if there are several."""
         return next(iter(self.search(f"tags.`depthmask.key` = '{key}'")), None)
 
     def search(self, condition: str) -> "list[MlflowRun]":
@@ -81,7 +76,6 @@ def tracking_uri(root: Path) -> str:
 
 
 def without_password(text: str) -> str:
-    """An address, or what names it, fit to be shown."""
     return re.sub(r"//[^/@]*@", "//", text)
 
 
@@ -108,10 +102,7 @@ def say(line: str) -> None:
 
 
 def attempt(root: Path, action: Callable[[Store], Result]) -> Result | None:
-    """Do something with the store of a checkout; None if that cannot be.
-
-    The first failure is said in a line, and the store left alone for the rest of the process.
-    """
+    """Do something with a checkout's store; None, and nothing more in this process, if it fails."""
     uri = tracking_uri(root)
     if uri in _offline:
         return None

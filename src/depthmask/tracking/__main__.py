@@ -14,7 +14,7 @@ HOST = "127.0.0.1"
 
 
 def serve(root: Path, port: int) -> None:
-    """Bring MLflow up to the outputs, then become its server, which only this machine reaches."""
+    """Bring MLflow up to the outputs, then become its server, for this machine alone."""
     uri = tracking_uri(root)
     if not uri.startswith(SQLITE):
         raise InputError(f"MLFLOW_TRACKING_URI is set: open {without_password(uri)}, or unset it")
@@ -22,7 +22,6 @@ def serve(root: Path, port: int) -> None:
         socket.create_server((HOST, port)).close()
     except OSError:
         raise InputError(f"port {port} is in use: take another with --port") from None
-
     if sync(root / "models/experiments", root / "reports") is None:
         raise InputError(f"{uri} cannot be opened: see the line above")
     experiment_id = attempt(root, lambda store: store.experiment_id)

@@ -1,8 +1,4 @@
-"""The gate: what the exported model must reach to become the champion of MLflow's registry.
-
-The record of it is no output of DVC, since a latency is a time: it says what it was made from, and
-holds for nothing else.
-"""
+"""The gate: what the exported model must reach to become the champion of MLflow's registry."""
 
 import hashlib
 import json
@@ -24,8 +20,6 @@ MODEL = "DepthMaskNet"
 
 
 class Criterion(NamedTuple):
-    """One threshold of `export.gate`: what it is of, and which side is right."""
-
     label: str
     at_least: bool = False
     unit: str = ""
@@ -48,10 +42,6 @@ class Registered:
     version: str
     champion: str = ""
     champion_experiment: str = ""
-
-    @property
-    def is_champion(self) -> bool:
-        return self.version == self.champion
 
 
 @dataclass(frozen=True)
@@ -98,21 +88,19 @@ class Judgement:
             return [*refused, "MLflow was not told; its champion stays what it was"]
         if told is None:
             why = "it came from DVC's cache, or something changed since export;"
-            if self.published:
-                why = "MLflow cannot be used; once it can,"
+            why = "MLflow cannot be used; once it can," if self.published else why
             remedy = "`depthmask gate --promote` makes up for it"
             return [f"{name} passes the gate and is not promoted: {why} {remedy}"]
-        version, last = f"version {told.version}", "there is no champion yet"
+        version, champion = f"version {told.version}", "there is no champion yet"
         if told.champion:
-            last = f"the champion stays version {told.champion} ({told.champion_experiment})"
+            champion = f"the champion stays version {told.champion} ({told.champion_experiment})"
         if refused:
-            last += f"; {name}, which lies in models/best, is {version}, tagged `gate: refused`"
-        elif told.is_champion:
-            last = f"promoted {name} as {MODEL} {version}, champion"
-        else:
-            trial = "a trial in a copy promotes nothing"
-            last = f"the gate passes {name} as {MODEL} {version}; {trial}, {last}"
-        return [*refused, last]
+            place = f"{name}, which lies in models/best, is {version}, tagged `gate: refused`"
+            return [*refused, f"{champion}; {place}"]
+        if told.version == told.champion:
+            return [f"promoted {name} as {MODEL} {version}, champion"]
+        trial = f"a trial in a copy promotes nothing, {champion}"
+        return [f"the gate passes {name} as {MODEL} {version}; {trial}"]
 
     def passed_words(self) -> str:
         """What was asked of a model that passed, and what it has."""
@@ -124,17 +112,10 @@ class Judgement:
         return ", ".join(words) or "export.gate asks for nothing"
 
 
-_RECORD = TypeAdapter(Judgement)
-
-
 def judge(
     model: Path, metadata: Mapping[str, str], metrics_path: Path, gate: Gate, latency_ms: float
 ) -> Judgement:
-    """Hold an exported model against the gate; MLflow is not told.
-
-    model: the ONNX file; metadata: what it says about itself; metrics_path: `metrics.json`, in
-    which it must be the best, InputError otherwise; latency_ms: of one pair at the training size.
-    """
+    """Hold an ONNX file against the gate; InputError if it is not the best of `metrics.json`."""
     metrics = read_json(metrics_path, ("best", "headline", "unit", "data", "seeds", "leak"))
     best, scenes = metrics["best"], metrics["headline"]["set"]
     for name, key in (("best", "experiment"), ("data", "data_hash")):
@@ -153,23 +134,16 @@ def judge(
 def register(
     judgement: Judgement, model: Path, key: str, *, experiments: Path, reports: Path
 ) -> Judgement:
-    """Register the model as a version of DepthMaskNet, its run of that key first.
+    """Register the model, its run of that key first, once for the same bytes of the same run.
 
-    It is the champion if nothing was missed. The same bytes of the same run are registered once;
-    later calls change the version's tags and move the alias. A trial in a copy made by DVC, of
-    which several may run at once, never moves it.
+    If nothing was missed it becomes the champion, but never from a copy made by DVC.
     """
     sync(experiments, reports)
-    misses = judgement.misses.values()
-    tags = {
-        "depthmask.experiment": judgement.experiment,
-        "depthmask.key": key,
-        "depthmask.sha256": judgement.made_from[0],
-        "gate": "refused" if misses else "passed",
-        "gate.reasons": "; ".join(misses),
-    }
-    figures = judgement.figures.items()
-    tags |= {name: f"{value:.6g}" for name, value in figures if value is not None}
+    misses, figures = judgement.misses.values(), judgement.figures.items()
+    tags = {name: f"{value:.6g}" for name, value in figures if value is not None}
+    tags |= {"gate": "refused" if misses else "passed", "gate.reasons": "; ".join(misses)}
+    tags |= {"depthmask.experiment": judgement.experiment, "depthmask.key": key}
+    tags |= {"depthmask.sha256": judgement.made_from[0]}
     registered = attempt(find_root(), lambda store: _register(store, model, tags))
     return replace(judgement, published=True, registered=registered)
 
@@ -208,6 +182,8 @@ def _log_model(store: Store, run_id: str, onnx_path: Path) -> tuple[str, str]:
     from mlflow.models import Model
 
     mlflow.set_tracking_uri(store.uri)  # there is no client's own for a model
+    # named here, or MLflow finds them by loading the model in another process
+    requirements = [f"{each.__name__}=={each.__version__}" for each in (mlflow, onnx, onnxruntime)]
     logged = Model.log(
         None,
         mlflow.onnx,
@@ -215,10 +191,7 @@ def _log_model(store: Store, run_id: str, onnx_path: Path) -> tuple[str, str]:
         model_type="onnx",
         run_id=run_id,
         onnx_model=onnx.load(onnx_path),
-        # named here, or MLflow finds them by loading the model in another process
-        pip_requirements=[
-            f"{each.__name__}=={each.__version__}" for each in (mlflow, onnx, onnxruntime)
-        ],
+        pip_requirements=requirements,
         onnx_execution_providers=["CPUExecutionProvider"],  # the others warn where they lack
         save_as_external_data=False,
     )
@@ -227,24 +200,20 @@ def _log_model(store: Store, run_id: str, onnx_path: Path) -> tuple[str, str]:
 
 def write_record(path: Path, judgement: Judgement) -> None:
     """Write a judgement as JSON."""
-    misses = judgement.misses
-    said = {"passed": not misses, "misses": misses, "lines": judgement.lines()}
-    content = _RECORD.dump_python(judgement) | said
+    content, misses = TypeAdapter(Judgement).dump_python(judgement), judgement.misses
+    content |= {"passed": not misses, "misses": misses, "lines": judgement.lines()}
+    text = json.dumps(content, indent=2, ensure_ascii=False)
     with replaced_file(path) as temporary:
-        text = json.dumps(content, indent=2, ensure_ascii=False)
         temporary.write_text(text + "\n", encoding="utf-8")
 
 
 def read_record(path: Path, model: Path, metrics_path: Path, gate: Gate) -> Judgement | None:
-    """The judgement of this model by these figures and thresholds; None if there is none.
-
-    Raises InputError if the model or the figures are missing.
-    """
+    """The judgement, if it is of these files and thresholds; InputError if a file is missing."""
     for needed in (model, metrics_path):
         if not needed.is_file():
             raise InputError(f"{needed} is missing: run `dvc repro` (or `dvc pull`) first")
     try:
-        judgement = _RECORD.validate_json(path.read_bytes())
+        judgement = TypeAdapter(Judgement).validate_json(path.read_bytes())
     except (OSError, ValueError):
         return None  # none, or another version's
     current = judgement.made_from == _hashes(model, metrics_path)

@@ -1,11 +1,7 @@
 """What MLflow's pages say of a run and of the comparison: names, tags and Markdown.
 
-Everything comes from the content of `reports/metrics.json` and a network's `model.json`. Metrics
-are called so that MLflow's tables and charts, which sort by name, begin with what matters:
-
-    headline/METRIC       on the hardest test set, and `leak_gap`
-    test/SET/METRIC       every figure
-    train/…, val/…        a value an epoch
+MLflow sorts metrics by name: `headline/METRIC`, on the hardest test set, then `test/SET/METRIC`,
+every figure, then `train/…` and `val/…`, a value an epoch.
 """
 
 from collections.abc import Mapping, Sequence
@@ -13,11 +9,8 @@ from typing import Any
 
 from depthmask.metrics import METRICS
 
-BEST, VERDICT = "best", "verdict"
-"""Tags of a run that say how it compares."""
-
-Metrics = Mapping[str, Any]
-"""The content of `reports/metrics.json`."""
+BEST, VERDICT = "best", "verdict"  # tags of a run that say how it compares
+Metrics = Mapping[str, Any]  # the content of `reports/metrics.json`
 
 
 def run_metrics(metrics: Metrics, name: str, seed: str) -> dict[str, float]:
@@ -39,16 +32,9 @@ def _loss(terms: Mapping[str, float]) -> str:
 def run_tags(card: Mapping[str, Any], metrics: Metrics | None = None) -> dict[str, str]:
     """The tags of a network: what is known when it begins and, with `metrics`, how it compares."""
     name, seed = card["experiment"], str(card["seed"])
-    tags = {
-        "depthmask.experiment": name,
-        "model": card["model"],
-        "loss.mask": _loss(card["losses"]["mask"]),
-        "loss.depth": _loss(card["losses"]["depth"]),
-        "source": card["source"],
-        "depth_unit": card["unit"],
-        "seed": seed,
-        "mlflow.runName": name,
-    }
+    tags = {f"loss.{head}": _loss(terms) for head, terms in card["losses"].items()}
+    tags |= {"depthmask.experiment": name, "mlflow.runName": name, "seed": seed}
+    tags |= {"model": card["model"], "source": card["source"], "depth_unit": card["unit"]}
     if metrics is None:
         return tags
     ranking, verdict = metrics["ranking"], verdict_words(metrics, name)

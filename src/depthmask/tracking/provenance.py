@@ -9,22 +9,12 @@ from typing import Any
 
 import depthmask
 
-_TRAINING_CODE = (
-    "data/composition",
-    "data/scenes",
-    "metrics",
-    "models",
-    "stages/train.py",
-    "training",
-)
-"""What decides a training's result; a checkpoint of other code is not resumed."""
+# what decides a training's result; a checkpoint of other code is not resumed
+TRAINING = ("data/composition", "data/scenes", "metrics", "models", "stages/train.py", "training")
 
 
 def git_commit(folder: Path = Path(".")) -> str:
-    """The checked-out commit, with `-dirty` where tracked code has changed; `unknown` outside git.
-
-    Outputs of DVC are no code: `dvc.lock` alone does not make a checkout dirty.
-    """
+    """The checked-out commit, `-dirty` where code has changed; `unknown` outside git."""
     commit = _git(folder, "rev-parse", "--verify", "--quiet", "HEAD") or "unknown"
     changed = _git(folder, "status", "--porcelain", "--untracked-files=no", "--", "src")
     return f"{commit}-dirty" if changed else commit
@@ -45,7 +35,7 @@ def _git(folder: Path, *arguments: str) -> str:
 
 def training_code_hash() -> str:
     """`code_hash` of the modules that decide a training's result."""
-    return code_hash(_TRAINING_CODE)
+    return code_hash(TRAINING)
 
 
 def code_hash(modules: Iterable[str]) -> str:
@@ -55,8 +45,8 @@ def code_hash(modules: Iterable[str]) -> str:
     for name in modules:
         path = package / name
         for file in sorted(path.rglob("*.py")) if path.is_dir() else [path]:
-            name_in_package = file.relative_to(package).as_posix()
-            digest.update(name_in_package.encode() + b"\0" + file.read_bytes() + b"\0")
+            place = file.relative_to(package).as_posix().encode()
+            digest.update(place + b"\0" + file.read_bytes() + b"\0")
     return digest.hexdigest()[:16]
 
 

@@ -10,14 +10,15 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 from filelock import Timeout
 
-from depthmask.tracking import LOCK, Store, attempt, file_lock, find_root, say
+from depthmask.tracking import EXPERIMENT, LOCK, Store, attempt, file_lock, find_root, say
 from depthmask.tracking.provenance import git_commit
 
 if TYPE_CHECKING:
+    from lightning.pytorch.loggers import MLFlowLogger
     from mlflow.entities import Run as MlflowRun
 
-Point = tuple[str, float, int]
-"""A metric's name, its value and its epoch."""
+Point = tuple[str, float, int]  # a metric's name, its value and its epoch
+Tags = Mapping[str, str]
 
 
 class OpenRun:
@@ -29,7 +30,7 @@ class OpenRun:
         key: str,
         found: "MlflowRun | None",
         params: Mapping[str, Any],
-        tags: Mapping[str, str],
+        tags: Tags,
         data_digest: str,
     ) -> None:
         """Go on with the run that was found, or begin one; Timeout if another process writes it."""
@@ -51,16 +52,14 @@ class OpenRun:
         history = self.client.get_metric_history(self.run_id, "val/loss") if found else []
         self.steps = {metric.step for metric in history}
         (flat,) = pd.json_normalize(dict(params)).to_dict(orient="records")
-        self.log([], {} if run.data.params else flat, own)
+        self.log([], own, {} if run.data.params else flat)
         if not run.data.params:
             data = Dataset("prepared", data_digest[:36], "local", '{"uri": "data/prepared"}')
             context = [InputTag("mlflow.data.context", "training")]
             self.client.log_inputs(self.run_id, [DatasetInput(data, context)])
 
-    def log(
-        self, points: Iterable[Point], params: Mapping[Any, Any], tags: Mapping[str, str]
-    ) -> None:
-        """Log metrics, parameters, under dotted names, and tags in one call."""
+    def log(self, points: Iterable[Point], tags: Tags, params: Mapping[Any, Any]) -> None:
+        """Log metrics, tags and parameters, under dotted names, in one call."""
         from mlflow.entities import Metric, Param, RunTag
 
         now = int(time.time() * 1000)
@@ -71,14 +70,15 @@ class OpenRun:
             tags=[RunTag(name, value) for name, value in tags.items()],
         )
 
-    def new_epochs(self, rows: Iterable[Mapping[Any, Any]]) -> Iterator[Point]:
-        """The figures of the curves that the run lacks; what is not of `val` is of `train`."""
-        for row in rows:
-            if (step := int(row["epoch"])) not in self.steps:
-                self.steps.add(step)
-                for name in sorted(row.keys() - {"epoch", "seed", "experiment"}):
-                    if pd.notna(row[name]):
-                        yield name if "/" in name else f"train/{name}", row[name], step
+    def new_figures(self, epoch: int, row: Mapping[Any, Any]) -> dict[str, float]:
+        """An epoch's, unless the run has them; what is not of `val` is of `train`."""
+        names = row.keys() - {"epoch", "seed", "experiment"} if epoch not in self.steps else ()
+        self.steps.add(epoch)
+        return {
+            name if "/" in name else f"train/{name}": float(row[name])
+            for name in sorted(names)
+            if pd.notna(row[name])
+        }
 
     def end(self, status: str) -> None:
         """End it as MLflow calls it: FINISHED, FAILED or KILLED."""
@@ -88,34 +88,34 @@ class OpenRun:
 
 @contextmanager
 def start_run(
-    key: str, params: Mapping[str, Any], tags: Mapping[str, str], data_digest: str
+    key: str, params: Mapping[str, Any], tags: Tags, data_digest: str
 ) -> Iterator[Callable[[int, Mapping[str, float]], None]]:
     """Record a training, or go on with the run of the same key, as far as MLflow answers.
 
-    Yields what records an epoch: its number and its metrics. Raises nothing of its own.
-
-    key: a hash of parameters, data and code: runs of one key give the same figures; params: may
-    be nested; tags: of `notes.run_tags`; data_digest: of the prepared data.
+    Yields what records an epoch, by its number and its metrics. Raises nothing of its own.
     """
     root = find_root()
 
-    def begin(store: Store) -> OpenRun | None:
+    def begin(store: Store) -> "tuple[OpenRun, MLFlowLogger] | None":
+        from lightning.pytorch.loggers import MLFlowLogger
+
         store.end_killed_runs()
         found = store.find_run(key)
         try:
             if found and found.info.status == "RUNNING":
                 raise Timeout(found.data.tags[LOCK])
-            return OpenRun(store, key, found, params, tags, data_digest)
+            run = OpenRun(store, key, found, params, tags, data_digest)
         except Timeout:
             say(f"{tags['mlflow.runName']} of the same key runs elsewhere; this is not recorded.")
             return None
+        return run, MLFlowLogger(EXPERIMENT, tracking_uri=store.uri, run_id=run.run_id)
 
     def record(epoch: int, row: Mapping[str, float]) -> None:
-        if run:
-            log, points = run.log, run.new_epochs([{**row, "epoch": epoch}])
-            attempt(root, lambda _: log(points, {}, {}))
+        if opened:
+            run, logger = opened
+            attempt(root, lambda _: logger.log_metrics(run.new_figures(epoch, row), epoch))
 
-    run, status = attempt(root, begin), "FAILED"
+    opened, status = attempt(root, begin), "FAILED"
     try:
         yield record
         status = "FINISHED"
@@ -123,5 +123,5 @@ def start_run(
         status = "KILLED"
         raise
     finally:
-        if run:
-            attempt(root, lambda _: run.end(status))
+        if opened:
+            attempt(root, lambda _: opened[0].end(status))

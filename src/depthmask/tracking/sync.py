@@ -1,8 +1,4 @@
-"""Bring MLflow up to what DVC's outputs hold.
-
-After an outage, with a model from DVC's cache, and for trials in a copy and runs trained elsewhere
-the run of a network's key is missing or partial, and its folder has all of it.
-"""
+"""Bring MLflow up to what DVC's outputs hold, where its runs are missing or partial."""
 
 from collections.abc import Mapping
 from contextlib import suppress
@@ -19,17 +15,14 @@ from depthmask.tracking.notes import BEST, VERDICT, comparison_note, run_metrics
 from depthmask.tracking.provenance import run_key
 from depthmask.tracking.run import OpenRun
 
-SYNCED = "depthmask.synced"
-"""Tag of a run: a hash of what was brought to it."""
+SYNCED = "depthmask.synced"  # tag of a run: a hash of what was brought to it
 CARD_KEYS = ("experiment", "seed", "key", "model", "losses", "source", "unit", "data_hash", "test")
 
 
 def sync(experiments: Path, reports: Path) -> list[str] | None:
-    """Bring every network below `experiments`, and the comparison in `reports`, to MLflow.
+    """Bring the networks below `experiments`, and the comparison in `reports`, to MLflow, once.
 
-    What MLflow holds already is left alone: a second call changes nothing. A network whose files
-    are damaged is left out with a line; without `metrics.json` curves alone are brought. Returns
-    the names of the runs that were made or changed; None if MLflow cannot be used.
+    Returns the names of the runs made or changed; None if MLflow cannot be used.
     """
     metrics = read_json(reports / "metrics.json") if (reports / "metrics.json").exists() else {}
 
@@ -83,9 +76,11 @@ def _bring(store: Store, folder: Path, metrics: Mapping[str, Any], reports: Path
         return []
     if panel:
         store.client.log_artifact(run.run_id, str(panel), "panels")
-    epochs = run.new_epochs(curves.to_dict(orient="records"))
-    changed = figures.items() - run.figures.items()
-    run.log([*epochs, *((*figure, 0) for figure in changed)], {}, {SYNCED: digest})
+    points = [(*figure, 0) for figure in figures.items() - run.figures.items()]
+    for row in curves.to_dict(orient="records"):
+        epoch = int(row["epoch"])
+        points += [(*figure, epoch) for figure in run.new_figures(epoch, row).items()]
+    run.log(points, {SYNCED: digest}, {})
     run.end("FINISHED")
     return [tags["mlflow.runName"]]
 

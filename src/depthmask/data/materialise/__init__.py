@@ -3,7 +3,7 @@
 import json
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
@@ -18,7 +18,7 @@ from torch.utils.data import DataLoader
 from depthmask.config import CompositorParams, PlacementParams
 from depthmask.data.composition.training_scenes import read_compositor
 from depthmask.data.materialise import writing
-from depthmask.data.materialise.writing import Chunk, Encoding, Writer, plate_name, write_text
+from depthmask.data.materialise.writing import LOG, Chunk, Encoding, Writer, plate_name, write_text
 from depthmask.data.scenes.files import read_array, read_summary, read_text
 from depthmask.data.scenes.library import Library
 from depthmask.data.scenes.placement import TRAIN_STREAM, Placer, Recipes, placed_recipes
@@ -26,6 +26,7 @@ from depthmask.data.scenes.scene import Scene
 from depthmask.data.sources import read_source
 from depthmask.data.work import num_cores, progress
 from depthmask.errors import InputError
+from depthmask.tracking.provenance import code_hash
 from depthmask.visualization.canvas import spread
 from depthmask.visualization.sheets import NUM_SHOWN, composed_sheet
 
@@ -44,17 +45,12 @@ def materialise(
     compositor_params: CompositorParams,
     nobody: float,
     encoding: Encoding,
-    code: str,
     num_workers: int | None = None,
 ) -> tuple[int, float]:
     """Write the first `count` scenes of a set as files, or go on where a run was stopped.
 
-    Scene k of the set `train` is the sample that training composes as number k of its first epoch.
-    `out` is new, empty, or from these same arguments, a smaller `count` and `num_workers` apart;
-    `nobody` is the share of training scenes in which nobody stands, `code` a hash of what decides
-    the files' content.
-
-    Returns the number of scenes written and the seconds that it took, sources and report apart.
+    Scene k of `train` is what training composes as number k of its first epoch; `nobody` is the
+    share of scenes in which nobody stands. Returns how many were written, and the seconds of it.
     Raises InputError if an argument or the folder is wrong, or the data is missing.
     """
     summary = read_summary(prepared)
@@ -76,7 +72,7 @@ def materialise(
         "encoding": asdict(encoding),
         "data": summary["data_hash"],
         "augmented": augmented and read_text(augmented / "digest.txt").strip(),
-        "code": code,
+        "code": code_hash(("data/composition", "data/materialise", "data/scenes")),
     }
     draw: Callable[[Sequence[int]], Recipes]
     if set_name == "train":
@@ -88,9 +84,8 @@ def materialise(
         if count > (num := len(recipes.plate)):
             raise InputError(f"{set_name} has {num} scenes: give --count {num} or less")
         draw = recipes.take
-    parts = (getattr(compositor_params, name) for name in _PLATE_PARTS)
-    is_varied = compositor_params.flipped > 0 or any(part.p > 0 for part in parts)
-    is_varied = is_varied or compositor.num_variants > 0
+    shares = [getattr(compositor_params, name).p for name in _PLATE_PARTS]
+    is_varied = max(compositor_params.flipped, compositor.num_variants, *shares) > 0
     writer = Writer(out, compositor, draw, size, encoding, is_varied)
     with writing.claimed(out, settings):
         written = writing.read_log(out)
@@ -99,49 +94,45 @@ def materialise(
             raise InputError(f"{out} has {num} scenes already: {remedy}")
         start = time.perf_counter()
         writer.plan(written, count)
-        for chunk in _write(writer, count, num_workers or num_cores()):
-            written[chunk.start] = chunk
+        rest = sum(len(task.names) for task in writer.tasks)
+        if rest:
+            _write(writer, written, rest, count, num_workers or num_cores())
         seconds = time.perf_counter() - start
         chunks = [chunk for _, chunk in sorted(written.items())]
         write_report(writer, chunks, set_name, summary["unit"])
-    return sum(len(task.names) for task in writer.tasks), seconds
+    return rest, seconds
 
 
-def _write(writer: Writer, count: int, num_workers: int) -> Iterator[Chunk]:
-    """Write the tasks in `num_workers` processes, each noted in the log before it is yielded."""
-    if not writer.tasks:
-        return
-    rest = sum(len(task.names) for task in writer.tasks)
-    done = count - rest
-    title = f"{writer.out} ({done} are there)" if done else str(writer.out)
+def _write(
+    writer: Writer, written: dict[int, Chunk], rest: int, count: int, num_workers: int
+) -> None:
+    """Write the tasks, `rest` scenes, in `num_workers` processes; each is noted when it is done."""
+    out, done = writer.out, count - rest
+    title = f"{out} ({done} are there)" if done else str(out)
     num_workers = min(num_workers, len(writer.tasks)) if num_workers > 1 else 0
     writer.compositor.sources(writer.size)  # for all workers
     threads = torch.get_num_threads()
     torch.set_num_threads(threads if num_workers else 1)
-    # before the fork: OpenCV's threads do not come along, and a worker would wait for them
-    cv2.setNumThreads(0)
-    try:
-        # the workers start before the bar starts a thread
+    cv2.setNumThreads(0)  # a forked worker would wait for OpenCV's threads, which do not come along
+    try:  # the workers start before the bar starts a thread
         chunks = iter(DataLoader(writer, batch_size=None, num_workers=num_workers))
         with progress(rest, title) as advance:
             for chunk in chunks:
                 if isinstance(chunk, OSError):
                     raise chunk
-                writing.log_chunk(writer.out, chunk)
+                with open(out / LOG, "a", encoding="utf-8") as log:
+                    log.write("\n" + json.dumps(asdict(chunk)))
+                written[chunk.start] = chunk
                 done += len(chunk.names)
                 advance(len(chunk.names))
-                yield chunk
     except (KeyboardInterrupt, SystemExit):
-        there = f"{done} of {count} scenes are in {writer.out}"
-        print(f"{there}: the same command goes on", file=sys.stderr)
+        print(f"{done} of {count} scenes are in {out}: the same command goes on", file=sys.stderr)
         raise
     except RuntimeError as error:
         if not str(error).startswith("DataLoader worker"):
             raise
-        raise InputError(
-            "a worker was ended from outside, perhaps for want of memory:"
-            " the same command goes on, with --workers 1 in less memory"
-        ) from None
+        remedy = "the same command goes on, with --workers 1 in less memory"
+        raise InputError(f"a worker was ended, perhaps for want of memory: {remedy}") from None
     finally:
         torch.set_num_threads(threads)
 
@@ -175,8 +166,7 @@ def write_report(writer: Writer, chunks: Sequence[Chunk], set_name: str, unit: s
 
 
 def summarise(writer: Writer, chunks: Sequence[Chunk], set_name: str, unit: str) -> dict[str, Any]:
-    """Counts, sizes on disk, and mean and standard deviation (of the population) per channel, of
-    values in 0..1: from whole numbers, so that a resumed run gives the same digits."""
+    """Counts, sizes on disk, mean and standard deviation (of the population) of values in 0..1."""
     images: dict[str, dict[str, Any]] = {}
     for folder in chunks[0].num_bytes:
         num_bytes = [size for chunk in chunks for size in chunk.num_bytes.get(folder, ())]
@@ -196,8 +186,7 @@ def summarise(writer: Writer, chunks: Sequence[Chunk], set_name: str, unit: str)
         "num_plates": names.map(plate_name).nunique(),
         "num_people": people[people > 0].nunique(),
         "num_scenes_without_person": int((people == 0).sum()),
-        "num_files": sum(entry["num_files"] for entry in images.values()),
-        "num_bytes": sum(entry["num_bytes"] for entry in images.values()),
+        **{key: sum(each[key] for each in images.values()) for key in ("num_files", "num_bytes")},
         "unit": unit,
         "depth_range": list(writer.encoding.depth_range_m),
         "images": images,
@@ -207,17 +196,13 @@ def summarise(writer: Writer, chunks: Sequence[Chunk], set_name: str, unit: str)
 def describe(statistics: dict[str, Any]) -> str:
     """The data set's own page, in Markdown."""
     near, far = statistics["depth_range"]
-    unit = {"metre": " m"}.get(statistics["unit"], f" ({statistics['unit']})")
-    rows = [
-        "| folder | images | shape | MB | mean | std |",
-        "| --- | --: | --- | --: | --- | --- |",
-    ]
+    unit = " m" if statistics["unit"] == "metre" else f" ({statistics['unit']})"
+    table = "| folder | images | shape | MB | mean | std |\n| --- | --: | --- | --: | --- | --- |"
     for folder, entry in statistics["images"].items():
-        moments = [" ".join(f"{v:.5f}" for v in entry.get(name, ())) for name in ("mean", "std")]
+        mean, std = (" ".join(f"{v:.5f}" for v in entry.get(name, ())) for name in ("mean", "std"))
         shape = "x".join(map(str, entry.get("shape", ("16 bit",))))
         figures = f"{entry['num_files']:,} | {shape} | {entry['num_bytes'] / 1e6:.1f}"
-        rows.append(f"| {folder} | {figures} | {' | '.join(moments)} |")
-    table = "\n".join(rows)
+        table += f"\n| {folder} | {figures} | {mean} | {std} |"
     return f"""\
 # {statistics["num_scenes"]:,} composed scenes of the set {statistics["set"]}
 

@@ -1,13 +1,10 @@
-"""Chunks of scenes as image files, and a folder that says what it holds.
-
-`recipe.json` says what the folder is made with, a log which chunks are complete: what a kill
-interrupted is written again. `bg/` has a file a scene, or, where nothing varies them, a plate.
-"""
+"""Chunks of scenes as image files, and a folder that says what it is made with and holds; `bg/`
+has a file a scene, or, where nothing varies them, a plate."""
 
 import json
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +25,6 @@ from depthmask.models.networks import encode_depth
 # how the names in each folder end
 SUFFIXES = {"bg": ".jpeg", "bg_fg": ".jpeg", "bg_fg_mask": "_mask.jpeg"}
 SUFFIXES |= {"bg_fg_depth_map": "_depth_map.jpeg", "depth_mm": "_depth_mm.png"}
-
 CHUNK = 32  # scenes a worker writes between two lines of the log: what a kill costs
 BATCH = 4  # composed at a time: what a core's cache holds
 LOG = ".written.jsonl"
@@ -36,12 +32,11 @@ LOG = ".written.jsonl"
 
 @dataclass(frozen=True)
 class Encoding:
-    """How pixels become files: the JPEGs' quality, 1 to 100; what 0 and 255 of a depth map stand
-    for, in equal ratios between; whether `depth_mm` is written."""
+    """How pixels become files."""
 
-    quality: int
-    depth_range_m: tuple[float, float]
-    exact_depth: bool = False
+    quality: int  # of the JPEGs, 1 to 100
+    depth_range_m: tuple[float, float]  # of a depth map's 0 and 255, in equal ratios between
+    exact_depth: bool = False  # whether `depth_mm` is written
 
     def images(self, scene: Scene[Tensor]) -> dict[str, np.ndarray]:
         """By folder: N x S x S x 3 or x 1, uint8, and depth_mm uint16."""
@@ -164,12 +159,6 @@ def read_log(out: Path) -> dict[int, Chunk]:
     return written
 
 
-def log_chunk(out: Path, chunk: Chunk) -> None:
-    """Note a chunk whose files are all written, in a line of its own whatever is before it."""
-    with open(out / LOG, "a", encoding="utf-8") as file:
-        file.write("\n" + json.dumps(asdict(chunk), separators=(",", ":")))
-
-
 def write_text(path: Path, text: str) -> None:
     with replaced_file(path) as temporary:
         temporary.write_text(text, encoding="utf-8", newline="\n")
@@ -188,12 +177,11 @@ def claimed(out: Path, settings: dict[str, Any]) -> Iterator[None]:
         with FileLock(out / ".lock", timeout=0):
             if not recipe.exists():
                 write_text(recipe, text)
-            old = {}
+            new, old = json.loads(text), dict[str, Any]()
             with suppress(ValueError):
                 old = json.loads(recipe.read_text(encoding="utf-8"))
-            names = [name for name, value in json.loads(text).items() if old.get(name) != value]
-            if names:
-                words = f"was written with other settings ({', '.join(names)})"
+            if names := ", ".join(name for name in new if old.get(name) != new[name]):
+                words = f"was written with other settings ({names})"
                 raise InputError(f"{out} {words}: name another folder, or delete this one")
             yield
     except Timeout:

@@ -1,8 +1,4 @@
-"""Image files of the layout: decoded no larger than needed, and checked before training.
-
-OpenCV shrinks inside the JPEG decoder, but fills what a truncated file lacks with grey and only
-warns: so a file's end is looked at first.
-"""
+"""Image files of the layout: decoded no larger than needed, and checked before training."""
 
 import contextlib
 import hashlib
@@ -50,9 +46,7 @@ def image_side(folder: Path | str, table: pd.DataFrame) -> int:
 def read_image(path: Path | str, size: int, *, side: int, grey: bool = False) -> np.ndarray:
     """Decode a JPEG or PNG of `side` px as uint8, size x size x 3, RGB; size x size if `grey`.
 
-    A JPEG is decoded at an eighth, a quarter or half its size where that is enough. What is left is
-    less than a halving, for which bilinear interpolation skips no pixel, at a fifth of INTER_AREA's
-    time. Raises InputError.
+    A JPEG is decoded at an eighth, a quarter or half its size where that is enough. InputError.
     """
     remedy = "unpack it again, or remove its line from file_map.txt"
     try:
@@ -66,6 +60,7 @@ def read_image(path: Path | str, size: int, *, side: int, grey: bool = False) ->
     flags = cv2.IMREAD_GRAYSCALE if grey else cv2.IMREAD_COLOR_RGB
     if shrink > 1:
         flags |= getattr(cv2, f"IMREAD_REDUCED_GRAYSCALE_{shrink}")
+    # what a truncated file lacks OpenCV fills with grey, and only warns
     image, fault = None, None if _has_end(data) else _fault(data, side, decode=True)
     if not fault:
         encoded = np.frombuffer(data, np.uint8)
@@ -75,6 +70,7 @@ def read_image(path: Path | str, size: int, *, side: int, grey: bool = False) ->
         raise InputError(f"{path} is {fault}: {remedy}")
     if length == size:
         return image
+    # up to a halving, bilinear interpolation skips no pixel, at a fifth of INTER_AREA's time
     method = cv2.INTER_AREA if length > 2 * size else cv2.INTER_LINEAR
     return cv2.resize(image, (size, size), interpolation=method)
 
@@ -82,12 +78,8 @@ def read_image(path: Path | str, size: int, *, side: int, grey: bool = False) ->
 def check_images(
     folder: Path, table: pd.DataFrame, *, decode: int = 0, num_workers: int | None = None
 ) -> str:
-    """Check that every image is a whole JPEG or PNG of one size: 16 hex digits that follow from
-    names, lengths and ends, or InputError, which counts the faults and names the first.
-
-    A file's head says its size and its end whether it is all there: decoding 1.2 million files
-    would take ten times as long. Those of `decode` rows, evenly spread, are decoded too.
-    """
+    """Read every whole file, and decode those of `decode` rows: 16 hex digits of names, lengths and
+    ends; InputError counts those that are no JPEG or PNG, cut short or of another size."""
     decoded = table.iloc[np.linspace(0, len(table) - 1, min(decode, len(table))).astype(int)]
     to_decode = {path for field in FOLDERS for path in decoded[field]}
     paths: Any = [path for field in FOLDERS for path in table[field].unique()]

@@ -129,8 +129,7 @@ def split_sources(
 
 def draw_sets(table: pd.DataFrame, sizes: Mapping[str, int], seed: int) -> dict[str, np.ndarray]:
     """The rows of each set of `sizes`, rising, which hold plates and people of its splits evenly,
-    and of `train`, which has what `seen_seen` leaves. Those of a validation source with one
-    of another split are unused. InputError if there are too few for a set."""
+    and of `train`, which has what `seen_seen` leaves. InputError if there are too few for a set."""
     chosen: dict[str, np.ndarray] = {}
     for number, (name, (plate, cutout)) in enumerate(SET_SPLITS.items()):
         inside = (table["plate_split"] == plate) & (table["cutout_split"] == cutout)
@@ -150,10 +149,7 @@ def draw_sets(table: pd.DataFrame, sizes: Mapping[str, int], seed: int) -> dict[
 
 
 def _in_turns(table: pd.DataFrame, rows: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Order composites so that any first few hold plates, people and their pairs evenly.
-
-    The n-th pair is of plate n mod P and person n mod C; where that repeats, people move on by one.
-    """
+    """Order composites so that any first few hold plates, people and their pairs evenly."""
     if len(rows) == 0:
         return rows
     shuffled = rng.permutation(rows)
@@ -161,6 +157,7 @@ def _in_turns(table: pd.DataFrame, rows: np.ndarray, rng: np.random.Generator) -
     plate, plates = pd.factorize(part["plate"])  # numbered as they appear, so at random
     cutout, cutouts = pd.factorize(part["cutout"])
     turn = part.groupby(["plate", "cutout"]).cumcount().to_numpy()
+    # the n-th pair is of plate n mod P and person n mod C; where it repeats, people move on by one
     number = np.arange(len(plates) * len(cutouts))
     rank = np.empty((len(plates), len(cutouts)), np.int64)
     round_ = number // math.lcm(*rank.shape)

@@ -1,7 +1,6 @@
 """Scenes from image files in MODEST's layout: decoded as bytes, in workers for training.
 
-An epoch's samples follow from (seed, epoch), their colours from (seed, epoch, index), so neither
-the number of workers nor a resumption changes anything.
+Samples follow from (seed, epoch), colours from (seed, epoch, index), whatever the workers.
 """
 
 import os
@@ -36,12 +35,8 @@ class Draw(NamedTuple):
 
 
 class EpochOrder(Sampler[Draw]):
-    """The samples of an epoch: every row of a table before one is seen twice.
-
-    `sizes` are the sides of each epoch's images, px; the last holds for all that follow. An epoch
-    has `per_epoch` samples, or every row; `seed` is of the shuffles, one each time the rows are
-    used up, or None for the table's order.
-    """
+    """The samples of an epoch, `per_epoch` or every row, in an order shuffled anew when all were
+    seen (seed None: the table's); `sizes` of each epoch's images, px, the last also of the rest."""
 
     def __init__(
         self, num_rows: int, sizes: Sequence[int], per_epoch: int = 0, *, seed: int | None = None

@@ -19,12 +19,8 @@ from depthmask.errors import InputError
 def ingest_photos(
     folder: Path, cache: Path, findings_path: Path, params: PrepareParams
 ) -> tuple[Library, pictures.Unit]:
-    """Read, check, ground and split the photographs of a folder.
-
-    `cache` is the folder of the teacher's answers; remarks are printed and go to the CSV file
-    `findings_path`. Returns a library, and the unit of its depths and stands: metres, nominal ones
-    if relative.
-    """
+    """Read, check, ground and split the photographs of a folder, the teacher's answers in `cache`,
+    remarks in the CSV file `findings_path`: a library, and the unit that its depths had."""
     photos, size, seed = params.photos, params.size, params.seed
     findings = Findings(folder, findings_path)
     plate_paths, cutout_paths, map_paths = list_photos(folder, findings)
@@ -91,11 +87,8 @@ def ingest_photos(
 def assign_splits(
     names: Sequence[str], groups: np.ndarray, weights: Mapping[str, float], seed: int, kind: str
 ) -> list[str]:
-    """Divide pictures among the splits, whole groups at a time; every split has one at least.
-
-    The order is that of a hash of seed and name, so that another picture moves few of the others;
-    equal numbers in `groups`, int [N], stay together; weights have any sum.
-    """
+    """Divide pictures among the splits, whole groups (equal numbers in `groups`) at a time, one at
+    least, by a hash of seed and name, so that another picture moves few; weights have any sum."""
     members = [np.flatnonzero(groups == number) for number in np.unique(groups)]
     if len(members) < 3:
         raise InputError(

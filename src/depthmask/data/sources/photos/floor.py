@@ -6,8 +6,7 @@ function of the pixel, a (u - 1/2) + b (v - 1/2) + c, and from a fit in 1/m foll
 
     n = (a f, b f, c),  height = 1 / |n|,  up = -n / |n|.
 
-A teacher's inverse depth is an unknown affine function of 1 / Z, so it is affine on the floor as
-well; its scale and shift are set so that the floor is that of a nominal camera.
+A teacher's inverse depth is affine there too: scale and shift put it under a nominal camera.
 """
 
 from pathlib import Path
@@ -32,12 +31,8 @@ _WIDTH = 0.44  # of the frame, to both sides of its middle: nearer the edge a pe
 def ground_plate(
     path: Path, values: np.ndarray, unit: str, params: PhotosParams, seed: int, findings: Findings
 ) -> tuple[np.ndarray, Camera, np.ndarray]:
-    """Depth in metres, float32 S x S, the camera, and where people may stand, float32 K x 3.
-
-    `values` are metres or, if `unit` is relative, inverse depth, which becomes *nominal metres*,
-    consistent within the plate, but no measurement. Where no floor is found the camera is taken to
-    be level, and people stand on the lower third.
-    """
+    """Metres (nominal ones of inverse depth, `unit` relative), float32 S x S, the camera, and where
+    people may stand, float32 K x 3; without a floor a level camera and the lower third."""
     rng = np.random.default_rng([seed, *path.stem.encode()])
     focal = 0.5 / float(np.tan(np.radians(params.fov_degrees) / 2))
     plane, floor = find_floor(1 / values if unit == "metre" else values, rng)
@@ -97,9 +92,8 @@ def find_floor(
 def nominal_metres(
     inverse: np.ndarray, plane: np.ndarray | None, floor: np.ndarray, focal: float, height_m: float
 ) -> tuple[np.ndarray, Camera]:
-    """Inverse depth as float32 metres of a nominal camera that looks level, or down far enough that
-    every point lies before the horizon, the farthest at 20 m or less. Scale and shift come from the
-    floor; without one the lowest rows take the depth that a floor has there."""
+    """Inverse depth as float32 metres of a nominal camera that looks level, or down so far that all
+    lies within 20 m; without a floor the lowest rows take the depth that one has there."""
     farthest = float(np.percentile(inverse, 0.5))
     tangent = 0.0  # of the angle; the horizon is f * tangent above the image's middle
     if plane is not None:

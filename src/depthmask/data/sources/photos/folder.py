@@ -22,30 +22,23 @@ _GUIDE = """# Photographs for depthmask
 
 - `bg/`: empty rooms ("plates") as jpg, png, webp, tif or bmp, at least `prepare.size` pixels on the
   shorter side. Camera level, as high as the real one will be, floor in the lower half.
-- `fg/`: one person each, background cut out, as png with a straight alpha channel. Whole, standing,
-  upright, at eye level, nothing in front, even light. A matte that ends softly at the hair is good.
+- `fg/`: one person each, background cut out, as png with a straight alpha channel: whole, standing,
+  upright, at eye level, nothing in front, even light.
 - `depth/`: a map of every plate, all of it, of any size: `depth/hall.png` belongs to `bg/hall.jpg`.
   All in one unit: 16 bit png or tif are millimetres, 0 not measured; float npy or tif metres; 8 bit
   png or tif relative inverse depth as depth networks draw it, 255 the nearest point.
-- Or no maps but **a teacher**: a depth network as an ONNX file with the contract of Depth Anything
-  V2 (Small is enough; mind its licence): one input, float32 N x 3 x H x W, RGB normalised with
-  ImageNet's mean and deviation, sides multiples of 14; one output, float32 N x H x W, inverse
-  depth, larger is nearer. It is asked once a plate, on this machine. Depth without metres gives a
-  model that answers in relative depth.
+- Or no maps but **a teacher**: a depth network as an ONNX file with Depth Anything V2's input and
+  output (Small is enough; mind its licence), whose inverse depth makes a model of relative depth.
 
-Any aspect, 8 or 16 bits, colour or grey, turned as the EXIF orientation says; a plate's middle
-square is used. No two files of a folder share a name (`a.jpg` and `a.png`). HEIC and raw files are
-not read: export them as JPEG. At least 3 plates and 3 people, better 20 or 100 of each: train, val
-and test share none, and near-duplicates count as one.
+A plate's middle square is used. No two files of a folder share a name (`a.jpg` and `a.png`). HEIC
+and raw files are not read: export them as JPEG. At least 3 plates and 3 people, better 20 or 100 of
+each: train, val and test share none, and near-duplicates count as one.
 
 Then, in the section `prepare` of `params.yaml`, set `source: photos`, and under `photos` name the
 teacher, if there is one, and the camera. The numbers under `splits` are weights.
 
     dvc add FOLDER/bg FOLDER/fg FOLDER/depth # versions the pictures; git keeps the .dvc files
-    dvc repro prepare      # checks everything; what to mend is listed with its file
-    dvc repro              # trains, compares, exports
-
-Look at `data/prepared/contact_sheet.png` before you train.
+    dvc repro prepare      # checks everything; look at data/prepared/contact_sheet.png
 """
 
 
@@ -118,9 +111,7 @@ class Findings:
 
 def list_photos(folder: Path, findings: Findings) -> list[dict[str, Path]]:
     """The plates, the cutouts and the depth maps, by name; what is not used is a finding.
-
-    Raises InputError if there is no such folder, or no picture in `bg/` or `fg/`.
-    """
+    InputError if there is no such folder, or no picture in `bg/` or `fg/`."""
     plates, _, maps = files = [_files(folder / name, findings) for name in _TAKEN]
     for stem in maps.keys() - plates.keys():
         findings.warn("depth-without-plate", maps.pop(stem), f"is ignored: bg/ has no {stem}")

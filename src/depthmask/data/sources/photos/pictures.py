@@ -119,9 +119,8 @@ def _doubt(path: Path, rgba: np.ndarray, findings: Findings) -> None:
 def read_depth_map(
     path: Path, plate_shape: tuple[int, int], size: int, findings: Findings
 ) -> tuple[np.ndarray, Unit]:
-    """A depth map as float32 size x size: metres, where 0 and what is not finite take the nearest
-    measured value, or relative inverse depth, 255 nearest. InputError if it is no depth map, mostly
-    unmeasured or flat, or has another aspect than the plate's file, (height, width)."""
+    """A plate's depth map as float32 size x size: metres, holes filled with the nearest, or inverse
+    depth. InputError if it is none, mostly unmeasured, flat or of another aspect."""
     array = _read_depth(path)
     height, width = array.shape
     if not 1 / 1.02 < width * plate_shape[0] / (height * plate_shape[1]) < 1.02:
@@ -186,9 +185,8 @@ class Teacher:
     """A network with the contract of Depth Anything V2 (Yang et al. 2024), and in the folder
     `cache` what it has said, one file a picture.
 
-    In: RGB / 255 normalised with ImageNet's mean and deviation, float32 N x 3 x H x W, sides
-    multiples of 14: `batch` pictures of `size` px, unless it fixes them itself. Out: float32
-    N x H x W (or N x 1 x H x W), inverse depth, larger is nearer. Else InputError is raised.
+    In: RGB / 255 normalised as ImageNet, float32 N x 3 x H x W, `batch` pictures of `size` px or as
+    it fixes them. Out: inverse depth, float32 N x H x W or N x 1 x H x W; else InputError.
     """
 
     def __init__(self, path: Path, size: int, batch: int, cache: Path) -> None:

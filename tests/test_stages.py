@@ -1,14 +1,14 @@
 """train, evaluate and export on synthetic sources, in the order and folders that DVC uses."""
 
+import contextlib
 import json
 import shutil
-import sys
 from pathlib import Path
+from unittest.mock import patch
 
 import numpy as np
 import pandas as pd
 import pytest
-import torch
 import yaml
 
 from depthmask import Predictor, errors
@@ -18,7 +18,6 @@ from depthmask.export.onnx_export import ParityError
 from depthmask.metrics import METRICS
 from depthmask.models.store import load_model
 from depthmask.stages import evaluate, export, train
-from depthmask.training.module import DepthMaskModule
 from synthetic import SIZE, TINY, write_synthetic
 
 ROOT = Path(__file__).parents[1]
@@ -47,8 +46,13 @@ def write_params(
 
 
 def call(module, *arguments: str) -> None:
-    sys.argv[1:] = arguments
-    module.main()
+    nobody_listens = patch.dict("os.environ", MLFLOW_TRACKING_URI="http://127.0.0.1:9")
+    with nobody_listens, patch("sys.argv", ["stage", *arguments]):
+        module.main()
+
+
+def read_report() -> dict:
+    return json.loads(Path("reports/metrics.json").read_text())
 
 
 @pytest.fixture(scope="module")
@@ -57,10 +61,7 @@ def project(tmp_path_factory):
     folder = tmp_path_factory.mktemp("project")
     write_synthetic(folder)
     write_params(folder)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(folder)
-        patch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")  # nobody listens there
-        patch.setattr("sys.argv", ["stage"])
+    with contextlib.chdir(folder):
         for name in NAMES:
             call(train, name)
         call(evaluate)
@@ -71,13 +72,11 @@ def project(tmp_path_factory):
 @pytest.fixture
 def inside(project, monkeypatch):
     monkeypatch.chdir(project)
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
-    monkeypatch.setattr("sys.argv", ["stage"])
     return project
 
 
-def test_metrics_follow_the_contract(project):
-    report = json.loads((project / "reports/metrics.json").read_text())
+def test_metrics_follow_the_contract_and_nothing_is_left_beside_them(inside):
+    report = read_report()
     assert (report["best"], report["best_seed"]) == ("bce_rmse", 0)
     assert report["verdict"]["sentence"].startswith("bce_rmse: mask IoU ")
     assert set(report["experiments"]) == set(NAMES)
@@ -97,12 +96,14 @@ def test_metrics_follow_the_contract(project):
     assert leak["excess"] == pytest.approx(leak["gap"] - threshold["gap"])
     expected = {"difference_threshold": mask, "constant_depth": depth, "plate_depth": depth}
     assert {name: set(sets["in_scene"]) for name, sets in report["baselines"].items()} == expected
+    curves = pd.read_csv("reports/curves.csv")
+    assert curves.groupby("experiment").epoch.max().to_dict() == dict.fromkeys(NAMES, 2)
+    assert not [*Path().rglob("*.partial"), *Path(".checkpoints").glob("*")]
 
 
-def test_every_scene_has_its_row(project):
+def test_every_scene_has_its_row(inside):
     """The figures are the means of a table that anybody can average again."""
-    scenes = pd.read_csv(project / "reports/scenes.csv")
-    report = json.loads((project / "reports/metrics.json").read_text())
+    scenes, report = pd.read_csv("reports/scenes.csv"), read_report()
     assert tuple(scenes.columns) == (*KEYS, *METRICS)
     for name in NAMES:
         rows = scenes[(scenes.experiment == name) & (scenes.set == "in_scene")]
@@ -114,21 +115,25 @@ def test_every_scene_has_its_row(project):
     assert set(places.cutout).isdisjoint(scenes[scenes.set == "seen_seen"].cutout)
 
 
-def test_curves_hold_a_row_an_epoch(project):
-    curves = pd.read_csv(project / "reports/curves.csv")
-    assert curves.groupby("experiment").epoch.max().to_dict() == dict.fromkeys(NAMES, 2)
-
-
-def test_train_evaluate_and_the_exported_file_have_the_same_figures(project):
-    report = json.loads((project / "reports/metrics.json").read_text())
+def test_train_evaluate_and_the_exported_file_have_the_same_figures(inside):
+    report = read_report()
     for name in NAMES:
-        test = load_model(project / f"models/experiments/{name}/seed_0").card["test"]
+        test = load_model(Path(f"models/experiments/{name}/seed_0")).card["test"]
         assert test["set"] == "in_scene" and test["device"] == "cpu"
         assert test["figures"] == pytest.approx(report["experiments"][name]["in_scene"], abs=1e-6)
-    parity = json.loads((project / "models/best/parity.json").read_text())
+    # the validation during training may run in bfloat16
+    validation = load_model(Path("models/experiments/bce_rmse/seed_0")).card["val"]
+    expected = {metric: value for metric, value in validation.items() if metric in METRICS}
+    found = {metric: report["validation"]["bce_rmse"][metric] for metric in expected}
+    assert found == pytest.approx(expected, rel=0.03, abs=0.02)
+    parity = json.loads(Path("models/best/parity.json").read_text())
     figures = {key: value for key, value in parity["figures"].items() if key in METRICS}
     expected = report["experiments"][report["best"]]["in_scene"]
     assert figures == pytest.approx(expected, abs=parity["tolerance"])
+    metadata = Predictor("models/best/model.onnx", device="cpu").metadata
+    summary = json.loads(Path("data/prepared/summary.json").read_text())
+    assert metadata["data_hash"] == summary["data_hash"]
+    assert (metadata["experiment"], metadata["training_size"]) == ("bce_rmse", str(SIZE))
 
 
 def test_a_network_that_is_not_what_was_trained_is_refused(inside):
@@ -145,11 +150,14 @@ def test_a_network_that_is_not_what_was_trained_is_refused(inside):
 
 
 def test_seeds_are_trained_apart_and_reported_together(project, tmp_path, monkeypatch):
-    """Interrupted, the first is not trained again; it is what it is alone, to the byte."""
+    """Interrupted, the first is not trained again; it is what it is alone, to the byte.
+
+    So it is when DVC removes the outputs of a stage that it runs again: a checkpoint stays until
+    evaluate.
+    """
     write_synthetic(tmp_path)
     write_params(tmp_path, seeds=[0, 3], names=["bce_rmse"])
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
     fit, labels = train.fit, []
 
     def stopped(*args, label, checkpoints, **kwargs):
@@ -161,6 +169,7 @@ def test_seeds_are_trained_apart_and_reported_together(project, tmp_path, monkey
     monkeypatch.setattr(train, "fit", stopped)
     with pytest.raises(KeyboardInterrupt):
         call(train, "bce_rmse")
+    shutil.rmtree("models", ignore_errors=True)
     call(train, "bce_rmse")
     first, second = "bce_rmse (seed 0)", "bce_rmse (seed 3)"
     assert labels == [(first, False), (second, False), (first, True), (second, False)]
@@ -168,14 +177,13 @@ def test_seeds_are_trained_apart_and_reported_together(project, tmp_path, monkey
     for name in ("model.safetensors", "model.json", "curves.csv", "settings.json"):
         assert (tmp_path / folder / name).read_bytes() == (project / folder / name).read_bytes()
 
-    monkeypatch.setattr("sys.argv", ["stage"])
     call(evaluate)
     call(export)
     cards = {
         seed: load_model(Path(f"models/experiments/bce_rmse/seed_{seed}")).card for seed in (0, 3)
     }
     assert cards[0]["key"] != cards[3]["key"] and cards[0]["val"] != cards[3]["val"]
-    report = json.loads(Path("reports/metrics.json").read_text())
+    report = read_report()
     figures = [report["seeds"]["bce_rmse"][seed]["in_scene"]["depth_rmse"] for seed in ("0", "3")]
     for what, expected in (("experiments", np.mean(figures)), ("spread", np.std(figures, ddof=1))):
         found = report[what]["bce_rmse"]["in_scene"]["depth_rmse"]
@@ -184,46 +192,6 @@ def test_seeds_are_trained_apart_and_reported_together(project, tmp_path, monkey
     assert exported["seed"] == str(report["best_seed"])
     assert exported["run_key"] == cards[report["best_seed"]]["key"]
     assert not list(Path(".checkpoints").glob("*"))
-
-
-def test_a_training_killed_before_dvc_records_it_is_taken_as_it_is(tmp_path, monkeypatch):
-    """DVC removes the outputs of a stage that it runs again; checkpoints stay until evaluate."""
-    write_synthetic(tmp_path)
-    write_params(tmp_path)
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
-    folder = Path("models/experiments/masknet3_bce")
-    call(train, "masknet3_bce")
-    before = {path.name: path.read_bytes() for path in folder.glob("*/*")}
-    shutil.rmtree(folder)
-    steps = []
-    monkeypatch.setattr(DepthMaskModule, "training_step", lambda *args: steps.append(args))
-    call(train, "masknet3_bce")
-    assert not steps
-    assert {path.name: path.read_bytes() for path in folder.glob("*/*")} == before
-
-
-def test_evaluate_repeats_train_s_own_validation(project):
-    card = load_model(project / "models/experiments/bce_rmse/seed_0").card
-    report = json.loads((project / "reports/metrics.json").read_text())
-    # the validation during training may run in bfloat16
-    for name, value in card["val"].items():
-        if name in METRICS:
-            found = report["validation"]["bce_rmse"][name]
-            assert found == pytest.approx(value, rel=0.03, abs=0.02), name
-
-
-def test_the_exported_file_answers_as_the_network(project):
-    stored = load_model(project / "models/experiments/bce_rmse/seed_0")
-    predictor = Predictor(project / "models/best/model.onnx", device="cpu")
-    assert predictor.metadata["experiment"] == "bce_rmse"
-    assert predictor.metadata["training_size"] == str(SIZE)
-    bg, bg_fg = np.random.default_rng(0).integers(0, 256, (2, SIZE, SIZE, 3), np.uint8)
-    result = predictor.predict(bg, bg_fg)
-    pair = [torch.from_numpy(image).permute(2, 0, 1)[None].float() / 255 for image in (bg, bg_fg)]
-    with torch.no_grad():
-        expected = stored.model(*pair).mask_logits.sigmoid()[0, 0]
-    np.testing.assert_allclose(result.mask, expected, atol=1e-4)
 
 
 def test_a_refused_model_is_exported_and_not_promoted(inside, capsys):
@@ -275,8 +243,7 @@ def test_what_compare_no_longer_names_stays_and_changes_nothing(inside):
     assert {"bce_rmse.png", "masknet3_bce.png", "curves.png", "comparison.png"} <= before.keys()
     write_params(inside, names=["bce_rmse"])
     call(evaluate)
-    alone = json.loads((inside / "reports/metrics.json").read_text())
-    assert list(alone["experiments"]) == ["bce_rmse"]
+    assert list(read_report()["experiments"]) == ["bce_rmse"]
     write_params(inside)
     call(evaluate)
     after = content()
@@ -284,11 +251,6 @@ def test_what_compare_no_longer_names_stays_and_changes_nothing(inside):
     assert [name for name in before if before[name] != after[name]] == []
     assert {path.name for path in folder.iterdir()} == {*NAMES, "old"}
     shutil.rmtree(folder / "old")
-
-
-def test_nothing_is_left_beside_the_outputs(project):
-    assert not list(project.rglob("*.partial"))
-    assert not list((project / ".checkpoints").glob("*"))
 
 
 def test_an_unknown_experiment_and_a_missing_or_damaged_model_are_named(inside, tmp_path):

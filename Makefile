@@ -24,7 +24,8 @@ endif
 INSTALLED := $(VENV)/.installed-$(RUNTIME)
 # Where a DVC remote is set, what another machine made is fetched instead of made again.
 REPRO_FLAGS ?= $$($(BIN)/dvc remote default >/dev/null 2>&1 && echo --pull)
-PYTEST_FLAGS ?= -n auto --dist loadfile
+# the slowest file, a chain of its own, first
+PYTEST_FLAGS ?= -n auto --dist loadfile --no-loadscope-reorder
 
 help:
 	@echo "make repro   render, augment, train, compare and export: the whole pipeline"

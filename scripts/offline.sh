@@ -46,7 +46,7 @@ import sys
 from importlib.util import find_spec
 from pathlib import Path
 
-names = """numpy scipy pandas pyarrow pydantic ruamel PIL cv2 altair jinja2 vl_convert filelock rich
+names = """numpy scipy pandas pyarrow pydantic ruamel yaml PIL cv2 altair jinja2 vl_convert filelock rich
 torch torchmetrics lightning safetensors onnx onnxscript onnxruntime"""
 source = json.loads(Path(sys.argv[1]).read_text()).get("source")
 names += {"photos": " imagehash", "modest": " imagehash albumentations"}.get(source, "")

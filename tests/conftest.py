@@ -16,6 +16,12 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     # a shell's background job ignores Ctrl-C, and its children with it: some tests send it
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The slow ones first: a worker that begins with them last would be waited for."""
+    items.sort(key=lambda item: item.get_closest_marker("slow") is None)
+
+
 DIFFERENCE_SIZE = 48
 METADATA = {"experiment": "difference", "seed": "0", "data_hash": "feed", "depth_unit": "metre"}
 

@@ -169,6 +169,9 @@ def test_what_cannot_be_chosen(path):
     path.write_text(path.read_text().replace("batch_size: 4,", "batch_size: 1,"))
     with pytest.raises(InputError, match=r"params\.yaml \(profile tiny\): train\.batch_size"):
         with_profile(path, "tiny")
+    path.write_text(SHIPPED.read_text().replace("compare: [bce_rmse, masknet3_bce]", "compare: 5"))
+    with pytest.raises(InputError, match=r"profiles\.tiny\.compare must be a list"):
+        with_profile(path, "tiny")
     path.write_text(SHIPPED.read_text().replace("\ncompare:", "\n# compare:"))
     with pytest.raises(InputError, match="has no `compare`"):
         with_profile(path, "tiny")

@@ -223,7 +223,7 @@ class Gate(Section):
 
 
 class ExportParams(Section):
-    opset: Annotated[int, Field(ge=18)]
+    opset: Annotated[int, Field(ge=18, le=23)]
     tolerance: Positive
     sizes: Annotated[tuple[Size, ...], Field(min_length=3, strict=False)]
     gate: Gate
@@ -294,6 +294,8 @@ def with_profile(path: Path, name: str) -> tuple[str, Params]:
         raise InputError(f"{path} has no profile {name!r}; it has {', '.join(profiles)}")
     text, values = path.read_bytes().decode(), {"profile": name}
     if (compare := profiles[name].get("compare")) is not None:
+        if not isinstance(compare, list):
+            raise InputError(f"{path}: profiles.{name}.compare must be a list of experiments")
         values["compare"] = f"[{', '.join(map(str, compare))}]"
     # from the last to the first, so that the places of those before stay right
     for key, value in reversed(YAML(pure=True).compose(text).value):

@@ -164,8 +164,7 @@ def test_wrong_input_is_one_line_and_leaves_nothing(run, broken, monkeypatch, ch
 
 
 @pytest.mark.parametrize(
-    ("error", "end"),
-    [(KeyboardInterrupt(), 130), (OSError(28, "No space"), 2)],
+    ("error", "end"), [(KeyboardInterrupt(), 130), (OSError(28, "No space"), 2)]
 )
 def test_an_end_while_writing_leaves_nothing(run, photos, monkeypatch, error, end):
     def fail(*_):

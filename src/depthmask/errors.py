@@ -8,6 +8,7 @@ import signal
 import sys
 import threading
 import time
+import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import NoReturn
@@ -40,6 +41,8 @@ def exit_on_error() -> Iterator[None]:
     try:
         yield
     except SystemExit as stop:
+        if traceback.extract_tb(stop.__traceback__)[-1].name == "on_broken_pipe":
+            raise SystemExit(141) from None  # Rich's, which has dropped what was left to write
         # Lightning makes an exit of Ctrl-C, Typer of a broken pipe
         if not isinstance(stop.__context__, KeyboardInterrupt | BrokenPipeError):
             raise

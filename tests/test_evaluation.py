@@ -33,8 +33,6 @@ CHOSEN_BY = ("mask_iou", "depth_delta1")
 SETS = ("val", "in_scene", "unseen_unseen", "unseen_seen", "seen_unseen", "seen_seen")
 LEAK_SETS = ("seen_seen", "unseen_unseen")
 
-# --- intervals
-
 
 def origins(plates, cutouts) -> pd.DataFrame:
     return pd.DataFrame({"plate": plates, "cutout": cutouts})
@@ -87,9 +85,6 @@ def test_the_gap_of_two_sets_has_the_error_of_both_and_holm_by_hand():
     assert adjusted.tolist() == pytest.approx([0.03, 0.06, 0.06, math.nan], nan_ok=True)
 
 
-# --- the verdict
-
-
 def scenes(lead: float, num: int = 80, noise: float = 0.02, seed: int = 0) -> pd.DataFrame:
     """Figures of an experiment that is `lead` better than 0.7 on the same hard and easy scenes."""
     hard = np.random.default_rng(0).uniform(-0.2, 0.2, num)
@@ -104,7 +99,6 @@ def judged(ranking: list[str], **experiments: pd.DataFrame):
 
 
 def test_a_steady_lead_is_a_best_and_one_that_is_better_on_the_test_is_named():
-    """Hard and easy scenes: their spread hides a small lead, pairs show it."""
     verdict = judged(["a", "b"], a=scenes(0.02, seed=1), b=scenes(0.0, seed=2))
     assert [verdict[key] for key in ("best", "runner_up", "ties", "ahead")] == ["a", "b", [], []]
     assert verdict["sentence"].startswith("a is the best: mask IoU 0.7")
@@ -160,9 +154,6 @@ def test_the_ranking_follows_the_mean_on_validation():
     # ratios of depth with an arbitrary zero choose nothing
     assert choosing_metrics("depth") == ("mask_iou", "depth_ssim")
     assert choosing_metrics("disparity") == choosing_metrics(None) == CHOSEN_BY
-
-
-# --- the leak and the summary
 
 
 def test_the_leak_is_positive_where_seen_is_better_and_less_the_threshold_s():
@@ -254,8 +245,6 @@ def test_the_headline_is_the_best_on_the_hardest_set():
     assert set(headline_figures(alone, others)) == {"best", "mask_iou", "depth_delta1"}
     assert headline_figures(result | {"unit": "relative"}, others)["depth_ssim"] == 0.7
 
-
-# --- agreement with the training, baselines, hardware
 
 CARD = {
     "experiment": "bce_rmse",

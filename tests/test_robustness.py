@@ -43,8 +43,6 @@ STRENGTHS = {
     "nobody": sorted(PARAMS.conditions["exposure"]),
 }
 
-# --- conditions
-
 
 def make_scene(*, left=20, wall=(0.6, 0.5, 0.4), person=(0.2, 0.3, 0.8), depth=3.0, shadow=1.0):
     """A plain wall, a person 8 px wide whose rim is half theirs, a shadow to their right."""
@@ -204,9 +202,6 @@ def test_what_is_switched_off_was_not_trained_for():
         assert all(is_trained(name, NEUTRAL[name], training) for name in names)
 
 
-# --- the table
-
-
 @pytest.fixture(scope="module")
 def sets(synthetic_data):
     return open_sets(synthetic_data / "prepared", TINY.compositor, TINY.placement, "cpu")
@@ -306,9 +301,6 @@ def test_examples_are_one_frame_at_every_strength_with_its_partner_and_room(fram
             assert (each.true_mask == true.mask[0, 0].numpy()).all()
         if each.strength == NEUTRAL[each.condition]:
             assert (each.bg == plate).all()
-
-
-# --- the pairs of rooms and people that tell the leak
 
 
 @pytest.mark.parametrize("name", PAIR_SETS)

@@ -51,13 +51,17 @@ def difference_model():
     return DifferenceModel()
 
 
+def export_difference(path: str | Path) -> None:
+    from depthmask.export.onnx_export import export_onnx
+
+    export_onnx(difference_model(), Path(path), input_size=DIFFERENCE_SIZE, metadata=METADATA)
+
+
 @pytest.fixture(scope="session")
 def difference_onnx(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The exported `difference_model`, trained, so to say, at `DIFFERENCE_SIZE` px."""
-    from depthmask.export.onnx_export import export_onnx
-
     path = tmp_path_factory.mktemp("models") / "difference.onnx"
-    export_onnx(difference_model(), path, input_size=DIFFERENCE_SIZE, metadata=METADATA)
+    export_difference(path)
     return path
 
 

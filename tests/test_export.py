@@ -31,14 +31,6 @@ from depthmask.models import MODELS
 SIZE = 48
 SIZES = [(48, 48), (37, 91), (161, 130)]  # the square trained at; odd and oblong; larger
 
-EXPORT = """
-import sys, pathlib
-from conftest import DIFFERENCE_SIZE, METADATA, difference_model
-from depthmask.export.onnx_export import export_onnx
-options = {"input_size": DIFFERENCE_SIZE, "metadata": METADATA}
-export_onnx(difference_model(), pathlib.Path(sys.argv[1]), **options)
-"""
-
 
 @pytest.mark.parametrize(("num_in", "num_out"), [(7, 3), (101, 48), (48, 1080), (1, 5), (7, 7)])
 def test_resampling_matrix_is_interpolate(num_in, num_out):
@@ -49,19 +41,6 @@ def test_resampling_matrix_is_interpolate(num_in, num_out):
     torch.testing.assert_close(found, expected, atol=1e-5, rtol=0)
 
 
-def test_wrapper_by_hand():
-    bg = torch.zeros(1, 40, 56, 3, dtype=torch.uint8)
-    bg_fg = torch.full((1, 40, 56, 3), 51, dtype=torch.uint8)  # 0.2 of full scale
-    mask, depth = ExportWrapper(difference_model(), 32)(bg, bg_fg)
-    # 80 * 0.2 - 8 = 8; code sigmoid(4 * 0.2 - 2) of 1 to 16 m.
-    torch.testing.assert_close(mask, torch.full((1, 40, 56), 8.0).sigmoid())
-    code = 1 / (1 + torch.exp(torch.tensor(1.2)))
-    torch.testing.assert_close(depth, (16**code).expand(1, 40, 56), atol=1e-4, rtol=0)
-    model = MODELS["depthmasknet8"]().train()
-    wrapper = ExportWrapper(model, 48)
-    assert model.training and not wrapper.training and wrapper.model is not model, "a copy"
-
-
 NOISE = np.random.default_rng(1).integers(0, 256, (2, 3, 64, 64, 3), dtype=np.uint8)
 
 
@@ -69,8 +48,10 @@ NOISE = np.random.default_rng(1).integers(0, 256, (2, 3, 64, 64, 3), dtype=np.ui
 def network(tmp_path_factory) -> tuple[Path, ExportWrapper]:
     torch.manual_seed(0)
     path = tmp_path_factory.mktemp("network") / "model.onnx"
-    model = MODELS["depthmasknet8"]()
-    return path, export_onnx(model, path, input_size=SIZE, metadata=METADATA)
+    model = MODELS["depthmasknet8"]().train()
+    wrapper = export_onnx(model, path, input_size=SIZE, metadata=METADATA)
+    assert model.training and not wrapper.training and wrapper.model is not model, "a copy"
+    return path, wrapper
 
 
 def test_agrees_with_torch_at_every_size(network):
@@ -86,8 +67,9 @@ def test_file_is_the_same_from_any_checkout(difference_onnx, tmp_path):
     shutil.copytree(Path(depthmask.__file__).parent, other, ignore=ignored)
     paths = os.pathsep.join(map(str, (other.parent, Path(__file__).parent)))
     target = tmp_path / "model.onnx"
+    export = "import conftest, sys; conftest.export_difference(sys.argv[1])"
     environment = {**os.environ, "PYTHONPATH": paths}
-    subprocess.run([sys.executable, "-c", EXPORT, target], check=True, env=environment)
+    subprocess.run([sys.executable, "-c", export, target], check=True, env=environment)
     assert target.read_bytes() == difference_onnx.read_bytes()
 
 
@@ -138,7 +120,6 @@ def test_a_miswired_file_is_refused(network, tmp_path, change):
     ],
 )
 def test_an_input_without_effect_is_refused(difference_onnx, monkeypatch, change, seen):
-    """A slip in the network's code has made it blind to one of its inputs, or to their order."""
     network, predict = ExportWrapper(difference_model(), SIZE), Predictor.predict_batch
     monkeypatch.setattr(Predictor, "predict_batch", lambda self, *pair: predict(self, *seen(*pair)))
     pair = np.full((2, 1, 48, 48, 3), 20, dtype=np.uint8)

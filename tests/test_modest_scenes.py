@@ -85,7 +85,7 @@ def test_every_row_comes_before_one_comes_twice():
 
 
 @pytest.mark.parametrize("num_workers", [0, 2])
-def test_workers_change_nothing(folder, table, num_workers):
+def test_batches_are_the_draws_whatever_the_workers(folder, table, num_workers):
     scenes = FileScenes(folder, table, ALWAYS)
     training = FileTrainingScenes(scenes, scenes, seed=5, num_workers=num_workers)
     loader = training.loader("train", 50, 4, [16], epoch=3)
@@ -102,11 +102,7 @@ def test_workers_change_nothing(folder, table, num_workers):
             planes = torch.from_numpy(field).float() / 255
             planes = planes.permute(0, 3, 1, 2) if field.ndim == 4 else planes[:, None]
             assert found.dtype == torch.float32 and torch.equal(found, planes)
-
-
-def test_a_last_batch_of_one_is_left_out_of_training(folder, table):
-    scenes = FileScenes(folder, table)
-    training = FileTrainingScenes(scenes, scenes, seed=5, num_workers=0)
+    # a last batch of one is left out of training
     sizes = {("train", 9, 4): [4, 4], ("train", 10, 4): [4, 4, 2], ("val", 9, 17): [17, 1]}
     for case, expected in sizes.items():
         assert [len(batch.mask) for batch in training.loader(*case, [8], epoch=0)] == expected

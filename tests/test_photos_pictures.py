@@ -73,19 +73,16 @@ def test_alpha_of_every_kind_and_a_green_screen_that_lends_the_edge_no_colour(tm
         assert np.ptp(found[found[..., 3] > 30, :3].astype(int), axis=1).max() <= 4
 
 
-@pytest.mark.parametrize(
-    ("change", "match"),
-    [
+def test_cutouts_are_refused(tmp_path):
+    for change, match in (
         (lambda rgba: rgba[..., :3].copy(), "has no alpha channel"),
         (lambda rgba: rgba // np.array([1, 1, 1, 3], np.uint8), "has an empty alpha channel"),
         (lambda rgba: rgba | np.array([0, 0, 0, 255], np.uint8), "is opaque all over"),
         (lambda rgba: rgba[::12, ::12].copy(), r"is too small: the person is \d+ px high"),
-    ],
-)
-def test_cutouts_are_refused(tmp_path, change, match):
-    path = save(tmp_path / "a.png", change(person(0, height=400)))
-    with pytest.raises(InputError, match=f"a.png {match}"):
-        read_cutout(path)
+    ):
+        path = save(tmp_path / "a.png", change(person(0, height=400)))
+        with pytest.raises(InputError, match=f"a.png {match}"):
+            read_cutout(path)
 
 
 def test_doubtful_cutouts_are_warned_of(tmp_path):
@@ -151,25 +148,22 @@ def test_nothing_hangs_between_an_edge_and_the_wall_behind(tmp_path):
     assert ((np.abs(near - 1.5) < 0.1) | (np.abs(near / expected[:, 12:34] - 1) < 0.1)).all()
 
 
-@pytest.mark.parametrize(
-    ("name", "array", "match"),
-    [
+def test_maps_are_refused(tmp_path):
+    for name, array, match in (
         ("a.png", MM[:, :60], "is 60x60 px.* another aspect than its plate's 80x60 px"),
         ("a.png", np.zeros(SHAPE, np.uint16), "is not measured .* in 100%"),
         ("a.png", np.full(SHAPE, 9, np.uint8), "has the same value everywhere"),
         ("a.png", texture(0, SHAPE), "is in colour"),
         ("a.npy", None, "holds no floats, H x W: save metres"),
         ("a.png", None, "cannot be read as an image"),
-    ],
-)
-def test_maps_are_refused(tmp_path, name, array, match):
-    path = tmp_path / name
-    if array is None:
-        path.write_bytes(b"no depth")
-    else:
-        save(path, array)
-    with pytest.raises(InputError, match=f"{name} {match}"):
-        read_depth(path)
+    ):
+        path = tmp_path / name
+        if array is None:
+            path.write_bytes(b"no depth")
+        else:
+            save(path, array)
+        with pytest.raises(InputError, match=f"{name} {match}"):
+            read_depth(path)
 
 
 @pytest.fixture
@@ -229,24 +223,22 @@ def test_what_the_model_fixes_is_respected(tmp_path, calls, paths):
 NCHW, NHW = (("n", 3, "h", "w"), FLOAT), ("n", "h", "w")
 
 
-@pytest.mark.parametrize(
-    ("inputs", "answers", "named"),
-    [
+def test_another_contract_is_refused(tmp_path, paths):
+    for inputs, answers, named in (
         ([NCHW, ([1], FLOAT)], [NHW], "more_1"),
         ([(("n", 4, "h", "w"), FLOAT)], [NHW], "n x 4 x h x w"),
         ([(("n", 3, "h", "w"), TensorProto.UINT8)], [NHW], "tensor(uint8)"),
         ([NCHW], [NHW, NHW], "other_1"),
         ([NCHW], [("n", 1, 1)], "with 2 x 1 x 1"),
-    ],
-)
-def test_another_contract_is_refused(tmp_path, paths, inputs, answers, named):
-    sides = [2 if isinstance(side, str) else side for side in answers[0]]
-    value = numpy_helper.from_array(np.ones(sides, np.float32))
-    names = ["predicted_depth", "other_1"][: len(answers)]
-    nodes = [helper.make_node("Constant", [], [name], value=value) for name in names]
-    model = write_onnx(tmp_path / "teacher.onnx", nodes, inputs, answers)
-    with pytest.raises(InputError, match=f"{re.escape(named)}.*; a teacher has one input, float32"):
-        teach(model, paths)
+    ):
+        sides = [2 if isinstance(side, str) else side for side in answers[0]]
+        value = numpy_helper.from_array(np.ones(sides, np.float32))
+        names = ["predicted_depth", "other_1"][: len(answers)]
+        nodes = [helper.make_node("Constant", [], [name], value=value) for name in names]
+        model = write_onnx(tmp_path / "teacher.onnx", nodes, inputs, answers)
+        match = f"{re.escape(named)}.*; a teacher has one input, float32"
+        with pytest.raises(InputError, match=match):
+            teach(model, paths)
 
 
 def test_teachers_that_do_not_work(tmp_path, paths):

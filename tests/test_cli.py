@@ -26,7 +26,6 @@ PREDICT = "predict --bg plate.png --scene frame.png"
 
 @pytest.fixture
 def run(monkeypatch, tmp_path, capsys):
-    """Run `depthmask …` in a folder of its own: (exit code, stdout, stderr)."""
     monkeypatch.chdir(tmp_path)
 
     def run(command: str) -> tuple[int, str, str]:
@@ -42,7 +41,6 @@ def run(monkeypatch, tmp_path, capsys):
 
 @pytest.fixture
 def photos(tmp_path, difference_onnx, room_and_visitor) -> Path:
-    """A working folder with the exported model in its place, plate.png and frame.png."""
     (tmp_path / "models/best").mkdir(parents=True)
     shutil.copy(difference_onnx, tmp_path / "models/best/model.onnx")
     for name, image in zip(("plate", "frame"), room_and_visitor, strict=True):
@@ -253,7 +251,6 @@ def test_a_verb_imports_only_what_it_needs(photos, environment, command, heavy):
 
 @pytest.fixture
 def judged(photos) -> Path:
-    """The working folder with parameters, and metrics that call the exported model the best."""
     text = (Path(__file__).parents[1] / "params.yaml").read_text()
     (photos / "params.yaml").write_text(text.replace("latency_ms: 200", "latency_ms: 60000"))
     figures = {"mask_iou": 0.712, "depth_delta1": 0.7, "depth_abs_rel": 0.2}

@@ -1,5 +1,3 @@
-"""Composition: geometry, light and noise of a shot, and the variants of sources."""
-
 import inspect
 import itertools
 import math
@@ -15,7 +13,7 @@ from depthmask.config import AugmentParams, CompositorParams, read_params
 from depthmask.data.composition import augmentation
 from depthmask.data.composition.augmentation import build_transform, make_variants
 from depthmask.data.composition.compositor import Compositor, sensor_noise
-from depthmask.data.composition.shot import apply, compose, inverse, lens, stances
+from depthmask.data.composition.shot import apply, lens, stances
 from depthmask.data.materialise import plain_shots
 from depthmask.data.scenes.placement import NUM_UNIFORMS, Recipes
 from synthetic import CAMERA_M, FOCAL, WALL_M, make_library, make_placer
@@ -26,12 +24,10 @@ IMAGES = np.random.default_rng(0).integers(0, 256, (3, 8, 8, 3), np.uint8)
 
 
 def still(**changes) -> CompositorParams:
-    """Everything that varies from shot to shot switched off, but for the changes."""
     return CompositorParams.model_validate(plain_shots(SHIPPED).model_dump() | changes)
 
 
 def recipe(**choices) -> Recipes:
-    """The first plate, person and stand, but for the choices."""
     first, no = np.zeros(1, np.int64), np.zeros(1, bool)
     plain = Recipes(*[first] * 5, no, no, np.full((1, NUM_UNIFORMS), 0.4))
     return plain._replace(**{name: np.array([value]) for name, value in choices.items()})
@@ -159,7 +155,6 @@ def test_noise_is_as_strong_as_said_and_the_sample_s_own():
     last = np.arange(NUM_UNIFORMS) >= 27  # what the noise follows from
     recipes = make_placer(grey, nobody=1.0).draw(0, 0, range(3))
     recipes = recipes._replace(uniforms=np.where(last, recipes.uniforms, 0.5))
-    alone = recipes.take([2])
 
     def noise(recipes: Recipes, seed: int = 0) -> torch.Tensor:
         params = still(noise={"p": 1.0, "sigma": 0.05}, seed=seed)
@@ -168,8 +163,7 @@ def test_noise_is_as_strong_as_said_and_the_sample_s_own():
 
     found = noise(recipes)
     torch.testing.assert_close(found.std((2, 3)), torch.full((3, 6), 0.025), rtol=0.1, atol=0)
-    assert torch.equal(noise(alone)[0], found[2])
-    for other in (found[1], noise(alone, seed=1)[0]):
+    for other in (found[1], noise(recipes.take([2]), seed=1)[0]):
         assert torch.isclose(found[2], other).float().mean() < 0.01
 
 
@@ -196,13 +190,7 @@ def test_noise_is_the_same_everywhere():
     torch.testing.assert_close(sensor_noise(torch.tensor([0]), 1)[0, :, 0, 0, 0], expected)
 
 
-def test_maps_are_inverted_and_composed_and_the_lens_shows_the_part_asked_for():
-    random = np.random.default_rng(0)
-    maps, other = random.normal(size=(2, 5, 2, 3)) + np.array([[2, 0, 5], [0, 2, -3]])
-    points = random.normal(size=(5, 2))
-    np.testing.assert_allclose(apply(inverse(maps), apply(maps, points)), points)
-    both = apply(other, apply(maps, points))
-    np.testing.assert_allclose(apply(compose(other, maps), points), both)
+def test_the_lens_shows_the_part_asked_for():
     scale, centre = np.array([[0.5, 0.25]]), np.array([[0.5, 0.75]])
     shown = lens(scale, centre, np.zeros(1), np.zeros((1, 2)), 100)
     np.testing.assert_allclose(apply(shown, np.array([[50.0, 50.0]])), [[50, 75]])

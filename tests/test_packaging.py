@@ -1,5 +1,3 @@
-"""What an installation brings is pinned, and the Makefile installs the right thing once."""
-
 import configparser
 import os
 import re
@@ -96,8 +94,6 @@ UNAME = '#!/bin/sh\n[ "$1" = -s ] && echo {} || echo {}\n'
 
 
 class Machine:
-    """A copy of the project's installation, on a PATH whose uname, python and driver are ours."""
-
     def __init__(self, tmp_path: Path) -> None:
         self.root, self.bin, self.log = (tmp_path / name for name in ("a project", "bin", "log"))
         self.root.mkdir()
@@ -113,7 +109,6 @@ class Machine:
         (self.bin / name).chmod(0o755)
 
     def make(self, command: str, code: int = 0, **env: str) -> str:
-        """What make printed and what it ran."""
         self.log.write_text("")
         env |= {k: v for k, v in os.environ.items() if not k.startswith(("MAKE", "MFLAGS"))}
         env |= {"PATH": f"{self.bin}{os.pathsep}{env['PATH']}", "FAKE_LOG": str(self.log)}

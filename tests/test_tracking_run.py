@@ -1,5 +1,3 @@
-"""A run while it trains: recorded an epoch at a time, resumed, ended, and never in the way."""
-
 import importlib.util
 import json
 import re
@@ -7,6 +5,7 @@ import threading
 import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from unittest.mock import MagicMock
 
 import pytest
 
@@ -25,7 +24,6 @@ def start(key: str = "k1"):
 
 
 def train(key: str = "k1", num_epochs: int = 3) -> None:
-    """Record a run; its loss in epoch e is 1 / e."""
     with start(key) as record:
         for epoch in range(1, num_epochs + 1):
             row = {"epoch": epoch, "size": 64, "val/loss": 1 / epoch, "train/loss": float("nan")}
@@ -112,22 +110,19 @@ def test_a_killed_run_is_ended_and_resumed_and_a_living_one_is_not(root, capfd):
 
 
 def test_one_process_at_a_time_makes_a_fresh_store(checkout: Path, monkeypatch):
-    made = []
+    client, held, lock = MagicMock(), [], checkout / ".tracking/mlflow.lock"
 
-    class Client:
-        def __init__(self, tracking_uri: str) -> None:  # MLflow makes the tables here
-            assert tracking.is_held(checkout / ".tracking/mlflow.lock")
+    def locked(answer):
+        return lambda *_, **__: held.append(tracking.is_held(lock)) or answer
 
-        def get_experiment_by_name(self, _: str) -> None:
-            assert tracking.is_held(checkout / ".tracking/mlflow.lock")
-
-        def create_experiment(self, *arguments: str) -> str:
-            made.append((*arguments, tracking.is_held(checkout / ".tracking/mlflow.lock")))
-            return "1"
-
-    monkeypatch.setattr("mlflow.MlflowClient", Client)
+    client.get_experiment_by_name.side_effect = locked(None)
+    client.create_experiment.side_effect = locked("1")
+    monkeypatch.setattr("mlflow.MlflowClient", locked(client))  # which makes the tables
     assert tracking.open_store(checkout, "sqlite:///mlflow.db").experiment_id == "1"
-    assert made == [("depthmask", (checkout / "mlartifacts").as_uri(), True)]
+    assert held == [True, True, True]
+    client.create_experiment.assert_called_once_with(
+        "depthmask", (checkout / "mlartifacts").as_uri()
+    )
 
 
 def train_without_server(capfd: pytest.CaptureFixture[str]) -> str:

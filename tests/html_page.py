@@ -4,23 +4,15 @@ import html
 import re
 from html.parser import HTMLParser
 
-VOID = {"meta", "link", "img", "br"}
-"""Without an end tag."""
+VOID = {"meta", "link", "img", "br"}  # without an end tag
 
 
 def said(markup: str) -> str:
-    """The text of a piece of a page."""
     return html.unescape(re.sub(r"<[^>]*>", "", markup))
 
 
 class Page(HTMLParser):
-    """A page taken apart.
-
-    Attributes:
-        tags: every element with its attributes.
-        tables: by aria-label of the scrolling box around it, rows of cells' texts.
-        sections: text by the section's id.
-    """
+    """Its tables are by the aria-label of the box around them, its sections by their id."""
 
     def __init__(self, text: str) -> None:
         super().__init__()
@@ -38,9 +30,6 @@ class Page(HTMLParser):
         self.tags.append((tag, dict(attributes)))
         if tag not in VOID:
             self._open.append(tag)
-
-    def handle_startendtag(self, tag, attributes):
-        self.tags.append((tag, dict(attributes)))
 
     def handle_endtag(self, tag):
         assert self._open.pop() == tag, f"{tag} closes another element"

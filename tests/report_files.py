@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pandas as pd
-from onnx import TensorProto, helper
+from onnx import helper
 from PIL import Image
 
 from depthmask.evaluation.measuring import KEYS
@@ -35,10 +35,6 @@ class Run:
     sets: Sequence[str] = ALL_SETS
     unit: str = "metre"
 
-    @property
-    def headline(self) -> str:
-        return self.sets[0]
-
     def metrics_of(self, name: str) -> list[str]:
         only = "mask" if name.startswith("masknet3") else BASELINES.get(name)
         return [
@@ -56,7 +52,7 @@ def write_run(root: Path, run: Run | None = None) -> dict:
     baselines = scene_table(run, list(BASELINES), [-1])
     leak_sets = ("seen_seen", "unseen_unseen")
     leak = pd.concat([scenes, baselines]).query("set in @leak_sets")
-    how = {"leak_sets": leak_sets, "headline": run.headline, "level": 0.9}
+    how = {"leak_sets": leak_sets, "headline": run.sets[0], "level": 0.9}
     alignment = None if run.unit == "metre" else "disparity"
     metrics = {
         **summarise(scenes, baselines, leak, alignment=alignment, **how),
@@ -132,7 +128,7 @@ def write_tiles(folder: Path, run: Run, best: str) -> None:
         entry = {"scene": number, "plate": "room-1", "cutout": "person-1", "figures": figures}
         groups[kind] = [entry | {"tiles": tiles}]
     near_far = {"near": 2.0, "far": 12.0} if run.unit == "metre" else {"near": 0.1, "far": 0.9}
-    index = {"experiment": best, "set": run.headline, "unit": run.unit}
+    index = {"experiment": best, "set": run.sets[0], "unit": run.unit}
     write_json(folder / "index.json", index | {"scale": near_far, "groups": groups})
 
 
@@ -154,20 +150,14 @@ def write_experiment(folder: Path, run: Run, name: str, seed: int) -> None:
     mask_only = name.startswith("masknet3")
     losses = {"mask": {"bce": 1.0}, "depth": {} if mask_only else {"ssim": 2.0}}
     model = "masknet3" if mask_only else "depthmasknet8"
-    card = {"experiment": name, "seed": seed, "key": run_key(name, seed), "model": model,
+    card = {"experiment": name, "seed": seed, "key": f"key-{name}-{seed}", "model": model,
             "losses": losses, "size": 48, "num_parameters": 7083874}  # fmt: skip
     write_json(folder / "model.json", card)
 
 
-def run_key(name: str, seed: int) -> str:
-    return f"key-{name}-{seed}"
-
-
 def write_export(root: Path, best: str, seed: int) -> None:
-    node = helper.make_node("Identity", ["x"], ["y"])
-    sides = [helper.make_tensor_value_info(name, TensorProto.FLOAT, [1]) for name in ("x", "y")]
-    model = helper.make_model(helper.make_graph([node], "g", sides[:1], sides[1:]))
-    metadata = {"experiment": best, "run_key": run_key(best, seed), "git_commit": "0123abcd"}
+    model = helper.make_model(helper.make_graph([], "g", [], []))
+    metadata = {"experiment": best, "run_key": f"key-{best}-{seed}", "git_commit": "0123abcd"}
     helper.set_model_props(model, metadata)
     (root / "models/best").mkdir(parents=True)
     onnx.save(model, root / "models/best/model.onnx")

@@ -32,14 +32,11 @@ def results(metrics):
 
 
 def marks(chart, label: str) -> list[str]:
-    """What the marks of a chart say of themselves, in their order."""
-    return [
-        text for text in re.findall(r'aria-label="([^"]*)"', svg_of(chart, "")) if label in text
-    ]
+    found = re.findall(r'aria-label="([^"]*)"', svg_of(chart, ""))
+    return [text for text in found if label in text]
 
 
 def test_every_chart_is_valid_vega_lite(results):
-    """The code draws without asking, which halves its time."""
     run, curves = Run(), curve_table(Run(seeds=(0, 1)))
     robustness = robustness_table(run, results.best)
     with alt.utils.schemapi.debug_mode(True):
@@ -65,15 +62,12 @@ def test_rows_stand_in_the_order_of_the_validation_s_ranking(results, metrics):
     assert names[2:] == order
 
 
-def test_a_dot_s_place_and_words_are_the_figures(results, metrics):
+def test_what_dots_differences_and_leaks_say_are_the_figures(results, metrics):
     own = metrics["experiments"]["bce_rmse"]["in_scene"]["mask_iou"]
     low, high = metrics["intervals"]["bce_rmse"]["in_scene"]["mask_iou"]
     said = marks(plots.comparison_charts(results)[0], "bce_rmse, in_scene")
     assert said == [f"bce_rmse, in_scene: {own:.3f} [{low:.3f}, {high:.3f}]"]
     assert f">{own:.3f}<" in svg_of(plots.comparison_charts(results)[0], "")
-
-
-def test_differences_are_of_rivals_and_leaks_less_that_of_the_threshold(results, metrics):
     charts = plots.difference_charts(results)
     rival = metrics["ranking"][1]
     assert len(charts) == 3 and all(marks(chart, f"{rival}: ") for chart in charts)
@@ -143,8 +137,6 @@ def test_dvc_s_templates_are_our_charts(name, y):
     own = json.loads((ROOT / f".dvc/plots/{name}.json").read_text())
     assert own == plots.dvc_templates()[name]
     points = [{"experiment": "a", "epoch": "1", "strength": "0", y: "0.5", "rev": "workspace"}]
-    renderer = VegaRenderer(
-        points, y, template=name, template_dir=str(ROOT / ".dvc/plots"), x="epoch", y=y, title="T"
-    )
-    filled = renderer.get_filled_template()
+    how = {"template": name, "template_dir": str(ROOT / ".dvc/plots"), "title": "T"}
+    filled = VegaRenderer(points, y, x="epoch", y=y, **how).get_filled_template()
     assert "<DVC_METRIC" not in json.dumps(filled) and filled["data"]["values"] == points

@@ -17,10 +17,9 @@ from depthmask.tracking.gate import Judgement, write_record
 from depthmask.visualization import page as page_module
 from depthmask.visualization.results import KEYS
 from html_page import Page
-from report_files import ALL_SETS, BASELINES, NAMES, Run, run_key, write_json, write_run
+from report_files import ALL_SETS, BASELINES, NAMES, Run, write_json, write_run
 
 COMPARISON = "Figures of every experiment and baseline"
-PARAMETERS = r'(?s)<pre class="parameters">.*?</pre>'
 
 
 def page_of(root: Path) -> Page:
@@ -39,13 +38,11 @@ def shared(tmp_path_factory):
 
 @pytest.fixture
 def undrawn(monkeypatch):
-    """Pages whose charts are not drawn, which takes the longest."""
     monkeypatch.setattr(page_module, "svg_of", lambda chart, label: "<svg></svg>")
 
 
 @pytest.fixture
 def run_root(shared, tmp_path, undrawn):
-    """A copy of the run to change."""
     shutil.copytree(shared[0], tmp_path / "run")
     return tmp_path / "run"
 
@@ -56,10 +53,6 @@ def edit_json(path: Path, change) -> None:
     write_json(path, content)
 
 
-def remove(path: Path) -> None:
-    shutil.rmtree(path) if path.is_dir() else path.unlink()
-
-
 def test_the_page_refers_to_nothing_outside_itself(shared):
     page = shared[2]
     for tag, attrs in page.tags:
@@ -67,9 +60,9 @@ def test_the_page_refers_to_nothing_outside_itself(shared):
             assert (attrs.get(name) or "#").startswith(("#", "data:")), (tag, attrs)
         assert tag not in {"iframe", "object", "embed", "base", "form"}
     shown, script = re.sub(r'"data:[^"]*"', "", page.text).split("<script>")
-    parameters, shown = re.findall(PARAMETERS, shown), re.sub(PARAMETERS, "", shown)
-    assert "batch_size: 8" in parameters[0] and "profiles:" not in parameters[0]
-    assert not re.search(r"https?:|//[a-z]|@import|url\(", shown)
+    shown, parameters, rest = re.split(r'(?s)<pre class="parameters">(.*?)</pre>', shown)
+    assert "batch_size: 8" in parameters and "profiles:" not in parameters
+    assert not re.search(r"https?:|//[a-z]|@import|url\(", shown + rest)
     assert not re.search(r"https?:|fetch\(|XMLHttp|import\s*\(|src", script)
 
 
@@ -128,7 +121,7 @@ def test_verdict_leak_and_provenance_are_those_of_the_files(shared):
     gap = f"{metrics['leak'][metrics['best']]['mask_iou']['excess']:+.3f}".replace("-", "−")
     assert gap in page.sections["leak"] and gap in page.sections["verdict"]
     digest = hashlib.sha256((root / "models/best/model.onnx").read_bytes()).hexdigest()
-    keys = [run_key(name, seed) for name in NAMES for seed in (0, 1, 2)]
+    keys = [f"key-{name}-{seed}" for name in NAMES for seed in (0, 1, 2)]
     for text in (*keys, digest, "feed0123", "scenes_per_epoch"):
         assert text in page.sections["origin"]
     assert "4.2 × 10⁻⁷" in page.sections["export"] and "9.8" in page.sections["export"]
@@ -138,10 +131,7 @@ def test_verdict_leak_and_provenance_are_those_of_the_files(shared):
 
 
 def test_a_bug_keeps_its_traceback(run_root, monkeypatch):
-    def bug(run):
-        raise KeyError("ours")
-
-    monkeypatch.setattr(page_module, "_charts", bug)
+    monkeypatch.setattr(page_module, "_charts", lambda run: {}["ours"])
     with pytest.raises(KeyError, match="ours"):
         write_report(run_root)
 
@@ -153,24 +143,19 @@ def test_a_bug_keeps_its_traceback(run_root, monkeypatch):
         (["reports/robustness.csv", "reports/tiles", "params.yaml"], {"robustness", "scenes"}),
         (["reports/curves.csv", "models", "data/prepared/contact_sheet.png"], {"training"}),
         (["data", "models/best"], {"data"}),
+        (["reports/[!m]*", "[!r]*"], {"robustness", "scenes", "training", "data", "export"}),
     ],
 )
 def test_what_is_not_there_is_left_away(run_root, lost, sections):
-    for path in lost:
-        remove(run_root / path)
+    for path in [path for pattern in lost for path in run_root.glob(pattern)]:
+        shutil.rmtree(path) if path.is_dir() else path.unlink()
     page = page_of(run_root)
     assert not sections & set(page.sections)
+    assert {"verdict", "comparison", "leak", "method", "origin"} <= set(page.sections)
     assert not re.search(r"\b(None|nan|NaN|Undefined)\b", page.spoken)
     assert page.row(COMPARISON, "bce_ssim")
     targets = {attrs["href"][1:] for tag, attrs in page.tags if tag == "a"}
     assert targets <= {attrs.get("id") for _, attrs in page.tags}
-
-
-def test_figures_alone_are_enough(run_root):
-    for path in (*run_root.glob("reports/*"), *run_root.glob("*")):
-        if path.name not in ("metrics.json", "reports"):
-            remove(path)
-    assert set(page_of(run_root).sections) == {"verdict", "comparison", "leak", "method", "origin"}
 
 
 def test_relative_depth_has_no_metres_and_no_in_scene_frames(tmp_path, undrawn):
@@ -188,8 +173,7 @@ def test_relative_depth_has_no_metres_and_no_in_scene_frames(tmp_path, undrawn):
 
 
 def test_one_experiment_alone_is_compared_with_nothing(tmp_path, undrawn):
-    metrics = write_run(tmp_path, Run(names=["bce_rmse"]))
-    assert metrics["verdict"]["runner_up"] is None
+    write_run(tmp_path, Run(names=["bce_rmse"]))
     page = page_of(tmp_path)
     assert "nothing to compare it with" in page.sections["comparison"]
     assert "Is the best the best?" not in page.sections["comparison"]
@@ -201,7 +185,6 @@ def test_many_experiments_have_a_look_each(tmp_path, undrawn):
     names = [f"bce_variant_{number}" for number in range(8)]
     write_run(tmp_path, Run(names=names))
     page = page_of(tmp_path)
-    assert sorted(row[0].split()[0] for row in page.tables[COMPARISON][2:10]) == names
     rows = page.text.split('<ul class="key"')[1].split("</ul>")[0]
     looks = re.findall(r'stroke="var\((--\w+)\)"[^/]*?(stroke-dasharray="[^"]*")?/>', rows)
     assert len(looks) == len(set(looks)) == 8
@@ -216,11 +199,9 @@ def test_figures_that_are_none_or_no_number_are_dashes(run_root):
         metrics["leak"][best]["mask_iou"] = {"gap": None, "low": None, "high": None}
         metrics["verdict"]["sentence"] = "<script>alert(1)</script> & more"
 
-    def spoil_scene(index):
-        index["groups"]["worst"][0]["figures"]["mask_iou"] = None
-
     edit_json(run_root / "reports/metrics.json", spoil)
-    edit_json(run_root / "reports/tiles/index.json", spoil_scene)
+    tiles = run_root / "reports/tiles/index.json"
+    edit_json(tiles, lambda index: index["groups"]["worst"][0]["figures"].update(mask_iou=None))
     page = page_of(run_root)
     best = json.loads((run_root / "reports/metrics.json").read_text())["best"]
     row = dict(zip(KEYS, page.row(COMPARISON, best)[1:], strict=True))
@@ -262,7 +243,7 @@ def test_missing_and_damaged_files_are_named_with_the_remedy(run_root):
     refused(r"0000_bg\.png is missing: run `dvc repro")
     write_json(reports / "tiles/index.json", {"groups": {}})
     refused(r"index\.json is damaged .*scale")
-    remove(reports / "tiles")
+    shutil.rmtree(reports / "tiles")
     (run_root / "models/best/model.onnx").write_bytes(b"no model")  # export makes it anew
     (reports / "latency.json").write_text("{")
     write_report(run_root)

@@ -12,6 +12,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+import torch
 from filelock import FileLock
 
 from depthmask import cli
@@ -20,10 +21,10 @@ from depthmask.data.materialise import materialise, plain_shots, writing
 from depthmask.data.materialise.writing import LOG, Encoding, Writer
 from depthmask.data.scenes.library import Library, read_array
 from depthmask.data.scenes.placement import TRAIN_STREAM, Placer
-from depthmask.data.sources.modest import read_layout
+from depthmask.data.sources.modest import FOLDERS, read_layout
 from depthmask.data.sources.modest.scenes import Draw, FileScenes
 from depthmask.errors import InputError
-from depthmask.models.networks import encode_depth
+from depthmask.models.networks import decode_depth, encode_depth
 from synthetic import SIZE, TINY
 
 RANGE_M = (0.5, 25.0)
@@ -35,6 +36,7 @@ NUM_VAL = TINY.prepare.num_scenes.val
 
 @pytest.fixture(scope="module")
 def data(synthetic_data) -> Iterator[Path]:
+    """A folder with params.yaml and data; chunks are smaller."""
     params = (Path(__file__).parents[1] / "params.yaml").read_text()
     params = params.replace("profile: laptop", "profile: tiny", 1)
     (synthetic_data.parent / "params.yaml").write_text(params)
@@ -44,6 +46,7 @@ def data(synthetic_data) -> Iterator[Path]:
 
 
 def write(data: Path, out: Path, **changes) -> int:
+    """The number of scenes written."""
     prepared, augmented = data / "data/prepared", data / "data/augmented"
     arguments = {"prepared": prepared, "augmented": augmented, "set_name": "train", "count": COUNT}
     arguments |= {"size": 48, "placement": TINY.placement, "compositor_params": TINY.compositor}
@@ -62,10 +65,12 @@ def whole(data, tmp_path_factory) -> Path:
 
 
 def tree(folder: Path) -> dict[str, bytes]:
+    """Every file that is for others to read."""
     return {str(p.relative_to(folder)): p.read_bytes() for p in folder.rglob("[!.]*.*")}
 
 
 def read(path: Path) -> np.ndarray:
+    """RGB or grey, 8 or 16 bit."""
     pixels = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
     return pixels[..., ::-1] if pixels.ndim == 3 else pixels
 
@@ -92,6 +97,7 @@ def test_layout_is_the_originals_and_the_source_modest_reads_it(whole):
     bg, bg_fg, mask, depth = FileScenes(whole, table).read([Draw(0, n, n, 32) for n in (0, 1)])
     assert bg.shape == bg_fg.shape == (2, 32, 32, 3) and mask.max() == 255 and depth.min() < 255
     statistics = json.loads((whole / "statistics.json").read_text())
+    assert list(statistics["images"]) == list(FOLDERS.values())
     columns = zip(*lines, strict=True)
     for names, (folder, entry) in zip(columns, statistics["images"].items(), strict=True):
         paths = [whole / folder / f"{name}.jpeg" for name in names]
@@ -130,9 +136,11 @@ def test_files_hold_what_training_composes(data, tmp_path):
         assert np.abs(error).max() <= 3
         grey = read(out / f"bg_fg_depth_map/{depth}.jpeg")
         assert np.abs(grey - codes[number, 0].numpy() * 255).max() <= 3
+        metres = decode_depth(torch.from_numpy(grey / 255), RANGE_M).numpy()
         exact = read(out / f"depth_mm/{bg_fg}_depth_mm.png")
         assert exact.dtype == np.uint16
         assert exact == pytest.approx(scene.depth[number, 0].numpy() * 1000, abs=1)
+        assert metres == pytest.approx(exact / 1000, rel=0.06)
 
 
 def test_plain_scenes_share_one_file_a_plate_and_a_larger_count_adds_scenes(data, tmp_path):
@@ -145,6 +153,8 @@ def test_plain_scenes_share_one_file_a_plate_and_a_larger_count_adds_scenes(data
     assert all(line[1].startswith(f"{line[0]}_fg") for line in lines)
     names = sorted(path.stem for path in (tmp_path / "whole/bg").iterdir())
     assert names == sorted({line[0] for line in lines}) == ["bg001", "bg002", "bg003", "bg004"]
+    statistics = json.loads((tmp_path / "whole/statistics.json").read_text())
+    assert statistics["images"]["bg"]["num_files"] == 4
     library = Library.read(data / "data/prepared")
     for name, image in zip(names, library.images[:4].astype(float), strict=True):
         error = read(tmp_path / f"whole/bg/{name}.jpeg") - image
@@ -166,7 +176,9 @@ def test_workers_change_nothing_and_what_is_damaged_is_written_again(data, whole
     path.write_bytes(path.read_bytes()[:100])
     assert write(data, out) == CHUNK
     assert tree(out) == tree(whole)
+    times = {path: path.stat().st_mtime_ns for path in (out / "bg_fg").iterdir()}
     assert write(data, out) == 0
+    assert times == {path: path.stat().st_mtime_ns for path in (out / "bg_fg").iterdir()}
 
 
 def test_test_sets_are_written_from_their_placements(data, tmp_path):
@@ -220,7 +232,7 @@ def test_a_worker_that_is_killed_is_one_line(data, tmp_path, monkeypatch):
         write(data, tmp_path / "out", num_workers=2)
 
 
-def test_a_run_stopped_by_ctrl_c_goes_on_to_the_same_files(
+def test_a_run_stopped_by_ctrl_c_and_then_killed_goes_on_to_the_same_files(
     data, tmp_path, environment, monkeypatch, capsys
 ):
     count, log = 20 * CHUNK, tmp_path / "stopped" / LOG
@@ -229,16 +241,20 @@ def test_a_run_stopped_by_ctrl_c_goes_on_to_the_same_files(
     command = [sys.executable, "-c", code, "materialise", "--out", str(log.parent)]
     command += ["--count", str(count), "--workers", "2"]
     options = {"stderr": subprocess.PIPE, "text": True, "start_new_session": True}
-    process = subprocess.Popen(command, cwd=data, env=environment, **options)
-    while not (log.exists() and log.read_text()):
-        assert process.poll() is None, process.stderr.read()
-        time.sleep(0.01)
-    os.killpg(process.pid, signal.SIGINT)  # Ctrl-C is sent to every process of the terminal
-    _, err = process.communicate(timeout=60)
-    assert process.returncode == 130 and "Traceback" not in err
-    assert f"of {count} scenes are in {log.parent}: the same command goes on" in err
-    assert not (log.parent / "file_map.txt").exists()
-    there = log.read_text().count("\n")
+    there = 0
+    for stop in (signal.SIGINT, signal.SIGKILL):
+        process = subprocess.Popen(command, cwd=data, env=environment, **options)
+        while not (log.exists() and log.read_text().count("\n") > there):
+            assert process.poll() is None, process.stderr.read()
+            time.sleep(0.01)
+        # Ctrl-C is sent to every process of the terminal
+        (os.killpg if stop == signal.SIGINT else os.kill)(process.pid, stop)
+        _, err = process.communicate(timeout=60)
+        if stop == signal.SIGINT:
+            assert process.returncode == 130 and "Traceback" not in err
+            assert f"of {count} scenes are in {log.parent}: the same command goes on" in err
+        assert not (log.parent / "file_map.txt").exists()
+        there = log.read_text().count("\n")
 
     monkeypatch.chdir(data)
     for name, rest in (("stopped", count - CHUNK * there), ("whole", count)):

@@ -4,8 +4,10 @@ import multiprocessing
 import os
 import time
 from functools import partial
+from itertools import groupby
 
 import numpy as np
+import pandas as pd
 import psutil
 import pytest
 
@@ -14,11 +16,13 @@ pytest.importorskip("mitsuba")
 import drjit
 
 from depthmask.data.scenes.scene import Camera
+from depthmask.data.sources import museum
 from depthmask.data.sources.museum import optics, render, run_jobs
 from depthmask.data.sources.museum.optics import View, depth_map, load_scene, meshes
 from depthmask.data.sources.museum.people import MAX_HEIGHT_M, MAX_RADIUS_M, draw_person
 from depthmask.data.sources.museum.render import ADULT_M, HEIGHT_RANGE
 from depthmask.data.sources.museum.shapes import Material, ellipsoid, quad
+from synthetic import TINY, make_cutout, make_plate
 
 SIZE = 64
 ROOM, PEOPLE = 3, (1, 4, 13)
@@ -100,6 +104,29 @@ def test_plate_repeats_in_a_worker_and_stands_do_not_depend_on_size(plate):
     small, next_room = draft(ROOM), draft(ROOM + 1)
     np.testing.assert_array_equal(small.stands, plate.stands)
     assert small.camera == plate.camera != next_room.camera
+
+
+def test_frames_are_rendered_room_by_room_and_come_back_in_their_order(tmp_path, monkeypatch):
+    rooms, num_sources = [], sum(dict(TINY.prepare.splits.plates).values())
+
+    def rendered(jobs, description):
+        if description == "rooms and people":
+            return [make(n) for make in (make_plate, make_cutout) for n in range(num_sources)]
+        rooms.extend(job.args[0] for job in jobs)
+        images = [np.full((SIZE, SIZE, 3), number, np.uint8) for number in range(len(jobs))]
+        blank = np.ones((SIZE, SIZE), np.float32)
+        frame = {render.render_in_scene: lambda image: (image, blank, blank)}
+        return [frame.get(job.func, np.asarray)(x) for job, x in zip(jobs, images, strict=True)]
+
+    monkeypatch.setattr(museum, "run_jobs", rendered)
+    params = TINY.prepare.model_copy(update={"size": SIZE})
+    museum.prepare_museum(tmp_path, params, TINY.placement)
+    turns = [room for room, _ in groupby(rooms)]
+    assert len(turns) == len(set(turns)) < len(rooms), "a room is loaded once"
+    plates = pd.read_parquet(tmp_path / "in_scene.parquet")["plate"]
+    numbers = np.load(tmp_path / "in_scene_bg_fg.npy")[:, 0, 0, 0]
+    pairs = {(plate, rooms[number]) for plate, number in zip(plates, numbers, strict=True)}
+    assert len(pairs) == plates.nunique()
 
 
 def test_a_seed_without_a_usable_room_is_an_error_that_says_so(monkeypatch):

@@ -10,7 +10,7 @@ import torch.distributed as dist
 from torch import Tensor
 from torchmetrics.functional.image import structural_similarity_index_measure
 
-from depthmask.metrics import METRICS, SceneMetrics, align_depth, metric, score_scenes
+from depthmask.metrics import METRICS, Metric, SceneMetrics, align_depth, metric, score_scenes
 from depthmask.metrics.depth import person_distance_error
 
 MASK, DEPTH, PERSON = (
@@ -51,8 +51,6 @@ def test_a_metric_is_added_in_one_place_and_has_its_words(monkeypatch):
     assert list(METRICS) == [*MASK, *DEPTH, *PERSON, "mask_area"]
     assert all(each.name == name and each.text for name, each in METRICS.items())
     assert METRICS["mask_area"].text == "Difference of the areas."
-    metric("other", "mask", higher_is_better=True, into=(apart := {}))(mask_area)
-    assert list(apart) == ["mask_area"] and METRICS["mask_area"].arrow == "↓"
     distance = METRICS["person_distance_error"]
     assert (distance.title, distance.spoken[0]) == ("Person’s distance error", "p")
     assert (distance.suffix("metre"), distance.suffix("relative")) == (" m", "")
@@ -266,9 +264,9 @@ def test_means_do_not_depend_on_the_batches_and_processes(monkeypatch):
     assert processes[0].compute() == pytest.approx(parts, rel=1e-12)
 
 
-@pytest.mark.parametrize("tested", METRICS.values(), ids=METRICS)
-def test_the_truth_wins_by_every_metric(tested):
-    """White: person everywhere, as far as the farthest pixel; black: nobody, nearest."""
+def refuse_broken(tested: Metric) -> None:
+    """Raise AssertionError unless the truth beats answers that are wrong, by the mean and by scene.
+    White: person everywhere, as far as the farthest pixel; black: nobody, nearest."""
     mask = torch.cat([box(6, 2 + 3 * row, 14, 5, side=24) for row in range(4)])
     depth = torch.linspace(1, 8, 24).expand(1, 24, 24)
     depth = torch.stack([(depth * 0.8**turns).rot90(turns, (1, 2)) for turns in range(4)])
@@ -297,3 +295,28 @@ def test_the_truth_wins_by_every_metric(tested):
         assert torch.equal(figures.isnan(), perfect.isnan()), f"{kind}: other scenes count"
         assert not (sign * (perfect - figures) < -1e-9).any(), f"{kind} beats the truth in a scene"
         assert sign * (perfect - figures).mean() > 1e-9, f"{kind} is as good as the truth"
+
+
+@pytest.mark.parametrize("name", METRICS)
+def test_the_truth_wins_by_every_metric(name):
+    refuse_broken(METRICS[name])
+
+
+def skips_who_is_missed(prob: Tensor, depth: Tensor, *truth) -> Tensor:
+    values = person_distance_error(prob, depth, *truth)
+    return values.where((prob > 0.5).flatten(1).any(1), torch.nan)
+
+
+def test_a_broken_metric_is_refused():
+    for function, part, higher_is_better, fault in (
+        # the original's Dice of depth maps
+        (lambda f, t: 2 * (f * t).sum((1, 2, 3)) / (f + t).sum((1, 2, 3)), "depth", True, "white"),
+        (lambda *all: 1 / (METRICS["depth_rmse"].function(*all) + 1e-3), "depth", False, "beats"),
+        (skips_who_is_missed, "person", False, "black: other scenes count"),
+        (lambda *all: torch.ones(4), "depth", True, "as good"),
+        (lambda *all: torch.full((4,), math.inf), "mask", True, "truth"),
+    ):
+        settings = {"higher_is_better": higher_is_better, "takes_all": part == "person"}
+        metric("", part, **settings, into=(broken := {}))(function)
+        with pytest.raises(AssertionError, match=fault):
+            refuse_broken(broken[function.__name__])

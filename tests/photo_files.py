@@ -9,7 +9,7 @@ from PIL import Image
 
 from depthmask.config import PhotosParams, PrepareParams
 from depthmask.data.scenes.library import Library
-from depthmask.data.sources.photos import ingest_photos
+from depthmask.data.sources.photos.ingest import ingest_photos
 from synthetic import TINY
 
 WEIGHTS = {kind: {"train": 4, "val": 1, "test": 1} for kind in ("plates", "cutouts")}

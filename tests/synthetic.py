@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import pandas as pd
 
-from depthmask.config import with_profile
+from depthmask.config import Composition, with_profile
 from depthmask.data.composition.compositor import Compositor
 from depthmask.data.scenes import placement
 from depthmask.data.scenes.library import Frames, Library
@@ -22,6 +22,7 @@ SIZE = 64
 
 # the shipped parameters with the profile `tiny`
 _, TINY = with_profile(Path(__file__).parents[1] / "params.yaml", "tiny")
+COMPOSITION = Composition(TINY.placement, TINY.compositor)
 
 
 def make_plate(number: int, size: int = SIZE, num_stands: int = 8) -> Plate:
@@ -115,4 +116,4 @@ def write_synthetic(root: Path) -> None:
     visible = visible_shares(library)
     placement.write_prepared(prepared, library, visible, prepare, TINY.placement, rendered=rendered)
     draw_library(prepared)
-    augment(prepared, root / "data/augmented", TINY.augment, TINY.placement, TINY.compositor)
+    augment(prepared, root / "data/augmented", TINY.augment, COMPOSITION)

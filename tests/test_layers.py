@@ -4,6 +4,8 @@ import ast
 from collections.abc import Iterator
 from pathlib import Path
 
+from depthmask.data.sources import NAMES
+
 PACKAGE = Path(__file__).parents[1] / "src/depthmask"
 MODULES = [path for path in sorted(PACKAGE.rglob("*.py")) if path != PACKAGE / "__init__.py"]
 
@@ -48,6 +50,13 @@ def test_a_package_imports_only_from_those_before_it_and_inference_no_torch():
             if is_wrong:
                 wrong.append(f"{module} imports {name}")
     assert wrong == []
+
+
+def test_no_source_is_named_outside_the_sources():
+    words = {f"sources.{name}" for name in NAMES}.union(*({f"'{n}'", f'"{n}"'} for n in NAMES))
+    outside = [path for path in MODULES if "sources" not in path.parts and path.name != "config.py"]
+    found = {(path.name, word) for path in outside for word in words if word in path.read_text()}
+    assert found == {("training.py", "sources.photos"), ("training.py", '"photos"')}, "init photos"
 
 
 def test_the_root_is_short_and_no_file_is_long():

@@ -14,9 +14,10 @@ import pytest
 from PIL import Image
 
 from depthmask.config import Splits, SplitSizes
+from depthmask.data.composition.source import Places
 from depthmask.data.scenes.leakage_check import NearPair, SplitLeak, group, near_pairs
-from depthmask.data.sources import check_leakage
-from depthmask.data.sources.modest import SAMPLES, prepare_modest
+from depthmask.data.sources import read_source
+from depthmask.data.sources.modest import SAMPLES, SOURCE
 from depthmask.stages import prepare
 from modest_folder import write_modest
 from photo_files import person, texture
@@ -52,13 +53,13 @@ def change(path: Path, row: int, column: str, value) -> None:
 
 def refusal(prepared: Path) -> str:
     with pytest.raises(SplitLeak) as error:
-        check_leakage(prepared)
+        read_source(prepared).check_leakage(prepared)
     return str(error.value)
 
 
 @KINDS
 def test_a_twin_under_another_name_and_a_name_that_stands_twice(prepared, kind, name):
-    check_leakage(prepared)
+    read_source(prepared).check_leakage(prepared)
     (path,) = (*prepared.glob(f"{kind}s_image.npy"), *prepared.glob(f"{kind}s_rgba.npy"))
     array = np.load(path)
     array[6] = array[2]
@@ -69,7 +70,7 @@ def test_a_twin_under_another_name_and_a_name_that_stands_twice(prepared, kind, 
         " another prepare.seed if it comes again"
     )
     set_source(prepared, "museum")  # where nothing is compared: rooms are drawn at random
-    check_leakage(prepared)
+    read_source(prepared).check_leakage(prepared)
     change(prepared / f"{kind}s.parquet", 7, "name", f"{name}-00001")
     assert f"1 {kind}s stand twice; the first: {name}-00001 in train and test:" in refusal(prepared)
 
@@ -96,7 +97,9 @@ def modest(tmp_path) -> Path:
     prepared = tmp_path / "prepared"
     prepared.mkdir()
     splits = {"splits": Splits(plates=SPLIT, cutouts=SPLIT)}
-    prepare_modest(folder, prepared, MODEST.model_copy(update=splits))
+    SOURCE.prepare(
+        prepared, Places(folder, *2 * [tmp_path]), MODEST.model_copy(update=splits), TINY.placement
+    )
     return prepared
 
 
@@ -106,7 +109,7 @@ def first_of(prepared: Path, kind: str, *names: str) -> list[int]:
 
 
 def test_a_plate_of_files_under_two_numbers(modest, tmp_path):
-    check_leakage(modest)
+    read_source(modest).check_leakage(modest)
     folder = tmp_path / "source"
     train, test = first_of(modest, "plate", "train", "unseen_unseen")
     image = np.asarray(Image.open(folder / f"bg/bg{train:03d}.jpeg"))

@@ -16,8 +16,7 @@ pytest.importorskip("mitsuba")
 import drjit
 
 from depthmask.data.scenes.scene import Camera
-from depthmask.data.sources import museum
-from depthmask.data.sources.museum import optics, render, run_jobs
+from depthmask.data.sources.museum import optics, prepare, render
 from depthmask.data.sources.museum.optics import View, depth_map, load_scene, meshes
 from depthmask.data.sources.museum.people import MAX_HEIGHT_M, MAX_RADIUS_M, draw_person
 from depthmask.data.sources.museum.render import ADULT_M, HEIGHT_RANGE
@@ -97,7 +96,7 @@ def test_plate_is_as_promised_and_its_stands_lie_on_the_floor_and_in_view(plate)
 
 
 def test_plate_repeats_in_a_worker_and_stands_do_not_depend_on_size(plate):
-    [other] = run_jobs([partial(render.render_plate, ROOM, **SETTINGS)], "test")
+    [other] = prepare.run_jobs([partial(render.render_plate, ROOM, **SETTINGS)], "test")
     np.testing.assert_array_equal(other.image, plate.image)
     np.testing.assert_array_equal(other.depth, plate.depth)
     draft = partial(render.render_plate, size=32, samples_per_px=2)
@@ -118,9 +117,9 @@ def test_frames_are_rendered_room_by_room_and_come_back_in_their_order(tmp_path,
         frame = {render.render_in_scene: lambda image: (image, blank, blank)}
         return [frame.get(job.func, np.asarray)(x) for job, x in zip(jobs, images, strict=True)]
 
-    monkeypatch.setattr(museum, "run_jobs", rendered)
+    monkeypatch.setattr(prepare, "run_jobs", rendered)
     params = TINY.prepare.model_copy(update={"size": SIZE})
-    museum.prepare_museum(tmp_path, params, TINY.placement)
+    prepare.prepare_museum(tmp_path, params, TINY.placement)
     turns = [room for room, _ in groupby(rooms)]
     assert len(turns) == len(set(turns)) < len(rooms), "a room is loaded once"
     plates = pd.read_parquet(tmp_path / "in_scene.parquet")["plate"]
@@ -206,7 +205,7 @@ def test_denoising_keeps_edges_and_lowers_noise():
 def test_workers_end_with_a_parent_that_is_killed(tmp_path):
     job = f"import os, time; open(f'{tmp_path}/{{os.getpid()}}', 'w').close(); time.sleep(300)"
     arguments = [partial(exec, job)], "x"
-    parent = multiprocessing.get_context("fork").Process(target=run_jobs, args=arguments)
+    parent = multiprocessing.get_context("fork").Process(target=prepare.run_jobs, args=arguments)
     parent.start()
     limit = time.monotonic() + 120
     while not (files := list(tmp_path.iterdir())):

@@ -13,9 +13,9 @@ import yaml
 from PIL import Image
 
 from depthmask import Predictor
-from depthmask.config import read_params
+from depthmask.config import Composition, read_params
 from depthmask.data.scenes.scene import COMPOSED_SETS
-from depthmask.data.sources import open_sets
+from depthmask.data.sources import read_source
 from depthmask.evaluation.frame_edits import can_stand_together
 from depthmask.evaluation.robustness import CONDITIONS
 from depthmask.evaluation.robustness_table import collect_frames, measure_robustness
@@ -95,9 +95,10 @@ def test_metrics_of_the_sets_that_there_are(project):
 def test_what_robustness_asks_of_the_sets(project):
     kind, folder = project
     params, prepared = read_params(folder / "params.yaml"), folder / "data/prepared"
+    composition = Composition(params.placement, params.compositor)
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
-        sets = open_sets(prepared, params.compositor, params.placement, "cpu")
+        sets = read_source(prepared).open_sets(prepared, composition, "cpu")
         empty, pairs = list(sets.scenes("nobody")), list(sets.pairs(sets.headline))
         frames = collect_frames(sets, 2, trained=params.compositor, trained_nobody=0.04)
         nothing = {"nothing": lambda scene, _: (torch.zeros_like(scene.mask), scene.depth)}

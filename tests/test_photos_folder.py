@@ -11,8 +11,8 @@ from PIL import Image
 
 from depthmask import cli
 from depthmask.data.scenes.leakage_check import refuse_leaks
-from depthmask.data.sources.photos import assign_splits
 from depthmask.data.sources.photos.folder import Findings, init_photos, list_photos
+from depthmask.data.sources.photos.ingest import assign_splits
 from depthmask.data.sources.photos.pictures import Teacher
 from depthmask.errors import InputError
 from photo_files import (

@@ -9,9 +9,9 @@ import torch
 
 from depthmask.data.scenes.library import Frames, Library
 from depthmask.data.scenes.placement import Placer, next_alike, uniforms, visible_shares
-from depthmask.data.sources import open_sets
+from depthmask.data.sources import read_source
 from depthmask.errors import InputError
-from synthetic import SIZE, TINY, make_empty_frames, make_library, make_placer
+from synthetic import COMPOSITION, SIZE, TINY, make_empty_frames, make_library, make_placer
 
 
 @pytest.fixture(scope="module")
@@ -94,7 +94,8 @@ def test_what_is_written_comes_back_and_files_that_do_not_fit_are_named(library,
 
 @pytest.fixture(scope="module")
 def sets(synthetic_data):
-    return open_sets(synthetic_data / "prepared", TINY.compositor, TINY.placement, "cpu")
+    prepared = synthetic_data / "prepared"
+    return read_source(prepared).open_sets(prepared, COMPOSITION, "cpu")
 
 
 def test_rendered_empty_frames_stand_beside_their_plates(sets):
@@ -115,7 +116,7 @@ def test_a_source_without_them_composes_empty_frames(synthetic_data, tmp_path):
     for name in ("nobody", "in_scene"):
         del summary["num_scenes"][name]
     (prepared / "summary.json").write_text(json.dumps(summary))
-    composed = open_sets(prepared, TINY.compositor, TINY.placement, "cpu")
+    composed = read_source(prepared).open_sets(prepared, COMPOSITION, "cpu")
     assert composed.headline == "unseen_unseen"
     empty = list(composed.scenes("nobody"))
     assert sum(len(scene.mask) for scene in empty) == TINY.prepare.num_scenes.unseen_unseen

@@ -10,7 +10,7 @@ import torch
 from depthmask.config import CompositorParams
 from depthmask.data.composition.eval_sets import PAIR_SETS
 from depthmask.data.scenes.scene import Scene
-from depthmask.data.sources import open_sets
+from depthmask.data.sources import read_source
 from depthmask.errors import InputError
 from depthmask.evaluation.frame_edits import (
     can_stand_together,
@@ -30,7 +30,7 @@ from depthmask.evaluation.robustness import (
 )
 from depthmask.evaluation.robustness_table import collect_frames, measure_robustness
 from depthmask.metrics import mask_iou
-from synthetic import TINY
+from synthetic import COMPOSITION, TINY
 
 SIZE = 48
 STRONG = {"shift": 2.5, "rotation": 4, "exposure": 0.7, "temperature": 0.6, "noise": 0.05,
@@ -204,7 +204,8 @@ def test_what_is_switched_off_was_not_trained_for():
 
 @pytest.fixture(scope="module")
 def sets(synthetic_data):
-    return open_sets(synthetic_data / "prepared", TINY.compositor, TINY.placement, "cpu")
+    prepared = synthetic_data / "prepared"
+    return read_source(prepared).open_sets(prepared, COMPOSITION, "cpu")
 
 
 @pytest.fixture(scope="module")

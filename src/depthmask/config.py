@@ -1,7 +1,7 @@
 """`params.yaml` as frozen classes; names in it are checked by `depthmask.stages.read_params`."""
 
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, PositiveInt, ValidationError
 from pydantic import NonNegativeFloat as NonNegative
@@ -121,6 +121,13 @@ class CompositorParams(Section):
     noise: Noise
     plate_light: PlateLight
     plate_motion: PlateMotion
+
+
+class Composition(NamedTuple):
+    """How a scene is composed: who stands where, and what belongs to the shot."""
+
+    placement: PlacementParams
+    compositor: CompositorParams
 
 
 class AugmentParams(Section):

@@ -96,7 +96,7 @@ def lr_find(
     steps: Annotated[int, typer.Option(help="How many batches.")] = 100,
 ) -> None:
     """Test a range of learning rates on an experiment: a plot, its figures, a suggestion."""
-    from depthmask.config import named_experiment
+    from depthmask.config import Composition, named_experiment
     from depthmask.data.scenes.files import replaced_file
     from depthmask.models.hardware import choose_hardware
     from depthmask.stages import AUGMENTED, PARAMS, PREPARED, REPORTS, read_params
@@ -111,8 +111,8 @@ def lr_find(
     side, out = train.schedule[0].size, REPORTS / "lr_find" / f"{name}.png"
     hardware = choose_hardware(train.device, train.precision)
     variants = AUGMENTED if experiment.augmented else None
-    sources = params.placement, params.compositor
-    data = assemble_data(train, *sources, prepared=PREPARED, augmented=variants)
+    composition = Composition(params.placement, params.compositor)
+    data = assemble_data(train, composition, prepared=PREPARED, augmented=variants)
     data.sizes = [side]
     module = build_module(experiment, train, prepared=PREPARED, augmented=AUGMENTED)
     typer.echo(f"{name}: {steps} steps of {train.batch_size} at {side} px on {hardware}")

@@ -6,7 +6,7 @@ from typing import Any
 import pandas as pd
 
 from depthmask.data.scenes.scene import SETS
-from depthmask.data.sources import SOURCES
+from depthmask.data.sources import source_named
 from depthmask.metrics import METRICS
 
 
@@ -16,7 +16,7 @@ def model_card(
     """The card's text, of `model.json`, `metrics.json` and `parity.json`; equal inputs give equal
     bytes, so it names no time, host or commit."""
     name, source, unit = card["experiment"], card["source"], card["unit"]
-    data, limit = SOURCES[source].description, SOURCES[source].limit
+    description, limit = source_named(source).description, source_named(source).limit
     figures, test_set = parity["figures"], parity["figures"]["set"]
     depth = {"metre": "metres along the optical axis"}.get(unit, "relative: it grows with distance")
     losses = ", ".join(
@@ -39,7 +39,7 @@ Finds a person and the scene's depth from two pictures of one camera that does n
 
 ## Data
 
-{source}: {data} (hash {card["data_hash"]}). No room and no person is in two of training,
+{source}: {description} (hash {card["data_hash"]}). No room and no person is in two of training,
 validation and test. Of {len(metrics["ranking"])} experiments it has the {metrics["rule"]}.
 
 ## Figures

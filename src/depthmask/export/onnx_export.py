@@ -19,9 +19,8 @@ from torch import Tensor, nn
 import depthmask
 from depthmask.data.composition.eval_sets import EvalSets
 from depthmask.data.scenes.files import replaced_file
-from depthmask.data.scenes.scene import Scene
-from depthmask.evaluation.measuring import mean_figures, measure_scenes
 from depthmask.inference.predictor import FORMAT, INPUTS, METADATA, OUTPUTS, Predictor
+from depthmask.metrics import SceneMetrics
 from depthmask.models.networks import decode_depth
 
 
@@ -199,13 +198,12 @@ def check_figures(
     """Compare the file's mean figures on the headline set with those of `metrics.json`: `set`,
     `largest_difference` and the figures; raises ParityError."""
     predictor = Predictor(path, device="cpu")
-
-    def answer(scene: Scene[Tensor], plate_depth: Tensor | None) -> tuple[Tensor, Tensor]:
-        planes = predictor.predict_batch(_pixels(scene.bg), _pixels(scene.bg_fg))
-        mask, depth = (torch.from_numpy(each)[:, None].to(scene.mask.device) for each in planes)
-        return mask, depth
-
-    found = mean_figures(measure_scenes({("exported", 0): answer}, sets, [sets.headline]))
+    metrics = SceneMetrics(sets.alignment)
+    for scene in sets.scenes(sets.headline):
+        answer = predictor.predict_batch(_pixels(scene.bg), _pixels(scene.bg_fg))
+        planes = (torch.from_numpy(plane)[:, None] for plane in answer)
+        metrics.update(*planes, scene.mask, scene.depth)
+    found = metrics.compute()
     apart = largest_difference(found, expected, tolerance)
     return {"set": sets.headline, "largest_difference": apart, **found}
 

@@ -2,6 +2,7 @@
 
 import itertools
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import ClassVar, NamedTuple
 
@@ -48,7 +49,7 @@ class Prediction(NamedTuple):
         return mask, decode_depth(self.depth_logits.float().sigmoid(), range_m)
 
 
-class PairModel(nn.Module):
+class PairModel(nn.Module, ABC):
     """A network that takes an empty room (`bg`) and the same room with somebody in it (`bg_fg`).
 
     Both are N x 3 x H x W, RGB, 0 to 1; another shape is a ValueError. The images' `mean` and
@@ -102,9 +103,9 @@ class PairModel(nn.Module):
         if self.has_depth:
             _start_head(self.depth, 0.5)
 
+    @abstractmethod
     def add_layers(self) -> None:
         """Make the layers, with a 1 x 1 convolution called `mask` and, if it has one, `depth`."""
-        raise NotImplementedError
 
     def normalise(self, bg: Tensor, bg_fg: Tensor) -> tuple[Tensor, Tensor]:
         """Centre and scale both; a ValueError names the nearest valid shape for a wrong one."""

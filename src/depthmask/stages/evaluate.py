@@ -8,9 +8,9 @@ from typing import Any
 import pandas as pd
 import torch
 
-from depthmask.config import CompositorParams, EvaluateParams, PlacementParams
+from depthmask.config import Composition, CompositorParams, EvaluateParams
 from depthmask.data.scenes.files import read_json, read_summary, read_table, replaced_file
-from depthmask.data.sources import SOURCES, check_leakage, open_sets
+from depthmask.data.sources import read_source
 from depthmask.errors import InputError, exit_on_error
 from depthmask.evaluation.measuring import (
     NO_SEED,
@@ -35,8 +35,7 @@ from depthmask.visualization.results import Results, results_table
 def evaluate(
     names: Sequence[str],
     params: EvaluateParams,
-    placement: PlacementParams,
-    compositor_params: CompositorParams,
+    composition: Composition,
     *,
     prepared: Path,
     experiments: Path,
@@ -44,10 +43,11 @@ def evaluate(
 ) -> dict[str, Any]:
     """Evaluate the named experiments; write metrics, pictures and tables to `output`, and return
     what `metrics.json` holds."""
-    check_leakage(prepared)
+    source = read_source(prepared)
+    source.check_leakage(prepared)
     device = choose_hardware("auto", "float32").device
     models = load_models(names, experiments, device)
-    sets = open_sets(prepared, compositor_params, placement, device)
+    sets = source.open_sets(prepared, composition, device)
     settings, baselines = baseline_methods(sets)
     methods = {key: _method(stored) for key, stored in models.items()} | baselines
     table = measure_scenes(methods, sets, sets.names)
@@ -79,13 +79,9 @@ def evaluate(
     best, seed = result["best"], result["best_seed"]
     folder = seed_folder(experiments / best, seed)
     drawn = read_json(folder / "settings.json", ("compositor", "train"))
-    is_composed = SOURCES[models[best, seed].card["source"]].is_composed
-    frames = collect_frames(
-        sets,
-        params.robustness.num_scenes,
-        trained=CompositorParams.model_validate(drawn["compositor"]) if is_composed else None,
-        trained_nobody=drawn["train"]["nobody"],
-    )
+    ranges = CompositorParams.model_validate(drawn["compositor"]) if source.is_composed else None
+    count, nobody = params.robustness.num_scenes, drawn["train"]["nobody"]
+    frames = collect_frames(sets, count, trained=ranges, trained_nobody=nobody)
     compared = [name for name in (best, result["verdict"]["runner_up"]) if name]
     harder = {name: methods[name, result["best_seeds"][name]] for name in compared}
     harder["difference_threshold"] = methods["difference_threshold", NO_SEED]
@@ -135,8 +131,7 @@ def main() -> None:
     result = evaluate(
         params.compare,
         params.evaluate,
-        params.placement,
-        params.compositor,
+        Composition(params.placement, params.compositor),
         prepared=PREPARED,
         experiments=EXPERIMENTS,
         output=REPORTS,

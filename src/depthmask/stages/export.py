@@ -8,9 +8,9 @@ from typing import Any
 
 import pandas as pd
 
-from depthmask.config import CompositorParams, ExportParams, Gate, PlacementParams
+from depthmask.config import Composition, ExportParams, Gate
 from depthmask.data.scenes.files import read_json, replaced_folder
-from depthmask.data.sources import open_sets
+from depthmask.data.sources import read_source
 from depthmask.errors import exit_on_error
 from depthmask.export.benchmark import measure_latency, write_latency
 from depthmask.export.model_card import model_card
@@ -41,14 +41,13 @@ def export(
     stored: StoredModel,
     metrics: Mapping[str, Any],
     params: ExportParams,
-    placement: PlacementParams,
-    compositor: CompositorParams,
+    composition: Composition,
     prepared: Path,
     output: Path,
 ) -> None:
     """Export a model to `output`: model.onnx, parity.json and model_card.md; ParityError, and
     `output` as it was, if its answers or its figures in `metrics.json` are not the network's."""
-    sets = open_sets(prepared, compositor, placement, "cpu")
+    sets = read_source(prepared).open_sets(prepared, composition, "cpu")
     card = stored.card
     name, seed, unit = card["experiment"], str(card["seed"]), card["unit"]
     metadata = {"experiment": name, "seed": seed, "run_key": card["key"]}
@@ -92,8 +91,9 @@ def main() -> None:
     params = read_params(PARAMS)
     metrics = read_json(METRICS, ("best", "best_seed", "headline", "seeds"))
     stored = load_model(seed_folder(EXPERIMENTS / metrics["best"], metrics["best_seed"]))
+    composition = Composition(params.placement, params.compositor)
     try:
-        export(stored, metrics, params.export, params.placement, params.compositor, PREPARED, BEST)
+        export(stored, metrics, params.export, composition, PREPARED, BEST)
     except ParityError as error:
         # DVC has removed its output before the stage ran
         raise SystemExit(

@@ -5,18 +5,19 @@ from pathlib import Path
 import numpy as np
 
 from depthmask.config import PlacementParams, PrepareParams
+from depthmask.data.composition.source import Places, Source
 from depthmask.data.scenes.files import read_summary, replaced_folder
 from depthmask.data.scenes.library import Frames, Library
 from depthmask.data.scenes.scene import Scene
-from depthmask.data.sources import SOURCES, Places
+from depthmask.data.sources import source_named
 from depthmask.errors import exit_on_error
 from depthmask.stages import FINDINGS, PARAMS, PREPARED, SOURCES_FOLDER, TEACHER_CACHE, read_params
-from depthmask.visualization.sheets import composed_sheet, contact_sheet
+from depthmask.visualization.sheets import NUM_SHOWN, composed_sheet, contact_sheet
 
 
 def prepare(output: Path, params: PrepareParams, placement: PlacementParams) -> None:
     """Render or read the sources and write the folder `output`, all of it or nothing."""
-    source = SOURCES[params.source]
+    source = source_named(params.source)
     places = Places(SOURCES_FOLDER / params.source, TEACHER_CACHE, FINDINGS)
     with replaced_folder(output) as folder:
         source.prepare(folder, places, params, placement)
@@ -24,7 +25,7 @@ def prepare(output: Path, params: PrepareParams, placement: PlacementParams) -> 
         if source.is_composed:
             draw_library(folder)
         else:
-            draw_samples(folder)
+            draw_samples(folder, source)
 
 
 def draw_library(folder: Path) -> None:
@@ -43,12 +44,9 @@ def draw_library(folder: Path) -> None:
     contact_sheet(path, library, scenes, unit=unit, subtitle=subtitle)
 
 
-def draw_samples(folder: Path) -> None:
+def draw_samples(folder: Path, source: Source) -> None:
     """Draw the contact sheet of prepared files: some of the training scenes."""
-    # not above: OpenCV, which it needs, is not on every machine that trains
-    from depthmask.data.sources.modest import some_training_scenes
-
-    bg, bg_fg, mask, depth = next(iter(some_training_scenes(folder, 24, 24)))
+    bg, bg_fg, mask, depth = next(source.samples(folder, NUM_SHOWN))
     bg, bg_fg = ((image * 255).round().byte().permute(0, 2, 3, 1) for image in (bg, bg_fg))
     composed_sheet(
         folder / "contact_sheet.png",

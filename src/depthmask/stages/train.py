@@ -12,7 +12,7 @@ import torch
 
 from depthmask import config
 from depthmask.data.scenes.files import read_summary, read_text, replaced_folder
-from depthmask.data.sources import open_sets
+from depthmask.data.sources import read_source
 from depthmask.errors import exit_on_error
 from depthmask.models.hardware import choose_hardware
 from depthmask.models.store import save_model, seed_folder
@@ -38,8 +38,7 @@ def train(
     name: str,
     experiment: config.Experiment,
     params: config.TrainParams,
-    placement: config.PlacementParams,
-    compositor: config.CompositorParams,
+    composition: config.Composition,
     *,
     prepared: Path,
     augmented: Path,
@@ -58,15 +57,15 @@ def train(
         # which other seeds there are is nothing to this one
         "experiment": experiment.model_dump(mode="json", exclude={"seeds"}),
         "train": params.model_dump(mode="json"),
-        "placement": placement.model_dump(mode="json"),
-        "compositor": compositor.model_dump(mode="json"),
+        "placement": composition.placement.model_dump(mode="json"),
+        "compositor": composition.compositor.model_dump(mode="json"),
     }
     data_hash = summary["data_hash"]
     key = run_key(**settings, data=data_hash, augmented=digest, code=training_code_hash())
     label = f"{name} (seed {params.seed})" if len(experiment.seeds) > 1 else name
     print(f"{label}: {experiment.model} on {hardware}, run {key}", flush=True)
     variants = augmented if experiment.augmented else None
-    data = assemble_data(params, placement, compositor, prepared=prepared, augmented=variants)
+    data = assemble_data(params, composition, prepared=prepared, augmented=variants)
     module = build_module(experiment, params, prepared=prepared, augmented=augmented)
     card: dict[str, Any] = {
         "experiment": name,
@@ -94,7 +93,7 @@ def train(
             on_epoch=record,
             interactive=sys.stderr.isatty() and "CI" not in os.environ,
         )
-    sets = open_sets(prepared, compositor, placement, hardware.device)
+    sets = read_source(prepared).open_sets(prepared, composition, hardware.device)
     test = run_test(module, list(sets.scenes(sets.headline)), device=hardware.device)
     curves = pd.DataFrame(rows)
     val = curves.filter(like="val/").iloc[-1]
@@ -121,8 +120,7 @@ def main() -> None:
                 name,
                 experiment,
                 own.model_copy(update={"seed": seed}),
-                params.placement,
-                params.compositor,
+                config.Composition(params.placement, params.compositor),
                 prepared=PREPARED,
                 augmented=AUGMENTED,
                 checkpoints=CHECKPOINTS,

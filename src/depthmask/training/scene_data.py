@@ -7,7 +7,7 @@ import lightning as L
 from torch import Tensor
 from torch.utils.data import DataLoader
 
-from depthmask.config import CompositorParams, PlacementParams, TrainParams
+from depthmask.config import Composition, TrainParams
 from depthmask.data.composition.training_scenes import TrainingScenes
 from depthmask.data.scenes.files import read_summary
 from depthmask.data.scenes.scene import Scene
@@ -60,12 +60,7 @@ class SceneData(L.LightningDataModule):
 
 
 def assemble_data(
-    params: TrainParams,
-    placement: PlacementParams,
-    compositor: CompositorParams,
-    *,
-    prepared: Path,
-    augmented: Path | None,
+    params: TrainParams, composition: Composition, *, prepared: Path, augmented: Path | None
 ) -> SceneData:
     """The scenes of a training of the folder `prepared`, with the colour variants of `augmented`.
 
@@ -75,5 +70,5 @@ def assemble_data(
     size, last = read_summary(prepared)["size"], params.schedule[-1].size
     if last != size:
         raise InputError(f"train.schedule must end at prepare.size, {size} px, not at {last}")
-    scenes = read_source(prepared).training_scenes
-    return SceneData(scenes(prepared, augmented, params, placement, compositor), params)
+    scenes = read_source(prepared).training_scenes(prepared, augmented, params, composition)
+    return SceneData(scenes, params)

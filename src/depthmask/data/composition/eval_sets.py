@@ -1,5 +1,6 @@
 """The prepared test sets, as recipes and as scenes."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -8,7 +9,7 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from depthmask.config import CompositorParams, PlacementParams
+from depthmask.config import Composition
 from depthmask.data.composition.compositor import Compositor
 from depthmask.data.scenes.files import read_array, read_summary
 from depthmask.data.scenes.library import Frames, Library
@@ -25,7 +26,7 @@ PAIR_STREAM = 100  # the first of their streams
 MAX_PAIRS = 400
 
 
-class EvalSets:
+class EvalSets(ABC):
     """Every set's scenes, batch by batch on a device, and the empty plates' depth beside them.
 
     `names` are the sets that the source has: `val`, then the test sets, hardest first.
@@ -43,41 +44,39 @@ class EvalSets:
         self.names = ("val", *(name for name in TEST_SETS if name in self.num_scenes))
         self.headline = self.names[1]  # what a model is judged by
 
+    @abstractmethod
     def scenes(self, name: str) -> Iterator[Scene[Tensor]]:
         """The batches of one of `names` or `leak_sets`, or of `nobody`: test rooms without anybody
         in the frame, none where the source has no such."""
-        raise NotImplementedError
 
+    @abstractmethod
     def plate_depths(self, name: str) -> Iterator[Tensor | None]:
         """N x 1 x S x S under each batch of `scenes`, or None where it is not known."""
-        raise NotImplementedError
 
+    @abstractmethod
     def origins(self, name: str) -> pd.DataFrame:
         """Columns plate and cutout: what each scene of a set was made of, by name."""
-        raise NotImplementedError
 
+    @abstractmethod
     def pairs(self, name: str) -> Iterator[tuple[Scene[Tensor], Scene[Tensor], np.ndarray]]:
         """Batches of the set's scenes, of the same rooms in the same shots with others in them, and
         of the first's numbers within the set; rooms that only one is in are left out."""
-        raise NotImplementedError
 
 
 class LibrarySets(EvalSets):
     """The sets of recipes and, from the museum, of rendered frames.
 
-    A composed scene's light and noise follow from the seeds of `params` and of `placement`.
+    A composed scene's light and noise follow from the seeds of both parts of `composition`.
     """
 
     leak_sets = tuple(PAIR_SETS)
 
-    def __init__(
-        self, prepared: Path, params: CompositorParams, placement: PlacementParams, device: str
-    ) -> None:
+    def __init__(self, prepared: Path, composition: Composition, device: str) -> None:
         super().__init__(prepared, device)
-        self.library, self.placement = Library.read(prepared), placement
+        self.library, self.placement = Library.read(prepared), composition.placement
         rendered = {"in_scene", "nobody"} & self.num_scenes.keys()
         self.frames = {name: Frames.read(prepared, name) for name in rendered}
-        self.compositor = Compositor(self.library, params, device=device)
+        self.compositor = Compositor(self.library, composition.compositor, device=device)
 
     def scenes(self, name: str) -> Iterator[Scene[Tensor]]:
         if name in self.frames:

@@ -8,11 +8,11 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader
 
-from depthmask.config import CompositorParams, PlacementParams, TrainParams
+from depthmask.config import CompositorParams
 from depthmask.data.composition.compositor import Compositor
 from depthmask.data.scenes.files import read_array
 from depthmask.data.scenes.library import Library
-from depthmask.data.scenes.placement import TRAIN_STREAM, Placer, Recipes, placed_recipes
+from depthmask.data.scenes.placement import TRAIN_STREAM, Placer, Recipes
 from depthmask.data.scenes.scene import Scene
 
 
@@ -62,27 +62,6 @@ class ComposedScenes:
         self.compositor.device = device
         with torch.no_grad(), torch.autocast(device.type, enabled=False):
             return self.compositor(recipes, size)
-
-
-def read_composed_scenes(
-    prepared: Path,
-    augmented: Path | None,
-    params: TrainParams,
-    placement: PlacementParams,
-    compositor_params: CompositorParams,
-) -> ComposedScenes:
-    """The scenes of a training, with the colour variants of `augmented`, where that is given.
-
-    Raises InputError if the data are missing or damaged.
-    """
-    library = Library.read(prepared)
-    compositor = read_compositor(library, compositor_params, augmented)
-    # other seeds of a training see other draws; its validation stays the same
-    draws = placement.model_copy(update={"seed": placement.seed + (params.seed << 32)})
-    visible = read_array(prepared / "visible_shares.npy", shape=library.stands.shape[:2])
-    num_variants = compositor.num_variants
-    placer = Placer(library, visible, draws, nobody=params.nobody, num_variants=num_variants)
-    return ComposedScenes(compositor, placer, placed_recipes(prepared, "val", placement.seed))
 
 
 def read_compositor(

@@ -21,9 +21,11 @@ from depthmask.errors import InputError
 
 
 def content_hash(folder: Path) -> str:
-    """SHA-256 over the names and bytes of a folder's arrays and tables, as 16 hex digits."""
+    """SHA-256 over the names and bytes of a folder's arrays, tables and JSON, 16 hex digits."""
     digest = hashlib.sha256()
-    for path in sorted([*folder.glob("*.npy"), *folder.glob("*.parquet")]):
+    for path in sorted(
+        path for end in ("npy", "parquet", "json") for path in folder.glob(f"*.{end}")
+    ):
         digest.update(path.name.encode())
         digest.update(hashlib.sha256(path.read_bytes()).digest())
     return digest.hexdigest()[:16]

@@ -10,9 +10,11 @@ import numpy as np
 import pandas as pd
 from torch import Tensor
 
-from depthmask.config import AugmentParams, PrepareParams
+from depthmask.config import AugmentParams, Composition, PlacementParams, PrepareParams, TrainParams
 from depthmask.data.composition.eval_sets import BATCH_SIZE, EvalSets, batched
+from depthmask.data.composition.source import NUM_STATISTICS, Places, Source
 from depthmask.data.scenes.files import content_hash, read_json, read_summary, read_table
+from depthmask.data.scenes.leakage_check import check_files
 from depthmask.data.scenes.placement import next_alike
 from depthmask.data.scenes.scene import COMPOSED_SETS, SPLITS, Scene
 from depthmask.data.sources.modest.images import check_images, image_side, read_image
@@ -24,64 +26,10 @@ SAMPLES = "samples.parquet"  # columns set, plate, cutout and the four paths wit
 COLOURS = "colours.json"  # what augment writes: the strengths to draw from while files are read
 
 
-def prepare_modest(source: Path, folder: Path, params: PrepareParams) -> None:
-    """Check and split the source, where the images stay; write the table and the summary into a
-    folder. InputError counts and names what to mend."""
-    layout = read_layout(source)
-    side = image_side(source, layout)
-    if params.size > side:
-        raise InputError(
-            f"the images of {source} are {side} px: set prepare.size to {side} or less,"
-            f" not {params.size}"
-        )
-    content = check_images(source, layout, decode=params.modest.decoded)
-    shares = params.splits.plates.shares(), params.splits.cutouts.shares()
-    split = split_sources(layout, *shares, params.seed)
-    sizes = params.num_scenes.model_dump(include=set(COMPOSED_SETS))
-    chosen = draw_sets(split, sizes, params.seed)
-    sets = [split.iloc[rows].assign(set=name) for name, rows in chosen.items()]
-    samples = pd.concat(sets, ignore_index=True)[["set", "plate", "cutout", *FOLDERS]]
-    samples.to_parquet(folder / SAMPLES)
-    plates, cutouts = (
-        split.drop_duplicates(column)[f"{column}_split"].value_counts()[list(SPLITS)].to_dict()
-        for column in ("plate", "cutout")
-    )
-    summary = {
-        "source": params.source,
-        "folder": source.as_posix(),
-        "unit": "relative",
-        "depth_alignment": "depth",
-        "depth_range": [0.0, 1.0],
-        "size": params.size,
-        "num_plates": plates,
-        "num_cutouts": cutouts,
-        "num_samples": {"train": len(chosen["train"]), "unused": len(layout) - len(samples)},
-        "num_scenes": sizes,
-        "data_hash": hashlib.sha256((content_hash(folder) + content).encode()).hexdigest()[:16],
-    }
-    (folder / "summary.json").write_text(json.dumps(summary, indent=2) + "\n")
-
-
 def read_samples(prepared: Path, name: str) -> tuple[Path, pd.DataFrame]:
     """The source's folder, and the rows of `train` or of a set."""
     table = read_table(prepared / SAMPLES, ("set", "plate", "cutout", *Scene._fields))
     return Path(read_summary(prepared)["folder"]), table[table["set"] == name]
-
-
-def training_scenes(prepared: Path, augmented: Path | None, seed: int) -> FileTrainingScenes:
-    """What training reads; with the colours of `augmented`, where that is given."""
-    colours = None
-    if augmented is not None:
-        colours = AugmentParams.model_validate(read_json(augmented / COLOURS))
-    train = FileScenes(*read_samples(prepared, "train"), colours)
-    return FileTrainingScenes(train, FileScenes(*read_samples(prepared, "val")), seed=seed)
-
-
-def some_training_scenes(prepared: Path, count: int, batch_size: int) -> Iterator[Scene[Tensor]]:
-    """Batches of at most `count` training scenes, spread over the split, as they are."""
-    folder, table = read_samples(prepared, "train")
-    some = FileScenes(folder, _spread(table, count))
-    return some.batches(read_summary(prepared)["size"], batch_size)
 
 
 def _spread(table: pd.DataFrame, count: int) -> pd.DataFrame:
@@ -137,3 +85,82 @@ class FileSets(EvalSets):
 
     def _read(self, folder: Path, table: pd.DataFrame) -> Iterator[Scene[Tensor]]:
         return FileScenes(folder, table).batches(self.size, BATCH_SIZE, self.device)
+
+
+class Modest(Source):
+    description = "composites in MODEST's layout, their depth a teacher network's"
+    limit = "Its truth is a teacher's depth: the figures say how well it agrees with that."
+    code = ("data/composition/augmentation.py", "data/sources/modest")
+
+    def prepare(
+        self, folder: Path, places: Places, params: PrepareParams, placement: PlacementParams
+    ) -> None:
+        """Check and split the source, where the images stay; write the table and the summary.
+        InputError counts and names what to mend."""
+        layout = read_layout(places.source)
+        side = image_side(places.source, layout)
+        if params.size > side:
+            raise InputError(
+                f"the images of {places.source} are {side} px: set prepare.size to {side} or less,"
+                f" not {params.size}"
+            )
+        content = check_images(places.source, layout, decode=params.modest.decoded)
+        shares = params.splits.plates.shares(), params.splits.cutouts.shares()
+        split = split_sources(layout, *shares, params.seed)
+        sizes = params.num_scenes.model_dump(include=set(COMPOSED_SETS))
+        chosen = draw_sets(split, sizes, params.seed)
+        sets = [split.iloc[rows].assign(set=name) for name, rows in chosen.items()]
+        samples = pd.concat(sets, ignore_index=True)[["set", "plate", "cutout", *FOLDERS]]
+        samples.to_parquet(folder / SAMPLES)
+        plates, cutouts = (
+            split.drop_duplicates(column)[f"{column}_split"].value_counts()[list(SPLITS)].to_dict()
+            for column in ("plate", "cutout")
+        )
+        summary = {
+            "source": params.source,
+            "folder": places.source.as_posix(),
+            "unit": "relative",
+            "depth_alignment": "depth",
+            "depth_range": [0.0, 1.0],
+            "size": params.size,
+            "num_plates": plates,
+            "num_cutouts": cutouts,
+            "num_samples": {"train": len(chosen["train"]), "unused": len(layout) - len(samples)},
+            "num_scenes": sizes,
+            "data_hash": hashlib.sha256((content_hash(folder) + content).encode()).hexdigest()[:16],
+        }
+        (folder / "summary.json").write_text(json.dumps(summary, indent=2) + "\n")
+
+    def check_leakage(self, prepared: Path) -> None:
+        images = {kind: pictures_of(kind, prepared) for kind in ("plate", "cutout")}
+        lines = Path(read_summary(prepared)["folder"]) / "file_map.txt"
+        check_files(prepared / SAMPLES, images, f"remove one's lines from {lines}")
+
+    def samples(self, prepared: Path, count: int) -> Iterator[Scene[Tensor]]:
+        folder, table = read_samples(prepared, "train")
+        some = FileScenes(folder, _spread(table, count))
+        return some.batches(read_summary(prepared)["size"], BATCH_SIZE)
+
+    def augment(
+        self, prepared: Path, folder: Path, params: AugmentParams, composition: Composition
+    ) -> Iterator[Scene[Tensor]]:
+        """No variants but strengths: colours are drawn while the files are read."""
+        text = json.dumps(params.model_dump(mode="json"), indent=2) + "\n"
+        (folder / COLOURS).write_text(text)
+        return self.samples(prepared, NUM_STATISTICS)
+
+    def training_scenes(
+        self, prepared: Path, augmented: Path | None, params: TrainParams, composition: Composition
+    ) -> FileTrainingScenes:
+        colours = None
+        if augmented is not None:
+            colours = AugmentParams.model_validate(read_json(augmented / COLOURS))
+        train = FileScenes(*read_samples(prepared, "train"), colours)
+        val = FileScenes(*read_samples(prepared, "val"))
+        return FileTrainingScenes(train, val, seed=params.seed)
+
+    def open_sets(self, prepared: Path, composition: Composition, device: str) -> FileSets:
+        return FileSets(prepared, device)
+
+
+SOURCE = Modest()

@@ -162,6 +162,8 @@ def test_noise_is_as_strong_as_said_and_the_sample_s_own():
         return torch.cat([scene.bg, scene.bg_fg], 1) - 128 / 255
 
     found = noise(recipes)
+    apart = torch.corrcoef(found[0].flatten(1)) - torch.eye(6)  # of bg and of bg_fg
+    assert apart.abs().max() < 5 / grey.size
     torch.testing.assert_close(found.std((2, 3)), torch.full((3, 6), 0.025), rtol=0.1, atol=0)
     for other in (found[1], noise(recipes.take([2]), seed=1)[0]):
         assert torch.isclose(found[2], other).float().mean() < 0.01

@@ -69,6 +69,18 @@ def test_four_equal_frames_of_a_room_tell_what_one_would_have_told():
     assert one_person == pytest.approx(four)  # of one person alone nothing is told
 
 
+def test_an_interval_covers_the_truth_as_often_as_it_says():
+    """Of 80 frames of 20 rooms and 20 people, each with an effect of its own."""
+    rng, frames = np.random.default_rng(3), np.arange(80)
+    of, covered = origins(frames % 20, (frames + frames // 20) % 20), 0
+    for _ in range(400):
+        rooms, people = rng.normal(0, 0.1, (2, 20))
+        values = rooms[of["plate"]] + people[of["cutout"]] + rng.normal(0, 0.05, 80)
+        low, high = cluster_mean(values, of).bounds(0.95)
+        covered += low <= 0 <= high
+    assert 0.92 <= covered / 400 <= 0.98
+
+
 def test_what_does_not_count_or_is_no_number_and_too_few_scenes():
     values = np.array([1.0, math.nan, 2.0, 3.0, 5.0, 7.0, math.nan])
     estimate = cluster_mean(values, apart(7))

@@ -2,6 +2,7 @@ import copy
 import os
 import shutil
 import socket
+import time
 from pathlib import Path
 from unittest.mock import MagicMock
 
@@ -138,6 +139,14 @@ def test_a_damaged_network_is_left_out_with_a_line(root: Path, capfd: pytest.Cap
     assert bring() == ["a"]
     (line,) = capfd.readouterr().err.splitlines()
     assert "experiments/d/seed_0/model.json" in line and line.endswith("not told of this network.")
+
+
+@pytest.mark.parametrize("dead_server", ["refused", "silent"], indirect=True)
+def test_a_dead_server_costs_five_seconds_at_most(checkout, dead_server):
+    write_outputs(checkout, card("a"), card("b", 3))
+    begun = time.monotonic()
+    assert bring() is None
+    assert time.monotonic() - begun < 5
 
 
 def test_make_ui_brings_the_outputs_and_serves_them(root, monkeypatch, capsys):

@@ -147,6 +147,7 @@ def broken(photos) -> Path:
         ("--scene twins", "would both become frame_mask.png: rename one"),
         ("--scene upright.png", "upright.png is 96x144 px and the plate plate.png 144x96:"),
         ("--model gone.onnx", "gone.onnx is missing: make it with `make repro`"),
+        ("--model empty", "empty is a folder: make it with `make repro`, or name another"),
         ("--model bad.onnx", "bad.onnx is cut short or no ONNX model"),
         ("--out text.png/deeper", "text.png is a file: name a folder with --out"),
         ("--device cuda", "device cuda needs onnxruntime-gpu"),
@@ -177,7 +178,14 @@ def test_an_end_while_writing_leaves_nothing(run, photos, monkeypatch, error, en
 
 
 @pytest.mark.parametrize(
-    "command", ["predict --bg plate.png", f"{PREDICT} --device tpu", "fly", "bench --runs 0"]
+    "command",
+    [
+        "predict --bg plate.png",
+        f"{PREDICT} --device tpu",
+        "fly",
+        "bench --runs 0",
+        "lr-find x --steps 9",
+    ],
 )
 def test_wrong_usage_exits_with_2(run, photos, command):
     code, out, err = run(command)

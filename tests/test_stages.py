@@ -263,6 +263,9 @@ def test_an_unknown_experiment_and_a_missing_or_damaged_model_are_named(inside, 
     weights.write_bytes(weights.read_bytes()[:1000])
     with pytest.raises(errors.InputError, match="damaged"):
         load_model(tmp_path / "model")
+    (tmp_path / "model/model.json").write_text('{"model": "masknet3"}')
+    with pytest.raises(errors.InputError, match="model.json lacks size"):
+        load_model(tmp_path / "model")
 
 
 def test_a_checkpoint_of_other_parameters_is_not_resumed(inside, capsys, monkeypatch):

@@ -91,7 +91,7 @@ def _runtime() -> Iterator[Finding]:
 
 
 def _model(path: Path) -> Finding:
-    if not path.is_file():
+    if not path.exists():
         return Finding("model", f"{path} is missing: make it with `make repro`", "warning")
     try:
         from depthmask.inference.predictor import Predictor

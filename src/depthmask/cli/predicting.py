@@ -14,7 +14,7 @@ Device = Literal["auto", "cpu", "cuda"]
 ModelOption = Annotated[Path, typer.Option("--model", help="An ONNX file that depthmask made.")]
 DeviceOption = Annotated[Device, typer.Option("--device", help="auto takes CUDA where it works.")]
 ThreadsOption = Annotated[
-    int | None, typer.Option("--threads", min=1, help="Of the CPU; by default one a core.")
+    int | None, typer.Option("--threads", min=1, max=256, help="Of the CPU; by default one a core.")
 ]
 
 app = typer.Typer()

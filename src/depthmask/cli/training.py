@@ -93,7 +93,7 @@ def lr_find(
     name: Annotated[str, typer.Argument(help="An experiment of params.yaml.")],
     min_lr: Annotated[float, typer.Option(help="Where it begins.")] = 1e-5,
     max_lr: Annotated[float, typer.Option(help="Where it ends.")] = 1.0,
-    steps: Annotated[int, typer.Option(help="How many batches.")] = 100,
+    steps: Annotated[int, typer.Option(min=20, help="How many batches.")] = 100,
 ) -> None:
     """Test a range of learning rates on an experiment: a plot, its figures, a suggestion."""
     from depthmask.config import Composition, named_experiment

@@ -58,9 +58,9 @@ class Predictor:
         if num_threads is not None and num_threads < 1:
             raise InputError(f"num_threads is {num_threads}; give at least 1")
         if not self.path.is_file():
-            raise InputError(
-                f"{self.path} is missing: make it with `make repro`, or name another with --model"
-            )
+            what = "is a folder" if self.path.is_dir() else "is missing"
+            remedy = "make it with `make repro`, or name another with --model"
+            raise InputError(f"{self.path} {what}: {remedy}")
         self._session = open_session(self.path, device, num_threads, unreadable=_EXPORT_AGAIN)
         self.metadata = _checked_metadata(self.path, self._session)
         self.depth_unit = self.metadata["depth_unit"]

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load, save_file
 from torch import Tensor
 
 from depthmask.data.scenes.files import replaced_file
@@ -14,9 +14,12 @@ from depthmask.data.scenes.scene import Scene
 from depthmask.errors import InputError
 from depthmask.models import MODELS, PairModel
 
+CARD = ("model", "size", "experiment", "seed", "key", "unit", "source", "data_hash")
+"""What a card must tell."""
+
 
 class StoredModel(NamedTuple):
-    """A network in evaluation mode, and its card: model, size (px), experiment, key, unit, …"""
+    """A network in evaluation mode, and its card: `CARD`, figures and more; the size is in px."""
 
     model: PairModel
     card: dict[str, Any]
@@ -62,8 +65,11 @@ def load_model(folder: Path) -> StoredModel:
     """Read a network back; InputError if the folder holds none or a damaged one."""
     try:
         card = json.loads((folder / "model.json").read_text(encoding="utf-8"))
+        if missing := [key for key in CARD if key not in card]:
+            raise ValueError(f"model.json lacks {missing[0]}")
         model = MODELS[card["model"]]()
-        model.load_state_dict(load_file(folder / "model.safetensors"))
+        # the bytes first: the library's own reading calls a file without rights missing
+        model.load_state_dict(load((folder / "model.safetensors").read_bytes()))
     except FileNotFoundError:
         raise InputError(f"{folder} holds no trained model: run `dvc repro` first") from None
     except (SafetensorError, RuntimeError, LookupError, TypeError, ValueError) as error:

@@ -61,12 +61,10 @@ def find_rate(
     """Train a copy `num_steps` steps with a rate that grows in equal ratios.
 
     Raises:
-        InputError: if the rates do not rise, or there are too few steps for a suggestion.
+        InputError: if the rates do not rise, or the loss is no number from the start.
     """
     if not 0 < min_lr < max_lr < np.inf:
         raise InputError(f"--min-lr {min_lr:g} must lie between 0 and --max-lr {max_lr:g}")
-    if num_steps < 20:
-        raise InputError(f"--steps {num_steps} is too few to tell a slope: give 20 or more")
     rates = np.geomspace(min_lr, max_lr, num_steps)
     rising = _RisingRate(rates)
     trainer = make_trainer(

@@ -4,7 +4,6 @@ from pathlib import Path
 
 import numpy as np
 import onnx
-from onnx import TensorProto, helper
 from PIL import Image
 
 from depthmask.config import PhotosParams, PrepareParams
@@ -13,7 +12,6 @@ from depthmask.data.sources.photos.ingest import ingest_photos
 from synthetic import TINY
 
 WEIGHTS = {kind: {"train": 4, "val": 1, "test": 1} for kind in ("plates", "cutouts")}
-FLOAT = TensorProto.FLOAT
 FOCAL = 0.5 / np.tan(np.radians(30))
 
 
@@ -69,56 +67,39 @@ def save(path: Path, array: np.ndarray, **options) -> Path:
     return path
 
 
-def write_photos(folder: Path, *, num_plates: int = 5, num_cutouts: int = 4, depth: bool = True):
-    """Rooms 64 x 80 px with depth in millimetres, and people."""
+def write_photos(folder: Path, *, num_plates: int = 5, num_cutouts: int = 4, red: bool = False):
+    """Rooms 64 x 80 px with depth in millimetres, and people; or without depth maps, and a plate's
+    red is its inverse depth, 1 at 0.4 m."""
     for number in range(num_plates):
-        save(folder / f"bg/room-{number}.png", texture(number, (64, 80)))
-        if depth:
-            mm = np.rint(1000 * room_depth((64, 80), pitch_degrees=3.0 * number)).astype(np.uint16)
-            save(folder / f"depth/room-{number}.png", mm)
+        image = texture(number, (64, 80)).copy()
+        metres = room_depth((64, 80), pitch_degrees=3.0 * number)
+        if red:
+            image[..., 0] = np.rint(255 * (0.4 / metres).clip(0, 1))
+        else:
+            save(folder / f"depth/room-{number}.png", np.rint(1000 * metres).astype(np.uint16))
+        save(folder / f"bg/room-{number}.png", image)
     for number in range(num_cutouts):
         save(folder / f"fg/person-{number}.png", person(number))
 
 
-def write_red_photos(folder: Path, num_plates: int = 5) -> None:
-    """The same without depth maps: a plate's red is its inverse depth, 1 at 0.4 m."""
-    write_photos(folder, num_plates=num_plates, depth=False)
-    for number in range(num_plates):
-        image = texture(number, (64, 64)).copy()
-        inverse = 1 / room_depth((64, 64), pitch_degrees=3.0 * number)
-        image[..., 0] = np.rint(255 * (2.5 * inverse).clip(0, 1))
-        save(folder / f"bg/room-{number}.png", image)
-
-
-def write_teacher(
-    path: Path, *, shape=("n", 3, "h", "w"), answer=("n", "h", "w"), scale=1.0, shift=0.0
-) -> Path:
+def write_teacher(path: Path, *, shape="n,3,h,w", answer="n,h,w", scale=1.0, shift=0.0) -> Path:
     """A teacher with the names of Depth Anything V2's ONNX files: scale * red (0..1) + shift."""
-    constants = {
-        "std": np.float32(0.229 * scale),
-        "mean": np.float32(0.485 * scale + shift),
-        "red": np.array([0] if len(answer) == 4 else 0),
-    }
-    node = helper.make_node
-    nodes = [
-        node("Gather", ["pixel_values", "red"], ["normalised"], axis=1),
-        node("Mul", ["normalised", "std"], ["scaled"]),
-        node("Add", ["scaled", "mean"], ["predicted_depth"]),
-    ]
-    return write_onnx(path, nodes, [(shape, FLOAT)], [answer], constants)
+    channel = "value_ints = [0]" if answer.count(",") == 3 else "value_int = 0"
+    nodes = f"""
+        red = Constant <{channel}> ()
+        std = Constant <value = float {{{0.229 * scale}}}> ()
+        mean = Constant <value = float {{{0.485 * scale + shift}}}> ()
+        normalised = Gather <axis = 1> (pixel_values, red)
+        scaled = Mul (normalised, std)
+        predicted_depth = Add (scaled, mean)
+    """
+    images, depths = f"float[{shape}] pixel_values", f"float[{answer}] predicted_depth"
+    return write_onnx(path, images, depths, nodes)
 
 
-def write_onnx(path: Path, nodes, inputs, answers, constants=()) -> Path:
-    """Inputs are shapes with types; the first is called pixel_values, the next more_1."""
-    value_info = helper.make_tensor_value_info
-    names, outputs = ["pixel_values", "more_1"], ["predicted_depth", "other_1"]
-    graph = helper.make_graph(
-        nodes,
-        "teacher",
-        [value_info(name, kind, shape) for name, (shape, kind) in zip(names, inputs, strict=False)],
-        [value_info(name, FLOAT, shape) for name, shape in zip(outputs, answers, strict=False)],
-        [onnx.numpy_helper.from_array(np.array(v), name) for name, v in dict(constants).items()],
-    )
-    opset = helper.make_opsetid("", 18)
-    onnx.save(helper.make_model(graph, opset_imports=[opset], ir_version=9), path)
+def write_onnx(path: Path, inputs: str, outputs: str, nodes: str) -> Path:
+    """All in ONNX's textual syntax."""
+    head = '<ir_version: 9, opset_import: ["": 18]>'
+    text = f"{head} teacher ({inputs}) => ({outputs}) {{{nodes}}}"
+    onnx.save(onnx.parser.parse_model(text), path)
     return path

@@ -21,7 +21,7 @@ from depthmask.evaluation.robustness import CONDITIONS
 from depthmask.evaluation.robustness_table import collect_frames, measure_robustness
 from depthmask.stages import augment, evaluate, export, prepare, train
 from modest_folder import write_modest
-from photo_files import WEIGHTS, write_photos, write_red_photos, write_teacher
+from photo_files import WEIGHTS, write_photos, write_teacher
 
 ROOT = Path(__file__).parents[1]
 SIZE = 48
@@ -43,7 +43,7 @@ def project(request, tmp_path_factory):
         elif kind == "metres":
             write_photos(Path("data/source/photos"), num_plates=6, num_cutouts=6)
         else:
-            write_red_photos(Path("data/source/photos"), num_plates=6)
+            write_photos(Path("data/source/photos"), num_plates=6, red=True)
             write_teacher(Path("data/source/photos/teacher.onnx"))
             tiny["prepare"]["photos"] = {"teacher": "teacher.onnx", "teacher_size": 56}
         tiny["prepare"]["splits"] = WEIGHTS

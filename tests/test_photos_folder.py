@@ -15,16 +15,7 @@ from depthmask.data.sources.photos.folder import Findings, init_photos, list_pho
 from depthmask.data.sources.photos.ingest import assign_splits
 from depthmask.data.sources.photos.pictures import Teacher
 from depthmask.errors import InputError
-from photo_files import (
-    ingest,
-    person,
-    room_depth,
-    save,
-    texture,
-    write_photos,
-    write_red_photos,
-    write_teacher,
-)
+from photo_files import ingest, person, room_depth, save, texture, write_photos, write_teacher
 
 
 @pytest.fixture
@@ -165,7 +156,7 @@ def test_relative_maps_are_nominal_metres(folder):
 
 def test_a_teacher_s_depth_is_asked_for_once(tmp_path, monkeypatch):
     folder = tmp_path / "photos"
-    write_red_photos(folder)
+    write_photos(folder, red=True)
     assert "prepare.photos.teacher" in refusal(folder)  # the remedy where nothing tells the depth
     teacher = str(write_teacher(tmp_path / "teacher.onnx", scale=20.0, shift=3.0))
     first, unit = ingest(folder, teacher=teacher)

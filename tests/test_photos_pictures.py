@@ -4,7 +4,6 @@ import re
 
 import numpy as np
 import pytest
-from onnx import TensorProto, helper, numpy_helper
 from onnxruntime import InferenceSession
 from PIL import Image
 
@@ -12,7 +11,7 @@ from depthmask.data.sources.museum.people import CANVAS_M, FOOT_MARGIN_M
 from depthmask.data.sources.photos import pictures
 from depthmask.data.sources.photos.folder import Findings
 from depthmask.errors import InputError
-from photo_files import FLOAT, person, room_depth, save, texture, write_onnx, write_teacher
+from photo_files import person, room_depth, save, texture, write_onnx, write_teacher
 
 PATCHES = np.array([[[250, 20, 30], [10, 240, 40]], [[20, 30, 230], [200, 200, 60]]], np.uint8)
 QUADRANTS = PATCHES.repeat(40, 0).repeat(40, 1)
@@ -193,7 +192,7 @@ def teach(model, paths, size: int = 28, batch: int = 4) -> list[np.ndarray]:
     return teacher.inverse_depths(paths, 64)
 
 
-@pytest.mark.parametrize("answer", [("n", "h", "w"), ("n", 1, "h", "w")])
+@pytest.mark.parametrize("answer", ["n,h,w", "n,1,h,w"])
 def test_the_teacher_sees_normalised_rgb_once_a_plate(tmp_path, calls, paths, answer):
     model = write_teacher(tmp_path / "teacher.onnx", scale=3.0, shift=1.0, answer=answer)
     first = teach(model, [*paths, paths[0]], 56, 2)
@@ -214,28 +213,25 @@ def test_the_teacher_sees_normalised_rgb_once_a_plate(tmp_path, calls, paths, an
 
 
 def test_what_the_model_fixes_is_respected(tmp_path, calls, paths):
-    model = write_teacher(tmp_path / "a.onnx", shape=(2, 3, 28, 42), answer=(2, "h", "w"))
+    model = write_teacher(tmp_path / "a.onnx", shape="2,3,28,42", answer="2,h,w")
     found = teach(model, paths[:3], 56, 8)
     assert calls == [(2, 3, 28, 42)] * 2
     np.testing.assert_allclose(found[2][32, 32], 101 / 255, atol=0.03)
 
 
-NCHW, NHW = (("n", 3, "h", "w"), FLOAT), ("n", "h", "w")
+IMAGES, DEPTHS = "float[n,3,h,w] pixel_values", "float[n,h,w] predicted_depth"
 
 
 def test_another_contract_is_refused(tmp_path, paths):
-    for inputs, answers, named in (
-        ([NCHW, ([1], FLOAT)], [NHW], "more_1"),
-        ([(("n", 4, "h", "w"), FLOAT)], [NHW], "n x 4 x h x w"),
-        ([(("n", 3, "h", "w"), TensorProto.UINT8)], [NHW], "tensor(uint8)"),
-        ([NCHW], [NHW, NHW], "other_1"),
-        ([NCHW], [("n", 1, 1)], "with 2 x 1 x 1"),
+    nodes = "predicted_depth = Constant <value = float[2,1,1] {1, 1}> ()"
+    for inputs, outputs, more, named in (
+        (f"{IMAGES}, float[1] more_1", DEPTHS, "", "more_1"),
+        ("float[n,4,h,w] pixel_values", DEPTHS, "", "n x 4 x h x w"),
+        ("uint8[n,3,h,w] pixel_values", DEPTHS, "", "tensor(uint8)"),
+        (IMAGES, f"{DEPTHS}, float[n,h,w] other_1", "other_1 = Neg (predicted_depth)", "other_1"),
+        (IMAGES, "float[n,1,1] predicted_depth", "", "with 2 x 1 x 1"),
     ):
-        sides = [2 if isinstance(side, str) else side for side in answers[0]]
-        value = numpy_helper.from_array(np.ones(sides, np.float32))
-        names = ["predicted_depth", "other_1"][: len(answers)]
-        nodes = [helper.make_node("Constant", [], [name], value=value) for name in names]
-        model = write_onnx(tmp_path / "teacher.onnx", nodes, inputs, answers)
+        model = write_onnx(tmp_path / "teacher.onnx", inputs, outputs, nodes + more)
         match = f"{re.escape(named)}.*; a teacher has one input, float32"
         with pytest.raises(InputError, match=match):
             teach(model, paths)
@@ -246,9 +242,9 @@ def test_teachers_that_do_not_work(tmp_path, paths):
     link.symlink_to(gone)
     text.write_text("no model")
     # symbolic sides in the header and fixed ones inside, as careless exports have
-    nodes = [helper.make_node("Reshape", ["pixel_values", "sides"], ["predicted_depth"])]
-    sides = {"sides": np.array([3, 56, 56])}
-    fixed = write_onnx(tmp_path / "fixed.onnx", nodes, [NCHW], [NHW], sides)
+    nodes = "sides = Constant <value_ints = [3, 56, 56]> ()"
+    nodes += "predicted_depth = Reshape (pixel_values, sides)"
+    fixed = write_onnx(tmp_path / "fixed.onnx", IMAGES, DEPTHS, nodes)
     flat = write_teacher(tmp_path / "flat.onnx", scale=0, shift=7)
     for model, match in (
         (gone, "gone.onnx is missing: mend prepare.photos.teacher"),

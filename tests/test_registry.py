@@ -6,7 +6,6 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
-from onnx import TensorProto, helper
 
 from depthmask.config import Gate
 from depthmask.tracking import find_root
@@ -19,10 +18,9 @@ SLOW = "latency 9.0 ms is 4.0 ms above export.gate.latency_ms 5"
 
 @pytest.fixture
 def onnx_path(tmp_path: Path) -> Path:
-    x, y = (helper.make_tensor_value_info(name, TensorProto.FLOAT, [2]) for name in "xy")
-    graph = helper.make_graph([helper.make_node("Neg", ["x"], ["y"])], "negative", [x], [y])
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=10)
-    onnx.save(model, tmp_path / "model.onnx")
+    head = '<ir_version: 10, opset_import: ["": 18]>'
+    text = f"{head} negative (float[2] x) => (float[2] y) {{y = Neg(x)}}"
+    onnx.save(onnx.parser.parse_model(text), tmp_path / "model.onnx")
     return tmp_path / "model.onnx"
 
 

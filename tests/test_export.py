@@ -15,16 +15,9 @@ import torch.nn.functional as F
 
 import depthmask
 from conftest import DIFFERENCE_SIZE, METADATA, difference_model
+from depthmask.export import onnx_export
 from depthmask.export.model_card import model_card
-from depthmask.export.onnx_export import (
-    ExportWrapper,
-    ParityError,
-    check_parity,
-    export_onnx,
-    largest_difference,
-    resampling_matrix,
-    to_float16,
-)
+from depthmask.export.onnx_export import ExportWrapper, ParityError, check_parity, export_onnx
 from depthmask.inference.predictor import Predictor
 from depthmask.models import MODELS
 
@@ -37,7 +30,7 @@ def test_resampling_matrix_is_interpolate(num_in, num_out):
     # Five wide: interpolate itself mistakes an image one pixel wide for channels_last.
     image = torch.rand(1, 1, num_in, 5, generator=torch.Generator().manual_seed(0))
     expected = F.interpolate(image, size=(num_out, 5), mode="bilinear", antialias=True)
-    found = resampling_matrix(num_in, num_out) @ image
+    found = onnx_export.resampling_matrix(num_in, num_out) @ image
     torch.testing.assert_close(found, expected, atol=1e-5, rtol=0)
 
 
@@ -137,6 +130,7 @@ def test_a_wrong_depth_is_refused_in_metres(difference_onnx, far_m, message):
 
 
 def test_figures_may_differ_by_the_tolerance():
+    largest_difference = onnx_export.largest_difference
     assert largest_difference({"iou": 0.5, "silog": 20.01}, {"iou": 0.5, "silog": 20.0}, 1e-3)
     for found, text in (({"iou": 0.502}, "iou is 0.502 .* 0.5 "), ({}, "iou is nan")):
         with pytest.raises(ParityError, match=text):
@@ -147,7 +141,7 @@ def test_figures_may_differ_by_the_tolerance():
 def test_float16_is_half_as_large_and_nearly_the_same(network, tmp_path):
     path, _ = network
     small = tmp_path / "small.onnx"
-    to_float16(path, small)
+    onnx_export.to_float16(path, small)
     assert small.stat().st_size < 0.51 * path.stat().st_size
     exact, rounded = Predictor(path, "cpu"), Predictor(small, "cpu")
     assert rounded.metadata == {**exact.metadata, "weights": "float16"}
@@ -160,7 +154,7 @@ def test_float16_is_half_as_large_and_nearly_the_same(network, tmp_path):
     proto.graph.initializer.append(huge)
     onnx.save(proto, tmp_path / "huge.onnx")
     with pytest.raises(ValueError, match="huge does not fit float16"):
-        to_float16(tmp_path / "huge.onnx", tmp_path / "other.onnx")
+        onnx_export.to_float16(tmp_path / "huge.onnx", tmp_path / "other.onnx")
     assert not (tmp_path / "other.onnx").exists()
 
 

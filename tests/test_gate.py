@@ -8,14 +8,8 @@ import pytest
 import tracked
 from depthmask.config import Gate
 from depthmask.errors import InputError
-from depthmask.tracking.gate import (
-    CRITERIA,
-    Judgement,
-    Registered,
-    judge,
-    read_record,
-    write_record,
-)
+from depthmask.tracking import gate
+from depthmask.tracking.gate import CRITERIA, Judgement, Registered, write_record
 
 NOTHING = dict.fromkeys(Gate.model_fields)
 ASKED = dict(zip(CRITERIA, (0.75, 0.6, 0.25, 0.1, 200.0), strict=True))
@@ -76,11 +70,11 @@ def folder(checkout: Path) -> Path:
 
 
 def judged(latency_ms: float = 8.0, asked: dict = DEFAULT) -> Judgement:
-    return judge(MODEL, METADATA, METRICS, Gate(**NOTHING | asked), latency_ms)
+    return gate.judge(MODEL, METADATA, METRICS, Gate(**NOTHING | asked), latency_ms)
 
 
 def recorded(asked: dict = DEFAULT) -> Judgement | None:
-    return read_record(RECORD, MODEL, METRICS, Gate(**NOTHING | asked))
+    return gate.read_record(RECORD, MODEL, METRICS, Gate(**NOTHING | asked))
 
 
 def test_figures_are_those_of_the_exported_seed_and_the_leak_is_the_excess(folder: Path) -> None:

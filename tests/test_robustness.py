@@ -12,22 +12,10 @@ from depthmask.data.composition.eval_sets import PAIR_SETS
 from depthmask.data.scenes.scene import Scene
 from depthmask.data.sources import read_source
 from depthmask.errors import InputError
-from depthmask.evaluation.frame_edits import (
-    can_stand_together,
-    light_between,
-    put_together,
-    typical_shadow,
-)
+from depthmask.evaluation import frame_edits, robustness
+from depthmask.evaluation.frame_edits import put_together
 from depthmask.evaluation.intervals import cluster_mean
-from depthmask.evaluation.robustness import (
-    CONDITIONS,
-    Training,
-    check_strengths,
-    condition,
-    draw,
-    is_trained,
-    make_harder,
-)
+from depthmask.evaluation.robustness import CONDITIONS, Training, draw, is_trained, make_harder
 from depthmask.evaluation.robustness_table import collect_frames, measure_robustness
 from depthmask.metrics import mask_iou
 from synthetic import COMPOSITION, TINY
@@ -85,15 +73,15 @@ def test_the_neutral_strength_changes_nothing_and_others_leave_the_truth(scenes,
 def test_strengths_are_checked_and_a_condition_is_added_in_one_place(scenes, monkeypatch):
     monkeypatch.setitem(CONDITIONS, "blink", CONDITIONS["noise"])  # gone after the test
 
-    @condition("Blink", "share", (0, 1))
+    @robustness.condition("Blink", "share", (0, 1))
     def blink(scene, share, draws):
         return scene._replace(bg_fg=share * scene.bg)
 
-    check_strengths({"blink": (0, 0.5), "shift": (1.0,)})
+    robustness.check_strengths({"blink": (0, 0.5), "shift": (1.0,)})
     assert make_harder(scenes, "blink", 0.5, draw(scenes, 0)).bg_fg.max() < 0.51
     # the other refusals are in test_config
     with pytest.raises(InputError, match="unknown condition 'two_people'; use .* shift, .*blink"):
-        check_strengths({"two_people": (1,)})
+        robustness.check_strengths({"two_people": (1,)})
 
 
 def test_a_shift_by_pixels(scenes):
@@ -141,10 +129,11 @@ def test_a_shadow_is_taken_away_and_doubled_and_other_light_is_none():
     torch.testing.assert_close(twice[middle], scene.bg[middle] / 4, atol=0.03, rtol=0)
     person = (scene.mask == 1).expand(-1, 3, -1, -1)
     torch.testing.assert_close(twice[person], scene.bg_fg[person], atol=0.002, rtol=0)
-    assert typical_shadow(scene) == pytest.approx(0.5, abs=0.05)
+    assert frame_edits.typical_shadow(scene) == pytest.approx(0.5, abs=0.05)
     scene = make_scene(wall=(0.3, 0.25, 0.2), shadow=0.5)
     scene = scene._replace(bg=scene.bg * 1.5)
-    assert light_between(scene).exp().flatten().tolist() == pytest.approx([1 / 1.5] * 3, rel=0.05)
+    light = frame_edits.light_between(scene).exp().flatten().tolist()
+    assert light == pytest.approx([1 / 1.5] * 3, rel=0.05)
     without = make_harder(scene, "shadow", 0, None).bg_fg[middle]
     torch.testing.assert_close(without, scene.bg[middle] / 1.5, atol=0.03, rtol=0)
 
@@ -185,7 +174,7 @@ def test_two_people_stand_together_only_where_both_have_room_and_are_seen():
     for left, distance, fits in cases:
         other = make_scene(left=left, depth=distance)
         for pair in ((middle, other), (other, middle)):
-            assert can_stand_together(*pair).item() == fits
+            assert frame_edits.can_stand_together(*pair).item() == fits
 
 
 def test_what_is_switched_off_was_not_trained_for():

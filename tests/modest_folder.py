@@ -11,17 +11,9 @@ from depthmask.data.sources.modest import FOLDERS
 SIDE = 32
 
 
-def write_modest(
-    folder: Path,
-    *,
-    num_plates: int = 4,
-    num_cutouts: int = 4,
-    num_positions: int = 2,
-    side: int = SIDE,
-    seed: int = 0,
-) -> Path:
-    """Write every plate with every person, bright and near, at every position, and the two maps."""
-    rng = np.random.default_rng(seed)
+def write_modest(folder: Path, *, num_plates=4, num_cutouts=4, side=SIDE) -> Path:
+    """Write every plate with every person, bright and near, at two positions, and the two maps."""
+    rng = np.random.default_rng(0)
     for name in FOLDERS.values():
         (folder / name).mkdir(parents=True)
     slope = np.repeat(np.linspace(255, 128, side)[:, None], side, axis=1)
@@ -32,10 +24,9 @@ def write_modest(
         bg = cv2.resize(coarse, (side, side), interpolation=cv2.INTER_LINEAR)
         save(folder / f"bg/bg{plate:03d}.jpeg", bg)
         for cutout in range(1, num_cutouts + 1):
-            for position in range(1, num_positions + 1):
+            for position in (1, 2):
                 stem = f"bg{plate:03d}_fg{cutout:03d}_{position:02d}"
-                x = int(rng.integers(0, side - width))
-                y = int(rng.integers(0, side - height))
+                x, y = (rng.integers(0, side - extent) for extent in (width, height))
                 box = slice(y, y + height), slice(x, x + width)
                 bg_fg, mask, depth = bg.copy(), np.zeros((side, side)), slope.copy()
                 looks = np.random.default_rng(cutout).integers(180, 256, (4, 2, 3), dtype=np.uint8)

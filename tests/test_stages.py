@@ -25,23 +25,15 @@ NAMES = ["bce_rmse", "masknet3_bce"]
 MACHINES_OWN = ("latency.json", "gate.json", "report.html")
 
 
-def write_params(
-    folder: Path,
-    gate: dict | None = None,
-    seeds: list[int] | None = None,
-    names: list[str] = NAMES,
-    **train_changes,
-) -> None:
+def write_params(folder: Path, *, gate=(), seeds=(), names=NAMES, **train_changes) -> None:
     params = yaml.safe_load((ROOT / "params.yaml").read_text())
     params["profile"], params["compare"] = "tiny", names
-    params["profiles"]["tiny"]["prepare"]["size"] = SIZE
-    params["profiles"]["tiny"]["train"]["schedule"] = [
-        {"size": 32, "epochs": 1},
-        {"size": SIZE, "epochs": 1},
-    ]
-    params["profiles"]["tiny"]["train"] |= train_changes
-    params["profiles"]["tiny"]["export"]["gate"] |= gate or {}
-    params["experiments"]["bce_rmse"]["seeds"] = seeds or []
+    tiny = params["profiles"]["tiny"]
+    tiny["prepare"]["size"] = SIZE
+    tiny["train"]["schedule"] = [{"size": size, "epochs": 1} for size in (32, SIZE)]
+    tiny["train"] |= train_changes
+    tiny["export"]["gate"] |= dict(gate)
+    params["experiments"]["bce_rmse"]["seeds"] = list(seeds)
     (folder / "params.yaml").write_text(yaml.safe_dump(params))
 
 

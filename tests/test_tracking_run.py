@@ -120,9 +120,8 @@ def test_one_process_at_a_time_makes_a_fresh_store(checkout: Path, monkeypatch):
     monkeypatch.setattr("mlflow.MlflowClient", locked(client))  # which makes the tables
     assert tracking.open_store(checkout, "sqlite:///mlflow.db").experiment_id == "1"
     assert held == [True, True, True]
-    client.create_experiment.assert_called_once_with(
-        "depthmask", (checkout / "mlartifacts").as_uri()
-    )
+    artifacts = (checkout / "mlartifacts").as_uri()
+    client.create_experiment.assert_called_once_with("depthmask", artifacts)
 
 
 def train_without_server(capfd: pytest.CaptureFixture[str]) -> str:

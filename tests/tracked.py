@@ -102,11 +102,7 @@ def begin(root: Path, key: str, store_root: Path | None = None):
     from depthmask.tracking import attempt
     from depthmask.tracking.run import OpenRun
 
-    def opened(store):
-        return OpenRun(
-            store._replace(root=root), key, None, {"lr": 1}, {"mlflow.runName": key}, "x"
-        )
-
-    run = attempt(store_root or root, opened)
+    rest = key, None, {"lr": 1}, {"mlflow.runName": key}, "x"
+    run = attempt(store_root or root, lambda store: OpenRun(store._replace(root=root), *rest))
     run.log([("val/loss", 1.0, 1), ("val/loss", 0.5, 2)], {}, {})
     return run

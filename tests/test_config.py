@@ -158,15 +158,14 @@ def test_a_block_of_names_is_replaced_and_comments_and_line_ends_stay(path):
 def test_what_cannot_be_chosen(path):
     with pytest.raises(InputError, match=r"no profile 'moon'; it has laptop, tiny, gpu, seed"):
         with_profile(path, "moon")
-    path.write_text(path.read_text().replace("batch_size: 4,", "batch_size: 1,"))
-    with pytest.raises(InputError, match=r"params\.yaml \(profile tiny\): train\.batch_size"):
-        with_profile(path, "tiny")
-    path.write_text(SHIPPED.read_text().replace("compare: [bce_rmse, masknet3_bce]", "compare: 5"))
-    with pytest.raises(InputError, match=r"profiles\.tiny\.compare must be a list"):
-        with_profile(path, "tiny")
-    path.write_text(SHIPPED.read_text().replace("\ncompare:", "\n# compare:"))
-    with pytest.raises(InputError, match="has no `compare`"):
-        with_profile(path, "tiny")
+    for old, new, message in (
+        ("batch_size: 4,", "batch_size: 1,", r"params\.yaml \(profile tiny\): train\.batch_size"),
+        ("[bce_rmse, masknet3_bce]", "5", r"profiles\.tiny\.compare must be a list"),
+        ("\ncompare:", "\n# compare:", "has no `compare`"),
+    ):
+        path.write_text(SHIPPED.read_text().replace(old, new))
+        with pytest.raises(InputError, match=message):
+            with_profile(path, "tiny")
 
 
 def test_the_seed_profile_is_the_original_number_by_number(path):

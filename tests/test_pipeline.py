@@ -38,6 +38,8 @@ class Clone:
             "CI": "true", "OMP_NUM_THREADS": "1",  # more are slower on pictures this small
         }  # fmt: skip
         self.environment.pop("MLFLOW_TRACKING_URI", None)
+        self.git, self.dvc = (functools.partial(self.run, tool) for tool in ("git", "dvc"))
+        self.depthmask = functools.partial(self.run, sys.executable, "-m", "depthmask.cli")
 
     def run(self, *command: str, code: int = 0) -> str:
         done = subprocess.run(
@@ -46,15 +48,6 @@ class Clone:
         )  # fmt: skip
         assert done.returncode == code, done.stdout + done.stderr
         return done.stdout + done.stderr
-
-    def git(self, *arguments: str) -> str:
-        return self.run("git", *arguments)
-
-    def dvc(self, *arguments: str) -> str:
-        return self.run("dvc", *arguments)
-
-    def depthmask(self, *arguments: str, code: int = 0) -> str:
-        return self.run(sys.executable, "-m", "depthmask.cli", *arguments, code=code)
 
     def repro(self, *arguments: str) -> list[str]:
         """The stages that ran."""

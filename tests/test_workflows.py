@@ -98,12 +98,6 @@ def test_a_refused_model_turns_the_run_red_and_strangers_never_reach_our_runner(
     assert job["runs-on"] == "${{ " + condition + " }}"
 
 
-DVC_YAML = """
-params: [params.yaml]
-metrics: [reports/metrics.json]
-"""
-
-
 def test_job_summary_compares_with_the_base(tmp_path: Path) -> None:
     environment = os.environ | {
         "PYTHON": sys.executable, "PYTHONPATH": str(ROOT / "src"), "DVC_NO_ANALYTICS": "1",
@@ -130,7 +124,7 @@ def test_job_summary_compares_with_the_base(tmp_path: Path) -> None:
     for folder in (".dvc", "reports"):
         (tmp_path / folder).mkdir()
     (tmp_path / ".dvc/.gitignore").write_text("/tmp\n")
-    (tmp_path / "dvc.yaml").write_text(DVC_YAML)
+    (tmp_path / "dvc.yaml").write_text("params: [params.yaml]\nmetrics: [reports/metrics.json]\n")
     gate = tmp_path / "python"  # but for the verb, it is an interpreter
     gate.write_text(
         f"""#!/bin/sh

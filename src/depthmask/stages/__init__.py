@@ -16,7 +16,7 @@ REPORTS = Path("reports")
 METRICS = REPORTS / "metrics.json"
 RECORD = REPORTS / "gate.json"
 CHECKPOINTS = Path(".checkpoints")
-FINDINGS = Path("reports/photos.csv")
+FINDINGS = Path("reports/findings.csv")
 SOURCES_FOLDER = Path("data/source")
 TEACHER_CACHE = Path(".teacher_cache")
 

@@ -13,13 +13,12 @@ NAMES: tuple[str, ...] = get_args(PrepareParams.model_fields["source"].annotatio
 
 
 def source_named(name: str) -> Source:
-    """The source that `prepare.source` names; its package is imported here, what it needs too."""
+    """A source by its name, whose package is imported here; InputError if there is none."""
+    if name not in NAMES:
+        raise InputError(f"there is no source {name!r}: run `dvc repro --force`")
     return import_module(f"{__name__}.{name}").SOURCE
 
 
 def read_source(prepared: Path) -> Source:
     """The source of prepared data; raises InputError if they are missing, damaged or of none."""
-    name = read_summary(prepared)["source"]
-    if name not in NAMES:
-        raise InputError(f"{prepared} is of no source that there is: run `dvc repro --force`")
-    return source_named(name)
+    return source_named(read_summary(prepared)["source"])

@@ -14,7 +14,7 @@ class Photos(LibrarySource):
     def prepare(
         self, folder: Path, places: Places, params: PrepareParams, placement: PlacementParams
     ) -> None:
-        # not above: OpenCV is not on every machine that trains
+        # not above: training needs none of it
         from depthmask.data.sources.photos.ingest import ingest_photos
 
         library, unit = ingest_photos(places.source, places.cache, places.findings, params)

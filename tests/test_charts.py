@@ -132,10 +132,13 @@ def test_a_range_of_rates_is_marked():
 @pytest.mark.parametrize(
     ("name", "y"), [("experiments", "val/mask_iou"), ("robustness", "mask_iou")]
 )
-def test_dvc_s_templates_are_our_charts(name, y):
-    """`python -m depthmask.visualization.plots` writes them anew."""
+def test_dvc_s_templates_are_our_charts(name, y, tmp_path):
+    """`make repro` writes them anew where they are not."""
     own = json.loads((ROOT / f".dvc/plots/{name}.json").read_text())
     assert own == plots.dvc_templates()[name]
+    (tmp_path / f"{name}.json").write_text("old")
+    plots.write_templates(tmp_path)
+    assert [json.loads(path.read_text()) for path in tmp_path.iterdir()] == [own]
     points = [{"experiment": "a", "epoch": "1", "strength": "0", y: "0.5", "rev": "workspace"}]
     how = {"template": name, "template_dir": str(ROOT / ".dvc/plots"), "title": "T"}
     filled = VegaRenderer(points, y, x="epoch", y=y, **how).get_filled_template()

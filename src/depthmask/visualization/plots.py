@@ -1,7 +1,4 @@
-"""The charts of a run, for the page, for PNGs and, through templates, for DVC.
-
-`python -m depthmask.visualization.plots` writes DVC's templates anew.
-"""
+"""The charts of a run, for the page, for PNGs and, through templates, for DVC."""
 
 import json
 from collections.abc import Iterable
@@ -239,7 +236,9 @@ def dvc_templates() -> dict[str, dict[str, Any]]:
     return templates
 
 
-if __name__ == "__main__":
+def write_templates(folder: Path) -> None:
+    """Write those of DVC's templates in a folder that are no longer the charts'."""
     for name, spec in dvc_templates().items():
-        text = json.dumps(spec, ensure_ascii=False) + "\n"
-        Path(f".dvc/plots/{name}.json").write_text(text, encoding="utf-8")
+        path, text = folder / f"{name}.json", json.dumps(spec, ensure_ascii=False) + "\n"
+        if path.is_file() and path.read_text(encoding="utf-8") != text:
+            path.write_text(text, encoding="utf-8")

@@ -59,6 +59,19 @@ def test_a_run_is_recorded_in_mlflow(root: Path, monkeypatch: pytest.MonkeyPatch
     assert set(found.data.metrics) == {"val/loss", "train/size"}
 
 
+def test_a_run_that_ends_while_another_looks_for_killed_ones_has_finished(root, monkeypatch):
+    run, search = begin(root, "k1"), tracking.Store.search
+
+    def slow(store, condition):
+        found = search(store, condition)
+        run.end("FINISHED")
+        return found
+
+    monkeypatch.setattr(tracking.Store, "search", slow)
+    tracking.attempt(root, tracking.Store.end_killed_runs)
+    assert statuses(root) == {"k1": "FINISHED"}
+
+
 def test_an_epoch_is_one_call(root, monkeypatch):
     from mlflow import MlflowClient
 

@@ -6,6 +6,7 @@ import platform
 import re
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
@@ -52,9 +53,12 @@ class Store(NamedTuple):
         host = platform.node()
         condition = f"attributes.status = 'RUNNING' and tags.`depthmask.host` = '{host}'"
         for run in self.search(condition):
-            # where there is no lock, it is of a container of the same name, say
-            if is_held(Path(run.data.tags.get(LOCK, ""))) is False:
-                self.client.set_terminated(run.info.run_id, "KILLED")
+            run_id, lock = run.info.run_id, Path(run.data.tags.get(LOCK, ""))
+            if lock.is_file():  # else it is of a container of the same name, say
+                with suppress(Timeout), FileLock(lock, timeout=0):
+                    # it may have ended since the search
+                    if self.client.get_run(run_id).info.status == "RUNNING":
+                        self.client.set_terminated(run_id, "KILLED")
 
 
 def copied_checkout() -> Path | None:

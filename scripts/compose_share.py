@@ -11,7 +11,8 @@ from pathlib import Path
 
 import torch
 
-from depthmask.config import Params, read_params
+from depthmask.config import Params
+from depthmask.config.reading import read_params
 from depthmask.data.composition.training_scenes import read_compositor
 from depthmask.data.scenes.files import read_array
 from depthmask.data.scenes.library import Library

@@ -33,7 +33,7 @@ import numpy as np
 from PIL import Image, ImageOps
 
 from depthmask.cli.training import JPEG_QUALITY
-from depthmask.config import read_params
+from depthmask.config.reading import read_params
 from depthmask.data.materialise import materialise
 from depthmask.data.materialise.writing import Encoding
 from depthmask.data.scenes.library import Library, read_array

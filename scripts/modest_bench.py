@@ -33,7 +33,8 @@ from albumentations.pytorch import ToTensorV2
 from PIL import Image
 from torch.utils.data import DataLoader, Dataset, RandomSampler
 
-from depthmask.config import AugmentParams, read_params
+from depthmask.config import AugmentParams
+from depthmask.config.reading import read_params
 from depthmask.data.composition.augmentation import build_transform
 from depthmask.data.scenes.scene import Scene
 from depthmask.data.sources.modest import FOLDERS, read_layout

@@ -65,7 +65,7 @@ sed -e "s/^profile:.*/profile: $profile/" ${chosen:+-e "s/^compare:.*/compare: [
 cd "$work"
 list=$("$python" -c '
 from depthmask.errors import exit_on_error
-from depthmask.config import read_params
+from depthmask.config.reading import read_params
 
 with exit_on_error():
     print(*read_params().compare)')

@@ -6,7 +6,8 @@ import cv2
 import numpy as np
 import pandas as pd
 
-from depthmask.config import Composition, with_profile
+from depthmask.config import Composition
+from depthmask.config.reading import with_profile
 from depthmask.data.composition.compositor import Compositor
 from depthmask.data.scenes import placement
 from depthmask.data.scenes.library import Frames, Library

@@ -13,7 +13,7 @@ from PIL import Image
 
 import depthmask
 from depthmask import cli
-from depthmask.config import read_params
+from depthmask.config.reading import read_params
 from depthmask.data.scenes import onnx_session
 from depthmask.data.scenes.scene import COMPOSED_SETS
 from depthmask.inference import prediction

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 import torch
 
-from depthmask.config import AugmentParams, CompositorParams, read_params
+from depthmask.config import AugmentParams, CompositorParams
+from depthmask.config.reading import read_params
 from depthmask.data.composition import augmentation
 from depthmask.data.composition.augmentation import build_transform, make_variants
 from depthmask.data.composition.compositor import Compositor, sensor_noise

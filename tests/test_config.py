@@ -10,7 +10,8 @@ from dvc.utils.serialize import load_yaml
 from typer.testing import CliRunner
 
 from depthmask.cli.training import app
-from depthmask.config import SECTIONS, read_params, read_profiles, with_profile
+from depthmask.config import SECTIONS
+from depthmask.config.reading import read_params, read_profiles, with_profile
 from depthmask.errors import InputError
 from depthmask.models.losses import TERMS
 from depthmask.stages import read_params as read_checked_params

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from depthmask.config import read_params
+from depthmask.config.reading import read_params
 from depthmask.data.scenes.scene import SETS
 from depthmask.errors import InputError
 from depthmask.metrics import METRICS

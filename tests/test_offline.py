@@ -13,7 +13,8 @@ PARAMS = "profile: laptop # laptop | gpu\ncompare: [one, two]\n"
 FAKES = {
     "__init__.py": "",
     "errors.py": "from contextlib import nullcontext as exit_on_error\n",
-    "config.py": """
+    "config/__init__.py": "",
+    "config/reading.py": """
 from pathlib import Path
 from types import SimpleNamespace
 import yaml

@@ -13,7 +13,8 @@ import yaml
 from PIL import Image
 
 from depthmask import Predictor
-from depthmask.config import Composition, read_params
+from depthmask.config import Composition
+from depthmask.config.reading import read_params
 from depthmask.data.scenes.scene import COMPOSED_SETS
 from depthmask.data.sources import read_source
 from depthmask.evaluation.frame_edits import can_stand_together

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 from rich.console import Console
 
-from depthmask.config import read_params
+from depthmask.config.reading import read_params
 from depthmask.data.scenes.library import Frames
 from depthmask.errors import InputError
 from depthmask.stages import report as summary

@@ -45,7 +45,7 @@ def materialise(
     ] = None,
 ) -> None:
     """Write composed scenes as files, in the original data set's layout, for other tools."""
-    from depthmask.config import read_params
+    from depthmask.config.reading import read_params
     from depthmask.data.materialise import materialise, plain_shots
     from depthmask.data.materialise.writing import Encoding
     from depthmask.stages import AUGMENTED, PARAMS, PREPARED
@@ -74,7 +74,7 @@ def profile(
     name: Annotated[str | None, typer.Argument(help="A profile of params.yaml.")] = None,
 ) -> None:
     """Put a profile in force in params.yaml, or list them; `dvc repro` then runs it."""
-    from depthmask.config import read_profiles, with_profile
+    from depthmask.config.reading import read_profiles, with_profile
     from depthmask.data.scenes.files import replaced_file
     from depthmask.stages import PARAMS
 
@@ -138,7 +138,7 @@ def gate(
     ] = False,
 ) -> None:
     """Say whether the exported model passes `export.gate`; exit code 1 if it does not."""
-    from depthmask.config import read_params
+    from depthmask.config.reading import read_params
     from depthmask.stages import BEST, METRICS, PARAMS, RECORD
     from depthmask.tracking.gate import judge, read_record
 

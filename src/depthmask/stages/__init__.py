@@ -5,6 +5,7 @@ from collections.abc import Collection
 from pathlib import Path
 
 from depthmask import config
+from depthmask.config import reading
 from depthmask.errors import InputError
 
 PARAMS = Path("params.yaml")
@@ -32,7 +33,7 @@ def read_params(path: Path = PARAMS) -> config.Params:
     from depthmask.models import MODELS
     from depthmask.models.losses import SceneLoss
 
-    params = config.read_params(path)
+    params = reading.read_params(path)
     try:
         for name, experiment in params.experiments.items():
             where = f"experiments.{name}"

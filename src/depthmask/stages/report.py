@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from depthmask.config import read_params
+from depthmask.config.reading import read_params
 from depthmask.data.scenes.files import read_array, replaced_file
 from depthmask.data.scenes.library import Frames
 from depthmask.errors import InputError, exit_on_error

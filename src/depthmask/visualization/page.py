@@ -15,7 +15,7 @@ import yaml
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from PIL import Image
 
-from depthmask.config import read_params
+from depthmask.config.reading import read_params
 from depthmask.data.scenes.files import replaced_file
 from depthmask.data.scenes.scene import SETS
 from depthmask.errors import InputError

@@ -1,5 +1,6 @@
 """Verbs of whoever uses a model: predict, bench, doctor, evaluate-footage."""
 
+import math
 import re
 from pathlib import Path
 from typing import Annotated, Literal
@@ -122,9 +123,10 @@ def evaluate_footage(
 ) -> None:
     """Measure a model on footage with true masks, beside the difference threshold."""
     import pandas as pd
+    from rich.box import SIMPLE_HEAD
     from rich.console import Console
     from rich.markup import escape
-    from rich.table import Table
+    from rich.table import Column, Table
 
     from depthmask.data.scenes.files import read_json, replaced_file
     from depthmask.data.work import progress
@@ -156,12 +158,17 @@ def evaluate_footage(
     for name, table in (("footage", summary), ("frames", rows)):
         with replaced_file(out / f"{name}.csv") as temporary:
             table.to_csv(temporary, index=False, float_format="%.6g")
-    about = f"{predictor.metadata['experiment']}: of each third of a sequence, by its IoU"
+    about = (
+        f"{predictor.metadata['experiment']}: one of each third of a sequence; grey is not judged"
+    )
     footage_sheet(out / "best_and_worst.png", views, subtitle=about)
-    shown = Table(*(name.replace("_", " ").replace("iou", "IoU") for name in summary))
-    for row in summary.to_dict("split")["data"]:
-        cells = (f"{cell:.3f}" if isinstance(cell, float) else str(cell) for cell in row)
-        shown.add_row(*(escape(cell.replace("nan", "-")) for cell in cells))
+    names = (Column(name, no_wrap=True) for name in ("sequence", "method"))
+    headings = "frames", "mean IoU", "boundary F", "pooled IoU", "pooled F", "false alarms"
+    figures = (Column(heading, justify="right") for heading in headings)
+    shown = Table(*names, *figures, box=SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
+    for sequence, method, num_frames, *shares in summary.drop(columns="num_empty").to_numpy():
+        cells = ("-" if math.isnan(share) else f"{share:.3f}" for share in shares)
+        shown.add_row(escape(sequence), method, str(num_frames), *cells)
     Console().print(shown)
     if threshold is None:
         typer.echo(f"No threshold beside it: {METRICS} is missing; give one with --threshold")

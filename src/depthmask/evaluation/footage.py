@@ -69,6 +69,8 @@ def find_footage(folder: Path, bg: Path | None = None) -> dict[str, list[Frame]]
 
 
 def _list_frames(inputs: Path, truths: Path, bg: Path | None) -> list[Frame]:
+    by_number = truths.name == "groundtruth"
+
     def images(path: Path) -> dict[str | int, Path]:
         files = [file for file in sorted(path.glob("*")) if file.suffix.lower() in SUFFIXES]
         numbers = (re.search(r"\d+$", file.stem) if by_number else None for file in files)
@@ -78,8 +80,8 @@ def _list_frames(inputs: Path, truths: Path, bg: Path | None) -> list[Frame]:
         files = sorted(inputs.parent.glob(f"{name}.*"))
         return next((file for file in files if file.suffix.lower() in SUFFIXES), None)
 
-    by_number, plates = truths.name == "groundtruth", images(inputs.parent / "bg")
-    judged, plate, roi = _judged(inputs.parent / "temporalROI.txt"), beside("bg"), beside("ROI")
+    judged, plates = _judged(inputs.parent / "temporalROI.txt"), images(inputs.parent / "bg")
+    plate, roi = beside("bg"), beside("ROI")
     true = {k: f for k, f in images(truths).items() if not isinstance(k, int) or k in judged}
     pairs = [(file, true.get(k), bg or plates.get(k, plate)) for k, file in images(inputs).items()]
     if not any(truth for _, truth, _ in pairs):
@@ -189,7 +191,7 @@ def measure_footage(
     chosen += [("worst", ious[part].idxmin()) for part in parts]
     if is_empty.any():
         chosen.append(("nobody there", own["false_positives"][is_empty].idxmax()))
-    return table, [(kind, view(frames[place])) for kind, place in chosen]
+    return table, [(kind, view(frames[int(place)])) for kind, place in chosen]
 
 
 def _figures(found: np.ndarray, true: np.ndarray) -> list[float]:

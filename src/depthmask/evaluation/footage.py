@@ -3,7 +3,7 @@
 import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -187,11 +187,11 @@ def measure_footage(
     own = table[table["method"] == "network"]
     ious, is_empty = own["mask_iou"], own["mask_iou"].isna()
     parts = [part for part in np.array_split(own.index[~is_empty], 3) if len(part)]
-    chosen = [("best", ious[part].idxmax()) for part in parts]
+    chosen: list[tuple[str, Any]] = [("best", ious[part].idxmax()) for part in parts]
     chosen += [("worst", ious[part].idxmin()) for part in parts]
     if is_empty.any():
         chosen.append(("nobody there", own["false_positives"][is_empty].idxmax()))
-    return table, [(kind, view(frames[int(place)])) for kind, place in chosen]
+    return table, [(kind, view(frames[place])) for kind, place in chosen]
 
 
 def _figures(found: np.ndarray, true: np.ndarray) -> list[float]:

@@ -8,8 +8,8 @@ import numpy as np
 
 from depthmask.data.sources.museum import textures
 from depthmask.data.sources.museum.appearance import bare_head
-from depthmask.data.sources.museum.interiors import TEMPERATURES, WOODS, Wall, draw_shell
-from depthmask.data.sources.museum.optics import View, globe, panel
+from depthmask.data.sources.museum.interiors import TEMPERATURES, Wall, draw_shell
+from depthmask.data.sources.museum.optics import View, beam, globe, panel
 from depthmask.data.sources.museum.people import draw_person
 from depthmask.data.sources.museum.shapes import (
     Material,
@@ -22,6 +22,7 @@ from depthmask.data.sources.museum.shapes import (
     rotation,
 )
 from depthmask.data.sources.museum.textures import choose, hsv, mix, noise, shaded
+from depthmask.data.sources.museum.things import WOODS, chair, table
 
 # the parts of a piece on z = 0 around the origin, facing -y, and its footprint in metres
 Piece = tuple[list[Part], tuple[float, float]]
@@ -61,6 +62,8 @@ def draw_room(seed: int, attempt: int = 0) -> Room:
     if rng.random() < 0.35:
         frames, windows = _windows(rng, walls[others[1]])
         parts, lamps = parts + frames, lamps + windows
+    if rng.random() < 0.5:
+        lamps += _beams(rng, walls, size)
     shell, behind_doors = draw_shell(rng, walls)
     furniture, footprints = furnish(rng, walls, size[:2], free)
     parts += shell + furniture
@@ -78,10 +81,10 @@ def _draw_view(rng: np.random.Generator, walls: list[Wall], size: np.ndarray) ->
         ahead = (rng.uniform(-0.25, 0.25, 3) * size - place)[:2]
         reach = float(np.clip(np.hypot(*ahead), 2.6, 5.5))
         yaw = np.degrees(np.arctan2(-ahead[0], ahead[1])) + rng.normal(0, 5)
-        aim = rng.uniform(0.75, 1.35)
+        focal = 0.5 / np.tan(np.radians(rng.uniform(40, 90)) / 2)
+        # people who fill the same share of the frame stand nearer to a wide lens
+        reach, aim = reach * np.clip(focal / 0.87, 0.6, 1.5), rng.uniform(0.75, 1.35)
         pitch = np.degrees(np.arctan2(camera_height - aim, reach)) + rng.normal(0, 2.5)
-        # about the lens of a webcam: metres cannot be read off a picture by an unknown lens
-        focal = 0.5 / np.tan(np.radians(rng.uniform(54, 64)) / 2)
         view = View.aimed(place, yaw, float(np.clip(pitch, -8, 32)), focal)
         # planar depths of the bare room in view
         x, y = np.meshgrid(*[np.linspace(-0.5, 0.5, 9) / focal] * 2)
@@ -142,6 +145,28 @@ def _windows(rng: np.random.Generator, wall: Wall) -> tuple[list[Part], list[Any
         along, up = wall.turn @ [width / 2, 0, 0], (0, 0, height / 2)
         lamps.append(panel(wall.point(x, -0.012, z), along, up, outside * 3.5))
     return moved(parts, wall.offset, wall.turn), lamps
+
+
+def _beams(rng: np.random.Generator, walls: list[Wall], size: np.ndarray) -> list[Any]:
+    """Spotlights on walls and floor, or the sun through the panes of a window."""
+    x, y = textures.grid(64)
+    if rng.random() < 0.5:
+        wall, count = choose(rng, walls), int(rng.integers(1, 3))
+        panes = (abs(x * count % 1 - 0.5) < 0.44) & (abs(y * 2 % 1 - 0.5) < 0.44)
+        light = shaded(rng.uniform(8, 30) * np.array([1, 0.93, 0.8]), panes)
+        start = wall.point(rng.uniform(0.2, 0.8) * wall.length, -0.1, size[2] - 0.5)
+        target = np.array([*rng.uniform(-0.4, 0.4, 2) * size[:2], rng.uniform(0, 1)])
+        return [beam(start, target, float(rng.uniform(20, 45)), light)]
+    disc = np.clip(6 * (0.45 - np.hypot(x - 0.5, y - 0.5)), 0, 1)
+    light, lamps = shaded(TEMPERATURES[rng.integers(3)] * rng.uniform(3, 14), disc), []
+    for _ in range(int(rng.integers(1, 4))):
+        wall = choose(rng, walls)
+        along, above = rng.uniform(0.15, 0.85) * wall.length, size[2] - 0.3
+        start, target = (along, -rng.uniform(0.8, 2), above), (along, 0, rng.uniform(0.5, 1.8))
+        lamps.append(
+            beam(wall.point(*start), wall.point(*target), float(rng.uniform(30, 60)), light)
+        )
+    return lamps
 
 
 def _stone(rng: np.random.Generator) -> Material:
@@ -225,8 +250,21 @@ def _column(rng: np.random.Generator, height: float) -> Piece:
     return [lathe(profile, material), *slabs], (3 * r, 3 * r)
 
 
-_KINDS = (_pedestal, _bench, _statue, _column)
-_SHARES = (0.55, 0.25, 0.12, 0.08)
+def _chairs(rng: np.random.Generator, _: float) -> Piece:
+    return chair(rng, float(rng.uniform(0.42, 0.5))), (0.5, 0.5)
+
+
+def _table(rng: np.random.Generator, _: float) -> Piece:
+    return table(rng)
+
+
+_KINDS = (_pedestal, _bench, _statue, _column, _chairs, _table)
+# a museum, an office or a hall
+_SHARES = (
+    (0.55, 0.25, 0.12, 0.08, 0, 0),
+    (0.06, 0.1, 0, 0.04, 0.5, 0.3),
+    (0.2, 0.3, 0, 0.3, 0.2, 0),
+)
 
 
 def furnish(
@@ -246,7 +284,8 @@ def furnish(
         for rim, high in ((0, 0.012), (0.35, 0.014)):
             rug = textures.carpet(rng, hsv(rng.random(), 0.55, rng.uniform(0.25, 0.5)))
             parts.append(box((0, 0, high / 2), (*(extent - rim), high), rug))
-    for kind in rng.choice(len(_KINDS), size=int(rng.integers(4, 7) + size.prod() / 14), p=_SHARES):
+    number = int(rng.integers(2, 7) + size.prod() / 14)
+    for kind in rng.choice(len(_KINDS), size=number, p=choose(rng, _SHARES)):
         made, footprint = _KINDS[kind](rng, walls[0].height)
         for _ in range(12):
             quarter, place = int(rng.integers(4)), rng.uniform(-0.46, 0.46, 2) * size

@@ -208,7 +208,7 @@ def carried_parts(rng: np.random.Generator, body: Body, gesture: tuple[str, str]
             strap = [front, body.neck + [side * 0.06, 0.03 * h, 0.01 * h], back]
             parts.append(tube(strap, [0.011 * h] * 3, bag, segments=6))
     elif kind < 0.28 and not body.seat_m:
-        side = (2 * int(rng.integers(2)) - 1) * (0.2 * h + 0.1)
+        side = (2 * int(rng.integers(2)) - 1) * (0.15 * h + 0.1)
         parts.append(box((side, 0, 0.3), (0.22, 0.38, 0.56), bag))
         parts.append(tube([(side, -0.1, 0.5), (side, -0.1, 0.95)], [0.012] * 2, bag, segments=6))
     elif kind < 0.55 and not body.seat_m:

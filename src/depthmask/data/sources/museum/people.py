@@ -112,8 +112,8 @@ def _draw_body(rng: np.random.Generator, gesture: tuple[str, str]) -> Body:
     if crouches or rng.random() < 0.12:
         up[1] += rng.uniform(0.1, 0.4)  # bending to look closer
     if sits:
-        ankles[:, 1] += 0.13 * h
-        pelvis[1:] = -0.18 * h, 0.31 * h
+        ankles[:, 1] = rng.normal(0.08, 0.02) * h
+        pelvis[1:] = -0.17 * h, 0.31 * h
     elif crouches:
         pelvis[1:] = -0.06 * h, reach * rng.uniform(0.72, 0.9)
     up /= np.linalg.norm(up)

@@ -75,11 +75,10 @@ def _split_seeds(sizes: SplitSizes, *stream: int) -> tuple[list[int], list[str]]
     return seeds, np.repeat(SPLITS, counts).tolist()
 
 
-def _kinds(sizes: SplitSizes, things: float) -> list[str]:
+def _kinds(sizes: SplitSizes, things: float) -> list[Any]:
     """What each cutout is: a share of those to train on, spread evenly, are things."""
-    numbers = np.arange(sum(getattr(sizes, split) for split in SPLITS))
-    thing = np.floor((numbers + 1) * things) > np.floor(numbers * things)
-    return np.where(thing & (numbers < sizes.train), "thing", "person").tolist()
+    thing = np.diff(np.floor(np.arange(sizes.train + 1) * things + 1e-9)) > 0
+    return np.where(thing, "thing", "person").tolist() + ["person"] * (sizes.val + sizes.test)
 
 
 def _seeds(count: int, *stream: int) -> list[int]:

@@ -181,7 +181,7 @@ def draw_stands(scene: Any, view: View, feet: np.ndarray, seed: int) -> np.ndarr
     """Up to 64 of the places, float32 [n, 3], camera coordinates, near and far ones alike.
 
     A uniform draw over the floor would favour the distance; these are picked so that the adult's
-    height in the frame spreads evenly over HEIGHT_RANGE, as far as the room and camera allow.
+    height in the frame spreads evenly, as far as the room and camera allow.
     """
     body = _BODY[:, 1:] * view.up + _BODY[:, :1] * [1, 0, 0]
     origin, rays = view.origin.tolist(), (feet[:, None].astype(np.float64) + body) @ view.axes
@@ -196,8 +196,8 @@ def draw_stands(scene: Any, view: View, feet: np.ndarray, seed: int) -> np.ndarr
     free, hidden = np.ones(len(feet), bool), seen < _HIDDEN
     picked: list[int] = []
     # leaning to the large, who are fewer: rooms and frames end
-    spread = np.linspace(0, 1, min(NUM_STANDS, len(feet))) ** 0.65
-    for number, target in enumerate(HEIGHT_RANGE[0] + spread * np.ptp(HEIGHT_RANGE)):
+    spread = np.linspace(0, 1, min(NUM_STANDS, len(feet))) ** 0.45
+    for number, target in enumerate(shares.min() + spread * np.ptp(shares)):
         # every fourth stands behind something, where there are such places
         wanted = free & hidden if number % 4 == 0 and (free & hidden).any() else free
         picked.append(int(np.argmin(np.where(wanted, np.abs(shares - target), np.inf))))

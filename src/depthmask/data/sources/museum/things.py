@@ -83,7 +83,7 @@ def _cartons(rng: np.random.Generator) -> list[Part]:
 
 def _trolley(rng: np.random.Generator) -> list[Part]:
     """A pushchair or a cart: a basket on legs with wheels, and a handle behind."""
-    wide, deep, low, tall = rng.uniform([0.4, 0.55, 0.25, 0.3], [0.55, 0.8, 0.45, 0.5])
+    wide, deep, low, tall = rng.uniform([0.35, 0.5, 0.25, 0.3], [0.5, 0.65, 0.45, 0.5])
     cloth, steel = fabric(rng, 0.5), Material(rng.uniform(0.1, 0.7) * np.ones(3), 1.0, 0.2)
     parts = [box((0, 0, low + tall / 2), (wide, deep, tall), cloth)]
     parts += _legs(wide, deep, low, 0.04, steel)

@@ -4,11 +4,13 @@ import itertools
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from typing import ClassVar, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+
+from depthmask.data.scenes.scene import REFERENCE_FOCAL
 
 
 def encode_depth(depth_m: Tensor, range_m: Sequence[float]) -> Tensor:
@@ -41,12 +43,16 @@ class Prediction(NamedTuple):
     mask_logits: Tensor
     depth_logits: Tensor | None
 
-    def decode(self, range_m: Tensor | Sequence[float]) -> tuple[Tensor, Tensor | None]:
-        """In float32 the mask, the share of person in a pixel, and the depth, metres, or None."""
+    def decode(
+        self, range_m: Tensor | Sequence[float], focal: Tensor | None = None
+    ) -> tuple[Tensor, Tensor | None]:
+        """In float32 the mask, the share of person in a pixel, and the depth, metres, or None;
+        `focal` as in a `Scene`."""
         mask = self.mask_logits.float().sigmoid()
         if self.depth_logits is None:
             return mask, None
-        return mask, decode_depth(self.depth_logits.float().sigmoid(), range_m)
+        depth = decode_depth(self.depth_logits.float().sigmoid(), range_m)
+        return mask, depth if focal is None else depth * (focal / REFERENCE_FOCAL)
 
 
 class PairModel(nn.Module, ABC):
@@ -211,7 +217,7 @@ class DepthMaskNet8(PairModel):
         m1 = self.mask_decoder1(x6, x5)
         m2 = self.mask_decoder2(m1, x4)
         m3 = self.mask_decoder3(m2, x3)
-        mask_logits = self.mask(self.mask_decoder4(m3, frame))
+        mask_logits = self.mask(self.mask_decoder4(m3, self.mask_detail(room, frame)))
 
         x7 = self.encoder7(x6)
         d1 = self.depth_decoder1(x7, x6)
@@ -219,6 +225,30 @@ class DepthMaskNet8(PairModel):
         d3 = self.depth_decoder3(d2, x4) + m2
         d4 = self.depth_decoder4(d3, x3) + x3
         return Prediction(mask_logits, self.depth(self.depth_decoder5(d4, frame)))
+
+    def mask_detail(self, room: Tensor, frame: Tensor) -> Tensor:
+        """What the mask's last decoder sees at full size, N x 16 x H x W: bg_fg alone."""
+        return frame
+
+
+class DepthMaskNet8Diff(DepthMaskNet8):
+    """The same layers, but the mask's edges are drawn from bg_fg less bg, at full size.
+
+    Both stems and both first encoders start alike, and the layer that joins them with opposite
+    signs, so that what bg and bg_fg have in common cancels from the first step on.
+    """
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        self.stem_bg_fg.load_state_dict(self.stem_bg.state_dict())
+        self.encoder_bg_fg.load_state_dict(self.encoder_bg.state_dict())
+        with torch.no_grad():
+            for conv in (self.encoder4.body[1], self.encoder4.shortcut[0]):
+                weight = conv.get_parameter("weight")
+                weight[:, 16:] = -weight[:, :16]
+
+    def mask_detail(self, room: Tensor, frame: Tensor) -> Tensor:
+        return (frame - room).abs()
 
 
 class MaskNet3(PairModel):
@@ -260,5 +290,9 @@ def _start_head(head: nn.Conv2d, prior: float) -> None:
     nn.init.constant_(head.get_parameter("bias"), math.log(prior / (1 - prior)))
 
 
-MODELS: dict[str, type[PairModel]] = {"depthmasknet8": DepthMaskNet8, "masknet3": MaskNet3}
+MODELS: dict[str, type[PairModel]] = {
+    "depthmasknet8": DepthMaskNet8,
+    "depthmasknet8_diff": DepthMaskNet8Diff,
+    "masknet3": MaskNet3,
+}
 """The networks, by the name that an experiment gives them."""

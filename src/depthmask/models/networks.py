@@ -209,7 +209,7 @@ class DepthMaskNet8(PairModel):
     def forward(self, bg: Tensor, bg_fg: Tensor) -> Prediction:
         bg, bg_fg = self.normalise(bg, bg_fg)
         room, frame = self.stem_bg(bg), self.stem_bg_fg(bg_fg)
-        x3 = torch.cat((self.encoder_bg(room), self.encoder_bg_fg(frame)), dim=1)
+        x3 = self.compare(self.encoder_bg(room), self.encoder_bg_fg(frame))
         x4 = self.encoder4(x3)
         x5 = self.encoder5(x4)
         x6 = self.encoder6(x5)
@@ -217,7 +217,7 @@ class DepthMaskNet8(PairModel):
         m1 = self.mask_decoder1(x6, x5)
         m2 = self.mask_decoder2(m1, x4)
         m3 = self.mask_decoder3(m2, x3)
-        mask_logits = self.mask(self.mask_decoder4(m3, self.mask_detail(room, frame)))
+        mask_logits = self.mask(self.mask_decoder4(m3, self.detail(room, frame)))
 
         x7 = self.encoder7(x6)
         d1 = self.depth_decoder1(x7, x6)
@@ -226,29 +226,30 @@ class DepthMaskNet8(PairModel):
         d4 = self.depth_decoder4(d3, x3) + x3
         return Prediction(mask_logits, self.depth(self.depth_decoder5(d4, frame)))
 
-    def mask_detail(self, room: Tensor, frame: Tensor) -> Tensor:
-        """What the mask's last decoder sees at full size, N x 16 x H x W: bg_fg alone."""
-        return frame
+    def compare(self, bg: Tensor, bg_fg: Tensor) -> Tensor:
+        """What a pair of feature maps of bg and bg_fg is joined to at half size, 16 -> 32."""
+        return torch.cat((bg, bg_fg), dim=1)
+
+    def detail(self, bg: Tensor, bg_fg: Tensor) -> Tensor:
+        """What the mask's last decoder is given at full size, 16 -> 16."""
+        return bg_fg
 
 
 class DepthMaskNet8Diff(DepthMaskNet8):
-    """The same layers, but the mask's edges are drawn from bg_fg less bg, at full size.
-
-    Both stems and both first encoders start alike, and the layer that joins them with opposite
-    signs, so that what bg and bg_fg have in common cancels from the first step on.
+    """The same layers, given by how much bg_fg differs from bg at full and at half size; both stems
+    and both first encoders start alike, so that what the pictures have in common cancels at once.
     """
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)
         self.stem_bg_fg.load_state_dict(self.stem_bg.state_dict())
         self.encoder_bg_fg.load_state_dict(self.encoder_bg.state_dict())
-        with torch.no_grad():
-            for conv in (self.encoder4.body[1], self.encoder4.shortcut[0]):
-                weight = conv.get_parameter("weight")
-                weight[:, 16:] = -weight[:, :16]
 
-    def mask_detail(self, room: Tensor, frame: Tensor) -> Tensor:
-        return (frame - room).abs()
+    def compare(self, bg: Tensor, bg_fg: Tensor) -> Tensor:
+        return torch.cat(((bg_fg - bg).abs(), bg_fg), dim=1)
+
+    def detail(self, bg: Tensor, bg_fg: Tensor) -> Tensor:
+        return (bg_fg - bg).abs()
 
 
 class MaskNet3(PairModel):

@@ -1,6 +1,6 @@
 """What a network predicts, in pictures: panels, the README's, and the harder frames."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -8,10 +8,12 @@ import numpy as np
 from depthmask.data.scenes.person import THRESHOLD
 from depthmask.data.scenes.scene import Scene
 from depthmask.errors import InputError
+from depthmask.evaluation.footage import View
 from depthmask.evaluation.robustness import CONDITIONS
 from depthmask.evaluation.robustness_table import ConditionExample
 from depthmask.visualization.canvas import (
     ERROR_TICKS,
+    INVALID_RGB,
     Canvas,
     DepthScale,
     depth_colors,
@@ -37,6 +39,7 @@ MARGIN, GAP, MUTED = 28, 6, LIGHT["muted"]
 PANEL, PANEL_TOP = 176, 142
 PANEL_LEFTS = [160, 342, 536, 718, 912, 1094, 1276]
 NUM_STRENGTHS, EXAMPLE, GUTTER, HEADER, BLOCK_TOP = 6, 112, 66, 100, 62
+LABELS, GROUP, CAPTION = 104, 28, 26  # px: beside the plate, between kinds, under a picture
 BLOCK_STEP = GUTTER + NUM_STRENGTHS * (EXAMPLE + GAP) + 38
 BLOCK_HEIGHT = BLOCK_TOP + 2 * (EXAMPLE + GAP) + 52
 CARD, CARD_INK, CARD_MUTED, LABEL = "#151921", "#f0f3f6", "#9aa4b0", "#0b0d11"
@@ -84,7 +87,7 @@ def hero(path: Path, scenes: Scene[np.ndarray], *, unit: str) -> None:
     """Draw a few scenes (with a leading axis N), cut to 4:3 around the person, on a dark card,
     clear outside its round corners: it looks the same on a white page and on a dark one."""
     crops = [_crop(unit_mask(mask) > THRESHOLD) for mask in scenes.mask]
-    cut = [[field[n][crop] for field in scenes] for n, crop in enumerate(crops)]
+    cut = [[field[n][crop] for field in scenes[:4]] for n, crop in enumerate(crops)]
     scale = DepthScale.spanning(*(depth for *_, depth in cut), unit=unit)
     canvas = Canvas(HERO_LEFTS[-1] + HERO_TILE + 32, CARD, radius=18)
     heads = ("bg", "the empty room"), ("bg_fg", "a frame"), ("mask", "who"), ("depth", "how far")
@@ -169,3 +172,48 @@ def _draw_condition(canvas: Canvas, x: int, y: int, rows: list[ConditionExample]
         figure = f"{100 * row.figure:.1f} % false" if is_empty else f"IoU {row.figure:.2f}"
         canvas.text(x, y + 2 * (EXAMPLE + GAP) + 10, figure, font_size=12, fill=MUTED)
         x += EXAMPLE + GAP
+
+
+def footage_sheet(
+    path: Path, footage: Mapping[str, Sequence[tuple[str, View]]], *, subtitle: str
+) -> None:
+    """Draw a block a sequence: the plate, then a column a view, headed by its kind: the frame above
+    what each method found; grey is what the truth leaves open."""
+    most = max(map(len, footage.values()))
+    canvas = Canvas(2 * MARGIN + PANEL + LABELS + most * (PANEL + GAP) + 2 * GROUP)
+    canvas.title(MARGIN, "The best and the worst frames", subtitle)
+    canvas.mask_legend(canvas.width - MARGIN - 124, 40)
+    y = HEADER
+    for name, views in footage.items():
+        first, y = views[0][1], y + BLOCK_TOP
+        height = round(PANEL * first.bg.shape[0] / first.bg.shape[1])
+        canvas.text(MARGIN, y - 50, name, font_size=17, font_weight="bold")
+        canvas.image(MARGIN, y, PANEL, height, first.bg)
+        canvas.text(MARGIN, y + height + 10, "plate", font_size=12, fill=MUTED)
+        for row, label in enumerate(("frame", *first.found)):
+            place = MARGIN + PANEL + LABELS - 12, y + row * (height + CAPTION) + height / 2
+            canvas.text(*place, label, fill=MUTED, text_anchor="end")
+        x, before = MARGIN + PANEL + LABELS - GROUP, ""
+        for kind, view in views:
+            if kind != before:
+                x += GROUP
+                canvas.text(x, y - 15, kind, font_weight="bold")
+            _draw_view(canvas, x, y, height, view)
+            x, before = x + PANEL + GAP, kind
+        y += (1 + len(first.found)) * (height + CAPTION) + GROUP
+    canvas.save(path, y)
+
+
+def _draw_view(canvas: Canvas, x: int, y: int, height: int, view: View) -> None:
+    pictures = [(view.bg_fg, view.name)]
+    for found in view.found.values():
+        errors = mask_errors_rgb(found, view.true)
+        errors[~view.valid] = INVALID_RGB
+        iou = (found & view.true).sum() / max(1, (found | view.true).sum())
+        is_empty = not view.true.any()
+        words = f"{100 * found.mean():.1f} % false" if is_empty else f"IoU {iou:.2f}"
+        pictures.append((errors, words))
+    for pixels, words in pictures:
+        canvas.image(x, y, PANEL, height, pixels)
+        canvas.text(x, y + height + 10, words, font_size=12, fill=MUTED)
+        y += height + CAPTION

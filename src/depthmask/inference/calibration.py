@@ -2,17 +2,22 @@
 
 import re
 from collections.abc import Sequence
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
+from depthmask.data.scenes.files import replaced_file
+from depthmask.data.scenes.images import encode_depth
 from depthmask.errors import InputError
 from depthmask.inference.predictor import Predictor
 
 _NEAR_PX = 2  # to either side of a point: its depth is the median there
 _FARTHEST_M = 65.535  # what 16 bits of millimetres hold
-_SLOPE_PRIOR = 0.5  # how firmly the slope is held at 1, in squares of log depth; chosen on
-# the museum's validation rooms, where without it three points made depth worse than a scale does
+# How firmly a slope is held at 1, in squares of log depth. Chosen on the museum's validation rooms,
+# where without it three points often made depth worse than a scale alone.
+_SLOPE_PRIOR = 0.5
+_MODELS = ("nothing", "scale", "scale and slope")  # the simplest first
 
 
 class Point(NamedTuple):
@@ -24,26 +29,25 @@ class Point(NamedTuple):
 
 
 class Calibration(NamedTuple):
-    """log metres = slope * log depth + shift, and for each model tried the root mean square of the
-    log error of points left out of the fit, one after the other; empty for a single point."""
+    """log metres = slope * log depth + shift."""
 
     slope: float
     shift: float
-    name: str
-    left_out: dict[str, float]
+    model: str
+    left_out: dict[str, float]  # rms log error of points left out, by model; none of one point
 
     def apply(self, depth: np.ndarray) -> np.ndarray:
-        """float32; what is unknown, 0 or no number, becomes 0."""
+        """Metres, float32; what is unknown, 0 or no number, becomes 0."""
         known = np.isfinite(depth) & (depth > 0)
-        fitted = np.exp(self.slope * np.log(np.where(known, depth, 1)) + self.shift)
-        return np.where(known, fitted, 0).astype(np.float32)
+        metres = np.exp(self.slope * np.log(np.where(known, depth, 1)) + self.shift)
+        return np.where(known, metres, 0).astype(np.float32)
 
 
 def parse_point(text: str) -> Point:
-    """`X,Y=METRES`; InputError if it is not of that form or not above 0."""
-    match = re.fullmatch(r"(\d+),(\d+)=(\d+\.?\d*|\.\d+)", text)
+    """Read `X,Y=METRES`; InputError if it is not of that form or not above 0."""
+    match = re.fullmatch(r"(\d{1,6}),(\d{1,6})=(\d{1,4}(?:\.\d+)?)", text)
     if match is None or float(match[3]) == 0:
-        raise InputError(f"--at {text} is no X,Y=METRES above 0: write it as in 320,400=3.25")
+        raise InputError(f"--at {text} is no X,Y=METRES above 0: write it like 320,400=3.25")
     return Point(int(match[1]), int(match[2]), float(match[3]))
 
 
@@ -52,69 +56,90 @@ def depth_at(depth: np.ndarray, points: Sequence[Point]) -> np.ndarray:
     height, width = depth.shape
     found = []
     for x, y, _ in points:
-        if not (x < width and y < height):
-            raise InputError(f"--at {x},{y} lies outside the depth's {width}x{height} px")
-        near = depth[max(0, y - _NEAR_PX) : y + _NEAR_PX + 1, max(0, x - _NEAR_PX) : x + _NEAR_PX + 1]
-        known = near[np.isfinite(near) & (near > 0)]
-        if not known.size:
-            raise InputError(f"--at {x},{y} has no known depth: name another point")
-        found.append(float(np.median(known)))
+        if x >= width or y >= height:
+            raise InputError(f"--at {x},{y} lies outside the depth of {width}x{height} px")
+        rows, columns = (slice(max(0, at - _NEAR_PX), at + _NEAR_PX + 1) for at in (y, x))
+        near = depth[rows, columns]
+        near = near[np.isfinite(near) & (near > 0)]
+        if not near.size:
+            raise InputError(f"--at {x},{y} lies where no depth is known: name another point")
+        found.append(float(np.median(near)))
     return np.array(found)
 
 
-def calibrate(found: np.ndarray, metres: np.ndarray) -> Calibration:
-    """Fit depths to the metres measured in their places, in closed form.
+def calibrate(depth: np.ndarray, points: Sequence[Point]) -> Calibration:
+    """Fit depth to the distances measured in it, in closed form.
 
-    A scale, of 3 points or more also a slope in log depth, is taken where it comes nearer to points
-    left out than what is simpler; of a single point the scale is taken.
+    A scale, from 3 points on also a slope in log depth, is taken if it comes nearer to points left
+    out than what is simpler; of one point, of which none can be left out, the scale is taken.
     """
-    x, y = np.log(found), np.log(metres)
+    x, y = np.log(depth_at(depth, points)), np.log([point.metres for point in points])
     if len(x) == 1:
-        return Calibration(1.0, float(y[0] - x[0]), "scale", {})
-    models = {"nothing": None, "scale": np.inf} | ({"slope": _SLOPE_PRIOR} if len(x) > 2 else {})
+        return Calibration(*_fit(x, y, "scale"), "scale", {})
     left_out = {}
-    for name, prior in models.items():
-        misses = []
-        for row in range(len(x)):
-            slope, shift = _fit(np.delete(x, row), np.delete(y, row), prior)
-            misses.append(slope * x[row] + shift - y[row])
-        left_out[name] = float(np.sqrt(np.mean(np.square(misses))))
-    best = min(left_out, key=lambda name: left_out[name])
-    return Calibration(*_fit(x, y, models[best]), best, left_out)
+    for model in _MODELS[: 3 if len(x) > 2 else 2]:
+        fits = [_fit(np.delete(x, row), np.delete(y, row), model) for row in range(len(x))]
+        slopes, shifts = np.transpose(fits)
+        left_out[model] = float(np.sqrt(np.mean(np.square(slopes * x + shifts - y))))
+    best = min(left_out, key=lambda model: left_out[model])
+    return Calibration(*_fit(x, y, best), best, left_out)
 
 
-def _fit(x: np.ndarray, y: np.ndarray, prior: float | None) -> tuple[float, float]:
-    """Slope and shift of y by least squares, the slope held at 1 as firmly as `prior` says."""
-    if prior is None:
+def _fit(x: np.ndarray, y: np.ndarray, model: str) -> tuple[float, float]:
+    """The slope and the shift of y, log metres, over x, log depth."""
+    if model == "nothing":
         return 1.0, 0.0
-    from_mean = x - x.mean()
-    slope = 1.0
-    if np.isfinite(prior):
-        # not below 0: a map turned inside out is not right
-        slope = max(0.0, float(from_mean @ (y - y.mean()) + prior) / float(from_mean @ from_mean + prior))
-    return slope, float(y.mean() - slope * x.mean())
+    slope, x_mean, y_mean = 1.0, float(x.mean()), float(y.mean())
+    if model != "scale":
+        products, squares = ((x - x_mean) @ (other - other.mean()) for other in (y, x))
+        # a map turned inside out is not right
+        slope = max(0.0, float((products + _SLOPE_PRIOR) / (squares + _SLOPE_PRIOR)))
+    return slope, y_mean - slope * x_mean
+
+
+def describe(depth: np.ndarray, points: Sequence[Point], fit: Calibration) -> str:
+    """Lines for people: each point and the errors before and after."""
+    before, after = depth_at(depth, points), depth_at(fit.apply(depth), points)
+    metres = np.array([point.metres for point in points])
+    lines = [
+        f"{x},{y}: measured {true:.2f} m, told {old:.2f} m, now {new:.2f} m"
+        for (x, y, true), old, new in zip(points, before, after, strict=True)
+    ]
+    if fit.left_out:
+        errors = ", ".join(f"{model} {error:.1%}" for model, error in fit.left_out.items())
+        lines.append(f"error of points left out of the fit, in logarithms: {errors}")
+    errors_m = (np.abs(told - metres).mean() for told in (before, after))
+    words = "mean error {:.2f} m, now {:.2f} m".format(*errors_m)
+    return "\n".join([*lines, f"{words}; fitted: {fit.model}"])
 
 
 def from_network(predictor: Predictor, bg: np.ndarray, fov_degrees: float | None) -> np.ndarray:
-    """A plate's depth, float32 H x W, metres: the network's of the plate as both inputs and of its
-    mirror image, in the geometric mean.
+    """A plate's depth, float32 H x W, metres: the network's of the plate as both inputs and of the
+    same in a mirror, in the geometric mean.
 
     Other brightnesses and crops gained nothing on the museum's validation rooms.
     """
-    mirrored = np.ascontiguousarray(bg[:, ::-1])
-    ways = (predictor.predict(each, each, fov_degrees=fov_degrees) for each in (bg, mirrored))
-    plain, other = (way.depth for way in ways)
-    return np.sqrt(plain * other[:, ::-1])
+    views = bg, np.ascontiguousarray(bg[:, ::-1])
+    plain, mirrored = (predictor.predict(view, view, fov_degrees=fov_degrees) for view in views)
+    return np.sqrt(plain.depth * mirrored.depth[:, ::-1])
 
 
 def from_inverse(inverse: np.ndarray, points: Sequence[Point]) -> np.ndarray:
-    """Metres, float32 H x W, of a teacher's relative inverse depth: scale and shift by least squares
-    over at least 2 points; InputError if there are fewer, or they say the opposite."""
+    """Metres, float32 H x W, of a teacher's relative inverse depth: scale and shift by least
+    squares; InputError of fewer than 2 points, or if they contradict it."""
     if len(points) < 2:
         raise InputError("a teacher's depth has no unit: give two distances or more with --at")
-    lowest = float(inverse.min()) - 1  # so that no value is taken for unknown
-    values = depth_at(inverse - lowest, points) + lowest
+    offset = 1 - float(inverse.min())  # above 0: no value is taken for unknown
+    values = depth_at(inverse + offset, points)
     scale, shift = np.polyfit(values, [1 / point.metres for point in points], 1)
     if not scale > 0:
-        raise InputError("the distances grow where the teacher's shrink: check the points of --at")
-    return (1 / np.maximum(scale * inverse + shift, 1 / _FARTHEST_M)).astype(np.float32)
+        raise InputError("the distances do not grow where the teacher's do: check --at")
+    return (1 / np.maximum(scale * (inverse + offset) + shift, 1 / _FARTHEST_M)).astype(np.float32)
+
+
+def write_depth(path: Path, depth: np.ndarray) -> None:
+    """Write float H x W, metres, as `encode_depth` does, to a PNG; InputError to another name."""
+    if path.suffix.lower() != ".png":
+        raise InputError(f"{path} is no PNG's name: give one that ends with .png")
+    with replaced_file(path) as temporary:
+        encode_depth(depth).save(temporary, format="PNG")

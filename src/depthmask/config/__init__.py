@@ -66,6 +66,7 @@ class PrepareParams(Section):
     num_scenes: NumScenes
     museum: Museum
     photos: PhotosParams
+    modest: Section  # empty: DVC asks for a section of every source
 
 
 class PlacementParams(Section):

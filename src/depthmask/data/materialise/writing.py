@@ -111,7 +111,8 @@ class Writer(Dataset[int | OSError]):
         if folder != "bg" or self.is_varied or not path.exists():
             options = [cv2.IMWRITE_JPEG_QUALITY, self.encoding.quality]
             with replaced_file(path) as temporary:
-                temporary.write_bytes(cv2.imencode(path.suffix, pixels[..., ::-1], options)[1])
+                encoded = cv2.imencode(path.suffix, pixels[..., ::-1], options)[1]
+                temporary.write_bytes(encoded.tobytes())
         values = pixels.reshape(-1, pixels.shape[-1]) / np.iinfo(pixels.dtype).max
         moments = np.concatenate([values.mean(0), np.square(values).mean(0)])
         return {f"{folder}/{number}": value for number, value in enumerate(moments)}

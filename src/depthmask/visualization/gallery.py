@@ -37,7 +37,7 @@ def draw_panels(
     scene = _headline_scenes(sets)
     total = len(scene.mask)
     chosen = np.unique(np.linspace(0, total - 1, min(num_panels, total)).round().astype(int))
-    scene = Scene(*(field[chosen] for field in scene))
+    scene = scene.take(chosen)
     scale = DepthScale.spanning(_planes(scene.depth), unit=sets.unit)
     with replaced_folder(folder) as temporary:
         for name, stored in models.items():
@@ -104,7 +104,7 @@ def _hero_scenes(stored: StoredModel, sets: EvalSets, scenes: pd.DataFrame) -> S
     ious = torch.where(large, ious, -1.0) if int(large.sum()) >= 3 else ious
     distance = (ious - ious.quantile(0.75)).abs()
     chosen = distance.argsort(stable=True)[:3].sort().values
-    shown = Scene(*(field[chosen] for field in scene))
+    shown = scene.take(chosen)
     mask, depth = stored.predict(shown)
     assert depth is not None
     return _arrays(shown._replace(mask=mask, depth=depth))
@@ -117,7 +117,7 @@ def draw_scene_tiles(
     figures (null where one does not count); `scenes` are its rows on the headline set."""
     groups = chosen_scenes(scenes, num_each)
     numbers = sorted({number for group in groups.values() for number in group})
-    scene = Scene(*(field[numbers] for field in _headline_scenes(sets)))
+    scene = _headline_scenes(sets).take(numbers)
     mask, depth = _predict(stored, scene, sets)
     scale = DepthScale.spanning(_planes(scene.depth), unit=sets.unit)
     pictures = _pictures(scene, mask, depth, scale)

@@ -84,7 +84,7 @@ def hero(path: Path, scenes: Scene[np.ndarray], *, unit: str) -> None:
     """Draw a few scenes (with a leading axis N), cut to 4:3 around the person, on a dark card,
     clear outside its round corners: it looks the same on a white page and on a dark one."""
     crops = [_crop(unit_mask(mask) > THRESHOLD) for mask in scenes.mask]
-    cut = [[field[n][crop] for field in scenes] for n, crop in enumerate(crops)]
+    cut = [[field[n][crop] for field in scenes[:4]] for n, crop in enumerate(crops)]
     scale = DepthScale.spanning(*(depth for *_, depth in cut), unit=unit)
     canvas = Canvas(HERO_LEFTS[-1] + HERO_TILE + 32, CARD, radius=18)
     heads = ("bg", "the empty room"), ("bg_fg", "a frame"), ("mask", "who"), ("depth", "how far")

@@ -220,6 +220,7 @@ RELATIVE = (
     "Depth is relative: scale and shift are fitted to each image's truth before it is measured,"
     " and a constant becomes that image's own mean."
 )
+SIZES = "Mask IoU of {} on the smaller half of the people {}, on the larger {}."
 LEAK = (
     "Leak gap of {}: mask IoU on rooms and people that it has seen, less that on unseen ones, less"
     " the same of the difference threshold, which remembers nothing: {}."
@@ -238,8 +239,8 @@ def results_table(results: Results) -> str:
     figure is bold, two columns have intervals), the leak, and bars that GitHub draws."""
     head, best, unit = results.headline, results.best, results.unit
     second = "unseen_unseen" if head == "in_scene" else "seen_seen"
-    columns = [(head, METRICS[name]) for name in KEYS if METRICS[name].part != "person"]
-    columns += [(head, METRICS["person_distance_error"])] * (unit == "metre")
+    names = [name for name in KEYS if name != "person_distance_error" or unit == "metre"]
+    columns = [(head, METRICS[name]) for name in names]
     columns += [(second, METRICS[name]) for name in CHARTED[:2]]
     titles = [
         f"{SETS[set_name].label.lower()}: {metric.title}{metric.suffix(unit).replace(' ', ', ')}"
@@ -259,10 +260,12 @@ def results_table(results: Results) -> str:
     ious = {name: results.figure(name, head, METRICS["mask_iou"]) for name in names}
     bars = {f'"{name}"': figure.text for name, figure in ious.items() if figure.number is not None}
     leak = results.leak(best, METRICS["mask_iou"])
+    halves = results.at("by_size", best, head)
     parts = [
         RELATIVE if unit == "relative" else "",
         results.verdict.get("sentence", ""),
         "\n".join(f"| {' | '.join(row)} |" for row in rows),
+        SIZES.format(best, *map(written, halves.values())) if halves else "",
         LEAK.format(best, " ".join([leak.text, *leak.below])) if leak.number is not None else "",
         BARS.format(", ".join(bars), ", ".join(bars.values())),
     ]

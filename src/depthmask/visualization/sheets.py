@@ -55,8 +55,8 @@ def composed_sheet(
     chosen = spread(len(scenes.bg_fg), NUM_SHOWN)
     scale = DepthScale.spanning(scenes.depth[chosen], unit=unit)
     canvas = _start(title, subtitle, scale)
-    columns = _scene_columns(scenes, chosen, scale, Scene._fields)
-    canvas.save(path, _section(canvas, HEADER, "", "", Scene._fields, columns))
+    columns = _scene_columns(scenes, chosen, scale, Scene._fields[:4])
+    canvas.save(path, _section(canvas, HEADER, "", "", Scene._fields[:4], columns))
 
 
 def augmented_sheet(

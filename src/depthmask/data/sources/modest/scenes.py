@@ -155,7 +155,7 @@ def to_unit(batch: Scene[Tensor] | str, device: torch.device | str) -> Scene[Ten
     InputError if the batch is the reason why it could not be read."""
     if isinstance(batch, str):
         raise InputError(batch)
-    bg, bg_fg, mask, depth = (field.to(device) / 255 for field in batch)
+    bg, bg_fg, mask, depth = (field.to(device) / 255 for field in batch[:4])
     return Scene(bg.permute(0, 3, 1, 2), bg_fg.permute(0, 3, 1, 2), mask[:, None], depth[:, None])
 
 

@@ -10,7 +10,7 @@ from PIL import Image, ImageOps
 from scipy.ndimage import distance_transform_edt
 
 from depthmask.data.scenes.files import replaced_file
-from depthmask.data.scenes.images import DEAD_LINK, open_upright, read_rgba
+from depthmask.data.scenes.images import DEAD_LINK, open_upright, read_depth, read_rgba
 from depthmask.data.scenes.onnx_session import open_session
 from depthmask.data.scenes.scene import Cutout
 from depthmask.data.sources.photos.folder import warn
@@ -100,23 +100,14 @@ def read_depth_map(path: Path, plate_shape: tuple[int, ...], size: int) -> tuple
 
 def _read_depth(path: Path) -> np.ndarray:
     """H x W: float32 metres (16 bits are millimetres, floats metres), or uint8 relative."""
-    if path.suffix.lower() == ".npy":
-        try:
-            array = np.load(path, allow_pickle=False)
-        except (OSError, ValueError, EOFError):
-            array = np.array([])
-        if array.ndim != 2 or array.dtype.kind != "f":
-            raise InputError(f"{path} holds no floats, H x W: save metres with numpy.save")
-        return array.astype(np.float32)
-    image = open_upright(path)
-    if image.mode == "F":
-        return np.asarray(image, np.float32)
-    if image.mode.startswith("I"):
-        return (np.asarray(image).astype(np.int32) / 1000).astype(np.float32)
-    colours = np.asarray(image.convert("RGB"))
-    if (colours != colours[..., :1]).any():
-        raise InputError(f"{path} is in colour: save depth as grey, 8 bits relative or 16 in mm")
-    return colours[..., 0]
+    if path.suffix.lower() != ".npy":
+        image = open_upright(path)
+        if image.mode != "F" and not image.mode.startswith("I"):
+            colours = np.asarray(image.convert("RGB"))
+            if (colours != colours[..., :1]).any():
+                raise InputError(f"{path} is in colour: save depth as grey, 8 bits or 16 in mm")
+            return colours[..., 0]
+    return read_depth(path)
 
 
 def _resized(inverse: np.ndarray, size: int) -> np.ndarray:

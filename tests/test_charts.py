@@ -80,7 +80,7 @@ def test_strengths_that_were_not_trained_for_are_rings_and_harder_is_to_the_righ
     titles = [chart["title"].to_dict()["text"] for chart in charts]
     assert titles == [CONDITIONS[name].label for name in ("shift", "jpeg", "nobody", "nobody")]
     svg = svg_of(charts[1], "JPEG")
-    dot = r'aria-label="quality[^:]*: (\d+);[^"]*"[^>]*translate\(([\d.]+)[^>]*fill="([^"]*)"'
+    dot = r'no JPEG: (\d+);[^"]*"[^>]*translate\(([\d.]+)[^>]*fill="([^"]*)"'
     dots = re.findall(dot, svg)
     assert {strength for strength, _, fill in dots if fill == "var(--paper)"} == {"50"}
     places = {strength: float(place) for strength, place, _ in dots}

@@ -23,6 +23,7 @@ def image(*values: float) -> Tensor:
 BLOB = torch.zeros(2, 1, 32, 32)
 BLOB[0, :, 8:20, 10:16] = BLOB[1, :, 4:9, 20:30] = 1
 MASKS = (BLOB, torch.zeros(1, 1, 32, 32), torch.ones(1, 1, 32, 32))
+OF_GRADIENTS = {"grad", "sobel"}  # blind to a constant error
 
 
 @pytest.mark.parametrize(
@@ -33,6 +34,12 @@ MASKS = (BLOB, torch.zeros(1, 1, 32, 32), torch.ones(1, 1, 32, 32))
         ("l1", (0.5 + 0.2 + 0.8 + 0.1) / 4),
         # overlap 1.3; squares 1.54 and 2; one pixel of smoothing
         ("dice", 1 - (2 * 1.3 + 1) / (1.54 + 2 + 1)),
+        ("dice_plain", 1 - (2 * 1.3 + 1) / (2.2 + 2 + 1)),
+        # errors -0.5, -0.2, 0.8, 0.1: mean 0.05
+        ("silog", math.sqrt((0.5**2 + 0.2**2 + 0.8**2 + 0.1**2) / 4 - 0.85 * 0.05**2 + 1e-6)),
+        ("grad", (0.3 + 0.7 + 1.3 + 0.3) / 4),
+        # borders repeated: at every pixel gx + gy, the differences 3 : 1 from its own row, column
+        ("sobel", (3 * 0.3 - 0.7 + 3 * 0.7 - 0.3 + 4 * 1.3 + 4 * 0.3) / 8 / 2),
     ],
 )
 def test_by_hand(name: str, expected: float) -> None:
@@ -80,21 +87,42 @@ def test_ssim_too_small_names_the_smallest_valid() -> None:
 @pytest.mark.parametrize("mask", MASKS)
 def test_truth_is_zero_and_wins(name: str, mask: Tensor) -> None:
     truth = TERMS[name](100 * mask - 50, mask)
-    assert truth.item() == pytest.approx(0.001 if name == "rmse" else 0, abs=1e-5)
+    assert truth.item() == pytest.approx(0.001 if name in ("rmse", "silog") else 0, abs=1e-5)
     for wrong in (50 - 100 * mask, 0 * mask, 0 * mask + 50, 0 * mask - 50):
         if not torch.equal((wrong > 0).float(), mask) or not wrong.any():
-            assert TERMS[name](wrong, mask) > truth + 0.03
+            least = -1e-6 if name in OF_GRADIENTS else 0.03
+            assert TERMS[name](wrong, mask) >= truth + least
 
 
 @pytest.mark.parametrize("name", TERMS)
-def test_truth_wins_for_soft_targets(name: str) -> None:
-    """A depth map: the plain Dice coefficient would prefer white to the truth."""
+def test_truth_wins_for_soft_targets_but_in_the_plain_dice(name: str) -> None:
     depth = torch.linspace(0.1, 0.9, 32).expand(1, 1, 32, 32).contiguous()
     truth = TERMS[name](logit(depth), depth)
     shuffled = depth.flatten()[torch.randperm(32 * 32)].view_as(depth)
-    flat = [value + 0 * depth for value in (0, 1, depth.mean())]
-    for wrong in (*flat, shuffled, (depth + 0.05).clamp(max=1)):
+    white, *flat = (value + 0 * depth for value in (1, 0, depth.mean()))
+    assert (TERMS[name](logit(white), depth) > truth) == (name != "dice_plain")
+    for wrong in (*flat, shuffled):
         assert TERMS[name](logit(wrong), depth) > truth
+    shifted = TERMS[name](logit(depth + 0.05), depth)
+    assert shifted < truth if name == "dice_plain" else shifted > truth - 1e-6
+
+
+def test_a_wrong_scale_costs_silog_less_and_terms_of_gradients_nothing() -> None:
+    depth = torch.linspace(0.1, 0.9, 32).expand(1, 1, 32, 32).contiguous()
+    scaled, swung = logit(depth + 0.05), logit(depth + 0.05 * (-1) ** torch.arange(32))
+    assert losses.silog(swung, depth).item() == pytest.approx(math.sqrt(0.05**2 + 1e-6), rel=1e-4)
+    scale_alone = math.sqrt(0.15 * 0.05**2 + 1e-6)
+    assert losses.silog(scaled, depth).item() == pytest.approx(scale_alone, rel=1e-4)
+    for term in (losses.grad, losses.sobel):
+        assert term(scaled, depth) < 1e-5
+
+
+def test_grad_sees_four_scales() -> None:
+    target = torch.full((1, 1, 16, 16), 0.5)
+    ramp = target + torch.linspace(-0.15, 0.15, 16)  # 0.02 a px; at scale k 2^k times that
+    shares = (15 / 16, 7 / 8, 3 / 4, 1 / 2)  # of the pixels with a neighbour to the right
+    expected = sum(0.02 * 2**scale * share for scale, share in enumerate(shares))
+    assert losses.grad(logit(ramp), target).item() == pytest.approx(expected, rel=1e-4)
 
 
 @pytest.mark.parametrize("name", TERMS)

@@ -1,8 +1,9 @@
 """Losses as data: each head's loss is a weighted sum of named terms.
 
 A term takes logits and a target in 0..1, both N x 1 x H x W, and returns a scalar in float32,
-whatever precision the network ran in. It is 0 or close to it (rmse: 0.001) for the truth and
-never lower for anything else, soft targets such as depth included.
+whatever precision the network ran in. It is 0 or close to it (rmse and silog: 0.001) for the
+truth and never lower for anything else, soft targets such as depth included. The exception is
+`dice_plain`, which prefers white to a true depth map: it is here so that this can be reproduced.
 """
 
 from collections.abc import Callable, Mapping
@@ -22,6 +23,8 @@ TERMS: dict[str, Term] = {}
 SSIM_WINDOW_PX, SSIM_SIGMA_PX = 11, 1.5
 C1, C2 = 0.01**2, 0.03**2  # of structural similarity, for a range of 1
 MIN_SIDE_PX = SSIM_WINDOW_PX // 2 + 1  # a smaller image cannot be reflected at its borders
+SILOG_LAMBDA = 0.85  # share of a common error that silog forgives; Eigen et al. 2014 take 0.5
+GRAD_SCALES = 4
 
 
 def term(function: Term) -> Term:
@@ -61,6 +64,59 @@ def dice(logits: Tensor, target: Tensor) -> Tensor:
     overlap = (probability * target).sum(dim=(1, 2, 3))
     total = (probability.square() + target.square()).sum(dim=(1, 2, 3))
     return (1 - (2 * overlap + 1) / (total + 1)).mean()
+
+
+@term
+def dice_plain(logits: Tensor, target: Tensor) -> Tensor:
+    """The original's Dice loss, 1 - (2 sum(pt) + 1) / (sum(p) + sum(t) + 1) over the whole batch.
+
+    For a soft target t its least value is not at p = t: a constant t of 0.5 scores 0.5 for the
+    truth and 0.33 for white. On masks of zeros and ones the truth wins.
+    """
+    probability = logits.sigmoid()
+    overlap = (probability * target).sum()
+    return 1 - (2 * overlap + 1) / (probability.sum() + target.sum() + 1)
+
+
+@term
+def silog(logits: Tensor, target: Tensor) -> Tensor:
+    """Scale-invariant log error: sqrt(mean(d^2) - 0.85 mean(d)^2 + 1e-6), mean over images, 0 to 1.
+
+    d is the error of the depth's code, which is a logarithm: a wrong scale is a constant d
+    (Eigen et al. 2014; the root and 0.85 from Lee et al. 2019, BTS).
+    """
+    error = logits.sigmoid() - target
+    variance, mean = torch.var_mean(error, dim=(1, 2, 3), correction=0)
+    return (variance + (1 - SILOG_LAMBDA) * mean.square() + 1e-6).sqrt().mean()
+
+
+@term
+def grad(logits: Tensor, target: Tensor) -> Tensor:
+    """Sum over four scales of the mean absolute gradient of the error of the depth's code.
+
+    At scale k every 2^k-th pixel counts, and the gradient is the difference to the next of them, to
+    the right and below (Li and Snavely 2018, on log depth; Ranftl et al. 2020, MiDaS). Blind to
+    a constant error: a term to go with others.
+    """
+    error = logits.sigmoid() - target
+    total = error.new_zeros(())
+    for scale in range(GRAD_SCALES):
+        kept = error[..., :: 2**scale, :: 2**scale]
+        total = total + sum(kept.diff(dim=dim).abs().sum() for dim in (-2, -1)) / kept.numel()
+    return total
+
+
+@term
+def sobel(logits: Tensor, target: Tensor) -> Tensor:
+    """Mean over pixels of |gx| + |gy|, Sobel's gradients, per px, of the sigmoid's error.
+
+    They are linear: this is the L1 distance between the gradients of both. Blind to a constant
+    error, as `grad` is.
+    """
+    error = F.pad(logits.sigmoid() - target, (1, 1, 1, 1), mode="replicate")
+    across = error.new_tensor([[-1, 0, 1], [-2, 0, 2], [-1, 0, 1]]) / 8
+    gradients = F.conv2d(error, torch.stack((across, across.T)).unsqueeze(1))
+    return gradients.abs().sum(dim=1).mean()
 
 
 @term

@@ -48,13 +48,10 @@ def comparison_charts(results: Results, *, legend: bool = False) -> list[Chart]:
             for set_name in sets
             if results.figures(name, set_name)
         ]
-        dots, note, has_key = (
-            pd.DataFrame(rows),
-            f"{metric.better} is better",
-            legend and not charts,
-        )
-        words = {"title": metric.title, "note": note}
-        charts.append(dot_chart(dots, results.best, legend=has_key, **words))
+        dots, note = pd.DataFrame(rows), f"{metric.better} is better"
+        has_key = legend and not charts
+        chart = dot_chart(dots, results.best, title=metric.title, note=note, legend=has_key)
+        charts.append(chart)
     return charts
 
 

@@ -65,8 +65,8 @@ class Figure(NamedTuple):
     @property
     def below(self) -> list[str]:
         """What is written beneath it: its spread and its interval, where there are such."""
-        spread = [] if known(self.spread) is None else [f"± {written(self.spread, self.decimals)}"]
-        return [*spread, self.interval] if self.interval else spread
+        spread = "" if known(self.spread) is None else f"± {written(self.spread, self.decimals)}"
+        return [text for text in (spread, self.interval) if text and self.number is not None]
 
 
 class Results:

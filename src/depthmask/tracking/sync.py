@@ -1,5 +1,6 @@
 """Bring MLflow up to what DVC's outputs hold, where its runs are missing or partial."""
 
+import re
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -37,8 +38,7 @@ def sync(experiments: Path, reports: Path) -> list[str] | None:
         if metrics and not copied_checkout():  # of which several may run at once
             best = experiments / metrics["best"] / f"seed_{metrics['best_seed']}" / "model.json"
             with suppress(InputError):
-                note = read_text(reports / "results.md")
-                _describe(store, note, read_json(best, CARD_KEYS)["key"])
+                _describe(store, reports / "results.md", read_json(best, CARD_KEYS)["key"])
         return brought
 
     return attempt(find_root(), bring)
@@ -87,10 +87,12 @@ def _bring(store: Store, folder: Path, metrics: Mapping[str, Any], reports: Path
     return [tags["mlflow.runName"]]
 
 
-def _describe(store: Store, table: str, best_key: str) -> None:
+def _describe(store: Store, table: Path, best_key: str) -> None:
     """Make the comparison the experiment's note; no other run keeps the tag of the best."""
-    note = table.replace(" |", "&ensp; |")  # MLflow's tables have no space between their columns
-    store.client.set_experiment_tag(store.experiment_id, "mlflow.note.content", note)
+    if table.is_file():
+        # MLflow's tables have no space between their columns
+        note = re.sub(r" +\|", "&ensp; |", read_text(table))
+        store.client.set_experiment_tag(store.experiment_id, "mlflow.note.content", note)
     for run in store.search(f"tags.`{BEST}` = 'yes'"):
         if run.data.tags["depthmask.key"] != best_key:
             store.client.set_tag(run.info.run_id, BEST, "no longer")

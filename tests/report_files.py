@@ -86,7 +86,7 @@ def scene_table(run: Run, names: Sequence[str], seeds: Sequence[int]) -> pd.Data
     rows = []
     for keys in product(names, seeds, ("val", *run.sets), range(NUM_SCENES)):
         figures = {m: rng.uniform(0.3, 0.9) for m in run.metrics_of(keys[0])}
-        origin = (f"room-{keys[-1] % 3}", f"person-{keys[-1] % 2}")
+        origin = (f"room-{keys[-1] % 3}", f"person-{keys[-1] % 2}", 0.01 * (1 + keys[-1]))
         rows.append(dict(zip(KEYS, (*keys, *origin), strict=True)) | figures)
     return pd.DataFrame(rows, columns=[*KEYS, *METRICS])
 

@@ -77,6 +77,7 @@ def test_predict_writes_the_files_of_the_contract(run, photos):
     assert summary == {
         "scene": "frame.png", "plate": "plate.png", "width_px": 144, "height_px": 96,
         "depth_unit": "metre", "device": "cpu", "experiment": "difference", "warning": None,
+        "fov_degrees": 79.6, "fov_from": "training", "has_plate_depth": False,
     }  # fmt: skip
     assert "frame.png: a person 4.0" in out
     assert "Wrote 4 files to found (cpu); look at found/frame_overlay.png" in out
@@ -105,8 +106,13 @@ def test_several_frames_are_each_read_and_predicted_once(run, photos, scenes, mo
         shutil.copy("frame.png", Path("more") / name)
     read, predicted = [], []
     read_rgb, predict = prediction.read_rgb, Predictor.predict
+
+    def counted(*args, **options):
+        predicted.append(1)
+        return predict(*args, **options)
+
     monkeypatch.setattr(prediction, "read_rgb", lambda path: read.append(path) or read_rgb(path))
-    monkeypatch.setattr(Predictor, "predict", lambda *args: predicted.append(1) or predict(*args))
+    monkeypatch.setattr(Predictor, "predict", counted)
     code, out, _ = run(f"predict --bg plate.png --scene {scenes} --out x/y")
     assert code == 0 and len(listing(photos / "x/y")) == 12 and "Wrote 12 files" in out
     assert out.index("frame.png:") < out.index("a.JPG:") < out.index("b.png:")

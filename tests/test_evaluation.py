@@ -19,6 +19,7 @@ from depthmask.evaluation.measuring import (
     difference,
 )
 from depthmask.evaluation.results import (
+    best_on_validation,
     choosing_metrics,
     headline_figures,
     judge,
@@ -29,7 +30,7 @@ from depthmask.evaluation.results import (
 from depthmask.metrics import METRICS
 from depthmask.models.hardware import choose_hardware
 
-CHOSEN_BY = ("mask_iou", "depth_delta1")
+CHOSEN_BY = ("mask_iou", "person_delta1")
 SETS = ("val", "in_scene", "unseen_unseen", "unseen_seen", "seen_unseen", "seen_seen")
 LEAK_SETS = ("seen_seen", "unseen_unseen")
 
@@ -103,6 +104,7 @@ def scenes(lead: float, num: int = 80, noise: float = 0.02, seed: int = 0) -> pd
     own = np.random.default_rng(seed).normal(0, noise, (2, num))
     figures = {name: 0.7 + lead + hard + own[row] for row, name in enumerate(CHOSEN_BY)}
     numbers = np.arange(num)
+    figures |= {"person_share": 0.01 * (1 + numbers)}
     return origins(numbers % 20, numbers % 19).assign(**dict.fromkeys(METRICS, np.nan) | figures)
 
 
@@ -136,7 +138,7 @@ def test_ties_are_told_and_the_number_of_rivals_counts():
 
 
 def test_mask_only_networks_and_baselines_are_paired_too():
-    mask_only = scenes(-0.05, seed=2).assign(depth_delta1=np.nan)
+    mask_only = scenes(-0.05, seed=2).assign(person_delta1=np.nan)
     verdict = judged(["a"], a=scenes(0.0, seed=1), masknet3=mask_only)
     assert verdict["runner_up"] is None and "no other DepthMaskNet" in verdict["sentence"]
     ((metric, lead),) = verdict["differences"]["masknet3"].items()
@@ -150,17 +152,19 @@ def test_rooms_that_agree_are_one_witness_and_few_scenes_prove_nothing():
     verdict = judged(["a", "b"], a=scenes(0.3, num=3), b=scenes(0.0, num=3))
     assert verdict["ties"] == ["b"] and "too few scenes for an interval" in verdict["sentence"]
     spoilt = scenes(0.0)
-    spoilt.loc[3, "depth_delta1"] = -np.inf
+    spoilt.loc[3, "person_delta1"] = -np.inf
     verdict = judged(["a", "b"], a=scenes(0.0, seed=1), b=spoilt)
     assert verdict["runner_up"] is None and verdict["differences"] == {}
+    spoilt.loc[3, "person_delta1"] = np.nan  # nobody is there: the scene does not count
+    assert judged(["a", "b"], a=scenes(0.0, seed=1), b=spoilt)["runner_up"] == "b"
 
 
 def test_the_ranking_follows_the_mean_on_validation():
     validation = {
-        "low": {"mask_iou": 0.9, "depth_delta1": 0.1},
-        "high": {"mask_iou": 0.7, "depth_delta1": 0.6},
+        "low": {"mask_iou": 0.9, "person_delta1": 0.1},
+        "high": {"mask_iou": 0.7, "person_delta1": 0.6},
         "mask_alone": {"mask_iou": 0.99},
-        "spoilt": {"mask_iou": float("-inf"), "depth_delta1": 0.9},
+        "spoilt": {"mask_iou": float("-inf"), "person_delta1": 0.9},
     }
     assert rank(validation, CHOSEN_BY) == ["high", "low"]
     # ratios of depth with an arbitrary zero choose nothing
@@ -209,6 +213,7 @@ def summary(*tables: pd.DataFrame) -> dict:
 def test_the_summary_has_a_figure_an_interval_and_a_leak_for_every_set():
     result = summary(table("a", 0.1), table("b", 0.0))
     assert (result["best_seed"], result["ranking"]) == (0, ["a", "b"])
+    assert best_on_validation(pd.concat([table("b", 0.0), table("a", 0.1)]), None) == ("a", 0)
     assert result["headline"] == {"set": "in_scene", **result["experiments"]["a"]["in_scene"]}
     assert set(result["experiments"]["a"]) == set(SETS) - {"val"} == set(result["intervals"]["a"])
     for set_name, figures in result["experiments"]["b"].items():
@@ -216,9 +221,12 @@ def test_the_summary_has_a_figure_an_interval_and_a_leak_for_every_set():
         assert low < figures["mask_iou"] < high
     assert result["leak"]["a"]["mask_iou"]["gap"] == pytest.approx(0.04, abs=0.02)
     for part in ("baselines", "intervals"):
-        assert set(result[part]["constant_depth"]["in_scene"]) == {"depth_delta1"}
+        assert set(result[part]["constant_depth"]["in_scene"]) == {"person_delta1"}
     assert result["verdict"]["sentence"].endswith("Each was trained once.")
     assert result["spread"] == {} and result["level"] == 0.95
+    rows = table("a", 0.1).query("set == 'in_scene'")
+    halves = [rows.query(f"person_share {part} 0.065").mask_iou.mean() for part in "<>"]
+    assert list(result["by_size"]["a"]["in_scene"].values()) == pytest.approx(halves)
 
 
 def test_several_seeds_are_a_mean_and_a_spread_and_the_best_of_them_is_exported():
@@ -228,6 +236,7 @@ def test_several_seeds_are_a_mean_and_a_spread_and_the_best_of_them_is_exported(
     spread = result["spread"]["a"]["in_scene"]["mask_iou"]
     assert spread == pytest.approx(np.std(of_seeds, ddof=1)) == pytest.approx(0.02)
     assert result["best_seeds"] == {"a": 2, "b": 0} and result["best_seed"] == 2
+    assert best_on_validation(table("a", 0.1, seeds=(0, 2, 1)), None) == ("a", 2)
     assert "b" not in result["spread"] and "trained once" not in result["verdict"]["sentence"]
 
 

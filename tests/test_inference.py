@@ -11,6 +11,7 @@ from depthmask.data.scenes import onnx_session
 from depthmask.errors import InputError
 from depthmask.inference.plate_check import plate_warning
 from depthmask.inference.prediction import list_scenes
+from depthmask.inference.predictor import fov_of
 from synthetic import make_plate
 
 
@@ -151,3 +152,28 @@ def test_list_scenes_sorts_a_folder_and_keeps_the_order_given(tmp_path):
         (tmp_path / name).touch()
     first = tmp_path.parent / "z.png"
     assert list_scenes([first, tmp_path]) == [first, tmp_path / "a.JPEG", tmp_path / "b.png"]
+
+
+def test_a_lens_and_the_depth_of_the_plate(difference_onnx, relative_onnx, room_and_visitor):
+    bg, bg_fg = room_and_visitor
+    predictor = Predictor(difference_onnx, device="cpu")
+    plain = predictor.predict(bg, bg_fg)
+    fov = fov_of(0.9, plain.mask.shape)
+    np.testing.assert_allclose(predictor.predict(bg, bg_fg, fov_degrees=fov).depth, plain.depth)
+    # a lens twice as long shows the same from twice as far
+    far = predictor.predict(bg, bg_fg, fov_degrees=fov_of(1.8, plain.mask.shape)).depth
+    np.testing.assert_allclose(far, 2 * plain.depth, rtol=1e-6)
+
+    wall = np.full(plain.mask.shape, 6.0, np.float32)
+    wall[:10] = np.nan
+    mask, depth = predictor.predict(bg, bg_fg, plate_depth=wall)
+    assert (mask == plain.mask).all() and (depth[10:20] == 6).all()
+    assert np.isfinite(depth).all(), "the network's, scaled, where the plate's is unknown"
+    for options, message in (
+        ({"plate_depth": wall[1:]}, "plate's depth is 144x95 px and the frame 144x96"),
+        ({"fov_degrees": 180}, "180 degrees: give it between 1 and 179"),
+    ):
+        with pytest.raises(InputError, match=message):
+            predictor.predict(bg, bg_fg, **options)
+    with pytest.raises(InputError, match="tells relative depth: .* is in metres"):
+        Predictor(relative_onnx, device="cpu").predict(bg, bg_fg, plate_depth=wall)

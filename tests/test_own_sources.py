@@ -85,7 +85,9 @@ def test_metrics_of_the_sets_that_there_are(project):
     for values in report["experiments"][NAME].values():
         assert {"mask_iou", "depth_delta1"} <= set(values)
         assert all(np.isfinite(value) for value in values.values())
-    plate_depth = set() if kind == "files" else {"plate_depth"}
+    plate_depth = set() if kind == "files" else {
+            "plate_depth", "plate_at_feet", "best_with_plate_depth",
+        }  # fmt: skip
     assert set(report["baselines"]) == {"difference_threshold", "constant_depth"} | plate_depth
     assert "never seen" in (folder / "reports/results.md").read_text()
     for name in ("data/prepared/contact_sheet", f"reports/panels/{NAME}", "reports/plots/hero"):

@@ -25,6 +25,7 @@ STRONG = {"shift": 2.5, "rotation": 4, "exposure": 0.7, "temperature": 0.6, "noi
           "jpeg": 30, "shadow": 2, "camouflage": 1}  # fmt: skip
 NEUTRAL = {name: condition.neutral for name, condition in CONDITIONS.items()}
 PARAMS = TINY.evaluate.robustness.model_copy(update={"num_scenes": 3})
+FOCAL = torch.full((1, 1, 1, 1), 0.9)
 STRENGTHS = {
     **{name: sorted({*given, NEUTRAL[name]}) for name, given in PARAMS.conditions.items()},
     "two_people": [1, 2],
@@ -41,7 +42,7 @@ def make_scene(*, left=20, wall=(0.6, 0.5, 0.4), person=(0.2, 0.3, 0.8), depth=3
     light = torch.ones(1, 1, SIZE, SIZE)
     light[..., 30:44, left + 8 : left + 18] = shadow
     bg_fg = bg * light * (1 - mask) + torch.tensor(person).view(1, 3, 1, 1) * mask
-    return Scene(bg, bg_fg, mask, torch.where(mask > 0.5, depth, 6.0))
+    return Scene(bg, bg_fg, mask, torch.where(mask > 0.5, depth, 6.0), FOCAL)
 
 
 @pytest.fixture
@@ -50,7 +51,7 @@ def scenes():
     mask = torch.zeros(4, 1, SIZE, SIZE)
     mask[..., 10:40, 14:26] = 1
     bg, bg_fg = (torch.randint(0, 256, (4, 3, SIZE, SIZE), generator=random) / 255 for _ in "ab")
-    return Scene(bg, bg_fg, mask, torch.where(mask > 0, 2.0, 5.0))
+    return Scene(bg, bg_fg, mask, torch.where(mask > 0, 2.0, 5.0), FOCAL.expand(4, 1, 1, 1))
 
 
 @pytest.mark.parametrize("name", STRONG)
@@ -112,7 +113,9 @@ def test_light_noise_and_jpeg_are_as_strong_as_said(scenes):
     torch.testing.assert_close(brighter, torch.tensor([0.4, 0.8, 1.0]), atol=0.002, rtol=0)
     warmer = CONDITIONS["temperature"].apply(scene, 1, None).bg[0, :, 0, 0]
     assert float(warmer[0] / warmer[2]) == pytest.approx(0.5) and warmer[1] == 0.4
-    grey = Scene(*(torch.full_like(f, 0.5) for f in scenes[:2]), *scenes[2:])
+    grey = scenes._replace(
+        bg=torch.full_like(scenes.bg, 0.5), bg_fg=torch.full_like(scenes.bg, 0.5)
+    )
     noisy = make_harder(grey, "noise", 0.05, draw(grey, 0))
     assert float((noisy.bg - 0.5).std()) == pytest.approx(0.05, rel=0.03)
     smooth = make_scene()._replace(bg=torch.linspace(0, 1, SIZE).expand(1, 3, SIZE, SIZE))

@@ -65,13 +65,13 @@ def test_panels_need_no_depth_and_sheets_no_in_scene_frames(tmp_path):
     draw_panels(tmp_path / "panels.png", has_depth=False)
     width = sheets.PANEL_LEFT + 4 * (sheets.PANEL + sheets.GAP) + sheets.MARGIN
     assert Image.open(tmp_path / "panels.png").width == width
-    draw_contact_sheet(tmp_path / "a.png", Scene(*(field[:0] for field in SCENES)), "relative")
+    draw_contact_sheet(tmp_path / "a.png", SCENES.take(slice(0)), "relative")
     assert Image.open(tmp_path / "a.png").height > 300
 
 
 @pytest.mark.parametrize("mask", [MASK, 0 * MASK])
 def test_the_hero_is_clear_outside_its_corners_with_or_without_a_person(mask, tmp_path):
-    scenes = Scene(*(field[:2] for field in SCENES._replace(mask=mask)))
+    scenes = SCENES._replace(mask=mask).take(slice(2))
     sheets.hero(tmp_path / "hero.png", scenes, unit="metre")
     hero = Image.open(tmp_path / "hero.png")
     assert hero.mode == "RGBA" and hero.getpixel((0, 0))[3] == 0
@@ -156,12 +156,13 @@ class Sets:
         mask[..., side // 4 : side // 2, side // 4 : side // 2] = 1
         shade = torch.arange(1, NUM_TILES + 1).float().view(-1, 1, 1, 1) / 10
         bg, bg_fg = (each.repeat(1, 3, 1, 1) for each in (shade + 0 * mask, shade + mask / 5))
-        self.all = Scene(bg, bg_fg, mask, torch.where(mask > 0, 3.0, 6.0))
+        depth, focal = torch.where(mask > 0, 3.0, 6.0), torch.full((len(mask), 1, 1, 1), 0.9)
+        self.all = Scene(bg, bg_fg, mask, depth, focal)
 
     def scenes(self, name):
         assert name == self.headline
         for part in (slice(0, 4), slice(4, None)):
-            yield Scene(*(field[part] for field in self.all))
+            yield self.all.take(part)
 
 
 class Model:

@@ -87,6 +87,8 @@ def test_metrics_follow_the_contract_and_nothing_is_left_beside_them(inside):
     threshold = report["leak"]["difference_threshold"]["mask_iou"]
     assert leak["excess"] == pytest.approx(leak["gap"] - threshold["gap"])
     expected = {"difference_threshold": mask, "constant_depth": depth, "plate_depth": depth}
+    of_mask = ("plate_at_feet", "best_with_plate_depth")
+    expected |= dict.fromkeys(of_mask, depth | {"person_distance_error"})
     assert {name: set(sets["in_scene"]) for name, sets in report["baselines"].items()} == expected
     curves = pd.read_csv("reports/curves.csv")
     assert curves.groupby("experiment").epoch.max().to_dict() == dict.fromkeys(NAMES, 2)

@@ -34,6 +34,14 @@ def predict(
     model: ModelOption = MODEL,
     device: DeviceOption = "auto",
     threads: ThreadsOption = None,
+    plate_depth: Annotated[
+        Path | None,
+        typer.Option(help="Depth of the plate, 16 bits in mm or floats in m; people stand on it."),
+    ] = None,
+    fov: Annotated[
+        float | None,
+        typer.Option(help="The camera's horizontal field of view, degrees; else EXIF's."),
+    ] = None,
 ) -> None:
     """Find the person in frames: writes STEM_mask.png, _depth.png (mm), _overlay.png, STEM.json."""
     from depthmask.inference.prediction import describe, list_scenes, predict_files
@@ -41,7 +49,8 @@ def predict(
 
     scenes = list_scenes([*scene, *(more or ())])
     predictor = Predictor(model, device=device, num_threads=threads)
-    for summary in predict_files(predictor, bg, scenes, out):
+    summaries = predict_files(predictor, bg, scenes, out, plate_depth=plate_depth, fov_degrees=fov)
+    for summary in summaries:
         typer.echo(describe(summary))
         if summary["warning"]:
             typer.echo(f"{summary['scene']}: warning: {summary['warning']}", err=True)

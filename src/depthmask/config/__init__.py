@@ -233,7 +233,13 @@ class ExportParams(Section):
     gate: Gate
 
 
-BASELINES = {"difference_threshold", "constant_depth", "plate_depth"}  # evaluate's names
+BASELINES = {  # evaluate's names
+    "difference_threshold",
+    "constant_depth",
+    "plate_depth",
+    "plate_at_feet",
+    "best_with_plate_depth",
+}
 SECTIONS = ("prepare", "placement", "compositor", "augment", "train", "evaluate", "export")
 
 

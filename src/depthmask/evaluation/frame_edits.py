@@ -50,7 +50,7 @@ def put_together(first: Scene[Tensor], second: Scene[Tensor]) -> Scene[Tensor]:
     front, both shadows on the room and none on the other person."""
     front_first = _distance(first) <= _distance(second)
     front, back = (
-        Scene(*(torch.where(front_first, a, b) for a, b in zip(one, other, strict=True)))
+        Scene(*(torch.where(front_first, a, b) for a, b in zip(one[:4], other[:4], strict=True)))
         for one, other in ((first, second), (second, first))
     )
     shadows = shadow_of(front), shadow_of(back)
@@ -61,7 +61,7 @@ def put_together(first: Scene[Tensor], second: Scene[Tensor]) -> Scene[Tensor]:
     bg_fg = torch.where(front.mask == 0, lit_back, torch.where(back.mask == 0, lit_front, over))
     mask = front.mask + (1 - front.mask) * back.mask
     depth = torch.where(front.mask > 0.5, front.depth, back.depth)
-    return Scene(first.bg, bg_fg, mask, depth)
+    return Scene(first.bg, bg_fg, mask, depth, first.focal)
 
 
 def can_stand_together(first: Scene[Tensor], second: Scene[Tensor]) -> Tensor:

@@ -11,17 +11,21 @@ import torch
 from torch import Tensor
 
 from depthmask.data.composition.eval_sets import EvalSets
+from depthmask.data.scenes.person import THRESHOLD
+from depthmask.data.scenes.plate_depth import depth_with_plate, plate_at_feet
 from depthmask.data.scenes.scene import Scene
 from depthmask.errors import InputError
 from depthmask.evaluation.intervals import ORIGINS
 from depthmask.metrics import METRICS, mask_iou, score_scenes
 from depthmask.metrics.depth import SMALLEST_DEPTH_M
 
-Method = Callable[[Scene[Tensor], Tensor | None], tuple[Tensor | None, Tensor | None]]
+Planes = tuple[Tensor | None, Tensor | None]
+Method = Callable[[Scene[Tensor], Tensor | None], Planes]
 """A scene and, where it is known, the empty plate's depth -> mask, 0 to 1, and depth, either
 perhaps None; all N x 1 x H x W."""
 
-KEYS = ("experiment", "seed", "set", "scene", *ORIGINS)  # of a table of scenes, no figures
+# of a table of scenes, no figures; the last is the true person's share of the frame
+KEYS = ("experiment", "seed", "set", "scene", *ORIGINS, "person_share")
 
 NO_SEED = -1  # of what was not trained
 THRESHOLDS = tuple(step / 100 for step in range(2, 62, 2))  # of an image's range 0 to 1
@@ -30,8 +34,11 @@ BASELINES = {
     "difference_threshold": "person is where frame and plate differ by more than a threshold",
     "constant_depth": "one depth for every pixel",
     "plate_depth": "the empty room’s true depth, which no network is given",
+    "plate_at_feet": "the same, and the best’s person as far as that under its mask’s lowest row",
+    "best_with_plate_depth": "the best, given the empty room’s true depth: `--plate-depth`",
 }
-"""What needs no training: a model that does not beat these has learnt nothing."""
+"""What needs no training, but for the best's mask: a model that does not beat the first three has
+learnt nothing; the last two say what a measured room is worth."""
 
 SAME = 1e-6  # largest difference, absolute or relative, of two passes on one machine
 TOLERANCE = 1e-3  # on another, whose convolutions round otherwise; more is another network
@@ -52,6 +59,8 @@ def measure_scenes(
         for scene, plate_depth in zip(sets.scenes(name), sets.plate_depths(name), strict=True):
             rows = origins[first : first + len(scene.mask)]
             first += len(rows)
+            person = (scene.mask > THRESHOLD).float().mean((1, 2, 3)).cpu()
+            rows = rows.assign(person_share=person.numpy())
             for key, predict in methods.items():
                 planes = *predict(scene, plate_depth), scene.mask, scene.depth
                 figures = score_scenes(*planes, alignment=sets.alignment, names=metrics)
@@ -86,6 +95,30 @@ def baseline_methods(sets: EvalSets) -> tuple[dict[str, float], dict[tuple[str, 
     }
     settings = {"difference_threshold": threshold, "constant_depth": constant}
     return settings, {(name, NO_SEED): method for name, method in methods.items()}
+
+
+def plate_methods(network: Method) -> dict[tuple[str, int], Method]:
+    """The baselines that a network's mask and the plate's depth make; nothing without that."""
+
+    def at_feet(scene: Scene[Tensor], plate_depth: Tensor | None) -> Planes:
+        mask, _ = network(scene, plate_depth)
+        return mask, _each(plate_at_feet, mask, plate_depth)
+
+    def with_plate(scene: Scene[Tensor], plate_depth: Tensor | None) -> Planes:
+        mask, depth = network(scene, plate_depth)
+        return mask, _each(depth_with_plate, mask, depth, plate_depth)
+
+    return {("plate_at_feet", NO_SEED): at_feet, ("best_with_plate_depth", NO_SEED): with_plate}
+
+
+def _each(function: Callable[..., np.ndarray], *planes: Tensor | None) -> Tensor | None:
+    """What a function of NumPy planes, H x W, makes of each scene, N x 1 x H x W."""
+    known = [plane for plane in planes if plane is not None]
+    if len(known) < len(planes):
+        return None
+    scenes = zip(*(plane[:, 0].cpu().numpy() for plane in known), strict=True)
+    made = np.stack([function(*scene) for scene in scenes])
+    return torch.from_numpy(made)[:, None].to(known[0].device)
 
 
 def difference(scene: Scene[Tensor]) -> Tensor:

@@ -64,6 +64,7 @@ def summarise(
             name: {set_name: _bounds(table, level) for set_name, table in sets.items()}
             for name, sets in tables.items()
         },
+        "by_size": iou_by_size(scenes),
         "leak": leak_gaps(_tables(leak_scenes), leak_sets, level),
         "baselines": {
             name: {set_name: mean_figures(table) for set_name, table in sets.items()}
@@ -79,8 +80,17 @@ def _bounds(table: pd.DataFrame, level: float) -> dict[str, list[float]]:
 
 def choosing_metrics(alignment: Alignment | None) -> tuple[str, str]:
     """The metrics whose mean ranks: of the mask and of the depth, both 0 to 1."""
-    # depth aligned in its values has an arbitrary zero, on which the ratios of δ1 depend
-    return ("mask_iou", "depth_ssim" if alignment == "depth" else "depth_delta1")
+    # of a frame's depth most is the room's; depth aligned in its values has an arbitrary zero, on
+    # which the ratios of δ1 depend
+    return ("mask_iou", "depth_ssim" if alignment == "depth" else "person_delta1")
+
+
+def best_on_validation(scenes: pd.DataFrame, alignment: Alignment | None) -> tuple[str, int]:
+    """The best experiment, and its best seed, of a table of `measure_scenes`."""
+    validation = scenes[scenes["set"] == "val"].groupby(["experiment", "seed"])
+    scores = validation[[*choosing_metrics(alignment)]].mean().sum(axis="columns", skipna=False)
+    best = scores.groupby("experiment").mean().idxmax()
+    return str(best), int(scores.xs(best).idxmax())
 
 
 def rank(validation: Mapping[str, Mapping[str, float]], chosen_by: tuple[str, str]) -> list[str]:
@@ -107,7 +117,8 @@ def judge(
         name: table.assign(score=table[[*chosen_by]].mean(axis="columns", skipna=False))
         for name, table in headline.items()
     }
-    rivals = [name for name in others if np.isfinite(tables[name]["score"]).all()]
+    scored = {name: table["score"].dropna() for name, table in tables.items()}
+    rivals = [name for name in others if len(scored[name]) and np.isfinite(scored[name]).all()]
     compared = [name for name in tables if name in rivals or name not in ranking]
     mine = tables[best]
     differences: dict[str, dict[str, dict[str, float]]] = {name: {} for name in compared}
@@ -125,8 +136,8 @@ def judge(
     ties = [name for name in rivals if not scores[name]["p"] < 1 - level]
     ties.sort(key=lambda name: scores[name]["low"])
     ahead = [name for name in rivals if name not in ties and scores[name]["difference"] < 0]
-    mask, depth = (f"{METRICS[name].label} {mine[name].mean():.3f}" for name in chosen_by)
-    figures = f"mask {mask} and depth {depth} on {len(mine)} {SETS[set_name].place}"
+    mask, depth = (f"{METRICS[name].spoken} {mine[name].mean():.3f}" for name in chosen_by)
+    figures = f"{mask} and {depth} on {len(mine)} {SETS[set_name].place}"
     return {
         "best": best,
         "runner_up": rivals[0] if rivals else None,
@@ -135,6 +146,20 @@ def judge(
         "differences": differences,
         "sentence": _sentence(best, scores, ties, ahead, figures),
     }
+
+
+def iou_by_size(scenes: pd.DataFrame) -> dict[str, dict[str, dict[str, float]]]:
+    """By experiment and set the mean mask IoU of the frames with people, `small` and `large`: the
+    halves by the true person's share of the frame."""
+    halves: dict[str, dict[str, dict[str, float]]] = {}
+    people = scenes[(scenes["person_share"] > 0) & (scenes["set"] != "val")]
+    for (name, set_name), part in people.groupby(["experiment", "set"], sort=False):
+        large = part["person_share"] > part["person_share"].median()
+        ious = {"small": part["mask_iou"][~large], "large": part["mask_iou"][large]}
+        halves.setdefault(str(name), {})[str(set_name)] = {
+            half: float(iou.mean()) for half, iou in ious.items()
+        }
+    return halves
 
 
 def _sentence(
@@ -203,13 +228,17 @@ def headline_figures(metrics: Mapping[str, Any], robustness: pd.DataFrame) -> di
     """What `reports/headline.json` holds, for `dvc metrics show`: the best on the hardest set, its
     lead, leak and worst harder frames, as far as there are any."""
     best, verdict = metrics["best"], metrics["verdict"]
-    names = ["mask_iou", "depth_delta1", "depth_ssim", "depth_abs_rel"]
+    names = ["mask_iou", "depth_delta1", "person_delta1", "depth_ssim", "depth_abs_rel"]
     if metrics["unit"] == "metre":
         names.remove("depth_ssim")  # it stands for δ1 where ratios of depth say little
     figures = {name: metrics["headline"].get(name) for name in names}
+    head = metrics["headline"].get("set", "")
+    given = metrics.get("baselines", {}).get("best_with_plate_depth", {}).get(head, {})
     lead = verdict["differences"].get(verdict["runner_up"], {}).get("score", {})
     figures |= {
         "distance_error_m": metrics["headline"].get("person_distance_error"),
+        "person_delta1_with_plate_depth": given.get("person_delta1"),
+        "distance_error_m_with_plate_depth": given.get("person_distance_error"),
         "lead": lead.get("difference"),
         "lead_low": lead.get("low"),
         "leak_gap": metrics["leak"].get(best, {}).get("mask_iou", {}).get("excess"),

@@ -70,7 +70,7 @@ class Frames(NamedTuple):
     origins: pd.DataFrame
 
     def rows(self, chosen: np.ndarray) -> "Frames":
-        return Frames(Scene(*(f[chosen] for f in self.scene)), self.origins.iloc[chosen])
+        return Frames(self.scene.take(chosen), self.origins.iloc[chosen])
 
 
 class FrameSets(NamedTuple):
@@ -93,7 +93,7 @@ def collect_frames(
     pairs, fitting = None, []
     for first, second, rows in sets.pairs(sets.headline):
         fit = can_stand_together(first, second)
-        both = (Scene(*(field[fit] for field in scene)) for scene in (first, second))
+        both = (scene.take(fit) for scene in (first, second))
         fitting.append((*both, rows[fit.cpu().numpy()]))
     if any(len(rows) for *_, rows in fitting):
         firsts, seconds, places = zip(*fitting, strict=True)
@@ -218,8 +218,8 @@ def _figures(
 def _predict(method: Method, scene: Scene[Tensor], device: str) -> Answer:
     """The mask and the depth of all the scenes, float32 on the CPU."""
     masks, depths = [], []
-    for parts in zip(*(field.split(BATCH_SIZE) for field in scene), strict=True):
-        mask, depth = method(Scene(*(part.to(device) for part in parts)), None)
+    for rows in torch.arange(len(scene.mask)).split(BATCH_SIZE):
+        mask, depth = method(scene.take(rows).to(device), None)
         assert mask is not None
         masks.append(mask.float().cpu())
         if depth is not None:

@@ -12,11 +12,18 @@ import cv2
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from depthmask.data.scenes.images import SUFFIXES, encode_depth, encode_mask, read_rgb
+from depthmask.data.scenes.images import (
+    SUFFIXES,
+    encode_depth,
+    encode_mask,
+    read_depth,
+    read_fov,
+    read_rgb,
+)
 from depthmask.data.scenes.person import THRESHOLD, Person, find_person
 from depthmask.errors import InputError
 from depthmask.inference.plate_check import plate_warning
-from depthmask.inference.predictor import SAME_SIZE, Predictor
+from depthmask.inference.predictor import SAME_SIZE, Predictor, fov_of
 
 ACCENT = (0, 214, 178)
 INK = (8, 28, 26)
@@ -42,18 +49,31 @@ def list_scenes(paths: Sequence[Path]) -> list[Path]:
 
 
 def predict_files(
-    predictor: Predictor, plate: Path, scenes: Sequence[Path], out: Path
+    predictor: Predictor,
+    plate: Path,
+    scenes: Sequence[Path],
+    out: Path,
+    *,
+    plate_depth: Path | None = None,
+    fov_degrees: float | None = None,
 ) -> list[dict[str, Any]]:
     """Predict every frame and write `STEM_mask.png`, `_depth.png` or `_depth_relative.png`,
-    `_overlay.png`, `STEM.json`, once all are done; what the JSON files hold, or InputError."""
+    `_overlay.png`, `STEM.json`, once all are done; what the JSON files hold, or InputError.
+
+    plate_depth: a file of `read_depth`. fov_degrees: without it a frame's EXIF tells, if it does.
+    """
     home = next(path for path in (out, *out.parents) if path.exists())
     if not home.is_dir():
         raise InputError(f"{home} is a file: name a folder with --out")
     bg = read_rgb(plate)
+    depth = None if plate_depth is None else read_plate_depth(plate_depth, bg.shape)
+    given = {"plate_depth": depth, "fov_degrees": fov_degrees}
     try:
         with tempfile.TemporaryDirectory(prefix=".", suffix=".partial", dir=home) as name:
             folder = Path(name)
-            summaries = [_predict_file(predictor, plate, bg, scene, folder) for scene in scenes]
+            summaries = [
+                _predict_file(predictor, plate, bg, scene, folder, given) for scene in scenes
+            ]
             out.mkdir(parents=True, exist_ok=True)
             targets = {file: out / file.name for file in sorted(folder.iterdir())}
             if blocking := next(filter(Path.is_dir, targets.values()), None):
@@ -67,19 +87,39 @@ def predict_files(
     return summaries
 
 
+def read_plate_depth(path: Path, shape: tuple[int, ...]) -> np.ndarray:
+    """A plate's depth, H x W, metres, in the size of the plate; InputError at another aspect."""
+    depth = read_depth(path)
+    height, width = shape[:2]
+    if abs(depth.shape[1] * height / (depth.shape[0] * width) - 1) > 0.01:
+        size = f"{depth.shape[1]}x{depth.shape[0]} px and the plate {width}x{height}"
+        raise InputError(f"{path} is {size}: give the depth of the whole plate")
+    # nothing lies between what is near and the wall behind it
+    return cv2.resize(depth, (width, height), interpolation=cv2.INTER_NEAREST_EXACT)
+
+
 def _predict_file(
-    predictor: Predictor, plate: Path, bg: np.ndarray, scene: Path, folder: Path
+    predictor: Predictor,
+    plate: Path,
+    bg: np.ndarray,
+    scene: Path,
+    folder: Path,
+    given: Mapping[str, Any],
 ) -> dict[str, Any]:
     bg_fg = read_rgb(scene)
     height, width, _ = bg_fg.shape
     if bg_fg.shape != bg.shape:
         other = f"the plate {plate} {bg.shape[1]}x{bg.shape[0]}"
         raise InputError(f"{scene} is {width}x{height} px and {other}: {SAME_SIZE}")
+    unit, fov, fov_from = predictor.depth_unit, given["fov_degrees"], "--fov"
+    if unit == "metre" and fov is None:
+        fov, fov_from = read_fov(scene, bg_fg.shape), "EXIF"
     start = time.perf_counter()
-    mask, depth = predictor.predict(bg, bg_fg)
+    mask, depth = predictor.predict(bg, bg_fg, plate_depth=given["plate_depth"], fov_degrees=fov)
     latency_ms = (time.perf_counter() - start) * 1000
+    if unit == "metre" and fov is None:
+        fov, fov_from = fov_of(predictor.reference_focal, mask.shape), "training"
     person = find_person(mask, depth)
-    unit = predictor.depth_unit
     distance = round(person.depth, 3) if person else None
     summary = {
         "scene": scene.name,
@@ -89,6 +129,8 @@ def _predict_file(
         "depth_unit": unit,
         "distance_m": distance if unit == "metre" else None,
         **({} if unit == "metre" else {"relative_depth": distance}),
+        **({"fov_degrees": round(fov, 1), "fov_from": fov_from} if fov else {}),
+        "has_plate_depth": given["plate_depth"] is not None,
         "box": list(person.box) if person else None,
         "area_share": round(person.area_share, 5) if person else 0.0,
         "latency_ms": round(latency_ms, 2),

@@ -1,5 +1,6 @@
 """The exported model on arrays, through onnxruntime: neither torch nor lightning is imported."""
 
+import math
 import re
 from pathlib import Path
 from typing import NamedTuple, get_args
@@ -8,6 +9,7 @@ import numpy as np
 import onnxruntime
 
 from depthmask.data.scenes.onnx_session import CUDA, Device, open_session
+from depthmask.data.scenes.plate_depth import depth_with_plate
 from depthmask.data.scenes.scene import UNITS
 from depthmask.errors import InputError
 
@@ -23,6 +25,8 @@ METADATA = {  # what every exported file says about itself: a pattern of each va
     "training_size": "[1-9][0-9]{0,4}",
     "depth_unit": "|".join(UNITS),
 }
+
+REFERENCE_FOCAL = 0.9  # in heights of the frame, of files that do not say theirs
 
 SAME_SIZE = "take both with the same camera at one size"
 _EXPORT_AGAIN = "export it again with `dvc repro export`, or name another with --model"
@@ -45,6 +49,7 @@ class Predictor:
         metadata: what the file says about itself; `METADATA` at least.
         depth_unit: `metre`, or `relative`: depth grows with distance, scale and shift are unknown.
         training_size: px, the side that every image is resized to before the network sees it.
+        reference_focal: of the lens that depth is told for, in heights of the frame.
     """
 
     def __init__(
@@ -65,14 +70,39 @@ class Predictor:
         self.metadata = _checked_metadata(self.path, self._session)
         self.depth_unit = self.metadata["depth_unit"]
         self.training_size = int(self.metadata["training_size"])
+        self.reference_focal = float(self.metadata.get("reference_focal", REFERENCE_FOCAL))
         self.providers: list[str] = self._session.get_providers()
         self.device = "cuda" if self.providers[0] == CUDA else "cpu"
 
-    def predict(self, bg: np.ndarray, bg_fg: np.ndarray) -> Result:
+    def predict(
+        self,
+        bg: np.ndarray,
+        bg_fg: np.ndarray,
+        *,
+        plate_depth: np.ndarray | None = None,
+        fov_degrees: float | None = None,
+    ) -> Result:
         """Find the person and the depth from uint8 arrays, H x W x 3, RGB: the room with nobody in
-        it, and the frame, from the same camera; InputError if they are not that."""
-        mask, depth = self.predict_batch(bg[np.newaxis], bg_fg[np.newaxis])
-        return Result(mask[0], depth[0])
+        it, and the frame, from the same camera; InputError if they are not that.
+
+        fov_degrees: horizontal, of the camera; without it the lens is taken for that of
+        `reference_focal`. plate_depth: H x W, metres, of the empty room, 0 or no number where
+        unknown; see `depth_with_plate`. Both need a model in metres.
+        """
+        mask, depth = (plane[0] for plane in self.predict_batch(bg[np.newaxis], bg_fg[np.newaxis]))
+        if self.depth_unit != "metre" and not plate_depth is fov_degrees is None:
+            raise InputError(
+                f"{self.path} tells relative depth: a plate's depth and a field of view need a"
+                " model whose depth is in metres"
+            )
+        if fov_degrees is not None:
+            depth = depth * np.float32(focal_of(fov_degrees, mask.shape) / self.reference_focal)
+        if plate_depth is not None:
+            if plate_depth.shape != mask.shape:
+                sizes = (f"{width}x{height}" for height, width in (plate_depth.shape, mask.shape))
+                raise InputError("the plate's depth is {} px and the frame {} px".format(*sizes))
+            depth = depth_with_plate(mask, depth, plate_depth)
+        return Result(mask, depth)
 
     def predict_batch(self, bg: np.ndarray, bg_fg: np.ndarray) -> Result:
         """The same for N frames: uint8 N x H x W x 3 in, float32 N x H x W out."""
@@ -88,6 +118,18 @@ class Predictor:
             raise InputError(f"the plate is {plate} and the frame {frame}: {SAME_SIZE}")
         feed = {"bg": np.ascontiguousarray(bg), "bg_fg": np.ascontiguousarray(bg_fg)}
         return Result(*self._session.run(list(OUTPUTS), feed))
+
+
+def focal_of(fov_degrees: float, shape: tuple[int, ...]) -> float:
+    """The focal length in heights of a frame, H x W, from its horizontal field of view."""
+    if not 1 < fov_degrees < 179:
+        raise InputError(f"a field of view of {fov_degrees:g} degrees: give it between 1 and 179")
+    return shape[1] / shape[0] / (2 * math.tan(math.radians(fov_degrees) / 2))
+
+
+def fov_of(focal: float, shape: tuple[int, ...]) -> float:
+    """The horizontal field of view in degrees; the inverse of `focal_of`."""
+    return math.degrees(2 * math.atan(shape[1] / shape[0] / (2 * focal)))
 
 
 def _checked_metadata(path: Path, session: onnxruntime.InferenceSession) -> dict[str, str]:

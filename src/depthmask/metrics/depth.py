@@ -77,6 +77,14 @@ def depth_delta1(found: Tensor, true: Tensor) -> Tensor:
     return _share_within(1.25, found, true)
 
 
+@depth_metric("δ1, scale free", higher_is_better=True)
+def depth_delta1_aligned(found: Tensor, true: Tensor) -> Tensor:
+    """δ1 once the prediction is scaled so that the median ratio to the truth is 1: what is left of
+    the error is one of shape."""
+    ratios = (true / found.clamp(min=SMALLEST_DEPTH_M)).flatten(1).nanmedian(1).values
+    return _share_within(1.25, found * ratios[:, None, None, None], true)
+
+
 @depth_metric("δ2", higher_is_better=True)
 def depth_delta2(found: Tensor, true: Tensor) -> Tensor:
     """The same below 1.25², about 1.56."""

@@ -4,11 +4,13 @@ import itertools
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from typing import ClassVar, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+
+from depthmask.data.scenes.scene import REFERENCE_FOCAL
 
 
 def encode_depth(depth_m: Tensor, range_m: Sequence[float]) -> Tensor:
@@ -41,12 +43,16 @@ class Prediction(NamedTuple):
     mask_logits: Tensor
     depth_logits: Tensor | None
 
-    def decode(self, range_m: Tensor | Sequence[float]) -> tuple[Tensor, Tensor | None]:
-        """In float32 the mask, the share of person in a pixel, and the depth, metres, or None."""
+    def decode(
+        self, range_m: Tensor | Sequence[float], focal: Tensor | None = None
+    ) -> tuple[Tensor, Tensor | None]:
+        """In float32 the mask, the share of person in a pixel, and the depth, metres, or None;
+        `focal` as in a `Scene`."""
         mask = self.mask_logits.float().sigmoid()
         if self.depth_logits is None:
             return mask, None
-        return mask, decode_depth(self.depth_logits.float().sigmoid(), range_m)
+        depth = decode_depth(self.depth_logits.float().sigmoid(), range_m)
+        return mask, depth if focal is None else depth * (focal / REFERENCE_FOCAL)
 
 
 class PairModel(nn.Module, ABC):
@@ -203,7 +209,7 @@ class DepthMaskNet8(PairModel):
     def forward(self, bg: Tensor, bg_fg: Tensor) -> Prediction:
         bg, bg_fg = self.normalise(bg, bg_fg)
         room, frame = self.stem_bg(bg), self.stem_bg_fg(bg_fg)
-        x3 = torch.cat((self.encoder_bg(room), self.encoder_bg_fg(frame)), dim=1)
+        x3 = self.compare(self.encoder_bg(room), self.encoder_bg_fg(frame))
         x4 = self.encoder4(x3)
         x5 = self.encoder5(x4)
         x6 = self.encoder6(x5)
@@ -211,7 +217,7 @@ class DepthMaskNet8(PairModel):
         m1 = self.mask_decoder1(x6, x5)
         m2 = self.mask_decoder2(m1, x4)
         m3 = self.mask_decoder3(m2, x3)
-        mask_logits = self.mask(self.mask_decoder4(m3, frame))
+        mask_logits = self.mask(self.mask_decoder4(m3, self.detail(room, frame)))
 
         x7 = self.encoder7(x6)
         d1 = self.depth_decoder1(x7, x6)
@@ -219,6 +225,31 @@ class DepthMaskNet8(PairModel):
         d3 = self.depth_decoder3(d2, x4) + m2
         d4 = self.depth_decoder4(d3, x3) + x3
         return Prediction(mask_logits, self.depth(self.depth_decoder5(d4, frame)))
+
+    def compare(self, bg: Tensor, bg_fg: Tensor) -> Tensor:
+        """What a pair of feature maps of bg and bg_fg is joined to at half size, 16 -> 32."""
+        return torch.cat((bg, bg_fg), dim=1)
+
+    def detail(self, bg: Tensor, bg_fg: Tensor) -> Tensor:
+        """What the mask's last decoder is given at full size, 16 -> 16."""
+        return bg_fg
+
+
+class DepthMaskNet8Diff(DepthMaskNet8):
+    """The same layers, given by how much bg_fg differs from bg at full and at half size; both stems
+    and both first encoders start alike, so that what the pictures have in common cancels at once.
+    """
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        self.stem_bg_fg.load_state_dict(self.stem_bg.state_dict())
+        self.encoder_bg_fg.load_state_dict(self.encoder_bg.state_dict())
+
+    def compare(self, bg: Tensor, bg_fg: Tensor) -> Tensor:
+        return torch.cat(((bg_fg - bg).abs(), bg_fg), dim=1)
+
+    def detail(self, bg: Tensor, bg_fg: Tensor) -> Tensor:
+        return (bg_fg - bg).abs()
 
 
 class MaskNet3(PairModel):
@@ -260,5 +291,9 @@ def _start_head(head: nn.Conv2d, prior: float) -> None:
     nn.init.constant_(head.get_parameter("bias"), math.log(prior / (1 - prior)))
 
 
-MODELS: dict[str, type[PairModel]] = {"depthmasknet8": DepthMaskNet8, "masknet3": MaskNet3}
+MODELS: dict[str, type[PairModel]] = {
+    "depthmasknet8": DepthMaskNet8,
+    "depthmasknet8_diff": DepthMaskNet8Diff,
+    "masknet3": MaskNet3,
+}
 """The networks, by the name that an experiment gives them."""

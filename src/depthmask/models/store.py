@@ -29,7 +29,7 @@ class StoredModel(NamedTuple):
         """The mask, 0..1, and the depth in the card's unit (or None), N x 1 x H x W."""
         images = (scene.bg, scene.bg_fg)
         pair = (image.contiguous(memory_format=torch.channels_last) for image in images)
-        return self.model(*pair).decode(self.model.depth_range_m)
+        return self.model(*pair).decode(self.model.depth_range_m, scene.focal)
 
 
 def seed_folder(experiment: Path, seed: int) -> Path:

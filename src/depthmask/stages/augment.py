@@ -52,10 +52,10 @@ def _write_statistics(folder: Path, scenes: Iterable[Scene[torch.Tensor]]) -> No
     """Mean and standard deviation of bg, bg_fg, mask and depth, as the original reported them."""
     moments = [
         [torch.stack([x.mean((0, 2, 3)), x.square().mean((0, 2, 3))]) for x in fields]
-        for fields in (map(torch.Tensor.double, scene) for scene in scenes)
+        for fields in (map(torch.Tensor.double, scene[:4]) for scene in scenes)
     ]
     result = {}
-    for name, batches in zip(Scene._fields, zip(*moments, strict=True), strict=True):
+    for name, batches in zip(Scene._fields[:4], zip(*moments, strict=True), strict=True):
         mean, square = torch.stack(batches).mean(0)
         for moment, values in (("mean", mean), ("std", (square - mean**2).clamp_min(0).sqrt())):
             rounded = [round(float(value), 6) for value in values]

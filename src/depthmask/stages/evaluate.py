@@ -19,8 +19,9 @@ from depthmask.evaluation.measuring import (
     check_agreement,
     mean_figures,
     measure_scenes,
+    plate_methods,
 )
-from depthmask.evaluation.results import headline_figures, summarise
+from depthmask.evaluation.results import best_on_validation, headline_figures, summarise
 from depthmask.evaluation.robustness_table import collect_frames, measure_robustness
 from depthmask.metrics import METRICS
 from depthmask.models.hardware import choose_hardware
@@ -53,6 +54,9 @@ def evaluate(
     table = measure_scenes(methods, sets, sets.names)
     trained = table["seed"] != NO_SEED
     scenes = table[trained]
+    of_best = plate_methods(methods[best_on_validation(scenes, sets.alignment)])
+    depths = [name for name, metric in METRICS.items() if metric.part != "mask"]
+    given_plate = measure_scenes(of_best, sets, sets.names[1:], depths)
     headline = scenes[scenes["set"] == sets.headline]
     for (name, seed), stored in models.items():
         rows = headline[(headline["experiment"] == name) & (headline["seed"] == seed)]
@@ -64,7 +68,7 @@ def evaluate(
         leak_scenes = measure_scenes(methods, sets, sets.leak_sets, keys)
     figures = summarise(
         scenes,
-        table[~trained],
+        pd.concat([table[~trained], given_plate], ignore_index=True),
         leak_scenes,
         leak_sets=sets.leak_sets,
         headline=sets.headline,

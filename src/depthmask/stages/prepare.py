@@ -46,7 +46,7 @@ def draw_library(folder: Path) -> None:
 
 def draw_samples(folder: Path, source: Source) -> None:
     """Draw the contact sheet of prepared files: some of the training scenes."""
-    bg, bg_fg, mask, depth = next(source.samples(folder, NUM_SHOWN))
+    bg, bg_fg, mask, depth = next(source.samples(folder, NUM_SHOWN))[:4]
     bg, bg_fg = ((image * 255).round().byte().permute(0, 2, 3, 1) for image in (bg, bg_fg))
     composed_sheet(
         folder / "contact_sheet.png",

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from depthmask.config import Experiment, TrainParams
 from depthmask.data.scenes.files import read_json, read_summary
-from depthmask.data.scenes.scene import Alignment, Scene
+from depthmask.data.scenes.scene import REFERENCE_FOCAL, Alignment, Scene
 from depthmask.errors import TrainingDiverged
 from depthmask.metrics import METRICS, SceneMetrics
 from depthmask.models import MODELS, PairModel, Prediction
@@ -49,7 +49,8 @@ class DepthMaskModule(L.LightningModule):
         bg = scene.bg.contiguous(memory_format=torch.channels_last)
         bg_fg = scene.bg_fg.contiguous(memory_format=torch.channels_last)
         prediction = self.model(bg, bg_fg)
-        target = encode_depth(scene.depth, self.depth_range_m)
+        scale = 1.0 if scene.focal is None else REFERENCE_FOCAL / scene.focal
+        target = encode_depth(scene.depth * scale, self.depth_range_m)
         total, terms = self.loss(prediction, scene.mask, target)
         # `loss_`: a loss term and a metric may both be called depth_rmse
         values = {f"{split}/loss_{name}": value for name, value in terms.items()}
@@ -66,11 +67,11 @@ class DepthMaskModule(L.LightningModule):
 
     def validation_step(self, scene: Scene[Tensor], batch_idx: int) -> None:
         _, prediction = self._step(scene, "val")
-        self.val_metrics.update(*prediction.decode(self.depth_range_m), scene.mask, scene.depth)
+        self.val_metrics.update(*prediction.decode(self.depth_range_m, scene.focal), *scene[2:4])
 
     def test_step(self, scene: Scene[Tensor], batch_idx: int) -> None:
         _, prediction = self._step(scene, "test")
-        self.test_metrics.update(*prediction.decode(self.depth_range_m), scene.mask, scene.depth)
+        self.test_metrics.update(*prediction.decode(self.depth_range_m, scene.focal), *scene[2:4])
 
     def on_validation_epoch_end(self) -> None:
         metrics = self.val_metrics.compute()

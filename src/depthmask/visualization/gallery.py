@@ -39,7 +39,7 @@ def draw_panels(
 ) -> None:
     """Draw NAME.png for every model: the same frames, spread over the set, on one depth scale."""
     scene = _headline_scenes(sets)
-    scene = _some(scene, spread(len(scene.mask), num_panels))
+    scene = scene.take(spread(len(scene.mask), num_panels))
     scale = DepthScale.spanning(_planes(scene.depth), unit=sets.unit)
     with replaced_folder(folder) as temporary:
         for name, stored in models.items():
@@ -83,7 +83,7 @@ def draw_plots(
         conditions_sheet(temporary / "conditions.png", examples, subtitle=subtitle)
         everything = _headline_scenes(sets)
         ious = torch.tensor(scenes["mask_iou"].to_numpy())
-        shown = _some(everything, typical_scenes(ious, everything.mask.cpu(), 3))
+        shown = everything.take(typical_scenes(ious, everything.mask.cpu(), 3))
         mask, depth = best.predict(shown)
         assert depth is not None
         hero(
@@ -104,7 +104,7 @@ def draw_scene_tiles(
     groups and the colours' scale; `scenes` are its rows on the headline set."""
     groups = chosen_scenes(scenes, num_each)
     numbers = sorted({*sum(groups.values(), [])})
-    scene = _some(_headline_scenes(sets), numbers)
+    scene = _headline_scenes(sets).take(numbers)
     scale = DepthScale.spanning(_planes(scene.depth), unit=sets.unit)
     _, pictures = _predict(stored, scene, sets, scale)
     with replaced_folder(folder) as temporary:
@@ -137,10 +137,6 @@ def chosen_scenes(scenes: pd.DataFrame, num_each: int = 3) -> dict[str, list[int
 def _headline_scenes(sets: EvalSets) -> Scene[Tensor]:
     batches = zip(*sets.scenes(sets.headline), strict=True)
     return Scene(*(torch.cat(fields) for fields in batches))
-
-
-def _some(scene: Scene[Tensor], rows: list[int]) -> Scene[Tensor]:
-    return Scene(*(field[rows] for field in scene))
 
 
 def _predict(

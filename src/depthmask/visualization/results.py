@@ -184,6 +184,7 @@ RELATIVE = (
     "Depth is relative: scale and shift are fitted to each image's truth before it is measured,"
     " and a constant becomes that image's own mean."
 )
+SIZES = "Mask IoU of {} on the smaller half of the people {}, on the larger {}."
 LEAK = (
     "Leak gap of {}: mask IoU on rooms and people that it has seen, less that on unseen ones, less"
     " the same of the difference threshold, which remembers nothing: {}."
@@ -211,10 +212,12 @@ def results_table(results: Results) -> str:
     table = pd.DataFrame.from_dict(rows, orient="index")
     aligned = table.to_markdown(colalign=("left", *["right"] * len(columns)))
     leak = results.leak(best, METRICS["mask_iou"])
+    halves = results.at("by_size", best, head)
     parts = [
         RELATIVE if unit == "relative" else "",
         results.verdict.get("sentence", ""),
         aligned,
+        SIZES.format(best, *map(written, halves.values())) if halves else "",
         LEAK.format(best, " ".join([leak.text, *leak.below])) if leak.number is not None else "",
     ]
     return "\n\n".join(filter(None, parts)) + "\n"

@@ -77,7 +77,7 @@ def contact_sheet(
     y = _section(canvas, LEFT, y, [""], columns, name="People", note="cut out, at one scale")
     if shown:
         note, labels = "people rendered inside test rooms, with true shadows", Scene._fields[1:4]
-        pictures = _shown(Scene(*(field[shown] for field in frames)), scale)
+        pictures = _shown(frames.take(shown), scale)
         columns = [Column(each[1:]) for each in pictures]
         y = _section(canvas, LEFT, y, labels, columns, name="In-scene test frames", note=note)
     canvas.save(path, y)
@@ -93,7 +93,7 @@ def composed_sheet(
 ) -> None:
     """Draw up to 24 composed scenes, uint8 N x H x W x 3, a column each: bg, bg_fg, mask, depth."""
     chosen = spread(len(scenes.bg_fg), NUM_SHOWN)
-    scenes = Scene(*(field[chosen] for field in scenes))
+    scenes = scenes.take(chosen)
     scale = DepthScale.spanning(scenes.depth, unit=unit)
     canvas = _start(title, subtitle, {}, scale)
     columns = [Column(pictures) for pictures in _shown(scenes, scale)]

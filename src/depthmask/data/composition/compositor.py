@@ -117,7 +117,8 @@ class Compositor:
         sigma = self._column(shots.sigma)[noisy]
         bg[noisy] += noise[:, 0] * sigma[:, :1]
         bg_fg[noisy] += noise[:, 1] * sigma[:, 1:]
-        return Scene(bg.clamp_(0, 1), bg_fg.clamp_(0, 1), mask, depth)
+        focal = self._column(shots.focal)
+        return Scene(bg.clamp_(0, 1), bg_fg.clamp_(0, 1), mask, depth, focal)
 
     def _people(
         self, sources: Sources, recipes: Recipes, levels: np.ndarray, grid: Tensor

@@ -118,7 +118,7 @@ class LibrarySets(EvalSets):
         for one, other, numbers in zip(*composed, batched(rows), strict=True):
             # but a crop may lean towards the person
             same = (one.bg == other.bg).flatten(1).all(1)
-            one, other = (Scene(*(field[same] for field in scene)) for scene in (one, other))
+            one, other = (scene.take(same) for scene in (one, other))
             yield one, other, numbers[same.cpu().numpy()]
 
     def _recipes(self, name: str) -> Recipes:
@@ -149,12 +149,13 @@ class LibrarySets(EvalSets):
         """Frames, each with its room's plate."""
         table, bg_fg, mask, depth = self.frames[name]
         for part in batched(np.arange(len(table)) if rows is None else rows):
-            bg = self.library.images[table["plate"].to_numpy()[part]]
+            plates = table["plate"].to_numpy()[part]
             yield Scene(
-                bg=self._tensor(bg).permute(0, 3, 1, 2),
+                bg=self._tensor(self.library.images[plates]).permute(0, 3, 1, 2),
                 bg_fg=self._tensor(bg_fg[part]).permute(0, 3, 1, 2),
                 mask=self._tensor(mask[part])[:, None],
                 depth=self._tensor(depth[part])[:, None],
+                focal=self._tensor(self.library.focals(plates)),
             )
 
     def _tensor(self, array: np.ndarray) -> Tensor:

@@ -37,6 +37,7 @@ class Shots(NamedTuple):
     person_gain: np.ndarray  # [N, 3], factors on the colours
     plate_gain: np.ndarray  # [N, 3]
     sigma: np.ndarray  # [N, 2], the sensor noise's standard deviation in bg and in bg_fg
+    focal: np.ndarray  # [N], the lens's focal length in heights of the frame
     noise_key: np.ndarray  # int64 [N], what the noise follows from
     level: np.ndarray  # int64 [N], the pyramid level whose pixels are nearest the frame's
 
@@ -116,6 +117,7 @@ def plan_shots(
         person_gain=person_gain,
         plate_gain=plate_gain,
         sigma=sigma,
+        focal=library.plates.focal.to_numpy()[recipes.plate] / scale[:, 1],
         noise_key=noise_key,
         level=np.clip(np.floor(np.log2(minified) + 0.5), 0, NUM_LEVELS - 1).astype(np.int64),
     )

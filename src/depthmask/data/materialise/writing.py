@@ -40,7 +40,7 @@ class Encoding:
 
     def images(self, scene: Scene[Tensor]) -> dict[str, np.ndarray]:
         """By folder: N x S x S x 3 or x 1, uint8, and depth_mm uint16."""
-        bg, bg_fg, mask, depth = scene
+        bg, bg_fg, mask, depth = scene[:4]
         units = bg, bg_fg, mask, encode_depth(depth, self.depth_range_m)
         images = [(unit.clamp(0, 1) * 255).round().byte() for unit in units]
         if self.exact_depth:

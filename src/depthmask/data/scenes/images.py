@@ -1,10 +1,11 @@
 """Image files in and out: whatever a camera or an editor wrote becomes uint8 H x W x 3."""
 
+import math
 import struct
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import ExifTags, Image, ImageOps
 
 from depthmask.errors import InputError
 
@@ -32,6 +33,39 @@ def read_rgba(path: Path) -> np.ndarray:
     if image.mode in _DEEP:
         rgba.putalpha(Image.fromarray(np.asarray(image) != image.info["transparency"]))
     return np.array(rgba)
+
+
+def read_depth(path: Path) -> np.ndarray:
+    """Read depth as float32, H x W, metres, of 16 bits in millimetres or of floats in metres, a
+    picture or .npy; 0 or no number is unknown. InputError if it is neither or all is unknown."""
+    if path.suffix.lower() == ".npy":
+        try:
+            depth = np.load(path, allow_pickle=False)
+        except (OSError, ValueError, EOFError):
+            depth = np.array([])
+        if depth.ndim != 2 or depth.dtype.kind != "f":
+            raise InputError(f"{path} holds no floats, H x W: save metres with numpy.save")
+    else:
+        image = open_upright(path)
+        if image.mode != "F" and image.mode not in _DEEP:
+            raise InputError(f"{path} has 8 bits: depth is 16 bits in millimetres or floats in m")
+        depth = np.asarray(image) / (1 if image.mode == "F" else 1000)
+    if not (np.isfinite(depth) & (depth > 0)).any():
+        raise InputError(f"{path} knows no depth: every pixel is 0 or no number")
+    return depth.astype(np.float32)
+
+
+def read_fov(path: Path, shape: tuple[int, ...]) -> float | None:
+    """The horizontal field of view in degrees by the EXIF of a picture that is H x W px upright,
+    None if it does not tell."""
+    with Image.open(path) as image:
+        tags = image.getexif().get_ifd(ExifTags.IFD.Exif)
+    focal_mm = tags.get(ExifTags.Base.FocalLengthIn35mmFilm)
+    if not focal_mm:
+        return None
+    # of film 36 x 24 mm with the same diagonal, as the standard has it
+    width_mm = math.hypot(36, 24) * shape[1] / math.hypot(*shape[:2])
+    return math.degrees(2 * math.atan(width_mm / 2 / focal_mm))
 
 
 def open_upright(path: Path) -> Image.Image:

@@ -45,6 +45,10 @@ class Library:
         row = self.plates.iloc[plate]
         return Camera(row.focal, (row.up_x, row.up_y, row.up_z), row.height_m)
 
+    def focals(self, plates: np.ndarray) -> np.ndarray:
+        """Focal lengths in heights of the plate, float32 [N, 1, 1, 1]."""
+        return self.plates.focal.to_numpy(np.float32)[plates].reshape(-1, 1, 1, 1)
+
     def plates_of(self, split: str) -> np.ndarray:
         """Indices of a split's plates."""
         return np.flatnonzero(self.plates.split == split)

@@ -6,8 +6,9 @@ Depth is planar (the z coordinate, not the distance along the ray).
 Nothing here imports torch: a Scene holds NumPy arrays or tensors alike.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Generic, Literal, NamedTuple, TypeVar
+from typing import Any, Generic, Literal, NamedTuple, TypeVar
 
 import numpy as np
 
@@ -75,6 +76,11 @@ Alignment = Literal["depth", "disparity"]
 """In what relative depth is aligned with the truth: in its values, or in their inverse."""
 
 
+REFERENCE_FOCAL = 0.9
+"""Focal length, in heights of the frame, of the lens that a network takes every frame to be from: a
+picture alone does not tell a near wide lens from a far long one, and metres are proportional."""
+
+
 class Camera(NamedTuple):
     """A pinhole camera without roll, its principal point in the middle of the image."""
 
@@ -114,10 +120,23 @@ class Scene(NamedTuple, Generic[Array]):
     """A sample, or a batch of samples with a leading axis.
 
     As NumPy: bg and bg_fg uint8 H x W x 3, mask float32 H x W in 0..1, depth float32 H x W, m.
-    As a batch of tensors: bg and bg_fg float N x 3 x H x W in 0..1, mask and depth N x 1 x H x W.
+    As a batch of tensors: bg and bg_fg float N x 3 x H x W in 0..1, mask and depth N x 1 x H x W,
+    focal N x 1 x 1 x 1, the lens's focal length in heights of the frame; None: `REFERENCE_FOCAL`.
     """
 
     bg: Array
     bg_fg: Array
     mask: Array
     depth: Array
+    focal: Array | None = None
+
+    def take(self, rows: Any) -> "Scene[Array]":
+        """Some of a batch's scenes."""
+        return self._each(lambda field: field[rows])
+
+    def to(self, device: Any) -> "Scene[Array]":
+        """A batch of tensors on another device."""
+        return self._each(lambda field: field.to(device))
+
+    def _each(self, change: Callable[[Any], Array]) -> "Scene[Array]":
+        return Scene(*(field if field is None else change(field) for field in self))  # type: ignore[arg-type]

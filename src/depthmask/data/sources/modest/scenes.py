@@ -71,7 +71,7 @@ class FileScenes(Dataset[Scene[Tensor] | str]):
     ) -> None:
         self.folder, self.side = os.fspath(folder), image_side(folder, table)
         # fixed-width bytes: Python's strings would be copied into every worker when counted
-        columns = (np.array([*map(os.fsencode, table[field])]) for field in Scene._fields)
+        columns = (np.array([*map(os.fsencode, table[field])]) for field in Scene._fields[:4])
         self.paths = Scene(*columns)
         self.augment = augment
         self._transform = None if augment is None else build_transform(augment, 0)
@@ -164,7 +164,7 @@ def to_unit(batch: Scene[Tensor] | str, device: torch.device | str) -> Scene[Ten
     InputError if the batch is the reason why it could not be read."""
     if isinstance(batch, str):
         raise InputError(batch)
-    bg, bg_fg, mask, depth = (field.to(device) / 255 for field in batch)
+    bg, bg_fg, mask, depth = (field.to(device) / 255 for field in batch[:4])
     return Scene(bg.permute(0, 3, 1, 2), bg_fg.permute(0, 3, 1, 2), mask[:, None], depth[:, None])
 
 

@@ -9,10 +9,12 @@ import numpy as np
 from depthmask.data.scenes.library import Library
 from depthmask.data.scenes.person import THRESHOLD
 from depthmask.data.scenes.scene import SPLITS, Scene
+from depthmask.evaluation.footage import View
 from depthmask.evaluation.robustness import CONDITIONS
 from depthmask.evaluation.robustness_table import ConditionExample
 from depthmask.visualization.canvas import (
     ERROR_TICKS,
+    INVALID_RGB,
     MASK_ERRORS,
     Canvas,
     DepthScale,
@@ -170,6 +172,30 @@ def conditions_sheet(path: Path, examples: Sequence[ConditionExample], *, subtit
     canvas.save(path, end)
 
 
+def footage_sheet(
+    path: Path, footage: Mapping[str, Sequence[tuple[str, View]]], *, subtitle: str
+) -> None:
+    """Draw a block a sequence: the plate, then a column a view, headed by its kind: the frame above
+    what each method found; grey is what the truth leaves open."""
+    width = PANEL_LEFT + (1 + max(map(len, footage.values()))) * (PANEL + GAP) + MARGIN
+    canvas, y = _start("The best and the worst frames", subtitle, MASK_ERRORS, width=width), TOP
+    for name, views in footage.items():
+        columns = [Column([views[0][1].bg], "plate")]
+        for kind, view in views:
+            pictures, words = [view.bg_fg], []
+            for found in view.found.values():
+                errors = mask_errors_rgb(found, view.true)
+                errors[~view.valid] = INVALID_RGB
+                pictures.append(errors)
+                iou = (found & view.true).sum() / max(1, (found | view.true).sum())
+                is_empty = not view.true.any()
+                words.append(f"{100 * found.mean():.1f} % false" if is_empty else f"IoU {iou:.2f}")
+            columns.append(Column(pictures, f"{kind}: {view.name}", foot=", ".join(words)))
+        labels = ("frame", *views[0][1].found)
+        y = _section(canvas, PANEL_LEFT, y, labels, columns, name=name, width=PANEL)
+    canvas.save(path, y)
+
+
 def hero(path: Path, scenes: Scene[np.ndarray], *, unit: str) -> None:
     """Draw a few scenes (with a leading axis N) on a dark card, clear outside its round corners: it
     looks the same on a white page and on a dark one."""
@@ -236,13 +262,12 @@ def _section(
         left, top = x + column * (width + GAP), y + row * row_height
         canvas.text(left, top - 17, head, fill=LIGHT["ink"])
         canvas.box(left, top - 8, width, 3, fill=color, rx=1)
-        for label, pixels in zip(labels, pictures, strict=True):
-            canvas.image(left, top, width, height, pixels)
-            if column == 0:
-                style = {"fill": LIGHT["muted"], "text_anchor": "end"}
-                canvas.text(x - 14, top + height / 2, label, **style)
-            top += height + GAP
-        canvas.text(left, top + 8, foot, font_size=12, fill=LIGHT["muted"])
+        for place, label in enumerate(labels if column == 0 else ()):
+            middle = top + place * (height + GAP) + height / 2
+            canvas.text(x - 14, middle, label, fill=LIGHT["muted"], text_anchor="end")
+        for place, pixels in enumerate(pictures):
+            canvas.image(left, top + place * (height + GAP), width, height, pixels)
+        canvas.text(left, top + row_height - ROW_GAP + 8, foot, font_size=12, fill=LIGHT["muted"])
     return y + -(-len(columns) // COLUMNS) * row_height
 
 

@@ -98,7 +98,8 @@ def test_layout_is_the_originals_and_the_source_modest_reads_it(whole):
     assert not (whole / "depth_mm").exists()
     table = read_layout(whole)
     assert len(table) == COUNT and table["bg"].is_unique
-    bg, bg_fg, mask, depth = FileScenes(whole, table).read([Draw(0, n, n, 32) for n in (0, 1)])
+    scene = FileScenes(whole, table).read([Draw(0, n, n, 32) for n in (0, 1)])
+    bg, bg_fg, mask, depth = scene[:4]
     assert bg.shape == bg_fg.shape == (2, 32, 32, 3) and mask.max() == 255 and depth.min() < 255
     statistics = json.loads((whole / "statistics.json").read_text())
     assert list(statistics["images"]) == list(FOLDERS.values())

@@ -58,6 +58,7 @@ class PrepareParams(Section):
     class Museum(Section):
         samples_per_px: PositiveInt
         cutout_samples_per_px: PositiveInt
+        things: Probability  # share of the cutouts to train on
 
     seed: Seed
     source: Literal["museum", "photos", "modest"]

@@ -189,7 +189,7 @@ def evaluate_footage(
     from depthmask.evaluation import footage
     from depthmask.inference.predictor import Predictor
     from depthmask.stages import METRICS
-    from depthmask.visualization.panels import footage_sheet
+    from depthmask.visualization.sheets import footage_sheet
 
     found = footage.find_footage(folder, bg)
     homes = {file.parent.resolve() for f in found.values() for file in sum(f, ()) if file}

@@ -52,11 +52,13 @@ def test_unknown_depth_stays_unknown_and_points_are_checked():
             calibrate(holes, [parse_point(at)])
 
 
-def test_a_network_sees_the_plate_twice(difference_onnx, room_and_visitor):
+def test_a_network_sees_the_plate_twice(difference_onnx, relative_onnx, room_and_visitor):
     _, frame = room_and_visitor
     predictor = Predictor(difference_onnx, device="cpu")
     depth = calibration.from_network(predictor, frame, None)
     assert depth[54, 72] == pytest.approx(4.007, abs=5e-3) and depth.shape == (96, 144)
+    with pytest.raises(InputError, match="tells relative depth: name a model in metres"):
+        calibration.from_network(Predictor(relative_onnx, device="cpu"), frame, None)
 
 
 def test_a_teacher_s_inverse_depth_becomes_metres():

@@ -18,6 +18,7 @@ from depthmask.data.scenes import onnx_session
 from depthmask.data.scenes.scene import COMPOSED_SETS
 from depthmask.inference import prediction
 from depthmask.inference.predictor import Predictor
+from photo_files import write_teacher
 from report_files import write_run
 from tracked import card, runs, write_outputs
 
@@ -115,8 +116,17 @@ def test_a_plate_s_depth_is_made_fitted_and_used(run, photos):
     assert summary["fov_degrees"] == pytest.approx(65.5, abs=0.1)
     depth = np.asarray(Image.open("predictions/camera_depth.png"))
     assert depth[10, 10] == 5000 and depth[54, 72] <= 5000
+    ramp = np.tile(np.linspace(51, 255, 144).astype(np.uint8)[:, None], (96, 1, 3))
+    Image.fromarray(ramp).save("ramp.png")
+    write_teacher(photos / "teacher.onnx")  # says red: 0.2 at the left, 1 at the right
+    teacher = "plate --bg ramp.png --out taught.png --teacher teacher.onnx"
+    assert run(f"{teacher} --at 0,50=5 --at 143,50=1")[0] == 0
+    taught = np.asarray(Image.open("taught.png"))
+    assert taught[50, 71] == pytest.approx(1000 / 0.6, rel=0.02), "linear in inverse depth"
     before = listing(photos)
     for command, message in (
+        (f"{teacher} --at 0,50=5", "a teacher's depth has no unit: give two distances"),
+        ("plate --bg ramp.png --out x.png --at 0,50=5", "--at belongs to --teacher here"),
         ("calibrate depth/plate.png --at 50,50=0", "--at 50,50=0 is no X,Y=METRES above 0"),
         ("calibrate plate.png --at 5,5=1", "plate.png has 8 bits"),
         ("plate --bg plate.png --out plate.jpg", "plate.jpg is no PNG's name"),

@@ -119,6 +119,8 @@ def from_network(predictor: Predictor, bg: np.ndarray, fov_degrees: float | None
 
     Other brightnesses and crops gained nothing on the museum's validation rooms.
     """
+    if predictor.depth_unit != "metre":
+        raise InputError(f"{predictor.path} tells relative depth: name a model in metres")
     views = bg, np.ascontiguousarray(bg[:, ::-1])
     plain, mirrored = (predictor.predict(view, view, fov_degrees=fov_degrees) for view in views)
     return np.sqrt(plain.depth * mirrored.depth[:, ::-1])

@@ -107,9 +107,9 @@ def start_run(
             return None
 
     def record(epoch: int, row: Mapping[str, float]) -> None:
-        if opened:
-            points = [(*figure, epoch) for figure in opened.new_figures(epoch, row).items()]
-            attempt(root, lambda _: opened.log(points, {}, {}))
+        if run := opened:
+            points = [(*figure, epoch) for figure in run.new_figures(epoch, row).items()]
+            attempt(root, lambda _: run.log(points, {}, {}))
 
     opened, status = attempt(root, begin), "FAILED"
     try:

@@ -1,5 +1,6 @@
-"""Verbs of whoever uses a model: predict, bench, doctor."""
+"""Verbs of whoever uses a model: predict, bench, doctor, evaluate-footage."""
 
+import math
 import re
 from pathlib import Path
 from typing import Annotated, Literal
@@ -104,3 +105,80 @@ def doctor(model: ModelOption = MODEL) -> None:
         typer.echo(f"{mark}  {subject:<14} {text}")
         can_predict &= level != "problem"
     raise typer.Exit(0 if can_predict else 1)
+
+
+@app.command()
+def evaluate_footage(
+    folder: Annotated[
+        Path,
+        typer.Argument(metavar="DIR", help="With input/, groundtruth/, or bg/, bg_fg/ and mask/."),
+    ],
+    bg: Annotated[
+        Path | None, typer.Option(help="The plate of all; by default bg.* of each, or it is made.")
+    ] = None,
+    plate: Annotated[
+        Literal["truth", "median"],
+        typer.Option(help="Made as the median where the truth says nobody is, or of all frames."),
+    ] = "truth",
+    frames: Annotated[
+        int, typer.Option(min=1, show_default="all", help="Of each sequence, evenly spread.")
+    ] = 10**9,
+    threshold: Annotated[
+        float | None, typer.Option(help="Of the difference, 0 to 1; by default evaluate's.")
+    ] = None,
+    out: Annotated[Path, typer.Option(help="The folder to write to.")] = Path("reports/footage"),
+    model: ModelOption = MODEL,
+    device: DeviceOption = "auto",
+) -> None:
+    """Measure a model on footage with true masks, beside the difference threshold."""
+    import pandas as pd
+    from rich.box import SIMPLE_HEAD
+    from rich.console import Console
+    from rich.markup import escape
+    from rich.table import Column, Table
+
+    from depthmask.data.scenes.files import read_json, replaced_file
+    from depthmask.data.work import progress
+    from depthmask.evaluation import footage
+    from depthmask.inference.predictor import Predictor
+    from depthmask.stages import METRICS
+    from depthmask.visualization.sheets import footage_sheet
+
+    found = footage.find_footage(folder, bg)
+    homes = {file.parent.resolve() for f in found.values() for file in sum(f, ()) if file}
+    if homes & {out.resolve(), *out.resolve().parents}:
+        raise InputError(f"--out {out} lies among the footage's own files: name another folder")
+    if threshold is None and METRICS.is_file():
+        settings = read_json(METRICS, ["baseline_settings"])["baseline_settings"]
+        threshold = settings["difference_threshold"]
+    predictor = Predictor(model, device=device)
+    judged = {
+        name: footage.spread_evenly([f for f in all_ if f.truth], frames)
+        for name, all_ in found.items()
+    }
+    tables, views = {}, {}
+    with progress(sum(map(len, judged.values())), "frames") as advance:
+        for name, some in judged.items():
+            made = None if all(f.bg for f in some) else footage.make_plate(found[name], plate)
+            arguments = made, predictor.predict, threshold, advance
+            tables[name], views[name] = footage.measure_footage(some, *arguments)
+    rows = pd.concat(tables, names=["sequence"]).reset_index("sequence")
+    summary = footage.summarise(rows)
+    for name, table in (("footage", summary), ("frames", rows)):
+        with replaced_file(out / f"{name}.csv") as temporary:
+            table.to_csv(temporary, index=False, float_format="%.6g")
+    about = (
+        f"{predictor.metadata['experiment']}: one of each third of a sequence; grey is not judged"
+    )
+    footage_sheet(out / "best_and_worst.png", views, subtitle=about)
+    names = (Column(name, no_wrap=True) for name in ("sequence", "method"))
+    headings = "frames", "mean IoU", "boundary F", "pooled IoU", "pooled F", "false alarms"
+    figures = (Column(heading, justify="right") for heading in headings)
+    shown = Table(*names, *figures, box=SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
+    for sequence, method, num_frames, *shares in summary.drop(columns="num_empty").to_numpy():
+        cells = ("-" if math.isnan(share) else f"{share:.3f}" for share in shares)
+        shown.add_row(escape(sequence), method, str(num_frames), *cells)
+    Console().print(shown)
+    if threshold is None:
+        typer.echo(f"No threshold beside it: {METRICS} is missing; give one with --threshold")
+    typer.echo(f"Wrote footage.csv, frames.csv, best_and_worst.png to {out}")

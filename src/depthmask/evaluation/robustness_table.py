@@ -107,7 +107,8 @@ def collect_frames(
 
 
 def _some(batches: Iterable[Scene[Tensor]], origins: pd.DataFrame, count: int) -> Frames:
-    fields = zip(*batches, strict=True)
+    # of files the lens, which comes last, is not known
+    fields = (parts for parts in zip(*batches, strict=True) if parts[0] is not None)
     scene = Scene(*(torch.cat([part.cpu() for part in field]) for field in fields))
     places = np.linspace(0, len(origins) - 1, min(count, len(origins)))
     return Frames(scene, origins).rows(np.unique(places.round().astype(int)))

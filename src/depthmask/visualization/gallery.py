@@ -11,7 +11,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from depthmask.data.composition.eval_sets import EvalSets
+from depthmask.data.composition.eval_sets import EvalSets, joined
 from depthmask.data.scenes.files import replaced_folder
 from depthmask.data.scenes.scene import Scene
 from depthmask.evaluation.robustness_table import ConditionExample, typical_scenes
@@ -135,8 +135,7 @@ def chosen_scenes(scenes: pd.DataFrame, num_each: int = 3) -> dict[str, list[int
 
 
 def _headline_scenes(sets: EvalSets) -> Scene[Tensor]:
-    batches = zip(*sets.scenes(sets.headline), strict=True)
-    return Scene(*(torch.cat(fields) for fields in batches))
+    return joined(sets.scenes(sets.headline))
 
 
 def _predict(

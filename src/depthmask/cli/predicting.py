@@ -152,25 +152,22 @@ def evaluate_footage(
         settings = read_json(METRICS, ["baseline_settings"])["baseline_settings"]
         threshold = settings["difference_threshold"]
     predictor = Predictor(model, device=device)
-    judged = {
-        name: footage.spread_evenly([f for f in all_ if f.truth], frames)
-        for name, all_ in found.items()
-    }
-    tables, views = {}, {}
+    with_truth = {name: [f for f in each if f.truth] for name, each in found.items()}
+    judged = {name: footage.spread_evenly(each, frames) for name, each in with_truth.items()}
+    tables, views = {}, []
     with progress(sum(map(len, judged.values())), "frames") as advance:
         for name, some in judged.items():
             made = None if all(f.bg for f in some) else footage.make_plate(found[name], plate)
             arguments = made, predictor.predict, threshold, advance
-            tables[name], views[name] = footage.measure_footage(some, *arguments)
+            tables[name], examples = footage.measure_footage(some, *arguments)
+            views += [(name, *example) for example in examples]
     rows = pd.concat(tables, names=["sequence"]).reset_index("sequence")
     summary = footage.summarise(rows)
     for name, table in (("footage", summary), ("frames", rows)):
         with replaced_file(out / f"{name}.csv") as temporary:
             table.to_csv(temporary, index=False, float_format="%.6g")
-    about = (
-        f"{predictor.metadata['experiment']}: one of each third of a sequence; grey is not judged"
-    )
-    footage_sheet(out / "best_and_worst.png", views, subtitle=about)
+    title, about = "Best and worst frames", "of each third of a sequence; grey is not judged"
+    footage_sheet(out / "best_and_worst.png", views, title=title, subtitle=about)
     names = (Column(name, no_wrap=True) for name in ("sequence", "method"))
     headings = "frames", "mean IoU", "boundary F", "pooled IoU", "pooled F", "false alarms"
     figures = (Column(heading, justify="right") for heading in headings)

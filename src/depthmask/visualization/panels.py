@@ -30,6 +30,7 @@ FIELDS = {
     "bg_fg": "frame (bg_fg)",
     "true_mask": "true mask",
     "pred_mask": "predicted mask",
+    "threshold": "difference threshold",
     "true_depth": "true depth",
     "pred_depth": "predicted depth",
     "depth_error": "depth error",
@@ -39,7 +40,6 @@ MARGIN, GAP, MUTED = 28, 6, LIGHT["muted"]
 PANEL, PANEL_TOP = 176, 142
 PANEL_LEFTS = [160, 342, 536, 718, 912, 1094, 1276]
 NUM_STRENGTHS, EXAMPLE, GUTTER, HEADER, BLOCK_TOP = 6, 112, 66, 100, 62
-LABELS, GROUP, CAPTION = 104, 28, 26  # px: beside the plate, between kinds, under a picture
 BLOCK_STEP = GUTTER + NUM_STRENGTHS * (EXAMPLE + GAP) + 38
 BLOCK_HEIGHT = BLOCK_TOP + 2 * (EXAMPLE + GAP) + 52
 CARD, CARD_INK, CARD_MUTED, LABEL = "#151921", "#f0f3f6", "#9aa4b0", "#0b0d11"
@@ -48,16 +48,17 @@ HERO_TILE, HERO_HEIGHT, HERO_LEFTS = 292, 219, (32, 334, 670, 972)
 
 def panels(
     path: Path,
-    pictures: dict[str, np.ndarray],
+    pictures: Mapping[str, Sequence[np.ndarray] | np.ndarray],
     captions: Sequence[Sequence[str]],
     *,
     title: str,
     subtitle: str,
-    scale: DepthScale,
+    scale: DepthScale | None = None,
 ) -> None:
-    """Draw a row a scene: `pictures` N x H x W x 3 by names of `FIELDS`, with N `captions`.
+    """Draw a row a scene: N `pictures` H x W x 3 by names of `FIELDS`, with N `captions`.
 
-    `scale` is the same for every experiment that is compared. Raises InputError without rows.
+    `scale`, where depth is shown, is the same for every experiment that is compared. Raises
+    InputError without rows.
     """
     if not captions:
         raise InputError("no scene to draw panels of: set evaluate.num_panels to 1 or more")
@@ -65,22 +66,24 @@ def panels(
     canvas = Canvas(width)
     canvas.title(MARGIN, title, subtitle)
     canvas.mask_legend(PANEL_LEFTS[3], 71)
-    if "depth_error" in pictures:
+    if scale is not None and "depth_error" in pictures:
         canvas.legend(PANEL_LEFTS[4] + 98, 66, 260, depth_colors, scale.ticks(), scale.label)
         canvas.legend(PANEL_LEFTS[6] + 20, 66, PANEL - 40, error_colors, ERROR_TICKS)
+    heights = [round(PANEL * bg.shape[0] / bg.shape[1]) for bg in pictures["bg"]]
+    tops = np.cumsum([PANEL_TOP, *(height + GAP for height in heights)])
     canvas.box(MARGIN, PANEL_TOP - 5, width - 2 * MARGIN, 1, fill=LIGHT["rule"])
     for (name, column), x in zip(pictures.items(), PANEL_LEFTS, strict=False):
         weight = "bold" if name.startswith("pred") else "normal"
         style = {"font_size": 14, "font_weight": weight, "text_anchor": "middle"}
         canvas.text(x + PANEL / 2, 126, FIELDS[name], **style)
         for row, pixels in enumerate(column):
-            canvas.image(x, PANEL_TOP + row * (PANEL + GAP), PANEL, PANEL, pixels)
+            canvas.image(x, tops[row], PANEL, heights[row], pixels)
     for row, (head, *figures) in enumerate(captions):
-        y = PANEL_TOP + row * (PANEL + GAP) + PANEL / 2 - 10 * len(figures)
+        y = tops[row] + heights[row] / 2 - 10 * len(figures)
         canvas.text(MARGIN, y, head, font_weight="bold")
         for place, words in enumerate(figures, start=1):
             canvas.text(MARGIN, y + 20 * place, words, fill=MUTED)
-    canvas.save(path, PANEL_TOP + len(captions) * (PANEL + GAP) + MARGIN - GAP)
+    canvas.save(path, tops[-1] + MARGIN - GAP)
 
 
 def hero(path: Path, scenes: Scene[np.ndarray], *, unit: str) -> None:
@@ -175,45 +178,21 @@ def _draw_condition(canvas: Canvas, x: int, y: int, rows: list[ConditionExample]
 
 
 def footage_sheet(
-    path: Path, footage: Mapping[str, Sequence[tuple[str, View]]], *, subtitle: str
+    path: Path, views: Sequence[tuple[str, str, View]], *, title: str, subtitle: str
 ) -> None:
-    """Draw a block a sequence: the plate, then a column a view, headed by its kind: the frame above
-    what each method found; grey is what the truth leaves open."""
-    most = max(map(len, footage.values()))
-    canvas = Canvas(2 * MARGIN + PANEL + LABELS + most * (PANEL + GAP) + 2 * GROUP)
-    canvas.title(MARGIN, "The best and the worst frames", subtitle)
-    canvas.mask_legend(canvas.width - MARGIN - 124, 40)
-    y = HEADER
-    for name, views in footage.items():
-        first, y = views[0][1], y + BLOCK_TOP
-        height = round(PANEL * first.bg.shape[0] / first.bg.shape[1])
-        canvas.text(MARGIN, y - 50, name, font_size=17, font_weight="bold")
-        canvas.image(MARGIN, y, PANEL, height, first.bg)
-        canvas.text(MARGIN, y + height + 10, "plate", font_size=12, fill=MUTED)
-        for row, label in enumerate(("frame", *first.found)):
-            place = MARGIN + PANEL + LABELS - 12, y + row * (height + CAPTION) + height / 2
-            canvas.text(*place, label, fill=MUTED, text_anchor="end")
-        x, before = MARGIN + PANEL + LABELS - GROUP, ""
-        for kind, view in views:
-            if kind != before:
-                x += GROUP
-                canvas.text(x, y - 15, kind, font_weight="bold")
-            _draw_view(canvas, x, y, height, view)
-            x, before = x + PANEL + GAP, kind
-        y += (1 + len(first.found)) * (height + CAPTION) + GROUP
-    canvas.save(path, y)
-
-
-def _draw_view(canvas: Canvas, x: int, y: int, height: int, view: View) -> None:
-    pictures = [(view.bg_fg, view.name)]
-    for found in view.found.values():
-        errors = mask_errors_rgb(found, view.true)
-        errors[~view.valid] = INVALID_RGB
-        iou = (found & view.true).sum() / max(1, (found | view.true).sum())
-        is_empty = not view.true.any()
-        words = f"{100 * found.mean():.1f} % false" if is_empty else f"IoU {iou:.2f}"
-        pictures.append((errors, words))
-    for pixels, words in pictures:
-        canvas.image(x, y, PANEL, height, pixels)
-        canvas.text(x, y + height + 10, words, font_size=12, fill=MUTED)
-        y += height + CAPTION
+    """Draw frames, each with its sequence and what it is: the plate, the frame, what each method
+    found; grey is what the truth does not judge."""
+    captions = []
+    pictures: dict[str, list[np.ndarray]] = {"bg": [], "bg_fg": []}
+    for sequence, kind, view in views:
+        captions.append([sequence, kind, view.name])
+        pictures["bg"].append(view.bg)
+        pictures["bg_fg"].append(view.bg_fg)
+        for name, mask in zip(("pred_mask", "threshold"), view.found.values(), strict=False):
+            errors = mask_errors_rgb(mask, view.true)
+            errors[~view.valid] = INVALID_RGB
+            pictures.setdefault(name, []).append(errors)
+            iou = (mask & view.true).sum() / max(1, (mask | view.true).sum())
+            figure = f"IoU {iou:.2f}" if view.true.any() else f"{100 * mask.mean():.1f} % false"
+            captions[-1].append(figure if name == "pred_mask" else f"threshold: {figure}")
+    panels(path, pictures, captions, title=title, subtitle=subtitle)

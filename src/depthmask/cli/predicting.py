@@ -142,7 +142,7 @@ def evaluate_footage(
     from depthmask.evaluation import footage
     from depthmask.inference.predictor import Predictor
     from depthmask.stages import METRICS
-    from depthmask.visualization.panels import footage_sheet
+    from depthmask.visualization.sheets import footage_sheet
 
     found = footage.find_footage(folder, bg)
     homes = {file.parent.resolve() for f in found.values() for file in sum(f, ()) if file}
@@ -154,20 +154,19 @@ def evaluate_footage(
     predictor = Predictor(model, device=device)
     with_truth = {name: [f for f in each if f.truth] for name, each in found.items()}
     judged = {name: footage.spread_evenly(each, frames) for name, each in with_truth.items()}
-    tables, views = {}, []
+    tables, views = {}, {}
     with progress(sum(map(len, judged.values())), "frames") as advance:
         for name, some in judged.items():
             made = None if all(f.bg for f in some) else footage.make_plate(found[name], plate)
             arguments = made, predictor.predict, threshold, advance
-            tables[name], examples = footage.measure_footage(some, *arguments)
-            views += [(name, *example) for example in examples]
+            tables[name], views[name] = footage.measure_footage(some, *arguments)
     rows = pd.concat(tables, names=["sequence"]).reset_index("sequence")
     summary = footage.summarise(rows)
     for name, table in (("footage", summary), ("frames", rows)):
         with replaced_file(out / f"{name}.csv") as temporary:
             table.to_csv(temporary, index=False, float_format="%.6g")
-    title, about = "Best and worst frames", "of each third of a sequence; grey is not judged"
-    footage_sheet(out / "best_and_worst.png", views, title=title, subtitle=about)
+    about = "of each third of a sequence; grey is not judged"
+    footage_sheet(out / "best_and_worst.png", views, subtitle=about)
     names = (Column(name, no_wrap=True) for name in ("sequence", "method"))
     headings = "frames", "mean IoU", "boundary F", "pooled IoU", "pooled F", "false alarms"
     figures = (Column(heading, justify="right") for heading in headings)

@@ -66,7 +66,7 @@ def materialise(
     )
     pace = f"Wrote {scenes:,} scenes in {seconds:.1f} s, {scenes / seconds:.0f} a second"
     typer.echo(pace if scenes else "All of them were there already")
-    typer.echo(f"Look at {out / 'contact_sheet.png'} and {out / 'dataset.md'}")
+    typer.echo(f"Look at {out / 'contact_sheet.png'} and {out / 'statistics.json'}")
 
 
 @app.command()

@@ -157,7 +157,8 @@ def measure_robustness(
     people, examples = sets.people.scene, []
     unchanged = {name: _predict(each, people, sets.device) for name, each in methods.items()}
     best, *_ = methods
-    shown = sets.people.origins.iloc[_typical(unchanged[best][0], people)]
+    ious = mask_iou(unchanged[best][0], people.mask)
+    shown = sets.people.origins.iloc[typical_scenes(ious, people.mask)[0]]
     for condition, strength, frames in cases(sets, params):
         trained = is_trained(condition, strength, sets.training)
         about: dict[str, Any] = dict(condition=condition, strength=strength, trained_for=trained)
@@ -187,13 +188,14 @@ def _example(scene: Scene[Tensor], mask: Tensor, row: int, is_empty: bool) -> di
     }
 
 
-def _typical(mask: Tensor, scene: Scene[Tensor]) -> int:
-    """The frame with a large person whose IoU is nearest their upper quartile."""
-    ious = mask_iou(mask, scene.mask)
-    large = scene.mask.mean((1, 2, 3)) > LARGE_PERSON
-    if large.any():
+def typical_scenes(ious: Tensor, mask: Tensor, count: int = 1) -> list[int]:
+    """The frames with a large person whose IoU is nearest the upper quartile: what a model does
+    when it works, neither the luckiest frame nor the worst."""
+    large = mask.mean((1, 2, 3)) > LARGE_PERSON
+    if int(large.sum()) >= count:
         ious = ious.where(large, torch.nan)
-    return int((ious - ious.nanquantile(0.75)).abs().nan_to_num(torch.inf).argmin())
+    distance = (ious - ious.nanquantile(0.75)).abs().nan_to_num(torch.inf)
+    return sorted(distance.argsort(stable=True)[:count].tolist())
 
 
 def _figures(

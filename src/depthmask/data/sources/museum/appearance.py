@@ -18,10 +18,10 @@ from depthmask.data.sources.museum.textures import (
     choose,
     grid,
     hsv,
-    leaves,
     mix,
     mottled,
     noise,
+    patterned,
     shaded,
 )
 
@@ -84,22 +84,13 @@ def _cloth_color(rng: np.random.Generator) -> np.ndarray:
 
 def fabric(rng: np.random.Generator, plain_share: float) -> Material:
     """A cloth: plain or faded with a probability, else striped, checked, dotted or printed."""
-    x, y = grid(64)
     color, second = _cloth_color(rng), _cloth_color(rng)
     if np.abs(second - color).sum() < 0.35:
         second = color + (0.5 if color.mean() < 0.5 else -0.4)
-    patterns = (
-        np.sin(4 * np.pi * y) > rng.uniform(-0.3, 0.6),
-        np.sin(6 * np.pi * x) > rng.uniform(0, 0.8),
-        0.5 * ((x * 2 % 1 < 0.4) * 1.0 + (y * 2 % 1 < 0.4)),
-        np.hypot(x * 3 % 1 - 0.5, (y * 3 + 0.5 * (np.floor(x * 3) % 2)) % 1 - 0.5) < 0.27,
-        noise(rng, (64, 64), int(rng.integers(3, 5))) * 7 - 0.5,
-    )
-    texture = mottled(rng, color, choose(rng, (0.05, 0.1, 0.5)))  # smooth, woven, or as denim
-    if rng.random() > plain_share:
-        texture = mix(texture[:64, :64], second, choose(rng, patterns))
-        if rng.random() < 0.25:
-            texture = leaves(rng, (64, 64), 60, 0.25)
+    if rng.random() < plain_share:
+        texture = mottled(rng, color, choose(rng, (0.05, 0.1, 0.5)))  # smooth, woven, or as denim
+    else:
+        texture = patterned(rng, color, second)
     return Material(texture, float(rng.uniform(0.16, 0.5)))
 
 
@@ -142,7 +133,7 @@ def _face(rng: np.random.Generator, skin: np.ndarray, hair: np.ndarray, beard: b
     return Material(image)
 
 
-def bare_head(rng: np.random.Generator, skin: Material, hair: Material) -> list[Part]:
+def _bare_head(rng: np.random.Generator, skin: Material, hair: Material) -> list[Part]:
     """A head one unit high, facing y, origin at the chin's height: bald or with some hair."""
     level = np.linspace(0, 1, 15)
     widths, depths, forward = (np.interp(level, _HEAD_LEVELS, row) for row in _HEAD_PROFILE)
@@ -172,7 +163,7 @@ def head_parts(rng: np.random.Generator, body: Body, skin: np.ndarray) -> list[P
         hair = rng.uniform(0.6, 0.9) * np.ones(3)
     face = _face(rng, skin, hair, rng.random() < 0.22 * (not body.child))
     locks = Material(shaded(hair, 1 + 0.25 * noise(rng, (32, 32))), 0.4)
-    parts = bare_head(rng, face, locks)
+    parts = _bare_head(rng, face, locks)
     kind, cloth = rng.random(), fabric(rng, 0.8)
     if kind < 0.3:
         parts.append(ellipsoid((0, -0.03, 0.82), (0.4, 0.49, 0.34), cloth))

@@ -62,22 +62,16 @@ def windows(rng: np.random.Generator, wall: Wall) -> tuple[list[Part], list[Any]
     return moved(parts, wall.offset, wall.turn), lamps
 
 
-def beams(rng: np.random.Generator, walls: list[Wall], size: np.ndarray) -> list[Any]:
-    """Spotlights on walls and floor, or the sun through the panes of a window."""
+def beams(rng: np.random.Generator, walls: list[Wall]) -> list[Any]:
+    """Spotlights or the sun through panes, from high on one wall towards another."""
     x, y = textures.grid(64)
-    if rng.random() < 0.5:
-        wall, count = choose(rng, walls), int(rng.integers(1, 3))
-        panes = (abs(x * count % 1 - 0.5) < 0.44) & (abs(y * 2 % 1 - 0.5) < 0.44)
-        light = shaded(rng.uniform(8, 30) * np.array([1, 0.93, 0.8]), panes)
-        start = wall.point(rng.uniform(0.2, 0.8) * wall.length, -0.1, size[2] - 0.5)
-        target = np.array([*rng.uniform(-0.4, 0.4, 2) * size[:2], rng.uniform(0, 1)])
-        return [beam(start, target, float(rng.uniform(20, 45)), light)]
-    disc = np.clip(6 * (0.45 - np.hypot(x - 0.5, y - 0.5)), 0, 1)
-    light, lamps = shaded(TEMPERATURES[rng.integers(3)] * rng.uniform(3, 14), disc), []
+    disc = 6 * (0.45 - np.hypot(x - 0.5, y - 0.5))
+    panes = (abs(x * 2 % 1 - 0.5) < 0.44) & (abs(y * 2 % 1 - 0.5) < 0.44)
+    shape, lamps = np.clip(choose(rng, (disc, panes)), 0, 1), []
     for _ in range(int(rng.integers(1, 4))):
-        wall = choose(rng, walls)
-        along, above = rng.uniform(0.15, 0.85) * wall.length, size[2] - 0.3
-        lit = wall.point(along, 0, rng.uniform(0.5, 1.8))
-        start = wall.point(along, -rng.uniform(0.8, 2), above)
-        lamps.append(beam(start, lit, float(rng.uniform(30, 60)), light))
+        first, second = (walls[number] for number in rng.permutation(4)[:2])
+        start = first.point(rng.uniform(0.1, 0.9) * first.length, -0.2, first.height - 0.4)
+        place = rng.uniform([0.1, -2, 0], [0.9, 0, 1.8]) * [second.length, 1, 1]
+        light = shaded(TEMPERATURES[rng.integers(5)] * rng.uniform(6, 24), shape)
+        lamps.append(beam(start, second.point(*place), float(rng.uniform(20, 50)), light))
     return lamps

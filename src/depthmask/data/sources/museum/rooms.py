@@ -7,7 +7,6 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from depthmask.data.sources.museum import textures
-from depthmask.data.sources.museum.appearance import bare_head
 from depthmask.data.sources.museum.interiors import Wall, draw_shell
 from depthmask.data.sources.museum.lights import beams, ceiling_lights, windows
 from depthmask.data.sources.museum.optics import View
@@ -22,8 +21,8 @@ from depthmask.data.sources.museum.shapes import (
     moved,
     rotation,
 )
-from depthmask.data.sources.museum.textures import choose, hsv, noise, shaded
-from depthmask.data.sources.museum.things import WOODS, chair, table
+from depthmask.data.sources.museum.textures import choose, hsv
+from depthmask.data.sources.museum.things import chair, table
 
 # the parts of a piece on z = 0 around the origin, facing -y, and its footprint in metres
 Piece = tuple[list[Part], tuple[float, float]]
@@ -64,7 +63,7 @@ def draw_room(seed: int, attempt: int = 0) -> Room:
         frames, panes = windows(rng, walls[others[1]])
         parts, lamps = parts + frames, lamps + panes
     if rng.random() < 0.5:
-        lamps += beams(rng, walls, size)
+        lamps += beams(rng, walls)
     shell, behind_doors = draw_shell(rng, walls)
     furniture, footprints = furnish(rng, walls, size[:2], free)
     parts += shell + furniture
@@ -99,26 +98,8 @@ def _draw_view(rng: np.random.Generator, walls: list[Wall], size: np.ndarray) ->
 
 def _stone(rng: np.random.Generator) -> Material:
     if rng.random() < 0.65:
-        return textures.marble(rng, choose(rng, _MARBLES))
+        return Material(textures.mottled(rng, choose(rng, _MARBLES), 0.15))
     return Material(choose(rng, ((0.36, 0.24, 0.14), (0.17, 0.19, 0.19))), roughness=0.28)
-
-
-def _vase(rng: np.random.Generator, height: float) -> list[Part]:
-    r, belly, (neck, lip) = 0.29 * height, rng.uniform(0.4, 0.7), rng.uniform(0.3, 0.8, 2)
-    profile = [(0.5, 0), (0.8, 0.6 * belly), (1, belly), (neck, 0.88), (lip, 1), (0, 1)]
-    glaze = hsv(rng.random(), rng.uniform(0.15, 0.8), rng.uniform(0.3, 0.9))
-    mottle = 1 + rng.choice([0, 0.5]) * noise(rng, (48, 48), 4)
-    return [lathe(np.array(profile) * [r, height], Material(shaded(glaze, mottle), 0.5, 0.12))]
-
-
-def _bust(rng: np.random.Generator, height: float) -> list[Part]:
-    material, turn = _stone(rng), rotation("z", float(rng.normal(180, 15)))
-    z = np.array([0, 0.04, 0.1, 0.14, 0.2, 0.3, 0.4, 0.46, 0.52, 0.6])
-    widths = np.array([0.19, 0.17, 0.1, 0.16, 0.3, 0.37, 0.36, 0.25, 0.11, 0.1]) * height
-    depths = np.minimum(widths, 0.55 * widths + 0.05 * height)
-    shoulders = loft(np.outer(z, [0, 0, height]), [widths, depths], material, squareness=0.2)
-    head = moved(bare_head(rng, material, material), (0, 0, 0.55 * height), turn, 0.44 * height)
-    return [shoulders, *head]
 
 
 def _abstract(rng: np.random.Generator, height: float) -> list[Part]:
@@ -141,25 +122,8 @@ def _pedestal(rng: np.random.Generator, _: float) -> Piece:
     parts = [box((0, 0, height / 2), (width, width, height), material)]
     for z in (0.05, height - 0.05) if rng.random() < 0.4 else ():
         parts.append(box((0, 0, z), (1.15 * width, 1.15 * width, 0.1), material))
-    make = choose(rng, (_bust, _bust, _vase, _abstract, _abstract))
-    turn = rotation("z", float(rng.normal(0, 20)))
-    return parts + moved(make(rng, rng.uniform(0.4, 0.75)), (0, 0, height), turn), (width, width)
-
-
-def _bench(rng: np.random.Generator, _: float) -> Piece:
-    length, deep, height = rng.uniform(1.1, 2.0), rng.uniform(0.4, 0.65), rng.uniform(0.4, 0.48)
-    timber, slats = textures.wood(rng, choose(rng, WOODS)), int(rng.choice([1, 4]))
-    seat = timber
-    if slats == 1:
-        seat = Material(hsv(rng.random(), rng.uniform(0.1, 0.7), rng.uniform(0.12, 0.6)))
-    parts = [
-        box((0, y, height - 0.04), (length, deep / slats - 0.015, 0.08), seat)
-        for y in (np.arange(slats) + 0.5) / slats * deep - deep / 2
-    ]
-    for x in (-0.42, 0.42):
-        leg = (0.06, deep - 0.06, height - 0.08)
-        parts.append(box((x * length, 0, height / 2 - 0.04), leg, timber))
-    return parts, (length, deep)
+    exhibit = moved(_abstract(rng, rng.uniform(0.4, 0.75)), (0, 0, height))
+    return parts + exhibit, (width, width)
 
 
 def _statue(rng: np.random.Generator, _: float) -> Piece:
@@ -182,17 +146,9 @@ def _chairs(rng: np.random.Generator, _: float) -> Piece:
     return chair(rng, float(rng.uniform(0.42, 0.5))), (0.5, 0.5)
 
 
-def _table(rng: np.random.Generator, _: float) -> Piece:
-    return table(rng)
-
-
-_KINDS = (_pedestal, _bench, _statue, _column, _chairs, _table)
+_KINDS = (_pedestal, table, _statue, _column, _chairs)
 # a museum, an office or a hall
-_SHARES = (
-    (0.55, 0.25, 0.12, 0.08, 0, 0),
-    (0.06, 0.1, 0, 0.04, 0.5, 0.3),
-    (0.2, 0.3, 0, 0.3, 0.2, 0),
-)
+_SHARES = ((0.5, 0.22, 0.2, 0.08, 0), (0.06, 0.4, 0, 0.04, 0.5), (0.2, 0.3, 0.1, 0.2, 0.2))
 
 
 def furnish(

@@ -1,6 +1,7 @@
 """Textures and paintings drawn from random generators: no file is read. Colours: sRGB in 0..1."""
 
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Any
 
 import cv2
@@ -121,13 +122,6 @@ def bricks(rng: np.random.Generator, color: Vector) -> Material:
     return Material(mix(texture, mortar, joint), rows * rng.uniform(0.08, 0.2))
 
 
-def marble(rng: np.random.Generator, color: Vector) -> Material:
-    """Clouds and veins."""
-    field, warp = noise(rng, (128, 128), 5), noise(rng, (128, 128), 4)
-    veins = np.clip(1 - 6 * np.abs(field + 0.3 * warp), 0, 1) ** 2
-    return Material(shaded(color, 0.97 - 0.15 * veins - 0.04 * warp))
-
-
 def tiles(rng: np.random.Generator, first: Vector, second: Vector) -> Material:
     """A chequerboard with joints."""
     x, y = grid(192)
@@ -152,19 +146,28 @@ def carpet(rng: np.random.Generator, color: Vector) -> Material:
     return Material(mix(texture, second, motif * (kind < 0.5)), rng.uniform(0.7, 2))
 
 
-def wallpaper(rng: np.random.Generator, color: Vector) -> Material:
-    """Stripes, checks, damask, trellis or a print, in two tones of a colour or in two colours."""
+def patterned(rng: np.random.Generator, color: Vector, second: Vector) -> np.ndarray:
+    """Stripes, checks, damask, a trellis, dots, blots, or a print of more colours, [96, 96, 3]."""
     x, y = grid(96)
-    bloom = np.cos(2 * np.pi * x) * np.cos(2 * np.pi * y)
-    trellis = np.minimum(np.abs((x + y) * 2 % 1 - 0.5), np.abs((x - y) * 2 % 1 - 0.5))
-    stripes = np.sin(4 * np.pi * x) > rng.uniform(-0.6, 0.6)
-    checks = 0.5 * stripes + 0.5 * (np.sin(4 * np.pi * y) > 0)
-    print_ = noise(rng, (96, 96), 4) * 7 - 1
-    patterns = (stripes, checks, np.abs(bloom) > 0.4, trellis < 0.06, print_)
+    if rng.random() < 0.25:
+        return leaves(rng, (96, 96), 60, 0.25)
+    stripes, bars = (
+        np.sin(2 * np.pi * rng.integers(2, 4) * along) > rng.uniform(-0.5, 0.7) for along in (x, y)
+    )
+    bloom = np.abs(np.cos(2 * np.pi * x) * np.cos(2 * np.pi * y)) > 0.4
+    trellis = np.minimum(np.abs((x + y) * 2 % 1 - 0.5), np.abs((x - y) * 2 % 1 - 0.5)) < 0.06
+    dots = np.hypot(x * 4 % 1 - 0.5, (y * 4 + 0.5 * (np.floor(x * 4) % 2)) % 1 - 0.5) < 0.27
+    blots = noise(rng, (96, 96), int(rng.integers(3, 5))) * 7 - 0.5
+    checks = 0.5 * stripes + 0.5 * bars
+    return mix(color, second, choose(rng, (stripes, bars, checks, bloom, trellis, dots, blots)))
+
+
+def wallpaper(rng: np.random.Generator, color: Vector) -> Material:
+    """A pattern in two tones of a colour or in two colours."""
     second = np.asarray(color) * rng.choice([0.6, 0.8, 1.2])
-    if rng.random() < 0.4:
-        second = leaves(rng, (96, 96), 60, 0.2)
-    return Material(mix(color, second, choose(rng, patterns)), rng.uniform(0.3, 0.9))
+    if rng.random() < 0.3:
+        second = hsv(rng.random(), *rng.uniform([0, 0.15], [0.8, 0.95]))
+    return Material(patterned(rng, color, second), rng.uniform(0.3, 0.9))
 
 
 def plaster(rng: np.random.Generator, color: Vector) -> Material:
@@ -181,18 +184,14 @@ def terrazzo(rng: np.random.Generator, color: Vector) -> Material:
 
 def books(rng: np.random.Generator, timber: Vector) -> Material:
     """Books on four to six boards, over a unit square."""
-    boards, image = int(rng.integers(4, 7)), np.full((144, 96, 3), 0.06)
-    for bottom in (np.arange(boards) + 1) * 144 // boards - 2:
-        x, most = 2, 144 / boards - 5
-        while x < 92:
-            width, tall = int(rng.integers(2, 7)), int(most * rng.uniform(0.6, 1))
-            if rng.random() < 0.9:
-                back = hsv(rng.random(), *rng.uniform([0.1, 0.15], [0.8, 0.9]))
-                image[bottom - tall : bottom, x : min(x + width, 94)] = back
-                image[bottom - tall // 2 - 2 : bottom - tall // 2, x : x + width - 1] *= 0.5
-            x += width
+    image, deep = np.full((144, 96, 3), 0.06), int(rng.choice([24, 29, 36]))
+    for bottom in range(deep - 3, 144, deep):
+        edges = np.cumsum(rng.integers(2, 7, 40))
+        for left, right in pairwise(edges[edges < 95]):
+            tall = int(deep * rng.uniform(0.5, 0.88))
+            back = hsv(rng.random(), *rng.uniform([0.1, 0.15], [0.8, 0.9]))
+            image[bottom - tall : bottom, left:right] = back
         image[bottom : bottom + 3] = timber
-    image[:, :2] = image[:, -2:] = image[:2] = timber
     return Material(image)
 
 
@@ -209,43 +208,24 @@ def _landscape(rng: np.random.Generator, shape: tuple[int, int]) -> np.ndarray:
     return image
 
 
-def _abstract(rng: np.random.Generator, shape: tuple[int, int]) -> np.ndarray:
-    x, y = grid(*shape)
-    hues = rng.random() + np.array([0, 0.08, 0.5, 0.58]) * rng.uniform(0.5, 1.5)
-    colors = [hsv(h, rng.uniform(0.4, 0.95), rng.uniform(0.3, 0.95)) for h in hues]
-    image = np.full((*shape, 3), rng.choice([0.92, 0.85, 0.12]))
-    kind = rng.integers(3)
-    for _ in range(8):
-        at_x, at_y, size = rng.random(), rng.random(), rng.uniform(0.05, 0.3)
-        field = np.maximum(np.abs(x - at_x), np.abs(y - at_y) * 1.5) < size
-        disc = np.hypot((x - at_x) * shape[1] / shape[0], y - at_y) < size
-        stroke = 1 - 7 * np.abs(noise(rng, shape, 4))
-        image = mix(image, choose(rng, colors), (field, disc, stroke)[kind])
-    return image
-
-
 def _photograph(rng: np.random.Generator, shape: tuple[int, int]) -> np.ndarray:
     light = 1 + 0.4 * noise(rng, shape, 6, 1.2)
     return leaves(rng, shape, 120, 0.5) * light[..., None]
 
 
 def _poster(rng: np.random.Generator, shape: tuple[int, int]) -> np.ndarray:
-    """Lines of letters, and mostly a picture above them."""
+    """Lines of letters, under a picture."""
     paper, ink = hsv(rng.random(), rng.uniform(0, 0.8), 0.93), hsv(rng.random(), 0.7, 0.15)
-    x, y = grid(*shape)
-    lines = int(rng.integers(5, 16))
-    ends = rng.uniform(0.4, 0.95, lines)[np.floor(y * lines).astype(int)]
-    letters = rng.random((lines, 40))[np.floor(y * lines).astype(int), np.floor(x * 40).astype(int)]
-    written = (y * lines % 1 > 0.4) & (letters > 0.25) & (x > 0.07) & (x < ends)
-    image = mix(paper, ink, written)
-    if rng.random() < 0.7:
-        upper = slice(0, int(shape[0] * rng.uniform(0.3, 0.75)))
-        image[upper] = _photograph(rng, shape)[upper]
+    lines = 2 * int(rng.integers(5, 14)) + 1
+    letters = (rng.random((lines, 40)) > 0.3) * (np.arange(lines) % 2)[:, None]
+    image = mix(paper, ink, cv2.resize(1.0 * letters, shape[::-1], interpolation=cv2.INTER_NEAREST))
+    picture = slice(0, int(shape[0] * rng.uniform(0, 0.75)))
+    image[picture] = _photograph(rng, shape)[picture]
     return image
 
 
 def painting(rng: np.random.Generator, aspect: float) -> Material:
     """A picture, `aspect` being width over height; its texture covers a unit square."""
     shape = int(72 / aspect**0.5), int(72 * aspect**0.5)
-    paint = choose(rng, (_landscape, _abstract, _photograph, _poster))
+    paint = choose(rng, (_landscape, _photograph, _poster))
     return Material(paint(rng, shape) * (1 + 0.05 * noise(rng, shape, 6))[..., None])

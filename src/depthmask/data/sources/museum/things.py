@@ -40,34 +40,26 @@ def chair(rng: np.random.Generator, seat_m: float, backed: float = 0.7) -> list[
     return parts
 
 
-def table(rng: np.random.Generator) -> tuple[list[Part], tuple[float, float]]:
-    """A table with things on it, and its width and depth."""
-    wide, deep, height, top = rng.uniform(0.9, 1.8), rng.uniform(0.6, 0.9), 0.74, _surface(rng)
-    parts = [box((0, 0, height - 0.02), (wide, deep, 0.04), top)]
-    parts += _legs(wide, deep, height - 0.04, 0.06, _surface(rng))
-    for _ in range(int(rng.integers(5))):
+def table(rng: np.random.Generator, _: float) -> tuple[list[Part], tuple[float, float]]:
+    """A bench, or a table with things on it, and its width and depth."""
+    height, top = choose(rng, (0.44, 0.74)), _surface(rng)
+    wide, deep = rng.uniform(0.9, 1.9), height * rng.uniform(0.8, 1.2)
+    parts = [box((0, 0, height - 0.03), (wide, deep, 0.06), top)]
+    parts += _legs(wide, deep, height - 0.06, 0.06, _surface(rng))
+    for _ in range(int(rng.integers(5)) if height > 0.5 else 0):
         size = rng.uniform([0.1, 0.1, 0.02], [0.4, 0.3, 0.35])
         at = rng.uniform(-0.35, 0.35, 2) * [wide, deep]
         parts.append(box((*at, height + size[2] / 2), size, _surface(rng)))
     return parts, (wide, deep)
 
 
-def _suitcase(rng: np.random.Generator) -> list[Part]:
-    wide, deep, tall = rng.uniform([0.35, 0.18, 0.45], [0.5, 0.28, 0.75])
-    cloth, handle = _surface(rng), Material((0.15, 0.15, 0.16), 1.0, 0.3)
-    parts = [box((0, 0, 0.04 + tall / 2), (wide, deep, tall), cloth)]
-    parts += _legs(wide, deep, 0.05, 0.05, handle)
-    bar = [(-0.1, 0), (-0.1, 0.3), (0.1, 0.3), (0.1, 0)]
-    ends = [(x, -deep / 3, tall + rise) for x, rise in bar]
-    return [*parts, tube(ends, [0.012] * 4, handle, segments=6)]
-
-
 def _bag(rng: np.random.Generator) -> list[Part]:
-    wide, deep, tall = rng.uniform([0.25, 0.12, 0.25], [0.6, 0.3, 0.42])
-    cloth = fabric(rng, 0.4)
-    loop = [(-0.25 * wide, 0, tall), (-0.15 * wide, 0, tall + 0.2), (0.15 * wide, 0, tall + 0.2)]
+    """A bag with a loop, or a suitcase with a bar to pull it."""
+    wide, deep, tall = rng.uniform([0.25, 0.12, 0.25], [0.6, 0.3, 0.75])
+    cloth, rise = fabric(rng, 0.4), rng.uniform(0.1, 0.35)
+    loop = [(-0.12, 0, tall), (-0.09, 0, tall + rise), (0.09, 0, tall + rise), (0.12, 0, tall)]
     parts = [box((0, 0, tall / 2), (wide, deep, tall), cloth)]
-    return [*parts, tube([*loop, (0.25 * wide, 0, tall)], [0.012] * 4, cloth, segments=6)]
+    return [*parts, tube(loop, [0.012] * 4, cloth, segments=6)]
 
 
 def _cartons(rng: np.random.Generator) -> list[Part]:
@@ -82,22 +74,19 @@ def _cartons(rng: np.random.Generator) -> list[Part]:
 
 
 def _trolley(rng: np.random.Generator) -> list[Part]:
-    """A pushchair or a cart: a basket on legs with wheels, and a handle behind."""
+    """A pushchair or a cart: a basket on legs, and a handle behind."""
     wide, deep, low, tall = rng.uniform([0.35, 0.5, 0.25, 0.3], [0.5, 0.65, 0.45, 0.5])
-    cloth, steel = fabric(rng, 0.5), Material(rng.uniform(0.1, 0.7) * np.ones(3), 1.0, 0.2)
-    parts = [box((0, 0, low + tall / 2), (wide, deep, tall), cloth)]
-    parts += _legs(wide, deep, low, 0.04, steel)
-    for x, y in np.array([(-1, -1), (-1, 1), (1, -1), (1, 1)]) * [wide / 2, deep / 2 - 0.05]:
-        parts.append(tube([(x - 0.02, y, 0.09), (x + 0.02, y, 0.09)], [0.09, 0.09], steel))
-    top, back = low + tall, deep / 2
-    bar = [(-wide / 2, -back, top), (-wide / 2, -back - 0.15, top + 0.3)]
+    steel, top, back = Material(rng.uniform(0.1, 0.7) * np.ones(3)), low + tall, -deep / 2
+    bar = [(-wide / 2, back, top), (-wide / 2, back - 0.15, top + 0.3)]
     bar += [(-x, y, z) for x, y, z in bar[::-1]]
+    parts = [box((0, 0, low + tall / 2), (wide, deep, tall), fabric(rng, 0.5))]
+    parts += _legs(wide, deep, low, 0.05, steel)
     return [*parts, tube(bar, [0.015] * 4, steel, segments=6)]
 
 
 def draw_thing(seed: int) -> tuple[list[Part], float]:
     """The thing of a seed that somebody left behind, and its height in metres."""
     rng = np.random.default_rng([_STREAM, seed])
-    makers = (_suitcase, _bag, _cartons, _trolley, lambda rng: chair(rng, rng.uniform(0.42, 0.5)))
+    makers = (_bag, _bag, _cartons, _trolley, lambda rng: chair(rng, rng.uniform(0.42, 0.5)))
     parts = choose(rng, makers)(rng)
     return parts, float(max(part.vertices[:, 2].max() for part in parts))

@@ -165,7 +165,7 @@ def evaluate_footage(
     for name, table in (("footage", summary), ("frames", rows)):
         with replaced_file(out / f"{name}.csv") as temporary:
             table.to_csv(temporary, index=False, float_format="%.6g")
-    about = "of each third of a sequence; grey is not judged"
+    about = "of each third of a sequence; IoU of the network, the threshold; grey is not judged"
     footage_sheet(out / "best_and_worst.png", views, subtitle=about)
     names = (Column(name, no_wrap=True) for name in ("sequence", "method"))
     headings = "frames", "mean IoU", "boundary F", "pooled IoU", "pooled F", "false alarms"

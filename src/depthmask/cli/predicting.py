@@ -124,7 +124,8 @@ def evaluate_footage(
         int, typer.Option(min=1, show_default="all", help="Of each sequence, evenly spread.")
     ] = 10**9,
     threshold: Annotated[
-        float | None, typer.Option(help="Of the difference, 0 to 1; by default evaluate's.")
+        float | None,
+        typer.Option(min=0, max=1, help="Of the difference; by default evaluate's."),
     ] = None,
     out: Annotated[Path, typer.Option(help="The folder to write to.")] = Path("reports/footage"),
     model: ModelOption = MODEL,

@@ -61,7 +61,7 @@ def draw_plots(
     best: StoredModel,
     sets: EvalSets,
 ) -> None:
-    """Draw the curves, the comparison, the harder frames, and the README's picture; `scenes` are
+    """Draw the curves, the comparison, robustness, and the README's picture; `scenes` are
     the best network's figures on the headline set, a row a scene, in their order."""
     columns = ("val/mask_iou", "val/loss", "val/depth_rmse")
     charts = {

@@ -208,7 +208,6 @@ def test_bad_arguments_and_a_folder_of_something_else_are_refused(data, whole, t
         (whole, {"augmented": None}, r"other settings \(augmented\)"),
         (whole, {"count": COUNT - 1}, "has 18 scenes already: give --count 18 or more"),
         (tmp_path / "mine", {}, "holds something else"),
-        (tmp_path / "mine/thesis.txt", {}, "is a file"),
         (tmp_path / "damaged", {}, "other settings"),
     ):
         with pytest.raises(InputError, match=message):

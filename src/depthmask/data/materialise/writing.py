@@ -122,8 +122,6 @@ class Writer(Dataset[int | OSError]):
 def claimed(out: Path, settings: dict[str, Any]) -> Iterator[None]:
     """Keep `out` to this process; raises InputError if what is there has other settings."""
     recipe, text = out / "recipe.json", json.dumps(settings, indent=2) + "\n"
-    if out.exists() and not out.is_dir():
-        raise InputError(f"{out} is a file: name a folder")
     if not recipe.exists() and any(out.glob("[!.]*")):
         raise InputError(f"{out} holds something else: name a new or an empty folder")
     out.mkdir(parents=True, exist_ok=True)

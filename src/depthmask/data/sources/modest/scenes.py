@@ -63,7 +63,9 @@ class EpochOrder(Sampler[Draw]):
 def read_image(path: Path, size: int, mode: str = "RGB") -> np.ndarray:
     """Decode an image file as uint8, size x size x 3, or size x size of mode L; InputError."""
     image = np.array(open_upright(path, least=size).convert(mode))
-    return cv2.resize(image, (size, size), interpolation=cv2.INTER_AREA)
+    # up to a halving, bilinear interpolation skips no pixel, at a fifth of INTER_AREA's time
+    method = cv2.INTER_AREA if len(image) > 2 * size else cv2.INTER_LINEAR
+    return cv2.resize(image, (size, size), interpolation=method)
 
 
 _read_plate = lru_cache(maxsize=1000)(read_image)  # a plate is in thousands of scenes

@@ -8,8 +8,6 @@ from pathlib import Path
 from depthmask.data.scenes.images import SUFFIXES
 from depthmask.errors import InputError
 
-GUIDE = "README.md"
-
 _TAKEN = {"bg": SUFFIXES, "fg": (".png",), "depth": (".npy", ".png", ".tif", ".tiff")}
 _GUIDE = """# Photographs for depthmask
 
@@ -35,21 +33,16 @@ teacher, if there is one, and the camera. The numbers under `splits` are weights
 """
 
 
-def init_photos(folder: Path) -> list[Path]:
-    """Make the folders and the guide, and return what was made; what is there stays as it is."""
-    guide = folder / GUIDE
-    if folder.exists() and not folder.is_dir():
-        raise InputError(f"{folder} is a file: name a folder")
-    names = {path.name for path in folder.glob("[!.]*")}
+def init_photos(folder: Path) -> Path:
+    """Make the folders and the guide, and return its path; what is there stays as it is."""
+    guide, names = folder / "README.md", {path.name for path in folder.glob("[!.]*")}
     if names and names.isdisjoint(_TAKEN):
         raise InputError(f"{folder} holds something else than photographs: name an empty folder")
-    made = [path for path in (folder, *(folder / name for name in _TAKEN)) if not path.is_dir()]
-    for path in made:
-        path.mkdir(parents=True)
+    for name in _TAKEN:
+        (folder / name).mkdir(parents=True, exist_ok=True)
     if not guide.exists():
         guide.write_text(_GUIDE.replace("FOLDER", folder.as_posix()), encoding="utf-8")
-        made.append(guide)
-    return made
+    return guide
 
 
 def warn(path: Path, text: str) -> None:

@@ -119,7 +119,6 @@ def curve_table(run: Run) -> pd.DataFrame:
 
 def write_tiles(folder: Path, run: Run) -> None:
     folder.mkdir()
-    (folder.parent / "plots").mkdir()
     groups = {}
     for number, kind in enumerate(GROUPS):
         tiles = [f"{number}_{field}.png" for field in FIELDS]
@@ -128,7 +127,6 @@ def write_tiles(folder: Path, run: Run) -> None:
         groups[kind] = [number]
     scale = {"near": 0.1, "far": 0.9, "unit": run.unit}
     write_json(folder / "index.json", {"scale": scale, "groups": groups})
-    Image.new("RGB", (60, 60), "white").save(folder.parent / "plots/conditions.png")
 
 
 def write_data(folder: Path, run: Run) -> None:

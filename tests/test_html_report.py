@@ -70,7 +70,7 @@ def test_the_page_refers_to_nothing_outside_itself(shared):
 def test_who_does_not_see_it_is_told_what_is_there(shared):
     page = shared[2]
     images = [attrs for tag, attrs in page.tags if tag == "img"]
-    assert len(images) == 7 * 5 + 2  # four scenes, the median once more, two sheets
+    assert len(images) == 7 * 5 + 1  # four scenes, the median once more, the contact sheet
     assert all(attrs["src"].startswith("data:image/") and attrs["alt"] for attrs in images)
     charts = [a for tag, a in page.tags if tag == "svg" and a.get("aria-hidden") != "true"]
     assert charts and all(a["role"] == "img" and len(a["aria-label"]) > 10 for a in charts)

@@ -181,8 +181,9 @@ def test_the_teacher_sees_normalised_rgb_once_a_plate(tmp_path, calls, paths, an
     np.testing.assert_array_equal(teach(model, paths, 56), first[:5])
     assert len(calls) == 5  # nothing was asked anew
     teach(model, paths[:1], 28)
+    assert pictures.Teacher(model, 28, tmp_path).ask(read_rgb(paths[0])).shape == (28, 42)
     teach(write_teacher(model), paths[:1], 56)
-    assert len(calls) == 7  # another size and another model were
+    assert len(calls) == 8  # another size and another model were
 
 
 def test_what_the_model_fixes_is_respected(tmp_path, calls, paths):

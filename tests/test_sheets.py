@@ -11,7 +11,6 @@ import torch
 from PIL import Image
 
 from depthmask.data.scenes.scene import Scene
-from depthmask.evaluation.robustness_table import ConditionExample
 from depthmask.metrics import score_scenes
 from depthmask.visualization import canvas, sheets
 from depthmask.visualization.canvas import (
@@ -22,7 +21,6 @@ from depthmask.visualization.canvas import (
     spread,
 )
 from depthmask.visualization.gallery import MAX_SIDE_PX, chosen_scenes, draw_scene_tiles
-from depthmask.visualization.theme import LIGHT
 
 SIZE, NUM, NUM_TILES = 32, 8, 7
 RNG = np.random.default_rng(0)
@@ -42,18 +40,13 @@ def draw_contact_sheet(path, scenes=SCENES, unit="metre"):
     sheets.contact_sheet(path, LIBRARY, scenes, unit=unit, subtitle="a")
 
 
-def draw_augmented(path):
-    variants = {"plate_variants": SCENES.bg_fg[None], "cutout_variants": PEOPLE[None, ..., :3]}
-    sheets.augmented_sheet(path, plates=SCENES.bg, cutouts=PEOPLE, **variants, subtitle="")
-
-
 def draw_panels(path, num=2, has_depth=True):
     pictures = dict.fromkeys(list(sheets.FIELDS)[: 7 if has_depth else 4], SCENES.bg[:num])
     captions, words = ["IoU 0.700"] * num, {"title": "a", "subtitle": "b"}
     sheets.panels(path, pictures, captions, **words, scale=DepthScale(1, 9))
 
 
-@pytest.mark.parametrize("draw", [draw_contact_sheet, draw_augmented, draw_panels])
+@pytest.mark.parametrize("draw", [draw_contact_sheet, draw_panels])
 def test_two_calls_give_the_same_bytes_that_tell_neither_software_nor_date(draw, tmp_path):
     for file in ("one.png", "two.png"):
         draw(tmp_path / file)
@@ -128,21 +121,6 @@ def test_samples_are_spread_and_from_every_split():
     chosen = sheets.sample_splits(splits)
     assert [*chosen.values()] == [splits[i] for i in chosen]
     assert [*chosen.values()] == ["train"] * 12 + ["val"] + ["test"] * 6
-
-
-def test_a_sheet_shows_what_is_changed_and_whether_it_was_trained_for(tmp_path):
-    plate, frame = (np.full((24, 24, 3), level, np.uint8) for level in (200, 90))
-    mask = np.zeros((24, 24), bool)
-    shown = ("shift", 0, True), ("noise", 0, True), ("noise", 0.1, False)
-    examples = [ConditionExample(*each, plate, frame, mask, mask, 0.3) for each in shown]
-    sheets.conditions_sheet(tmp_path / "sheet.png", examples, subtitle="")
-    sheet = np.asarray(Image.open(tmp_path / "sheet.png").convert("RGB"))
-    top, left = sheets.TOP + 62, sheets.LEFT
-    right = left + sheets.STRENGTHS_STEP
-    assert (sheet[top + 20, left + 20] == 200).all(), "the plate was shifted"
-    assert (sheet[top + 20, right + 20] == 90).all(), "the frame is noisy"
-    bars = [bytes(sheet[top - 6, x + 20]).hex() for x in (right, right + sheets.TILE + sheets.GAP)]
-    assert bars == [LIGHT["blue"][1:], LIGHT["rule"][1:]]
 
 
 class Sets:

@@ -10,6 +10,7 @@ import typer
 from depthmask.errors import InputError
 
 MODEL = Path("models/best/model.onnx")
+TEACHER_PX = 518  # of the shorter side: what Depth Anything V2 was trained at
 SIZES = ["128x128", "480x640", "1080x1920"]
 Device = Literal["auto", "cpu", "cuda"]
 ModelOption = Annotated[Path, typer.Option("--model", help="An ONNX file that depthmask made.")]
@@ -17,6 +18,14 @@ DeviceOption = Annotated[Device, typer.Option("--device", help="auto takes CUDA 
 ThreadsOption = Annotated[
     int | None, typer.Option("--threads", min=1, max=256, help="Of the CPU; by default one a core.")
 ]
+FovOption = Annotated[
+    float | None,
+    typer.Option(help="The camera's horizontal field of view, degrees; else EXIF's."),
+]
+AT = typer.Option(
+    metavar="X,Y=METRES",
+    help="A pixel and its distance along the camera's axis; may be given again.",
+)
 
 app = typer.Typer()
 
@@ -39,10 +48,7 @@ def predict(
         Path | None,
         typer.Option(help="Depth of the plate, 16 bits in mm or floats in m; people stand on it."),
     ] = None,
-    fov: Annotated[
-        float | None,
-        typer.Option(help="The camera's horizontal field of view, degrees; else EXIF's."),
-    ] = None,
+    fov: FovOption = None,
 ) -> None:
     """Find the person in frames: writes STEM_mask.png, _depth.png (mm), _overlay.png, STEM.json."""
     from depthmask.inference.prediction import describe, list_scenes, predict_files
@@ -57,6 +63,66 @@ def predict(
             typer.echo(f"{summary['scene']}: warning: {summary['warning']}", err=True)
     look_at = out / f"{scenes[0].stem if len(scenes) == 1 else '*'}_overlay.png"
     typer.echo(f"Wrote {4 * len(scenes)} files to {out} ({predictor.device}); look at {look_at}")
+
+
+@app.command()
+def plate(
+    bg: Annotated[Path, typer.Option(help="The plate: the room with nobody in it.")],
+    out: Annotated[Path, typer.Option(help="The file to write: 16-bit PNG, millimetres.")],
+    model: ModelOption = MODEL,
+    teacher: Annotated[
+        Path | None,
+        typer.Option(help="In place of the model: ONNX with Depth Anything V2's contract."),
+    ] = None,
+    at: Annotated[list[str] | None, AT] = None,
+    device: DeviceOption = "auto",
+    fov: FovOption = None,
+) -> None:
+    """Make a plate's depth once, for `predict --plate-depth`; `calibrate` fits it to distances."""
+    from depthmask.data.scenes.images import read_fov, read_rgb
+    from depthmask.inference.calibration import (
+        from_inverse,
+        from_network,
+        parse_point,
+        write_depth,
+    )
+    from depthmask.inference.predictor import Predictor
+
+    image, points = read_rgb(bg), [parse_point(text) for text in at or ()]
+    if teacher is not None:
+        import cv2
+
+        from depthmask.data.sources.photos.pictures import Teacher
+
+        inverse = Teacher(teacher, TEACHER_PX, cache=Path()).ask(image)
+        depth = from_inverse(cv2.resize(inverse, image.shape[1::-1]), points)
+    elif points:
+        raise InputError("--at belongs to --teacher here: fit the network's depth by `calibrate`")
+    else:
+        fov = read_fov(bg, image.shape) if fov is None else fov
+        depth = from_network(Predictor(model, device=device), image, fov)
+    write_depth(out, depth)
+    typer.echo(f"Wrote {out}: measure a few distances and give them to `depthmask calibrate {out}`")
+
+
+@app.command()
+def calibrate(
+    depth: Annotated[Path, typer.Argument(help="A plate's depth, 16 bits in mm or floats in m.")],
+    at: Annotated[list[str], AT],
+    out: Annotated[
+        Path | None, typer.Option(help="By default DEPTH_calibrated.png, beside DEPTH.")
+    ] = None,
+) -> None:
+    """Fit a plate's depth to measured distances where that helps; prints the errors."""
+    from depthmask.data.scenes.images import read_depth
+    from depthmask.inference import calibration
+
+    points, values = [calibration.parse_point(text) for text in at], read_depth(depth)
+    fit = calibration.calibrate(values, points)
+    typer.echo(calibration.describe(values, points, fit))
+    out = out or depth.with_name(f"{depth.stem}_calibrated.png")
+    calibration.write_depth(out, fit.apply(values))
+    typer.echo(f"Wrote {out}")
 
 
 @app.command()
@@ -124,7 +190,8 @@ def evaluate_footage(
         int, typer.Option(min=1, show_default="all", help="Of each sequence, evenly spread.")
     ] = 10**9,
     threshold: Annotated[
-        float | None, typer.Option(help="Of the difference, 0 to 1; by default evaluate's.")
+        float | None,
+        typer.Option(min=0, max=1, help="Of the difference; by default evaluate's."),
     ] = None,
     out: Annotated[Path, typer.Option(help="The folder to write to.")] = Path("reports/footage"),
     model: ModelOption = MODEL,
@@ -152,10 +219,8 @@ def evaluate_footage(
         settings = read_json(METRICS, ["baseline_settings"])["baseline_settings"]
         threshold = settings["difference_threshold"]
     predictor = Predictor(model, device=device)
-    judged = {
-        name: footage.spread_evenly([f for f in all_ if f.truth], frames)
-        for name, all_ in found.items()
-    }
+    with_truth = {name: [f for f in each if f.truth] for name, each in found.items()}
+    judged = {name: footage.spread_evenly(each, frames) for name, each in with_truth.items()}
     tables, views = {}, {}
     with progress(sum(map(len, judged.values())), "frames") as advance:
         for name, some in judged.items():
@@ -167,9 +232,7 @@ def evaluate_footage(
     for name, table in (("footage", summary), ("frames", rows)):
         with replaced_file(out / f"{name}.csv") as temporary:
             table.to_csv(temporary, index=False, float_format="%.6g")
-    about = (
-        f"{predictor.metadata['experiment']}: one of each third of a sequence; grey is not judged"
-    )
+    about = "of each third of a sequence; IoU of the network, the threshold; grey is not judged"
     footage_sheet(out / "best_and_worst.png", views, subtitle=about)
     names = (Column(name, no_wrap=True) for name in ("sequence", "method"))
     headings = "frames", "mean IoU", "boundary F", "pooled IoU", "pooled F", "false alarms"

@@ -1,7 +1,6 @@
 """The pictures of an evaluation: what the models predict on the hardest set, and their figures."""
 
 import json
-from collections.abc import Sequence
 from pathlib import Path
 
 import altair as alt
@@ -14,7 +13,6 @@ from torch import Tensor
 from depthmask.data.composition.eval_sets import EvalSets, joined
 from depthmask.data.scenes.files import replaced_folder
 from depthmask.data.scenes.scene import Scene
-from depthmask.evaluation.robustness_table import ConditionExample, typical_scenes
 from depthmask.metrics import METRICS, align_depth, score_scenes
 from depthmask.models.store import StoredModel
 from depthmask.tracking.notes import network_words
@@ -27,9 +25,10 @@ from depthmask.visualization.canvas import (
     spread,
 )
 from depthmask.visualization.results import Results
-from depthmask.visualization.sheets import composed_sheet, conditions_sheet, hero, panels
+from depthmask.visualization.sheets import composed_sheet, hero, panels
 from depthmask.visualization.theme import save_png
 
+LARGE_PERSON = 0.04  # of a frame: who can be seen on a small picture
 MAX_SIDE_PX = 128
 """Of a tile: the page that holds them all is to stay a file that one can send."""
 
@@ -59,11 +58,10 @@ def draw_plots(
     curves: pd.DataFrame,
     robustness: pd.DataFrame,
     scenes: pd.DataFrame,
-    examples: Sequence[ConditionExample],
     best: StoredModel,
     sets: EvalSets,
 ) -> None:
-    """Draw the curves, the comparison, the harder frames, and the README's picture; `scenes` are
+    """Draw the curves, the comparison, robustness, and the README's picture; `scenes` are
     the best network's figures on the headline set, a row a scene, in their order."""
     columns = ("val/mask_iou", "val/loss", "val/depth_rmse")
     charts = {
@@ -78,12 +76,9 @@ def draw_plots(
     with replaced_folder(folder) as temporary:
         for title, chart in charts.items():
             save_png(chart.properties(spacing=30), temporary / f"{title}.png")
-        what = "the mask’s IoU, with nobody in the frame the share taken for person"
-        subtitle = f"as {results.best} predicts them; the figure is {what}"
-        conditions_sheet(temporary / "conditions.png", examples, subtitle=subtitle)
         everything = _headline_scenes(sets)
-        ious = torch.tensor(scenes["mask_iou"].to_numpy())
-        shown = everything.take(typical_scenes(ious, everything.mask.cpu(), 3))
+        sizes = everything.mask.mean((1, 2, 3)).cpu().numpy()
+        shown = everything.take(typical_scenes(scenes["mask_iou"].to_numpy(), sizes))
         mask, depth = best.predict(shown)
         assert depth is not None
         hero(
@@ -132,6 +127,15 @@ def chosen_scenes(scenes: pd.DataFrame, num_each: int = 3) -> dict[str, list[int
         "worst": by_iou[::-1][:count].tolist(),
         "worst_depth": by_depth[:count].tolist(),
     }
+
+
+def typical_scenes(ious: np.ndarray, sizes: np.ndarray, count: int = 3) -> list[int]:
+    """The frames with a large person whose IoU is nearest the upper quartile: what a model does
+    when it works, neither the luckiest frame nor the worst."""
+    large = sizes > LARGE_PERSON
+    ious = np.where(large, ious, np.nan) if large.sum() >= count else ious
+    distance = np.abs(ious - np.nanquantile(ious, 0.75))  # NaN stands last
+    return sorted(distance.argsort(kind="stable")[:count].tolist())
 
 
 def _headline_scenes(sets: EvalSets) -> Scene[Tensor]:

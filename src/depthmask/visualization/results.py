@@ -130,12 +130,6 @@ class Results:
         best = max if metric.higher_is_better else min
         return written(best(found), metric.decimals) if len(found) > 1 else ""
 
-    def marks(self, name: str) -> list[str]:
-        """An experiment's part in the verdict."""
-        said = {"best": [self.best], "runner-up": [self.verdict.get("runner_up")]}
-        said |= {"tied": self.verdict.get("ties", []), "ahead": self.verdict.get("ahead", [])}
-        return [mark for mark, names in said.items() if name in names]
-
 
 class Run(Results):
     """A run's files; None for what the export has not yet made. InputError for another that is

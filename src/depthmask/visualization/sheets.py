@@ -10,8 +10,6 @@ from depthmask.data.scenes.library import Library
 from depthmask.data.scenes.person import THRESHOLD
 from depthmask.data.scenes.scene import SPLITS, Scene
 from depthmask.evaluation.footage import View
-from depthmask.evaluation.robustness import CONDITIONS
-from depthmask.evaluation.robustness_table import ConditionExample
 from depthmask.visualization.canvas import (
     ERROR_TICKS,
     INVALID_RGB,
@@ -37,14 +35,13 @@ FIELDS = {
     "depth_error": "depth error",
 }
 """What is shown of a predicted scene, in this order."""
-COLUMNS, NUM_SHOWN, NUM_STRENGTHS = 12, 24, 6
+COLUMNS, NUM_SHOWN = 12, 24
 NUM_OF_SPLIT = {"train": 12, "val": 6, "test": 6}
 TILE, PANEL, HERO, GAP, ROW_GAP = 112, 176, 264, 4, 34
 MARGIN, LEFT, TOP = 32, 108, 100
 WIDTH = LEFT + COLUMNS * (TILE + GAP) - GAP + MARGIN
-PANEL_LEFT, STRENGTHS_STEP = 190, LEFT + NUM_STRENGTHS * (TILE + GAP)
+PANEL_LEFT = 190
 SPLIT_COLORS = {"train": LIGHT["blue"], "val": LIGHT["orange"], "test": LIGHT["green"]}
-TRAINED_COLORS = {"trained for": LIGHT["blue"], "not trained for": LIGHT["rule"]}
 CARD, CARD_INK, CARD_MUTED = "#151921", "#f0f3f6", "#9aa4b0"
 
 
@@ -102,30 +99,6 @@ def composed_sheet(
     canvas.save(path, _section(canvas, LEFT, TOP, Scene._fields[:4], columns))
 
 
-def augmented_sheet(
-    path: Path,
-    *,
-    plates: np.ndarray,
-    plate_variants: np.ndarray,
-    cutouts: np.ndarray,
-    cutout_variants: np.ndarray,
-    subtitle: str,
-) -> None:
-    """Draw uint8 plates P x S x S x 3 and cutouts C x h x w x 4, the original on top, and beneath
-    its variants, V x P x S x S x 3 and V x C x h x w x 3."""
-    labels = ("original", *(f"variant {number + 1}" for number in range(len(plate_variants))))
-    rooms = [Column((plates[i], *plate_variants[:, i])) for i in spread(len(plates), COLUMNS)]
-    chosen = spread(len(cutouts), COLUMNS)
-    colors = (cutouts[chosen, ..., :3], *cutout_variants[:, chosen])
-    variants = (_on_ground(np.concatenate([c, cutouts[chosen, ..., 3:]], -1)) for c in colors)
-    people = [Column(pictures) for pictures in zip(*variants, strict=True)]
-    canvas, y = _start("Augmented sources", subtitle, {}), TOP
-    for name, columns in (("Rooms", rooms), ("People", people)):
-        note = "of the training split, in other colour and light"
-        y = _section(canvas, LEFT, y, labels, columns, name=name, note=note)
-    canvas.save(path, y)
-
-
 def panels(
     path: Path,
     pictures: Mapping[str, np.ndarray],
@@ -146,30 +119,6 @@ def panels(
         canvas.legend(width - MARGIN - 160, 72, 160, error_colors, ERROR_TICKS, "depth error")
     columns = [Column([*column], FIELDS[name]) for name, column in pictures.items()]
     canvas.save(path, _section(canvas, PANEL_LEFT, TOP + 40, captions, columns, width=PANEL))
-
-
-def conditions_sheet(path: Path, examples: Sequence[ConditionExample], *, subtitle: str) -> None:
-    """Draw a block a condition, up to six strengths side by side: the changed picture (the plate
-    or the frame) and the mask."""
-    keys = TRAINED_COLORS | MASK_ERRORS
-    canvas = _start("What the strengths look like", subtitle, keys, width=2 * STRENGTHS_STEP)
-    x, y, end = LEFT, TOP, TOP
-    for name, condition in CONDITIONS.items():
-        rows = [row for row in examples if row.condition == name]
-        rows.sort(key=lambda row: row.strength, reverse=condition.is_falling)
-        columns = []
-        for row in (rows[index] for index in spread(len(rows), NUM_STRENGTHS)):
-            picture = row.bg if condition.changes == "plate" else row.bg_fg
-            pictures = picture, mask_errors_rgb(row.pred_mask, row.true_mask)
-            is_empty, head = name == "nobody", f"{row.strength:g}".replace("-", "−")
-            foot = f"{100 * row.figure:.1f} % false" if is_empty else f"IoU {row.figure:.2f}"
-            color = TRAINED_COLORS["trained for" if row.trained_for else "not trained for"]
-            columns.append(Column(pictures, head, color, foot))
-        if columns:
-            words, labels = (condition.label, condition.unit), (condition.changes, "mask")
-            end = _section(canvas, x, y, labels, columns, name=words[0], note=words[1])
-            x, y = (x + STRENGTHS_STEP, y) if x == LEFT else (LEFT, end)
-    canvas.save(path, end)
 
 
 def footage_sheet(

@@ -124,8 +124,8 @@ class Teacher:
     """A network with the contract of Depth Anything V2 (Yang et al. 2024), and in the folder
     `cache` what it has said, one file a picture.
 
-    In: RGB / 255 normalised as ImageNet, float32 1 x 3 x H x W, `size` px a side or as it fixes
-    them. Out: inverse depth, float32 1 x H x W or 1 x 1 x H x W; else InputError.
+    In: RGB / 255 normalised as ImageNet, float32 1 x 3 x H x W, `size` px the shorter side or as it
+    fixes them. Out: inverse depth, float32 1 x H x W or 1 x 1 x H x W; else InputError.
     """
 
     def __init__(self, path: Path, size: int, cache: Path) -> None:
@@ -137,17 +137,17 @@ class Teacher:
         self._input, *more = self._session.get_inputs()
         if more or len(self._input.shape) != 4 or len(self._session.get_outputs()) > 1:
             raise InputError(f"the teacher {path} has other inputs or outputs: {_EXPECTED}")
-        fixed = self._input.shape[2:]
-        self._height, self._width = (side if isinstance(side, int) else size for side in fixed)
+        self._size = size
+        self._fixed = [side if isinstance(side, int) else None for side in self._input.shape[2:]]
         self._digest = hashlib.sha256(path.read_bytes()).hexdigest()
 
     def inverse_depth(self, path: Path, picture: np.ndarray, size: int) -> np.ndarray:
         """Relative inverse depth of a picture's middle square, float32 size x size."""
         square = _middle_square(picture)
-        key = f"{_FORMAT} {self._digest} {self._height}x{self._width} {square.shape}".encode()
+        key = f"{_FORMAT} {self._digest} {self._size} {self._fixed} {square.shape}".encode()
         entry = self._cache / f"{hashlib.sha256(key + square.tobytes()).hexdigest()}.npy"
         if not entry.exists():
-            answer = self._ask(square)
+            answer = self.ask(square)
             if not np.isfinite(answer).all() or answer.min() == answer.max():
                 remedy = "look at the picture, and whether the model is a depth network"
                 raise InputError(f"{path}: the teacher's depth is not finite or flat: {remedy}")
@@ -155,9 +155,14 @@ class Teacher:
                 np.save(file, answer)
         return _resized(np.load(entry), size)
 
-    def _ask(self, square: np.ndarray) -> np.ndarray:
-        sides = self._width, self._height
-        small = Image.fromarray(square).resize(sides, Image.Resampling.BICUBIC)
+    def ask(self, picture: np.ndarray) -> np.ndarray:
+        """Relative inverse depth of a whole picture, uint8 H x W x 3, as large as it is told."""
+        scale = self._size / min(picture.shape[:2]) / 14  # of the patches of a vision transformer
+        height, width = (
+            fixed or round(side * scale) * 14
+            for fixed, side in zip(self._fixed, picture.shape, strict=False)
+        )
+        small = Image.fromarray(picture).resize((width, height), Image.Resampling.BICUBIC)
         normalised = (np.asarray(small, np.float32) / 255 - _MEAN) / _STD
         feed = np.ascontiguousarray(normalised.transpose(2, 0, 1)[None])
         try:
@@ -165,7 +170,7 @@ class Teacher:
         except Exception as error:  # onnxruntime's own classes share no base but this one
             if not type(error).__module__.startswith("onnxruntime"):
                 raise
-            told = f"fails on 1 x 3 x {self._height} x {self._width}"
+            told = f"fails on 1 x 3 x {height} x {width}"
             raise InputError(f"the teacher {self._path} {told}: {_EXPECTED}") from None
         if answer.ndim != 2:
             raise InputError(f"the teacher {self._path} answers no H x W: {_EXPECTED}")

@@ -6,7 +6,6 @@ from pathlib import Path
 import altair as alt
 import numpy as np
 import pandas as pd
-import torch
 from PIL import Image
 from torch import Tensor
 

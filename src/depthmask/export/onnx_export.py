@@ -20,6 +20,7 @@ import depthmask
 from depthmask.config import RefineParams
 from depthmask.data.composition.eval_sets import EvalSets
 from depthmask.data.scenes.files import replaced_file
+from depthmask.data.scenes.scene import REFERENCE_FOCAL
 from depthmask.export.refinement import guidance, refined
 from depthmask.inference.predictor import FORMAT, INPUTS, METADATA, OUTPUTS, Predictor
 from depthmask.metrics import SceneMetrics
@@ -99,7 +100,8 @@ def export_onnx(
     """Write the model, trained at `input_size` px, as one ONNX file whose bytes depend on nothing
     but the arguments; returns what was exported. ValueError if some of `METADATA` is missing."""
     wrapper = ExportWrapper(model, input_size, refine)
-    metadata = {"depthmask_format": FORMAT, "training_size": str(input_size), **metadata}
+    own = {"depthmask_format": FORMAT, "training_size": str(input_size)}
+    metadata = {**own, "reference_focal": str(REFERENCE_FOCAL), **metadata}
     if missing := [key for key in METADATA if key not in metadata]:
         raise ValueError(f"metadata lacks {', '.join(missing)}")
     # two tensors of their own: one for both inputs would wire one input to both, silently

@@ -91,7 +91,7 @@ class CompositorParams(Section):
         max_aspect: Annotated[float, Field(ge=1, le=2)]
 
     class PersonLight(Section):
-        gain: Probability
+        gain: Annotated[float, Field(ge=0, le=2)]
         tint: Probability
 
     class PlateLight(PersonLight):
@@ -100,6 +100,13 @@ class CompositorParams(Section):
     class Shadow(Section):
         p: Probability
         strength: Probability
+
+    class Camera(Section):
+        p: Probability
+        gain: Probability
+        gamma: Probability
+        blur: Annotated[float, Field(ge=0, le=8)]
+        jpeg: Annotated[int, Field(ge=1, le=100)]
 
     class Noise(Section):
         p: Probability
@@ -115,6 +122,7 @@ class CompositorParams(Section):
     crop: Crop
     person_light: PersonLight
     shadow: Shadow
+    camera: Camera
     noise: Noise
     plate_light: PlateLight
     plate_motion: PlateMotion
@@ -172,6 +180,7 @@ class TrainParams(Section):
     batch_size: Annotated[int, Field(ge=2)]
     scenes_per_epoch: PositiveInt
     nobody: Probability
+    others: Probability
     schedule: Annotated[tuple[SizeSchedule, ...], FromFilledList]
     optimizer: Optimizer
     scheduler: Scheduler

@@ -36,7 +36,6 @@ from torch.utils.data import DataLoader, Dataset, RandomSampler
 from depthmask.config import AugmentParams
 from depthmask.config.reading import read_params
 from depthmask.data.composition.augmentation import build_transform
-from depthmask.data.scenes.scene import Scene
 from depthmask.data.sources.modest import FOLDERS, read_layout
 from depthmask.data.sources.modest.scenes import FileScenes, FileTrainingScenes, to_unit
 from depthmask.data.work import progress
@@ -94,7 +93,7 @@ class OriginalWay(Dataset[dict[str, torch.Tensor]]):
         lean: bool,
     ) -> None:
         self.folder = folder
-        self.rows = table[list(Scene._fields)].to_dict("records")
+        self.rows = table[list(FOLDERS)].to_dict("records")
         colors = [] if augment is None else list(build_transform(augment, 0).transforms)
         resize, scale, to_tensor = A.Resize(size, size), A.ToFloat(max_value=255), ToTensorV2()
         normalize = A.Normalize(mean=(0.41, 0.47, 0.53), std=(0.26, 0.25, 0.24))
@@ -107,7 +106,7 @@ class OriginalWay(Dataset[dict[str, torch.Tensor]]):
 
     def __getitem__(self, number: int) -> dict[str, torch.Tensor]:
         row, sample = self.rows[number], {}
-        for field in Scene._fields:
+        for field in FOLDERS:
             image = np.array(Image.open(self.folder / row[field]))
             transform = self.inputs if field in ("bg", "bg_fg") else self.targets
             sample[field] = transform(image=image)["image"]

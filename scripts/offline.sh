@@ -97,7 +97,7 @@ to_float16(*map(Path, sys.argv[1:]))' models/best/model.onnx "$out/model-float16
         if [ -e "$file" ]; then pictures+=("$file"); fi
     done
     for file in models/experiments/*/seed_*/{model,settings}.json models/experiments/*/seed_*/curves.csv \
-        reports/metrics.json reports/panels; do
+        reports/metrics.json reports/results.md reports/panels; do
         if [ -e "$file" ]; then runs+=("$file"); fi
     done
     tar -czf "$out/pictures.tar.gz" "${pictures[@]}"

@@ -16,7 +16,7 @@ FOCAL = 0.5 / np.tan(np.radians(30))
 
 
 def params(**changes) -> PhotosParams:
-    settings = {"teacher": None, "teacher_size": 56, "teacher_batch": 4, "fov_degrees": 60.0}
+    settings = {"teacher": None, "teacher_size": 56, "fov_degrees": 60.0}
     settings |= {"camera_height_m": 1.6, "person_height_m": [1.7, 1.7]} | changes
     return PhotosParams.model_validate(settings)
 
@@ -24,8 +24,7 @@ def params(**changes) -> PhotosParams:
 def ingest(folder: Path, *, size: int = 48, seed: int = 0, **changes) -> tuple[Library, str]:
     prepare = TINY.prepare.model_dump() | {"seed": seed, "size": size, "splits": WEIGHTS}
     prepare["photos"] = params(**changes)
-    outputs = folder.parent / "cache", folder.parent / "findings.csv"
-    return ingest_photos(folder, *outputs, PrepareParams.model_validate(prepare))
+    return ingest_photos(folder, folder.parent / "cache", PrepareParams.model_validate(prepare))
 
 
 def room_depth(

@@ -17,7 +17,7 @@ from depthmask.evaluation.results import summarise
 from depthmask.evaluation.robustness_table import COLUMNS
 from depthmask.metrics import METRICS
 from depthmask.visualization.page import GROUPS
-from depthmask.visualization.panels import FIELDS
+from depthmask.visualization.sheets import FIELDS
 
 NAMES = ("bce_rmse", "bce_ssim", "masknet3_bce")
 BASELINES = {"difference_threshold": "mask", "constant_depth": "depth", "plate_depth": "depth"}
@@ -66,7 +66,7 @@ def write_run(root: Path, run: Run | None = None) -> dict:
     scenes.to_csv(reports / "scenes.csv", index=False)
     robustness_table(run, metrics["best"]).to_csv(reports / "robustness.csv", index=False)
     curve_table(run).to_csv(reports / "curves.csv", index=False)
-    write_tiles(reports / "tiles", run, metrics["best"])
+    write_tiles(reports / "tiles", run)
     write_data(root / "data/prepared", run)
     for name in run.names:
         for seed in run.seeds:
@@ -117,19 +117,16 @@ def curve_table(run: Run) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def write_tiles(folder: Path, run: Run, best: str) -> None:
+def write_tiles(folder: Path, run: Run) -> None:
     folder.mkdir()
     groups = {}
     for number, kind in enumerate(GROUPS):
-        tiles = {field: f"{number:04d}_{field}.png" for field in FIELDS}
-        for name in tiles.values():
+        tiles = [f"{number}_{field}.png" for field in FIELDS]
+        for name in tiles:
             Image.new("RGB", (SIDE, SIDE), (40 * number, 80, 120)).save(folder / name)
-        figures = {m: 0.5 if m in run.metrics_of(best) else None for m in METRICS}
-        entry = {"scene": number, "plate": "room-1", "cutout": "person-1", "figures": figures}
-        groups[kind] = [entry | {"tiles": tiles}]
-    near_far = {"near": 2.0, "far": 12.0} if run.unit == "metre" else {"near": 0.1, "far": 0.9}
-    index = {"experiment": best, "set": run.sets[0], "unit": run.unit}
-    write_json(folder / "index.json", index | {"scale": near_far, "groups": groups})
+        groups[kind] = [number]
+    scale = {"near": 0.1, "far": 0.9, "unit": run.unit}
+    write_json(folder / "index.json", {"scale": scale, "groups": groups})
 
 
 def write_data(folder: Path, run: Run) -> None:

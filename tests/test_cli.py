@@ -18,6 +18,7 @@ from depthmask.data.scenes import onnx_session
 from depthmask.data.scenes.scene import COMPOSED_SETS
 from depthmask.inference import prediction
 from depthmask.inference.predictor import Predictor
+from photo_files import write_teacher
 from report_files import write_run
 from tracked import card, runs, write_outputs
 
@@ -95,6 +96,45 @@ def test_nobody_there_and_depth_without_a_unit(run, photos, relative_onnx):
     assert (summary["distance_m"], summary["relative_depth"]) == (None, pytest.approx(4, abs=0.05))
 
 
+def test_a_plate_s_depth_is_made_fitted_and_used(run, photos):
+    code, out, err = run("plate --bg plate.png --out depth/plate.png")
+    assert (code, err) == (0, "") and "depthmask calibrate depth/plate.png" in out
+    wall_m = np.asarray(Image.open("depth/plate.png"))[50, 50] / 1000
+    code, out, err = run("calibrate depth/plate.png --at 50,50=5 --at 100,20=5")
+    assert (code, err) == (0, "")
+    assert f"50,50: measured 5.00 m, told {wall_m:.2f} m, now 5.00 m" in out
+    assert "now 0.00 m; fitted: scale\nWrote depth/plate_calibrated.png" in out
+    small = Image.open("depth/plate_calibrated.png").resize((72, 48), Image.Resampling.NEAREST)
+    small.save("small.png")
+    exif = Image.Exif()
+    exif[0x8769] = {0xA405: 28}  # mm, of film
+    Image.open("frame.png").save("camera.png", exif=exif)
+    code, out, _ = run("predict --bg plate.png --scene camera.png --plate-depth small.png")
+    summary = json.loads(Path("predictions/camera.json").read_text())
+    assert code == 0 and summary["has_plate_depth"] and summary["fov_from"] == "EXIF"
+    # 36.0 mm of the width of 3:2 film
+    assert summary["fov_degrees"] == pytest.approx(65.5, abs=0.1)
+    depth = np.asarray(Image.open("predictions/camera_depth.png"))
+    assert depth[10, 10] == 5000 and depth[54, 72] <= 5000
+    ramp = np.tile(np.linspace(51, 255, 144).astype(np.uint8)[:, None], (96, 1, 3))
+    Image.fromarray(ramp).save("ramp.png")
+    write_teacher(photos / "teacher.onnx")  # says red: 0.2 at the left, 1 at the right
+    teacher = "plate --bg ramp.png --out taught.png --teacher teacher.onnx"
+    assert run(f"{teacher} --at 0,50=5 --at 143,50=1")[0] == 0
+    taught = np.asarray(Image.open("taught.png"))
+    assert taught[50, 71] == pytest.approx(1000 / 0.6, rel=0.02), "linear in inverse depth"
+    before = listing(photos)
+    for command, message in (
+        (f"{teacher} --at 0,50=5", "a teacher's depth has no unit: give two distances"),
+        ("plate --bg ramp.png --out x.png --at 0,50=5", "--at belongs to --teacher here"),
+        ("calibrate depth/plate.png --at 50,50=0", "--at 50,50=0 is no X,Y=METRES above 0"),
+        ("calibrate plate.png --at 5,5=1", "plate.png has 8 bits"),
+        ("plate --bg plate.png --out plate.jpg", "plate.jpg is no PNG's name"),
+    ):
+        code, _, err = run(command)
+        assert (code, err.count("\n")) == (2, 1) and message in err and listing(photos) == before
+
+
 # a folder, and what a shell makes of *.png
 @pytest.mark.parametrize(
     "scenes",
@@ -136,6 +176,9 @@ def broken(photos) -> Path:
     Image.new("RGB", (96, 144)).save(photos / "upright.png")
     (photos / "text.png").write_text("no image")
     (photos / "bad.onnx").write_text("no model")
+    Image.new("L", (144, 96), 9).save(photos / "eight.png")
+    Image.new("I;16", (144, 96)).save(photos / "unknown.png")
+    np.save(photos / "square.npy", np.ones((96, 96)))
     (photos / "empty").mkdir()
     (photos / "twins").mkdir()
     for name in ("frame.png", "frame.jpg"):
@@ -156,6 +199,11 @@ def broken(photos) -> Path:
         ("--model empty", "empty is a folder: make it with `make repro`, or name another"),
         ("--model bad.onnx", "bad.onnx is cut short or no ONNX model"),
         ("--out text.png/deeper", "text.png is a file: name a folder with --out"),
+        ("--plate-depth gone.png", "gone.png is missing: check the path"),
+        ("--plate-depth eight.png", "eight.png has 8 bits: depth is 16 bits in millimetres or"),
+        ("--plate-depth unknown.png", "unknown.png knows no depth: every pixel is 0"),
+        ("--plate-depth square.npy", "square.npy is 96x96 px and the plate 144x96: give the"),
+        ("--fov 200", "a field of view of 200 degrees: give it between 1 and 179"),
         ("--device cuda", "device cuda needs onnxruntime-gpu"),
     ],
 )

@@ -18,7 +18,7 @@ from filelock import FileLock
 from depthmask import cli
 from depthmask.data.composition.training_scenes import read_compositor
 from depthmask.data.materialise import materialise, plain_shots, writing
-from depthmask.data.materialise.writing import LOG, Encoding, Writer
+from depthmask.data.materialise.writing import NOTES, Encoding, Writer
 from depthmask.data.scenes.library import Library, read_array
 from depthmask.data.scenes.placement import TRAIN_STREAM, Placer
 from depthmask.data.sources.modest import FOLDERS, read_layout
@@ -66,7 +66,11 @@ def whole(data, tmp_path_factory) -> Path:
 
 def tree(folder: Path) -> dict[str, bytes]:
     """Every file that is for others to read."""
-    return {str(p.relative_to(folder)): p.read_bytes() for p in folder.rglob("[!.]*.*")}
+    return {
+        str(p.relative_to(folder)): p.read_bytes()
+        for p in folder.glob("**/*.*")
+        if "/." not in str(p)
+    }
 
 
 def read(path: Path) -> np.ndarray:
@@ -94,7 +98,8 @@ def test_layout_is_the_originals_and_the_source_modest_reads_it(whole):
     assert not (whole / "depth_mm").exists()
     table = read_layout(whole)
     assert len(table) == COUNT and table["bg"].is_unique
-    bg, bg_fg, mask, depth = FileScenes(whole, table).read([Draw(0, n, n, 32) for n in (0, 1)])
+    scene = FileScenes(whole, table).read([Draw(0, n, n, 32) for n in (0, 1)])
+    bg, bg_fg, mask, depth = scene[:4]
     assert bg.shape == bg_fg.shape == (2, 32, 32, 3) and mask.max() == 255 and depth.min() < 255
     statistics = json.loads((whole / "statistics.json").read_text())
     assert list(statistics["images"]) == list(FOLDERS.values())
@@ -110,7 +115,6 @@ def test_layout_is_the_originals_and_the_source_modest_reads_it(whole):
         assert entry["std"] == pytest.approx(pixels.std(0), abs=0.006)
     assert statistics["num_files"] == 4 * COUNT
     assert statistics["num_plates"] == statistics["num_people"] == 4
-    assert f"| bg_fg | {COUNT} | 48x48x3 |" in (whole / "dataset.md").read_text()
 
 
 def test_files_hold_what_training_composes(data, tmp_path):
@@ -161,19 +165,14 @@ def test_plain_scenes_share_one_file_a_plate_and_a_larger_count_adds_scenes(data
         assert np.abs(error).mean() < 6 and abs(error.mean()) < 1
 
 
-def test_workers_change_nothing_and_what_is_damaged_is_written_again(data, whole, tmp_path):
+def test_workers_change_nothing_and_what_is_not_noted_is_written_again(data, whole, tmp_path):
     out = tmp_path / "out"
     for count in (11, COUNT):
         write(data, out, num_workers=1, count=count)
     assert tree(out) == tree(whole)
     names = [line[1] for line in read_map(out)]
     (out / f"bg_fg/{names[3]}.jpeg").unlink()
-    log = (out / LOG).read_text()
-    (out / LOG).write_text(log[:-20])  # killed while it noted the last chunk
-    assert write(data, out) == CHUNK + COUNT % CHUNK
-    assert tree(out) == tree(whole)
-    path = out / f"bg_fg_mask/{names[10]}_mask.jpeg"
-    path.write_bytes(path.read_bytes()[:100])
+    (out / NOTES / f"0-{CHUNK}.csv").unlink()  # killed before it noted the first chunk
     assert write(data, out) == CHUNK
     assert tree(out) == tree(whole)
     times = {path: path.stat().st_mtime_ns for path in (out / "bg_fg").iterdir()}
@@ -209,7 +208,6 @@ def test_bad_arguments_and_a_folder_of_something_else_are_refused(data, whole, t
         (whole, {"augmented": None}, r"other settings \(augmented\)"),
         (whole, {"count": COUNT - 1}, "has 18 scenes already: give --count 18 or more"),
         (tmp_path / "mine", {}, "holds something else"),
-        (tmp_path / "mine/thesis.txt", {}, "is a file"),
         (tmp_path / "damaged", {}, "other settings"),
     ):
         with pytest.raises(InputError, match=message):
@@ -219,7 +217,7 @@ def test_bad_arguments_and_a_folder_of_something_else_are_refused(data, whole, t
     assert tree(whole) == before and list(tree(tmp_path / "mine")) == ["thesis.txt"]
     assert not none.exists()
     write(data, none, prepared=prepared, count=2)
-    assert "** (value / 255) (relative)" in (none / "dataset.md").read_text()
+    assert json.loads((none / "statistics.json").read_text())["unit"] == "relative"
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="workers are processes on Linux alone")
@@ -235,16 +233,16 @@ def test_a_worker_that_is_killed_is_one_line(data, tmp_path, monkeypatch):
 def test_a_run_stopped_by_ctrl_c_and_then_killed_goes_on_to_the_same_files(
     data, tmp_path, environment, monkeypatch, capsys
 ):
-    count, log = 20 * CHUNK, tmp_path / "stopped" / LOG
+    count, out = 20 * CHUNK, tmp_path / "stopped"
     code = "from depthmask import cli; from depthmask.data.materialise import writing;"
     code += f"writing.CHUNK = {CHUNK}; cli.main()"
-    command = [sys.executable, "-c", code, "materialise", "--out", str(log.parent)]
+    command = [sys.executable, "-c", code, "materialise", "--out", str(out)]
     command += ["--count", str(count), "--workers", "2"]
     options = {"stderr": subprocess.PIPE, "text": True, "start_new_session": True}
     there = 0
     for stop in (signal.SIGINT, signal.SIGKILL):
         process = subprocess.Popen(command, cwd=data, env=environment, **options)
-        while not (log.exists() and log.read_text().count("\n") > there):
+        while len(list(out.glob(f"{NOTES}/*.csv"))) <= there:
             assert process.poll() is None, process.stderr.read()
             time.sleep(0.01)
         # Ctrl-C is sent to every process of the terminal
@@ -252,9 +250,9 @@ def test_a_run_stopped_by_ctrl_c_and_then_killed_goes_on_to_the_same_files(
         _, err = process.communicate(timeout=60)
         if stop == signal.SIGINT:
             assert process.returncode == 130 and "Traceback" not in err
-            assert f"of {count} scenes are in {log.parent}: the same command goes on" in err
-        assert not (log.parent / "file_map.txt").exists()
-        there = log.read_text().count("\n")
+            assert f"of {count} scenes are in {out}: the same command goes on" in err
+        assert not (out / "file_map.txt").exists()
+        there = len(list(out.glob(f"{NOTES}/*.csv")))
 
     monkeypatch.chdir(data)
     for name, rest in (("stopped", count - CHUNK * there), ("whole", count)):
@@ -262,6 +260,6 @@ def test_a_run_stopped_by_ctrl_c_and_then_killed_goes_on_to_the_same_files(
         monkeypatch.setattr(sys, "argv", ["depthmask", "materialise", *arguments])
         with pytest.raises(SystemExit, match="^0$"):
             cli.main()
-        out, err = capsys.readouterr()
-        assert f"Wrote {rest:,} scenes" in out and f"of {rest}" in err
+        said, err = capsys.readouterr()
+        assert f"Wrote {rest:,} scenes" in said and f"of {rest}" in err
     assert tree(tmp_path / "stopped") == tree(tmp_path / "whole")

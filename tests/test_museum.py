@@ -16,15 +16,16 @@ pytest.importorskip("mitsuba")
 import drjit
 
 from depthmask.data.scenes.scene import Camera
-from depthmask.data.sources.museum import optics, prepare, render
+from depthmask.data.sources.museum import optics, prepare, render, rooms, textures
 from depthmask.data.sources.museum.optics import View, depth_map, load_scene, meshes
 from depthmask.data.sources.museum.people import MAX_HEIGHT_M, MAX_RADIUS_M, draw_person
 from depthmask.data.sources.museum.render import ADULT_M, HEIGHT_RANGE
 from depthmask.data.sources.museum.shapes import Material, ellipsoid, quad
+from depthmask.data.sources.museum.things import draw_thing
 from synthetic import TINY, make_cutout, make_plate
 
 SIZE = 64
-ROOM, PEOPLE = 3, (1, 4, 13)
+ROOM, PEOPLE = 0, (1, 4, 13)
 SETTINGS = {"size": SIZE, "samples_per_px": 4}
 GREY = Material((0.5, 0.5, 0.5))
 
@@ -106,26 +107,52 @@ def test_plate_repeats_in_a_worker_and_stands_do_not_depend_on_size(plate):
 
 
 def test_frames_are_rendered_room_by_room_and_come_back_in_their_order(tmp_path, monkeypatch):
-    rooms, num_sources = [], sum(dict(TINY.prepare.splits.plates).values())
+    visited, kinds, num_sources = [], [], sum(dict(TINY.prepare.splits.plates).values())
 
     def rendered(jobs, description):
         if description == "rooms and people":
+            kinds.extend(job.keywords["kind"] for job in jobs[num_sources:])
             return [make(n) for make in (make_plate, make_cutout) for n in range(num_sources)]
-        rooms.extend(job.args[0] for job in jobs)
+        visited.extend(job.args[0] for job in jobs)
         images = [np.full((SIZE, SIZE, 3), number, np.uint8) for number in range(len(jobs))]
         blank = np.ones((SIZE, SIZE), np.float32)
         frame = {render.render_in_scene: lambda image: (image, blank, blank)}
         return [frame.get(job.func, np.asarray)(x) for job, x in zip(jobs, images, strict=True)]
 
     monkeypatch.setattr(prepare, "run_jobs", rendered)
-    params = TINY.prepare.model_copy(update={"size": SIZE})
+    sampling = TINY.prepare.museum.model_copy(update={"things": 0.5})
+    params = TINY.prepare.model_copy(update={"size": SIZE, "museum": sampling})
     prepare.prepare_museum(tmp_path, params, TINY.placement)
-    turns = [room for room, _ in groupby(rooms)]
-    assert len(turns) == len(set(turns)) < len(rooms), "a room is loaded once"
+    # in the training alone: the figures are of people
+    assert kinds == ["person", "thing"] + ["person"] * (num_sources - 2)
+    turns = [room for room, _ in groupby(visited)]
+    assert len(turns) == len(set(turns)) < len(visited), "a room is loaded once"
     plates = pd.read_parquet(tmp_path / "in_scene.parquet")["plate"]
     numbers = np.load(tmp_path / "in_scene_bg_fg.npy")[:, 0, 0, 0]
-    pairs = {(plate, rooms[number]) for plate, number in zip(plates, numbers, strict=True)}
+    pairs = {(plate, visited[number]) for plate, number in zip(plates, numbers, strict=True)}
     assert len(pairs) == plates.nunique()
+
+
+def test_rooms_are_seen_by_narrow_and_wide_lenses():
+    focal = np.array([rooms.draw_room(seed).view.focal for seed in range(8, 20)])
+    degrees = np.degrees(2 * np.arctan(0.5 / focal))
+    assert 40 <= degrees.min() < 50 and 80 < degrees.max() <= 90
+
+
+@pytest.mark.parametrize(
+    "make", [textures.leaves, lambda rng, shape: textures.mottled(rng, 0.4, 0.4)]
+)
+def test_textures_have_the_spectrum_of_photographs_and_tile(make):
+    slopes = []
+    for seed in range(6):
+        light = make(np.random.default_rng(seed), (128, 128)).mean(-1)
+        seam = np.abs(light[0] - light[-1]).mean() / np.abs(np.diff(light, axis=0)).mean()
+        assert seam < 2.5
+        frequency = np.hypot(np.fft.fftfreq(128)[:, None], np.fft.rfftfreq(128)) * 128
+        ring = (frequency > 3) & (frequency < 40)
+        amplitude = np.abs(np.fft.rfft2(light))[ring]
+        slopes.append(np.polyfit(np.log(frequency[ring]), np.log(amplitude), 1)[0])
+    assert -1.6 < np.mean(slopes) < -0.7
 
 
 def test_a_seed_without_a_usable_room_is_an_error_that_says_so(monkeypatch):
@@ -165,17 +192,20 @@ def test_an_empty_frame_is_the_plate_with_noise_of_its_own(plate):
     assert 0 < min(distances) and max(distances) < min(20, 1.5 * min(distances))
 
 
-@pytest.mark.parametrize("seed", PEOPLE)
-def test_cutout_is_a_person_on_a_canvas(seed):
-    cutout = render.render_cutout(seed, **SETTINGS)
+@pytest.mark.parametrize(("kind", "seed"), [("person", n) for n in PEOPLE] + [("thing", 0)])
+def test_cutout_is_a_person_or_a_thing_on_a_canvas(kind, seed):
+    cutout = render.render_cutout(seed, kind=kind, **SETTINGS)
     alpha = cutout.rgba[..., 3]
     assert cutout.rgba.shape == (SIZE, SIZE * 3 // 4, 4) and cutout.rgba.dtype == np.uint8
     assert cutout.metres_per_px == pytest.approx(2.2 / SIZE)
     assert (cutout.relief[alpha == 0] == 0).all()
     assert alpha[[0, -1]].max() == 0 and alpha[:, [0, -1]].max() == 0
     rows = np.nonzero(alpha.max(1) > 100)[0]
-    top = max(part.vertices[:, 2].max() for part in draw_person(seed).parts)
-    assert rows[-1] + 1 == pytest.approx(cutout.foot[1], abs=2.5)
+    parts, height_m = draw_person(seed) if kind == "person" else draw_thing(seed)
+    top = max(part.vertices[:, 2].max() for part in parts)
+    assert cutout.height_m == height_m <= top and cutout.name == f"{kind}-{seed:05d}"
+    # what stands before the foot is seen up to 0.12 m lower
+    assert rows[-1] + 1 == pytest.approx(cutout.foot[1], abs=3.5)
     assert cutout.foot[1] - rows[0] == pytest.approx(top / cutout.metres_per_px, abs=2.5)
     assert np.abs(cutout.relief).max() < MAX_RADIUS_M + 0.05
     assert cutout.relief[alpha > 200].mean() < 0.05  # the near side is drawn

@@ -105,7 +105,7 @@ def test_what_robustness_asks_of_the_sets(project):
         empty, pairs = list(sets.scenes("nobody")), list(sets.pairs(sets.headline))
         frames = collect_frames(sets, 2, trained=params.compositor, trained_nobody=0.04)
         nothing = {"nothing": lambda scene, _: (torch.zeros_like(scene.mask), scene.depth)}
-        table, _ = measure_robustness(nothing, frames, params.evaluate.robustness, level=0.95)
+        table = measure_robustness(nothing, frames, params.evaluate.robustness, level=0.95)
     assert "nobody" not in json.loads((prepared / "summary.json").read_text())["num_scenes"]
     assert sum(len(scene.mask) for scene in empty) == (0 if kind == "files" else 2)
     assert all(scene.mask.max() == 0 for scene in empty)

@@ -53,33 +53,3 @@ def test_an_experiment_may_be_ahead_and_another_seed_is_not_the_best():
     metrics |= {"best": "b", "best_seed": 4}
     assert notes.run_tags(card("b", 3), metrics)["best"] == "no"
     assert notes.run_tags(card("b", 4), metrics)["best"] == "yes"
-
-
-def table(metrics: dict) -> tuple[str, dict[str, dict[str, str]]]:
-    """The comparison's note, and its cells by row and head."""
-    note = notes.comparison_note(metrics)
-    lines = [line for line in note.replace("&ensp;", "").splitlines() if line[:1] == "|"]
-    heads, _, *rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in lines]
-    return note, {row[0]: dict(zip(heads, row, strict=True)) for row in rows}
-
-
-def test_the_comparison_s_note_shows_figures_with_intervals():
-    note, rows = table(METRICS)
-    assert note.startswith("**a is chosen; b ties with it.**\n") and "&ensp; |" in note
-    assert list(rows) == ["**a**", "b", "d", "c", "constant_depth"]
-    best, baseline = rows["**a**"], rows["constant_depth"]
-    assert best["Mask IoU ↑"] == "0.800 (0.100 to 0.900)" and best["leak gap"] == "0.041"
-    assert best["Person’s distance error, m ↓"] == "0.377 (0.100 to 0.900)"
-    assert baseline["Depth δ1 ↑"] == "0.300"
-    assert baseline["Mask IoU ↑"] == baseline["leak gap"] == "–"
-    assert ", m" not in notes.comparison_note(METRICS | {"unit": "relative"})
-
-
-@pytest.mark.parametrize("bounds", [[None, None], None])
-def test_a_figure_that_is_missing_does_not_stop_a_note(bounds):
-    metrics = copy.deepcopy(METRICS)
-    metrics["experiments"]["a"]["in_scene"]["depth_abs_rel"] = None
-    metrics["intervals"]["a"]["in_scene"] |= {"depth_abs_rel": bounds, "mask_iou": bounds}
-    metrics["leak"] = {}
-    assert {"0.800", "–"} <= set(table(metrics)[1]["**a**"].values())
-    assert "headline/leak_gap" not in notes.run_metrics(metrics, "a", "0")

@@ -67,7 +67,7 @@ def test_a_missing_run_is_made_with_all_that_the_outputs_hold(root: Path, monkey
     panels = client(root).list_artifacts(run.info.run_id, "panels")
     assert [file.path for file in panels] == ["panels/a.png"]
     assert not client(root).list_artifacts(runs(root)["b3key"].info.run_id)
-    assert note(root).startswith("**a is chosen; b ties with it.**")
+    assert note(root) == "a is chosen; b ties with it.\n\n| a&ensp; |\n"
     before = contents(root)
     assert bring() == []
     assert contents(root) == before
@@ -88,7 +88,7 @@ def test_new_figures_change_what_differs_and_one_run_alone_is_the_best(root: Pat
     write_outputs(root, metrics=other_best("d"))
     assert bring() == ["a", "d"]
     assert best(root) == {"a0key": "no", "d0key": "yes"}
-    assert note(root).startswith("**d is chosen.**")
+    assert note(root).startswith("d is chosen.")
     assert len(history(root, "a0key", "test/in_scene/mask_iou")) == 1, "it is the same"
 
     shutil.rmtree(EXPERIMENTS / "d")  # `compare` names it no more

@@ -73,6 +73,8 @@ def write_outputs(root: Path, *cards: dict[str, Any], metrics: dict | None = MET
     (root / "reports/panels").mkdir(parents=True, exist_ok=True)
     (root / "reports/panels/a.png").write_bytes(b"png")
     if metrics:
+        text = f"{metrics['verdict']['sentence']}\n\n| a |\n"
+        (root / "reports/results.md").write_text(text)
         (root / "reports/metrics.json").write_text(json.dumps(metrics))
 
 

@@ -2,7 +2,6 @@
 
 import importlib.metadata
 import platform
-import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -26,7 +25,6 @@ def examine(model: Path) -> Iterator[Finding]:
     """Look at everything, the model that `predict` would take too; it may take seconds."""
     yield Finding("python", f"{platform.python_version()} at {sys.executable}")
     yield Finding("system", f"{platform.system()} {platform.machine()}")
-    yield _nvidia()
     yield _torch()
     yield from _runtime()
     for package, purpose in _NEEDED_FOR.items():
@@ -39,17 +37,6 @@ def _version(package: str) -> str | None:
         return importlib.metadata.version(package)
     except importlib.metadata.PackageNotFoundError:
         return None
-
-
-def _nvidia() -> Finding:
-    query = ["nvidia-smi", "--query-gpu=name,driver_version", "--format=csv,noheader"]
-    try:
-        text = subprocess.check_output(query, text=True, timeout=20, stderr=subprocess.DEVNULL)
-    except FileNotFoundError:
-        return Finding("nvidia driver", "none; depthmask uses the CPU")
-    except (OSError, subprocess.SubprocessError):
-        return Finding("nvidia driver", "nvidia-smi fails: reinstall the driver", "warning")
-    return Finding("nvidia driver", "; ".join(text.strip().splitlines()))
 
 
 def _torch() -> Finding:

@@ -1,5 +1,6 @@
-"""Verbs of whoever uses a model: predict, bench, doctor."""
+"""Verbs of whoever uses a model: predict, bench, doctor, evaluate-footage."""
 
+import math
 import re
 from pathlib import Path
 from typing import Annotated, Literal
@@ -9,6 +10,7 @@ import typer
 from depthmask.errors import InputError
 
 MODEL = Path("models/best/model.onnx")
+TEACHER_PX = 518  # of the shorter side: what Depth Anything V2 was trained at
 SIZES = ["128x128", "480x640", "1080x1920"]
 Device = Literal["auto", "cpu", "cuda"]
 ModelOption = Annotated[Path, typer.Option("--model", help="An ONNX file that depthmask made.")]
@@ -16,6 +18,14 @@ DeviceOption = Annotated[Device, typer.Option("--device", help="auto takes CUDA 
 ThreadsOption = Annotated[
     int | None, typer.Option("--threads", min=1, max=256, help="Of the CPU; by default one a core.")
 ]
+FovOption = Annotated[
+    float | None,
+    typer.Option(help="The camera's horizontal field of view, degrees; else EXIF's."),
+]
+AT = typer.Option(
+    metavar="X,Y=METRES",
+    help="A pixel and its distance along the camera's axis; may be given again.",
+)
 
 app = typer.Typer()
 
@@ -38,10 +48,7 @@ def predict(
         Path | None,
         typer.Option(help="Depth of the plate, 16 bits in mm or floats in m; people stand on it."),
     ] = None,
-    fov: Annotated[
-        float | None,
-        typer.Option(help="The camera's horizontal field of view, degrees; else EXIF's."),
-    ] = None,
+    fov: FovOption = None,
 ) -> None:
     """Find the person in frames: writes STEM_mask.png, _depth.png (mm), _overlay.png, STEM.json."""
     from depthmask.inference.prediction import describe, list_scenes, predict_files
@@ -56,6 +63,66 @@ def predict(
             typer.echo(f"{summary['scene']}: warning: {summary['warning']}", err=True)
     look_at = out / f"{scenes[0].stem if len(scenes) == 1 else '*'}_overlay.png"
     typer.echo(f"Wrote {4 * len(scenes)} files to {out} ({predictor.device}); look at {look_at}")
+
+
+@app.command()
+def plate(
+    bg: Annotated[Path, typer.Option(help="The plate: the room with nobody in it.")],
+    out: Annotated[Path, typer.Option(help="The file to write: 16-bit PNG, millimetres.")],
+    model: ModelOption = MODEL,
+    teacher: Annotated[
+        Path | None,
+        typer.Option(help="In place of the model: ONNX with Depth Anything V2's contract."),
+    ] = None,
+    at: Annotated[list[str] | None, AT] = None,
+    device: DeviceOption = "auto",
+    fov: FovOption = None,
+) -> None:
+    """Make a plate's depth once, for `predict --plate-depth`; `calibrate` fits it to distances."""
+    from depthmask.data.scenes.images import read_fov, read_rgb
+    from depthmask.inference.calibration import (
+        from_inverse,
+        from_network,
+        parse_point,
+        write_depth,
+    )
+    from depthmask.inference.predictor import Predictor
+
+    image, points = read_rgb(bg), [parse_point(text) for text in at or ()]
+    if teacher is not None:
+        import cv2
+
+        from depthmask.data.sources.photos.pictures import Teacher
+
+        inverse = Teacher(teacher, TEACHER_PX, cache=Path()).ask(image)
+        depth = from_inverse(cv2.resize(inverse, image.shape[1::-1]), points)
+    elif points:
+        raise InputError("--at belongs to --teacher here: fit the network's depth by `calibrate`")
+    else:
+        fov = read_fov(bg, image.shape) if fov is None else fov
+        depth = from_network(Predictor(model, device=device), image, fov)
+    write_depth(out, depth)
+    typer.echo(f"Wrote {out}: measure a few distances and give them to `depthmask calibrate {out}`")
+
+
+@app.command()
+def calibrate(
+    depth: Annotated[Path, typer.Argument(help="A plate's depth, 16 bits in mm or floats in m.")],
+    at: Annotated[list[str], AT],
+    out: Annotated[
+        Path | None, typer.Option(help="By default DEPTH_calibrated.png, beside DEPTH.")
+    ] = None,
+) -> None:
+    """Fit a plate's depth to measured distances where that helps; prints the errors."""
+    from depthmask.data.scenes.images import read_depth
+    from depthmask.inference import calibration
+
+    points, values = [calibration.parse_point(text) for text in at], read_depth(depth)
+    fit = calibration.calibrate(values, points)
+    typer.echo(calibration.describe(values, points, fit))
+    out = out or depth.with_name(f"{depth.stem}_calibrated.png")
+    calibration.write_depth(out, fit.apply(values))
+    typer.echo(f"Wrote {out}")
 
 
 @app.command()
@@ -104,3 +171,80 @@ def doctor(model: ModelOption = MODEL) -> None:
         typer.echo(f"{mark}  {subject:<14} {text}")
         can_predict &= level != "problem"
     raise typer.Exit(0 if can_predict else 1)
+
+
+@app.command()
+def evaluate_footage(
+    folder: Annotated[
+        Path,
+        typer.Argument(metavar="DIR", help="With input/, groundtruth/, or bg/, bg_fg/ and mask/."),
+    ],
+    bg: Annotated[
+        Path | None, typer.Option(help="The plate of all; by default bg.* of each, or it is made.")
+    ] = None,
+    plate: Annotated[
+        Literal["truth", "median"],
+        typer.Option(help="Made as the median where the truth says nobody is, or of all frames."),
+    ] = "truth",
+    frames: Annotated[
+        int, typer.Option(min=1, show_default="all", help="Of each sequence, evenly spread.")
+    ] = 10**9,
+    threshold: Annotated[
+        float | None, typer.Option(help="Of the difference, 0 to 1; by default evaluate's.")
+    ] = None,
+    out: Annotated[Path, typer.Option(help="The folder to write to.")] = Path("reports/footage"),
+    model: ModelOption = MODEL,
+    device: DeviceOption = "auto",
+) -> None:
+    """Measure a model on footage with true masks, beside the difference threshold."""
+    import pandas as pd
+    from rich.box import SIMPLE_HEAD
+    from rich.console import Console
+    from rich.markup import escape
+    from rich.table import Column, Table
+
+    from depthmask.data.scenes.files import read_json, replaced_file
+    from depthmask.data.work import progress
+    from depthmask.evaluation import footage
+    from depthmask.inference.predictor import Predictor
+    from depthmask.stages import METRICS
+    from depthmask.visualization.sheets import footage_sheet
+
+    found = footage.find_footage(folder, bg)
+    homes = {file.parent.resolve() for f in found.values() for file in sum(f, ()) if file}
+    if homes & {out.resolve(), *out.resolve().parents}:
+        raise InputError(f"--out {out} lies among the footage's own files: name another folder")
+    if threshold is None and METRICS.is_file():
+        settings = read_json(METRICS, ["baseline_settings"])["baseline_settings"]
+        threshold = settings["difference_threshold"]
+    predictor = Predictor(model, device=device)
+    judged = {
+        name: footage.spread_evenly([f for f in all_ if f.truth], frames)
+        for name, all_ in found.items()
+    }
+    tables, views = {}, {}
+    with progress(sum(map(len, judged.values())), "frames") as advance:
+        for name, some in judged.items():
+            made = None if all(f.bg for f in some) else footage.make_plate(found[name], plate)
+            arguments = made, predictor.predict, threshold, advance
+            tables[name], views[name] = footage.measure_footage(some, *arguments)
+    rows = pd.concat(tables, names=["sequence"]).reset_index("sequence")
+    summary = footage.summarise(rows)
+    for name, table in (("footage", summary), ("frames", rows)):
+        with replaced_file(out / f"{name}.csv") as temporary:
+            table.to_csv(temporary, index=False, float_format="%.6g")
+    about = (
+        f"{predictor.metadata['experiment']}: one of each third of a sequence; grey is not judged"
+    )
+    footage_sheet(out / "best_and_worst.png", views, subtitle=about)
+    names = (Column(name, no_wrap=True) for name in ("sequence", "method"))
+    headings = "frames", "mean IoU", "boundary F", "pooled IoU", "pooled F", "false alarms"
+    figures = (Column(heading, justify="right") for heading in headings)
+    shown = Table(*names, *figures, box=SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
+    for sequence, method, num_frames, *shares in summary.drop(columns="num_empty").to_numpy():
+        cells = ("-" if math.isnan(share) else f"{share:.3f}" for share in shares)
+        shown.add_row(escape(sequence), method, str(num_frames), *cells)
+    Console().print(shown)
+    if threshold is None:
+        typer.echo(f"No threshold beside it: {METRICS} is missing; give one with --threshold")
+    typer.echo(f"Wrote footage.csv, frames.csv, best_and_worst.png to {out}")

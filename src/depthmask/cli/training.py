@@ -21,11 +21,10 @@ def init(
     folder: Annotated[Path, typer.Argument(help="A new or empty folder.", metavar="DIR")],
 ) -> None:
     """Make a folder for your own photographs, with a guide that says what to put where."""
-    from depthmask.data.sources.photos import folder as photos
+    from depthmask.data.sources.photos.folder import init_photos
 
-    made = [f"made {path}" for path in photos.init_photos(folder)]
-    guide = f"Read {folder / photos.GUIDE}, put your pictures in, set prepare.source to {source}"
-    typer.echo("\n".join((*made, guide) if made else (f"{folder} is prepared already", guide)))
+    guide = init_photos(folder)
+    typer.echo(f"Read {guide}, put your pictures beside it, set prepare.source to {source}")
 
 
 @app.command()
@@ -66,7 +65,7 @@ def materialise(
     )
     pace = f"Wrote {scenes:,} scenes in {seconds:.1f} s, {scenes / seconds:.0f} a second"
     typer.echo(pace if scenes else "All of them were there already")
-    typer.echo(f"Look at {out / 'contact_sheet.png'} and {out / 'dataset.md'}")
+    typer.echo(f"Look at {out / 'contact_sheet.png'} and {out / 'statistics.json'}")
 
 
 @app.command()

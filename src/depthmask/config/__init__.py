@@ -27,11 +27,6 @@ class SplitSizes(Section):
     val: PositiveInt
     test: PositiveInt
 
-    def shares(self) -> dict[str, float]:
-        """How a folder's sources, which has its own number, are shared out."""
-        total = self.train + self.val + self.test
-        return {name: count / total for name, count in self.model_dump().items()}
-
 
 class Splits(Section):
     plates: SplitSizes
@@ -41,7 +36,6 @@ class Splits(Section):
 class PhotosParams(Section):
     teacher: str | None  # an ONNX file with Depth Anything V2's contract
     teacher_size: Annotated[int, Field(ge=28, le=4200, multiple_of=14)]  # px
-    teacher_batch: PositiveInt
     fov_degrees: Annotated[float, Field(ge=10, le=150)]  # across a picture's shorter side
     camera_height_m: Positive  # of a camera whose height the depth does not tell
     person_height_m: Range  # shortest and tallest
@@ -64,9 +58,7 @@ class PrepareParams(Section):
     class Museum(Section):
         samples_per_px: PositiveInt
         cutout_samples_per_px: PositiveInt
-
-    class Modest(Section):
-        decoded: NonNegativeInt
+        things: Probability  # share of the cutouts to train on
 
     seed: Seed
     source: Literal["museum", "photos", "modest"]
@@ -75,7 +67,7 @@ class PrepareParams(Section):
     num_scenes: NumScenes
     museum: Museum
     photos: PhotosParams
-    modest: Modest
+    modest: Section  # empty: DVC asks for a section of every source
 
 
 class PlacementParams(Section):

@@ -89,7 +89,10 @@ def baseline_methods(sets: EvalSets) -> tuple[dict[str, float], dict[tuple[str, 
     """`BASELINES`, their settings tuned on validation; with the settings."""
     threshold, constant = best_threshold(sets.scenes("val")), best_constant(sets.scenes("val"))
     methods: dict[str, Method] = {
-        "difference_threshold": lambda scene, _: ((difference(scene) > threshold).float(), None),
+        "difference_threshold": lambda s, _: (
+            (difference(s.bg, s.bg_fg) > threshold).float(),
+            None,
+        ),
         "constant_depth": lambda scene, _: (None, torch.full_like(scene.depth, constant)),
         "plate_depth": lambda scene, plate_depth: (None, plate_depth),
     }
@@ -121,16 +124,17 @@ def _each(function: Callable[..., np.ndarray], *planes: Tensor | None) -> Tensor
     return torch.from_numpy(made)[:, None].to(known[0].device)
 
 
-def difference(scene: Scene[Tensor]) -> Tensor:
+def difference(bg: Tensor, bg_fg: Tensor) -> Tensor:
     """Largest |bg_fg - bg| over the channels, N x 1 x H x W in 0..1."""
-    return (scene.bg_fg - scene.bg).abs().amax(1, keepdim=True)
+    return (bg_fg - bg).abs().amax(1, keepdim=True)
 
 
 def best_threshold(scenes: Iterable[Scene[Tensor]]) -> float:
     """The threshold on `difference` with the highest mean mask IoU over the scenes."""
     totals = np.zeros(len(THRESHOLDS))
     for scene in scenes:
-        found = (difference(scene) > threshold for threshold in THRESHOLDS)
+        apart = difference(scene.bg, scene.bg_fg)
+        found = (apart > threshold for threshold in THRESHOLDS)
         totals += [float(mask_iou(mask, scene.mask).sum()) for mask in found]
     return THRESHOLDS[int(totals.argmax())]
 

@@ -90,7 +90,7 @@ def best_on_validation(scenes: pd.DataFrame, alignment: Alignment | None) -> tup
     validation = scenes[scenes["set"] == "val"].groupby(["experiment", "seed"])
     scores = validation[[*choosing_metrics(alignment)]].mean().sum(axis="columns", skipna=False)
     best = scores.groupby("experiment").mean().idxmax()
-    return str(best), int(scores.xs(best).idxmax())
+    return str(best), int(str(scores.xs(best).idxmax()))
 
 
 def rank(validation: Mapping[str, Mapping[str, float]], chosen_by: tuple[str, str]) -> list[str]:

@@ -2,8 +2,7 @@
 
 import io
 from collections.abc import Callable, Mapping, Sequence
-from functools import partial
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -56,7 +55,6 @@ class Condition(NamedTuple):
     bounds: tuple[float, float] | None  # of a strength; None where `params.yaml` has none
     trained: Callable[[float, Training], bool]  # whether a strength was drawn, if not neutral
     apply: Change | None = None  # None where other frames are taken instead
-    changes: Literal["plate", "frame"] = "frame"  # the picture that shows it
     neutral: float = 0.0  # the strength that changes nothing
     is_falling: bool = False  # whether frames get harder as the strength falls
 
@@ -82,9 +80,6 @@ def condition(
     return decorate
 
 
-plate_condition = partial(condition, changes="plate")
-
-
 def up_to(name: str, times: float = 1, *, of_side: bool = False) -> Callable[..., bool]:
     """Strengths of either sign up to a value of the compositor's, `section.field`, times a number
     or the frame's side in px."""
@@ -99,7 +94,7 @@ def up_to(name: str, times: float = 1, *, of_side: bool = False) -> Callable[...
 
 
 # Either way across and up: of what is drawn aslant, farther still, not all was drawn.
-@plate_condition("Plate shifted", "px", (0, 64), up_to("plate_motion.shift", of_side=True))
+@condition("Plate shifted", "px", (0, 64), up_to("plate_motion.shift", of_side=True))
 def shift(scene: Scene[Tensor], px: float, draws: Draws) -> Scene[Tensor]:
     height, width = scene.bg.shape[-2:]
     theta = torch.eye(2, 3).repeat(len(scene.bg), 1, 1)
@@ -108,7 +103,7 @@ def shift(scene: Scene[Tensor], px: float, draws: Draws) -> Scene[Tensor]:
     return scene._replace(bg=_warp(theta, scene.bg))
 
 
-@plate_condition("Plate rotated", "degrees", (0, 180), up_to("plate_motion.degrees"))
+@condition("Plate rotated", "degrees", (0, 180), up_to("plate_motion.degrees"))
 def rotation(scene: Scene[Tensor], degrees: float, draws: Draws) -> Scene[Tensor]:
     height, width = scene.bg.shape[-2:]
     angle = torch.deg2rad(degrees * draws.turn)
@@ -123,7 +118,7 @@ def _warp(theta: Tensor, image: Tensor) -> Tensor:
     return F.grid_sample(image, grid, mode="bicubic", padding_mode="border", align_corners=False)
 
 
-@plate_condition(
+@condition(
     "Plate brighter or darker", "stops of the stored values", (-4, 4), up_to("plate_light.gain")
 )
 def exposure(scene: Scene[Tensor], stops: float, draws: Draws) -> Scene[Tensor]:
@@ -132,7 +127,7 @@ def exposure(scene: Scene[Tensor], stops: float, draws: Draws) -> Scene[Tensor]:
 
 
 # Training moves red up and blue down, each by the most.
-@plate_condition(
+@condition(
     "Plate warmer or colder", "stops, red over blue", (-4, 4), up_to("plate_light.tint", times=2)
 )
 def temperature(scene: Scene[Tensor], stops: float, draws: Draws) -> Scene[Tensor]:
@@ -191,7 +186,6 @@ CONDITIONS["nobody"] = Condition(
     None,
     lambda stops, training: training.nobody > 0 and is_trained("exposure", stops, training),
     exposure,
-    changes="plate",
 )
 
 

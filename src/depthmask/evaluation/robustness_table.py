@@ -24,10 +24,9 @@ from depthmask.evaluation.robustness import (
     make_harder,
     to_8_bits,
 )
-from depthmask.metrics import METRICS, Metric, mask_iou, metric, score_scenes
+from depthmask.metrics import METRICS, Metric, metric, score_scenes
 
 LARGE = 0.001  # of a frame: a region of false person that a user would call somebody
-LARGE_PERSON = 0.04  # of a frame: who can be seen on a small picture
 Answer = tuple[Tensor, Tensor | None]  # a mask and perhaps a depth
 
 
@@ -113,20 +112,6 @@ def _some(batches: Iterable[Scene[Tensor]], origins: pd.DataFrame, count: int) -
     return Frames(scene, origins).rows(np.unique(places.round().astype(int)))
 
 
-class ConditionExample(NamedTuple):
-    """One frame under a condition: pictures uint8 H x W x 3, masks H x W, 0 to 1; the mask's IoU
-    or, where nobody is, the share of the frame taken for person."""
-
-    condition: str
-    strength: float
-    trained_for: bool
-    bg: np.ndarray
-    bg_fg: np.ndarray
-    true_mask: np.ndarray
-    pred_mask: np.ndarray
-    figure: float
-
-
 def cases(sets: FrameSets, params: Robustness) -> Iterator[tuple[str, float, Frames]]:
     """Frames under each condition at each of its strengths, also the neutral one, whose scene is
     that of `sets.people` itself; `two_people` has 1 and 2, `nobody` the strengths of `exposure`."""
@@ -150,14 +135,12 @@ def cases(sets: FrameSets, params: Robustness) -> Iterator[tuple[str, float, Fra
 
 def measure_robustness(
     methods: Mapping[str, Method], sets: FrameSets, params: Robustness, level: float
-) -> tuple[pd.DataFrame, list[ConditionExample]]:
+) -> pd.DataFrame:
     """Measure methods that predict a mask, by name, under every condition that has frames: a row of
-    `COLUMNS` each, and one frame that the first method does well on, not its best."""
+    `COLUMNS` each."""
     rows: dict[str, list[dict[str, Any]]] = {name: [] for name in methods}
-    people, examples = sets.people.scene, []
+    people = sets.people.scene
     unchanged = {name: _predict(each, people, sets.device) for name, each in methods.items()}
-    best, *_ = methods
-    shown = sets.people.origins.iloc[_typical(unchanged[best][0], people)]
     for condition, strength, frames in cases(sets, params):
         trained = is_trained(condition, strength, sets.training)
         about: dict[str, Any] = dict(condition=condition, strength=strength, trained_for=trained)
@@ -167,33 +150,7 @@ def measure_robustness(
             answer = unchanged[name] if same else _predict(method, frames.scene, sets.device)
             figures = _figures(answer, frames, is_empty, sets.alignment, level)
             rows[name].append({"experiment": name, **about, "num_scenes": count, **figures})
-            if name == best:
-                alike = frames.origins["plate"] == shown["plate"]
-                if not is_empty:
-                    alike &= frames.origins.index == shown.name
-                row = int(alike.to_numpy().argmax())  # the first where there is none
-                pictures = _example(frames.scene, answer[0], row, is_empty)
-                examples.append(ConditionExample(**about, **pictures))
-    return pd.DataFrame(sum(rows.values(), [])).reindex(columns=COLUMNS), examples
-
-
-def _example(scene: Scene[Tensor], mask: Tensor, row: int, is_empty: bool) -> dict[str, Any]:
-    pixels = {"bg": scene.bg[row], "bg_fg": scene.bg_fg[row]}
-    true, found = scene.mask[row], mask[row]
-    figure = (false_area if is_empty else mask_iou)(found[None], true[None])
-    return {
-        **{key: (p * 255).round().byte().permute(1, 2, 0).numpy() for key, p in pixels.items()},
-        **{"true_mask": true[0].numpy(), "pred_mask": found[0].numpy(), "figure": float(figure)},
-    }
-
-
-def _typical(mask: Tensor, scene: Scene[Tensor]) -> int:
-    """The frame with a large person whose IoU is nearest their upper quartile."""
-    ious = mask_iou(mask, scene.mask)
-    large = scene.mask.mean((1, 2, 3)) > LARGE_PERSON
-    if large.any():
-        ious = ious.where(large, torch.nan)
-    return int((ious - ious.nanquantile(0.75)).abs().nan_to_num(torch.inf).argmin())
+    return pd.DataFrame(sum(rows.values(), [])).reindex(columns=COLUMNS)
 
 
 def _figures(

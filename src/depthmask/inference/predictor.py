@@ -10,7 +10,7 @@ import onnxruntime
 
 from depthmask.data.scenes.onnx_session import CUDA, Device, open_session
 from depthmask.data.scenes.plate_depth import depth_with_plate
-from depthmask.data.scenes.scene import UNITS
+from depthmask.data.scenes.scene import REFERENCE_FOCAL, UNITS
 from depthmask.errors import InputError
 
 FORMAT = "1"  # raised when the file's inputs, outputs or their meaning change
@@ -25,8 +25,6 @@ METADATA = {  # what every exported file says about itself: a pattern of each va
     "training_size": "[1-9][0-9]{0,4}",
     "depth_unit": "|".join(UNITS),
 }
-
-REFERENCE_FOCAL = 0.9  # in heights of the frame, of files that do not say theirs
 
 SAME_SIZE = "take both with the same camera at one size"
 _EXPORT_AGAIN = "export it again with `dvc repro export`, or name another with --model"

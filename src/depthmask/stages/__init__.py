@@ -17,7 +17,6 @@ REPORTS = Path("reports")
 METRICS = REPORTS / "metrics.json"
 RECORD = REPORTS / "gate.json"
 CHECKPOINTS = Path(".checkpoints")
-FINDINGS = Path("reports/findings.csv")
 SOURCES_FOLDER = Path("data/source")
 TEACHER_CACHE = Path(".teacher_cache")
 

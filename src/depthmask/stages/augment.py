@@ -7,14 +7,12 @@ from pathlib import Path
 import torch
 
 from depthmask.config import AugmentParams, Composition
-from depthmask.data.scenes.files import content_hash, read_array, replaced_folder
-from depthmask.data.scenes.library import Library
+from depthmask.data.scenes.files import content_hash, replaced_folder
 from depthmask.data.scenes.scene import Scene
 from depthmask.data.sources import read_source
 from depthmask.errors import exit_on_error
 from depthmask.stages import AUGMENTED, PARAMS, PREPARED, read_params
 from depthmask.tracking.provenance import code_hash
-from depthmask.visualization.sheets import augmented_sheet
 
 
 def augment(prepared: Path, output: Path, params: AugmentParams, composition: Composition) -> None:
@@ -27,25 +25,9 @@ def augment(prepared: Path, output: Path, params: AugmentParams, composition: Co
         digest = content_hash(folder) + code_hash(source.code)
         (folder / "digest.txt").write_text(digest + "\n")
         if source.is_composed:
-            draw_variants(prepared, folder, params.num_variants)
+            print(f"augment: {params.num_variants} variants of each training plate and person")
         else:
             print("augment: colours are drawn while the files are read")
-
-
-def draw_variants(prepared: Path, folder: Path, num_variants: int) -> None:
-    """Draw the contact sheet of plates and cutouts beside their variants, where there are any."""
-    library = Library.read(prepared)
-    plates, cutouts = library.plates_of("train"), library.cutouts_of("train")
-    if num_variants > 0:
-        augmented_sheet(
-            folder / "contact_sheet.png",
-            plates=library.images[plates],
-            plate_variants=read_array(folder / "plates_image.npy"),
-            cutouts=library.rgba[cutouts],
-            cutout_variants=read_array(folder / "cutouts_rgb.npy"),
-            subtitle=f"{num_variants} colour variants of each",
-        )
-    print(f"augment: {num_variants} variants of {len(plates)} plates, {len(cutouts)} people")
 
 
 def _write_statistics(folder: Path, scenes: Iterable[Scene[torch.Tensor]]) -> None:

@@ -89,7 +89,7 @@ def evaluate(
     compared = [name for name in (best, result["verdict"]["runner_up"]) if name]
     harder = {name: methods[name, result["best_seeds"][name]] for name in compared}
     harder["difference_threshold"] = methods["difference_threshold", NO_SEED]
-    robustness, examples = measure_robustness(harder, frames, params.robustness, params.level)
+    robustness = measure_robustness(harder, frames, params.robustness, params.level)
 
     folders = [seed_folder(experiments / name, number) for name, number in models]
     curves = pd.concat([read_table(each / "curves.csv") for each in folders], ignore_index=True)
@@ -98,7 +98,7 @@ def evaluate(
     draw_panels(output / "panels", shown, sets, num_panels=params.num_panels)
     of_best = headline[(headline["experiment"] == best) & (headline["seed"] == seed)]
     tables = curves, robustness, of_best
-    draw_plots(output / "plots", Results(result), *tables, examples, shown[best], sets)
+    draw_plots(output / "plots", Results(result), *tables, shown[best], sets)
     draw_scene_tiles(output / "tiles", shown[best], sets, of_best)
     for name, rows in (("curves", curves), ("scenes", scenes), ("robustness", robustness)):
         with replaced_file(output / f"{name}.csv") as path:

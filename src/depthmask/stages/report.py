@@ -16,7 +16,7 @@ from depthmask.metrics import METRICS
 from depthmask.stages import BEST, PARAMS, RECORD
 from depthmask.stages import METRICS as METRICS_PATH
 from depthmask.tracking.gate import Judgement, read_record
-from depthmask.tracking.provenance import commit_date, git_commit
+from depthmask.tracking.provenance import git_commit
 from depthmask.visualization.page import STATS, write_page
 from depthmask.visualization.plots import write_templates
 from depthmask.visualization.results import Results
@@ -33,8 +33,7 @@ MADE = {
 
 def write_report(root: Path = Path()) -> Path:
     """Write `reports/report.html`; InputError without figures or of a damaged file."""
-    code = f"{git_commit(root)} {commit_date(root)}".strip()
-    return write_page(root, code=code, gate=read_judgement(root))
+    return write_page(root, code=git_commit(root), gate=read_judgement(root))
 
 
 def write_example(prepared: Path, folder: Path) -> tuple[Path, Path] | None:

@@ -20,11 +20,6 @@ def git_commit(folder: Path = Path(".")) -> str:
     return f"{commit}-dirty" if changed else commit
 
 
-def commit_date(folder: Path = Path(".")) -> str:
-    """The day of the checked-out commit, as 2026-01-31; empty outside git."""
-    return _git(folder, "show", "--no-patch", "--format=%cs", "HEAD")
-
-
 def _git(folder: Path, *arguments: str) -> str:
     try:
         command = ["git", "-C", str(folder), *arguments]

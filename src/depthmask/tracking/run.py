@@ -10,11 +10,10 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 from filelock import Timeout
 
-from depthmask.tracking import EXPERIMENT, LOCK, Store, attempt, file_lock, find_root, say
+from depthmask.tracking import LOCK, Store, attempt, file_lock, find_root, say
 from depthmask.tracking.provenance import git_commit
 
 if TYPE_CHECKING:
-    from lightning.pytorch.loggers import MLFlowLogger
     from mlflow.entities import Run as MlflowRun
 
 Point = tuple[str, float, int]  # a metric's name, its value and its epoch
@@ -96,24 +95,21 @@ def start_run(
     """
     root = find_root()
 
-    def begin(store: Store) -> "tuple[OpenRun, MLFlowLogger] | None":
-        from lightning.pytorch.loggers import MLFlowLogger
-
+    def begin(store: Store) -> OpenRun | None:
         store.end_killed_runs()
         found = store.find_run(key)
         try:
             if found and found.info.status == "RUNNING":
                 raise Timeout(found.data.tags.get(LOCK, ""))
-            run = OpenRun(store, key, found, params, tags, data_digest)
+            return OpenRun(store, key, found, params, tags, data_digest)
         except Timeout:
             say(f"{tags['mlflow.runName']} of the same key runs elsewhere; this is not recorded.")
             return None
-        return run, MLFlowLogger(EXPERIMENT, tracking_uri=store.uri, run_id=run.run_id)
 
     def record(epoch: int, row: Mapping[str, float]) -> None:
-        if opened:
-            run, logger = opened
-            attempt(root, lambda _: logger.log_metrics(run.new_figures(epoch, row), epoch))
+        if run := opened:
+            points = [(*figure, epoch) for figure in run.new_figures(epoch, row).items()]
+            attempt(root, lambda _: run.log(points, {}, {}))
 
     opened, status = attempt(root, begin), "FAILED"
     try:
@@ -124,4 +120,4 @@ def start_run(
         raise
     finally:
         if opened:
-            attempt(root, lambda _: opened[0].end(status))
+            attempt(root, lambda _: opened.end(status))

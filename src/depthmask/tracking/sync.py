@@ -1,5 +1,6 @@
 """Bring MLflow up to what DVC's outputs hold, where its runs are missing or partial."""
 
+import re
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -7,11 +8,11 @@ from typing import Any
 
 from filelock import Timeout
 
-from depthmask.data.scenes.files import read_json, read_table
+from depthmask.data.scenes.files import read_json, read_table, read_text
 from depthmask.errors import InputError
 from depthmask.evaluation.measuring import check_agreement
 from depthmask.tracking import LOCK, Store, attempt, copied_checkout, find_root, is_held, say
-from depthmask.tracking.notes import BEST, VERDICT, comparison_note, run_metrics, run_tags
+from depthmask.tracking.notes import BEST, VERDICT, run_metrics, run_tags
 from depthmask.tracking.provenance import run_key
 from depthmask.tracking.run import OpenRun
 
@@ -37,7 +38,7 @@ def sync(experiments: Path, reports: Path) -> list[str] | None:
         if metrics and not copied_checkout():  # of which several may run at once
             best = experiments / metrics["best"] / f"seed_{metrics['best_seed']}" / "model.json"
             with suppress(InputError):
-                _describe(store, metrics, read_json(best, CARD_KEYS)["key"])
+                _describe(store, reports / "results.md", read_json(best, CARD_KEYS)["key"])
         return brought
 
     return attempt(find_root(), bring)
@@ -86,11 +87,12 @@ def _bring(store: Store, folder: Path, metrics: Mapping[str, Any], reports: Path
     return [tags["mlflow.runName"]]
 
 
-def _describe(store: Store, metrics: Mapping[str, Any], best_key: str) -> None:
-    """Make the verdict the experiment's note; no other run keeps the tag of the best."""
-    note, tag = comparison_note(metrics), "mlflow.note.content"
-    if store.client.get_experiment(store.experiment_id).tags.get(tag) != note:
-        store.client.set_experiment_tag(store.experiment_id, tag, note)
+def _describe(store: Store, table: Path, best_key: str) -> None:
+    """Make the comparison the experiment's note; no other run keeps the tag of the best."""
+    if table.is_file():
+        # MLflow's tables have no space between their columns
+        note = re.sub(r" +\|", "&ensp; |", read_text(table))
+        store.client.set_experiment_tag(store.experiment_id, "mlflow.note.content", note)
     for run in store.search(f"tags.`{BEST}` = 'yes'"):
         if run.data.tags["depthmask.key"] != best_key:
             store.client.set_tag(run.info.run_id, BEST, "no longer")

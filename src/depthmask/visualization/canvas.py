@@ -2,10 +2,9 @@
 
 import base64
 import io
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Self
+from typing import NamedTuple, Self
 from xml.sax.saxutils import escape, quoteattr
 
 import cv2
@@ -17,7 +16,7 @@ from depthmask.data.scenes.files import replaced_file
 from depthmask.data.scenes.person import THRESHOLD
 from depthmask.visualization.theme import FONT, LIGHT
 
-MISSED, FALSE = LIGHT["sky"], LIGHT["orange"]
+MASK_ERRORS = {"missed": LIGHT["sky"], "false": LIGHT["orange"]}
 """Person taken for room, room taken for person: apart also for colour-blind readers."""
 INVALID_RGB = np.array((128, 134, 140), np.uint8)
 ERROR_TICKS = ((0.0, "−50 %"), (0.5, "0"), (1.0, "+50 %"))
@@ -36,8 +35,7 @@ _BLUE_TO_RED = np.frombuffer(bytes.fromhex(
 ), np.uint8).reshape(-1, 3)  # fmt: skip
 
 
-@dataclass(frozen=True)
-class DepthScale:
+class DepthScale(NamedTuple):
     """The depths at the two ends of the colours: 0 < near < far in metres, where the scale is
     logarithmic, as a relative error is what counts; near < far, linear, if the unit is relative."""
 
@@ -120,8 +118,8 @@ def mask_errors_rgb(pred_mask: np.ndarray, true_mask: np.ndarray) -> np.ndarray:
     """The predicted mask, white on black, its errors coloured; uint8 (..., H, W, 3)."""
     pred, true = unit_mask(pred_mask) > THRESHOLD, unit_mask(true_mask) > THRESHOLD
     rgb = mask_rgb(pred & true)
-    rgb[true & ~pred] = list(bytes.fromhex(MISSED[1:]))
-    rgb[pred & ~true] = list(bytes.fromhex(FALSE[1:]))
+    for wrong, color in zip((true & ~pred, pred & ~true), MASK_ERRORS.values(), strict=True):
+        rgb[wrong] = list(bytes.fromhex(color[1:]))
     return rgb
 
 
@@ -156,11 +154,6 @@ class Canvas:
         after = _element("tspan", escape(note), dx=10, **paler) if note else ""
         self._parts.append(_element("text", escape(words) + after, x=x, y=y, dy="0.36em", **style))
 
-    def title(self, x: float, words: str, subtitle: str) -> None:
-        """Write the sheet's name and a line about it."""
-        self.text(x, 40, words, font_size=24, font_weight="bold")
-        self.text(x, 68, subtitle, font_size=14, fill=LIGHT["muted"])
-
     def legend(
         self,
         x: float,
@@ -179,11 +172,12 @@ class Canvas:
             self.box(place, y + 12, 1, 4, fill=color)
             self.text(place + 0.5, y + 24, words, font_size=12, fill=color, text_anchor="middle")
 
-    def mask_legend(self, x: float, y: float) -> None:
-        """Name the colours of a mask's errors."""
-        for color, words, left in ((MISSED, "missed", x), (FALSE, "false", x + 76)):
-            self.box(left, y - 6, 12, 12, fill=color, rx=2)
-            self.text(left + 18, y, words, fill=LIGHT["muted"])
+    def keys(self, x: float, y: float, colors: Mapping[str, str]) -> None:
+        """Say what colours mean, each with its words, from the right end `x` to the left."""
+        for words, color in reversed(list(colors.items())):
+            x -= 34 + 7 * len(words)
+            self.box(x, y - 6, 12, 12, fill=color, rx=2)
+            self.text(x + 18, y, words, fill=LIGHT["muted"])
 
     def save(self, path: Path, height: int) -> None:
         """Write the PNG, `height` px high, the same bytes for the same content."""

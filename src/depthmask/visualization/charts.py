@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import altair as alt
@@ -10,13 +9,12 @@ import pandas as pd
 
 from depthmask.data.scenes.scene import SETS
 from depthmask.evaluation.robustness import CONDITIONS
-from depthmask.visualization.results import Results
-from depthmask.visualization.theme import Chart, Series
+from depthmask.visualization.theme import LIGHT, SERIES, Chart, Series
 
 alt.utils.schemapi.disable_debug_mode()  # a test validates: here it would double the time
 
 DOTS_WIDTH = 180
-_SHAPES = {"in_scene": "circle", "unseen_unseen": "diamond", "seen_seen": "square"}
+_SHAPES = ("circle", "diamond", "square")
 
 
 def _title(text: str, note: str) -> alt.TitleParams:
@@ -24,29 +22,20 @@ def _title(text: str, note: str) -> alt.TitleParams:
 
 
 def dot_chart(
-    dots: Sequence[dict[str, Any]],
-    results: Results,
+    rows: pd.DataFrame,
+    best: str,
     *,
     title: str,
     note: str,
     zero: bool = False,
-    good: int = 0,
     legend: bool = False,
 ) -> Chart:
-    """A row a name, in their order: dots for its figures, filled for the first set, a bar for an
-    interval, the figure; perhaps a mark at 0, shaded on the `good` side (-1 or 1), and the sets."""
-    rows = pd.DataFrame(dots)
-    names, sets = list(rows["name"].unique()), list(rows["set"].unique())
-    rows["fill"] = rows["color"].where(rows["set"] == sets[0], "var(--paper)")
-    is_part = rows.get("part", pd.Series(False, rows.index)).eq(True)
-    seeds, rows = rows[is_part], rows[~is_part]
-    is_best, paler = json.dumps(results.best), json.dumps(results.baselines)
-    ink = f"indexof({paler}, datum.value) >= 0 ? 'var(--muted)' : 'var(--ink)'"
-    axis = alt.Axis(
-        title=None, domain=False, ticks=False, labelPadding=8, labelLimit=140,
-        labelFontWeight=alt.ExprRef(f"datum.value == {is_best} ? 'bold' : 'normal'"),
-        labelColor=alt.ExprRef(ink),
-    )  # fmt: skip
+    """A row a name, in their order, with a dot a set, filled for the first, which has a bar for its
+    interval and its figure: columns name, set, value, low, high, text, color; perhaps a mark at 0.
+    """
+    names, sets = (list(rows[column].unique()) for column in ("name", "set"))
+    weight = alt.ExprRef(f"(datum.name || datum.value) == {json.dumps(best)} ? 'bold' : 'normal'")
+    axis = alt.Axis(title=None, domain=False, ticks=False, labelPadding=8, labelFontWeight=weight)
     place = {
         "y": alt.Y("name:N", sort=names, scale=alt.Scale(domain=names), axis=axis),
         "yOffset": alt.YOffset("set:N", sort=sets, scale=alt.Scale(domain=sets, paddingOuter=0.2)),
@@ -54,126 +43,86 @@ def dot_chart(
     color = alt.Color("color:N", scale=None)
     x_scale = alt.Scale(zero=zero, nice=not zero, padding=14 if zero else 6)
     x = alt.X("value:Q", title=None, scale=x_scale, axis=alt.Axis(tickCount=4, ticks=False))
-    shape: Any = alt.value("circle")
-    if len(sets) > 1:
-        labels = json.dumps({name: SETS[name].label for name in sets}, ensure_ascii=False)
-        key = alt.Legend(orient="top", labelExpr=f"{labels}[datum.label]", columns=1,
-                         symbolFillColor="transparent", symbolStrokeColor="var(--ink)")  # fmt: skip
-        shapes = alt.Scale(domain=sets, range=[_SHAPES[name] for name in sets])
-        shape = alt.Shape("set:N", scale=shapes, legend=key if legend else None)
-    layers: list[alt.Chart] = []
-    if good:
-        band = alt.Chart().mark_rect(color="var(--good)")
-        layers.append(band.encode(x=alt.datum(0), x2=alt.value(DOTS_WIDTH if good > 0 else 0)))
-    if zero:
-        layers.append(alt.Chart().mark_rule(color="var(--muted)").encode(x=alt.datum(0)))
-    weight = alt.ExprRef(f"datum.name == {is_best} ? 'bold' : 'normal'")
-    known = alt.Chart(rows[rows["value"].notna()])
-    layers += [
+    labels = json.dumps({name: SETS[name].label for name in sets}, ensure_ascii=False)
+    key = alt.Legend(orient="top", labelExpr=f"{labels}[datum.label]", columns=1,
+                     symbolFillColor="transparent", symbolStrokeColor="var(--ink)")  # fmt: skip
+    shapes = alt.Scale(domain=sets, range=_SHAPES[: len(sets)])
+    fills = rows["color"].where(rows["set"] == sets[0], "var(--paper)")
+    known = alt.Chart(rows.assign(fill=fills)[rows["value"].notna()])
+    layers = [
         known.transform_filter("isValid(datum.low) && isValid(datum.high)")
         .mark_rule(strokeWidth=2.4, strokeCap="round", opacity=0.55)
         .encode(x=alt.X("low:Q"), x2="high:Q", color=color, **place),
-        alt.Chart(seeds).mark_point(filled=True, size=12, opacity=0.55)
-        .encode(x="value:Q", color=color, description="about:N", **place),
         known.mark_point(size=46, strokeWidth=1.5, opacity=1).encode(
-            x=x, shape=shape, description="about:N", stroke=alt.Stroke("color:N", scale=None),
-            fill=alt.Fill("fill:N", scale=None), **place,
+            x=x, shape=alt.Shape("set:N", scale=shapes, legend=key if legend else None),
+            stroke=alt.Stroke("color:N", scale=None), fill=alt.Fill("fill:N", scale=None), **place,
         ),
         alt.Chart(rows[rows["text"].notna()]).mark_text(align="right", fontWeight=weight)
         .encode(x=alt.value(DOTS_WIDTH + 48), y=place["y"], text="text:N"),
     ]  # fmt: skip
+    if zero:
+        layers.insert(0, alt.Chart().mark_rule(color="var(--muted)").encode(x=alt.datum(0)))
     step = alt.Step(24 if len(sets) == 1 else 30, **{"for": "position"})
     return alt.layer(*layers).properties(width=DOTS_WIDTH, height=step, title=_title(title, note))
 
 
-@dataclass(frozen=True)
-class Look:
-    """How lines of experiments are drawn: colours, dashes, and which is heavier than the others."""
-
-    colors: alt.Scale
-    dash: alt.StrokeDash
-    best: str = ""
-    legend: alt.Legend | None = None
-
-    @classmethod
-    def of(cls, series: dict[str, Series], best: str, legend: alt.Legend | None = None) -> "Look":
-        names, looks = list(series), series.values()
-        colors = alt.Scale(domain=names, range=[look.color for look in looks])
-        dashes = alt.Scale(domain=names, range=[list(look.dash) for look in looks])
-        return cls(colors, alt.StrokeDash("experiment:N", scale=dashes, legend=None), best, legend)
-
-
 def line_chart(
-    look: Look,
+    series: dict[str, Series] | None,
+    best: str = "",
     *,
     x: alt.X,
     y: str,
     y_scale: alt.Scale,
     y_title: str | None = None,
     band: tuple[str, str] | None = None,
-    dots: bool = True,
     hollow: str = "",
-    about: Any = alt.Undefined,
     detail: Any = alt.Undefined,
+    legend: alt.Legend | None = None,
     under: Sequence[alt.Chart] = (),
     title: str = "",
     note: str = "",
 ) -> Chart:
-    """A line an experiment, the best heavier: `y` over `x`, its interval `band`, dots that
-    say `about`, rings where `hollow`; its data whoever draws it supplies, `under` lies beneath."""
+    """A line an experiment, the best heavier: `y` over `x`, the best's interval `band`, rings where
+    `hollow`; its data whoever draws it supplies, `under` lies beneath. Without `series` it is for
+    DVC, where dashes tell revisions."""
+    colors = alt.Scale(range=[LIGHT[name] for name in SERIES])
+    dash = alt.StrokeDash("rev:N", title="revision")
+    if series is not None:
+        names, looks = list(series), series.values()
+        colors = alt.Scale(domain=names, range=[look.color for look in looks])
+        dashes = alt.Scale(domain=names, range=[list(look.dash) for look in looks])
+        dash = alt.StrokeDash("experiment:N", scale=dashes, legend=None)
     axis = alt.Axis(domain=False, ticks=False, tickCount=5)
     figure = alt.Y(field=y, type="quantitative", title=y_title, scale=y_scale, axis=axis)
-    color = alt.Color("experiment:N", scale=look.colors, legend=look.legend)
+    color = alt.Color("experiment:N", scale=colors, legend=legend)
     base = alt.Chart().encode(x=x, color=color, detail=detail)
     known = base.transform_filter(f"isValid(datum[{json.dumps(y)}])")
-    is_best = f"datum.experiment == {json.dumps(look.best)}"
+    is_best = f"datum.experiment == {json.dumps(best)}"
     layers = list(under)
     if band:
-        area = base.mark_area(opacity=0.14)
-        if look.best:
-            area = area.transform_filter(is_best)
-        area = area.transform_filter(f"isValid(datum[{json.dumps(band[0])}])")
+        area = base.transform_filter(f"isValid(datum[{json.dumps(band[0])}])")
         low = alt.Y(field=band[0], type="quantitative", title=y_title)
-        layers.append(area.encode(y=low, y2=alt.Y2(field=band[1])))
-    width: Any = alt.value(2)
-    if look.best:
-        width = alt.condition(is_best, alt.value(2.7), alt.value(1.5))
+        area = area.transform_filter(is_best) if best else area
+        layers.append(area.mark_area(opacity=0.14).encode(y=low, y2=alt.Y2(field=band[1])))
+    width = alt.condition(is_best, alt.value(2.7), alt.value(1.5 if best else 2))
     line = known.mark_line(strokeJoin="round", strokeCap="round")
-    layers.append(line.encode(y=figure, strokeDash=look.dash, strokeWidth=width))
-    if dots:
-        fill: Any = alt.Fill("experiment:N", scale=look.colors, legend=None)
-        if hollow:
-            fill = alt.when(hollow).then(alt.value("var(--paper)")).otherwise(fill)
-        points = known.mark_point(size=26, opacity=1, strokeWidth=1.3)
-        layers.append(points.encode(y=figure, fill=fill, description=about))
+    fill: Any = alt.Fill("experiment:N", scale=colors, legend=None)
+    if hollow:
+        fill = alt.when(hollow).then(alt.value("var(--paper)")).otherwise(fill)
+    dots = known.mark_point(size=26, opacity=1, strokeWidth=1.3)
+    layers += [line.encode(y=figure, strokeDash=dash, strokeWidth=width)]
+    layers += [dots.encode(y=figure, fill=fill)]
     return alt.layer(*layers).properties(width=300, height=170, title=_title(title, note))
 
 
-def resizes(table: pd.DataFrame) -> list[alt.Chart]:
-    """Dotted uprights where progressive resizing goes on to another size."""
-    if "size" not in table:
-        return []
-    sizes = table.groupby("epoch")["size"].max().sort_index()
-    starts = sizes[sizes.ne(sizes.shift())].reset_index()
-    if len(starts) < 2:
-        return []
-    starts["epoch"] -= 0.5 * (starts.index > 0)
-    starts["text"] = starts["size"].map("{:g} px".format)
-    x = alt.X("epoch:Q")
-    words = alt.Chart(starts).mark_text(align="left", dx=3, dy=-5, fontSize=10)
-    return [
-        alt.Chart(starts[1:]).mark_rule(strokeDash=[1, 3], color="var(--muted)").encode(x=x),
-        words.encode(x=x, y=alt.value(0), text="text:N", color=alt.value("var(--muted)")),
-    ]
-
-
 def condition_chart(
-    look: Look,
+    series: dict[str, Series] | None,
+    best: str,
     condition: str,
     figure: str,
     *,
     x: str = "strength",
-    about: Any = alt.Undefined,
+    legend: alt.Legend | None = None,
     note: str = "",
 ) -> Chart:
     """A figure over the strength of a condition, out of all rows of `robustness.csv`; strengths
@@ -186,7 +135,8 @@ def condition_chart(
     least = alt.X(field=x, type="quantitative", aggregate="min")
     most = alt.X2(field=x, aggregate="max")
     chart = line_chart(
-        look,
+        series,
+        best,
         x=alt.X(field=x, type="quantitative", title=words.unit,
                 axis=alt.Axis(grid=False, tickCount=5),
                 scale=alt.Scale(reverse=words.is_falling, zero=False, nice=False, padding=10)),
@@ -194,7 +144,7 @@ def condition_chart(
         y_scale=alt.Scale() if condition == "nobody" else alt.Scale(domain=[0, 1]),
         band=(f"{figure}_low", f"{figure}_high") if figure in ("mask_iou", "false_area") else None,
         hollow=f"!({trained})",
-        about=about,
+        legend=legend,
         under=[shade.transform_filter(trained).encode(x=least, x2=most)],
         title=words.label,
         note=note,

@@ -1,31 +1,34 @@
 """The pictures of an evaluation: what the models predict on the hardest set, and their figures."""
 
 import json
-import math
-from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
+import altair as alt
 import numpy as np
 import pandas as pd
 import torch
-from altair import hconcat
 from PIL import Image
 from torch import Tensor
 
 from depthmask.data.composition.eval_sets import EvalSets
 from depthmask.data.scenes.files import replaced_folder
-from depthmask.data.scenes.scene import SETS, Scene
-from depthmask.evaluation.robustness_table import ConditionExample
-from depthmask.metrics import METRICS, align_depth, depth_abs_rel, mask_iou
+from depthmask.data.scenes.scene import Scene
+from depthmask.metrics import METRICS, align_depth, score_scenes
 from depthmask.models.store import StoredModel
+from depthmask.tracking.notes import network_words
 from depthmask.visualization import plots
-from depthmask.visualization.canvas import DepthScale, error_rgb, mask_errors_rgb, mask_rgb
-from depthmask.visualization.panels import conditions_sheet, hero, panels
+from depthmask.visualization.canvas import (
+    DepthScale,
+    error_rgb,
+    mask_errors_rgb,
+    mask_rgb,
+    spread,
+)
 from depthmask.visualization.results import Results
-from depthmask.visualization.sheets import composed_sheet
+from depthmask.visualization.sheets import composed_sheet, hero, panels
 from depthmask.visualization.theme import save_png
 
+LARGE_PERSON = 0.04  # of a frame: who can be seen on a small picture
 MAX_SIDE_PX = 128
 """Of a tile: the page that holds them all is to stay a file that one can send."""
 
@@ -35,31 +38,18 @@ def draw_panels(
 ) -> None:
     """Draw NAME.png for every model: the same frames, spread over the set, on one depth scale."""
     scene = _headline_scenes(sets)
-    total = len(scene.mask)
-    chosen = np.unique(np.linspace(0, total - 1, min(num_panels, total)).round().astype(int))
-    scene = scene.take(chosen)
+    scene = scene.take(spread(len(scene.mask), num_panels))
     scale = DepthScale.spanning(_planes(scene.depth), unit=sets.unit)
     with replaced_folder(folder) as temporary:
         for name, stored in models.items():
-            heads = [
-                f"{head}: " + " + ".join(f"{weight:g}·{term}" for term, weight in terms.items())
-                for head in ("mask", "depth")
-                if (terms := stored.card["losses"][head])
+            figures, pictures = _predict(stored, scene, sets, scale)
+            shown = [key for key in ("mask_iou", "depth_abs_rel") if key in figures]
+            captions = [
+                ", ".join(f"{METRICS[key].label} {figures[key][row]:.3f}" for key in shown)
+                for row in range(len(scene.mask))
             ]
-            subtitle = f"{stored.card['model']}, {', '.join(heads)}"
-            mask, depth = _predict(stored, scene, sets)
-            figures = {"mask_iou": mask_iou(mask, scene.mask)}
-            if depth is not None:
-                figures["depth_abs_rel"] = depth_abs_rel(depth, scene.depth)
-            columns = [
-                [f"{METRICS[key].label} {value:.3f}" for value in values.tolist()]
-                for key, values in figures.items()
-            ]
-            head = SETS[sets.headline].label.split(",")[0]
-            captions = [(head, *words) for words in zip(*columns, strict=True)]
-            pictures = _pictures(scene, mask, depth, scale)
-            path, words = temporary / f"{name}.png", {"title": name, "subtitle": subtitle}
-            panels(path, pictures, captions, **words, scale=scale)
+            words = {"title": name, "subtitle": network_words(stored.card)}
+            panels(temporary / f"{name}.png", pictures, captions, **words, scale=scale)
 
 
 def draw_plots(
@@ -68,25 +58,32 @@ def draw_plots(
     curves: pd.DataFrame,
     robustness: pd.DataFrame,
     scenes: pd.DataFrame,
-    examples: Sequence[ConditionExample],
     best: StoredModel,
     sets: EvalSets,
 ) -> None:
-    """Draw the curves, the comparison, the harder frames, and the README's picture; `scenes` are
+    """Draw the curves, the comparison, robustness, and the README's picture; `scenes` are
     the best network's figures on the headline set, a row a scene, in their order."""
     columns = ("val/mask_iou", "val/loss", "val/depth_rmse")
     charts = {
-        "curves": hconcat(*plots.curve_charts(curves, results, columns, plots.KEY), spacing=36),
-        "comparison": plots.comparison(results),
-        "robustness": plots.conditions(robustness, results),
+        "curves": alt.hconcat(*plots.curve_charts(curves, results, columns, plots.KEY)),
+        "comparison": alt.hconcat(*plots.comparison_charts(results, legend=True)),
+        "robustness": alt.concat(
+            *plots.condition_charts(robustness, results, "mask_iou", plots.KEY),
+            columns=4,
+            title="Mask IoU when frames get harder: shaded strengths are such as training drew",
+        ),
     }
     with replaced_folder(folder) as temporary:
         for title, chart in charts.items():
-            save_png(chart, temporary / f"{title}.png")
-        what = "the mask’s IoU, with nobody in the frame the share taken for person"
-        subtitle = f"as {results.best} predicts them; the figure is {what}"
-        conditions_sheet(temporary / "conditions.png", examples, subtitle=subtitle)
-        hero(temporary / "hero.png", _hero_scenes(best, sets, scenes), unit=sets.unit)
+            save_png(chart.properties(spacing=30), temporary / f"{title}.png")
+        everything = _headline_scenes(sets)
+        sizes = everything.mask.mean((1, 2, 3)).cpu().numpy()
+        shown = everything.take(typical_scenes(scenes["mask_iou"].to_numpy(), sizes))
+        mask, depth = best.predict(shown)
+        assert depth is not None
+        hero(
+            temporary / "hero.png", _arrays(shown._replace(mask=mask, depth=depth)), unit=sets.unit
+        )
         composed_sheet(
             temporary / "composed.png",
             _arrays(next(sets.scenes("val"))),
@@ -95,75 +92,50 @@ def draw_plots(
         )
 
 
-def _hero_scenes(stored: StoredModel, sets: EvalSets, scenes: pd.DataFrame) -> Scene[np.ndarray]:
-    """Three scenes of the hardest set, with predictions, whose IoU is nearest the upper quartile:
-    what the model does when it works, neither the luckiest frame nor the worst."""
-    scene = _headline_scenes(sets)
-    ious = torch.tensor(scenes["mask_iou"].to_numpy(np.float32), device=scene.mask.device)
-    large = scene.mask.mean((1, 2, 3)) > 0.04
-    ious = torch.where(large, ious, -1.0) if int(large.sum()) >= 3 else ious
-    distance = (ious - ious.quantile(0.75)).abs()
-    chosen = distance.argsort(stable=True)[:3].sort().values
-    shown = scene.take(chosen)
-    mask, depth = stored.predict(shown)
-    assert depth is not None
-    return _arrays(shown._replace(mask=mask, depth=depth))
-
-
 def draw_scene_tiles(
     folder: Path, stored: StoredModel, sets: EvalSets, scenes: pd.DataFrame, *, num_each: int = 3
 ) -> None:
     """Draw SCENE_FIELD.png of the `chosen_scenes` of a network with depth, and index.json of their
-    figures (null where one does not count); `scenes` are its rows on the headline set."""
+    groups and the colours' scale; `scenes` are its rows on the headline set."""
     groups = chosen_scenes(scenes, num_each)
-    numbers = sorted({number for group in groups.values() for number in group})
+    numbers = sorted({*sum(groups.values(), [])})
     scene = _headline_scenes(sets).take(numbers)
-    mask, depth = _predict(stored, scene, sets)
     scale = DepthScale.spanning(_planes(scene.depth), unit=sets.unit)
-    pictures = _pictures(scene, mask, depth, scale)
-    rows, entries = scenes.set_index("scene"), {}
+    _, pictures = _predict(stored, scene, sets, scale)
     with replaced_folder(folder) as temporary:
-        for place, number in enumerate(numbers):
-            names = {field: f"{number:04d}_{field}.png" for field in pictures}
-            for field, name in names.items():
-                picture = Image.fromarray(np.ascontiguousarray(pictures[field][place]))
+        for field, column in pictures.items():
+            for number, pixels in zip(numbers, column, strict=True):
+                picture = Image.fromarray(np.ascontiguousarray(pixels))
                 picture.thumbnail((MAX_SIDE_PX, MAX_SIDE_PX), Image.Resampling.BOX)
-                picture.save(temporary / name, optimize=True)
-            row: dict[str, Any] = dict(rows.loc[number])
-            figures = {name: float(row[name]) for name in METRICS if name in row}
-            entries[number] = {
-                "scene": number,
-                "plate": str(row["plate"]),
-                "cutout": str(row["cutout"]),
-                "figures": {k: v if math.isfinite(v) else None for k, v in figures.items()},
-                "tiles": names,
-            }
-        index = {"experiment": stored.card["experiment"], "set": sets.headline, "unit": sets.unit}
-        index |= {"scale": {"near": scale.near, "far": scale.far}}
-        index |= {"groups": {kind: [entries[n] for n in of] for kind, of in groups.items()}}
-        text = json.dumps(index, indent=2, ensure_ascii=False, allow_nan=False)
-        (temporary / "index.json").write_text(text + "\n", encoding="utf-8")
+                picture.save(temporary / f"{number}_{field}.png", optimize=True)
+        index = {"groups": groups, "scale": scale._asdict()}
+        (temporary / "index.json").write_text(json.dumps(index, indent=2) + "\n")
 
 
 def chosen_scenes(scenes: pd.DataFrame, num_each: int = 3) -> dict[str, list[int]]:
-    """The numbers of the best, median and worst scenes by mask IoU, and of the worst by AbsRel.
-
-    The first three groups share no scene: of fewer than `3 * num_each` each gets a third, and of
-    fewer than three the median, then the worst gets none. Equal scenes go by their number.
-    """
-    by_iou = scenes.sort_values(["mask_iou", "scene"], ascending=[False, True])
-    by_depth = scenes.sort_values(["depth_abs_rel", "scene"], ascending=[False, True])
-    numbers = by_iou["scene"].tolist()
-    count = min(num_each, math.ceil(len(numbers) / 3))
-    rest = numbers[count : len(numbers) - count]
-    first = max(0, (len(rest) - count) // 2)
-    groups = {
-        "best": numbers[:count],
-        "median": rest[first : first + count],
-        "worst": numbers[max(count, len(numbers) - count) :][::-1],
-        "worst_depth": by_depth.dropna(subset=["depth_abs_rel"])["scene"].tolist()[:count],
+    """The numbers of the best, median and worst scenes by mask IoU, and of the worst by AbsRel, up
+    to a third of all each. Equal scenes go by their number."""
+    by_iou, by_depth = (
+        scenes.sort_values([name, "scene"], ascending=[False, True]).dropna(subset=[name])["scene"]
+        for name in ("mask_iou", "depth_abs_rel")
+    )
+    count = min(num_each, -(-len(by_iou) // 3))
+    first = (len(by_iou) - count) // 2
+    return {
+        "best": by_iou[:count].tolist(),
+        "median": by_iou[first : first + count].tolist(),
+        "worst": by_iou[::-1][:count].tolist(),
+        "worst_depth": by_depth[:count].tolist(),
     }
-    return {kind: group for kind, group in groups.items() if group}
+
+
+def typical_scenes(ious: np.ndarray, sizes: np.ndarray, count: int = 3) -> list[int]:
+    """The frames with a large person whose IoU is nearest the upper quartile: what a model does
+    when it works, neither the luckiest frame nor the worst."""
+    large = sizes > LARGE_PERSON
+    ious = np.where(large, ious, np.nan) if large.sum() >= count else ious
+    distance = np.abs(ious - np.nanquantile(ious, 0.75))  # NaN stands last
+    return sorted(distance.argsort(kind="stable")[:count].tolist())
 
 
 def _headline_scenes(sets: EvalSets) -> Scene[Tensor]:
@@ -172,31 +144,26 @@ def _headline_scenes(sets: EvalSets) -> Scene[Tensor]:
 
 
 def _predict(
-    stored: StoredModel, scene: Scene[Tensor], sets: EvalSets
-) -> tuple[Tensor, Tensor | None]:
-    """Mask and depth; relative depth is aligned with the truth."""
+    stored: StoredModel, scene: Scene[Tensor], sets: EvalSets, scale: DepthScale
+) -> tuple[dict[str, Tensor], dict[str, np.ndarray]]:
+    """Figures by metric, N each, and pictures, uint8 N x H x W x 3 by names of `FIELDS`; relative
+    depth is aligned with the truth."""
     mask, depth = stored.predict(scene)
-    if depth is not None and sets.alignment is not None:
-        depth = align_depth(depth, scene.depth, sets.alignment)
-    return mask, depth
-
-
-def _pictures(
-    scene: Scene[Tensor], mask: Tensor, depth: Tensor | None, scale: DepthScale
-) -> dict[str, np.ndarray]:
-    """A batch and what was predicted for it as uint8 N x H x W x 3, by names of `FIELDS`."""
-    true, pred_mask = _arrays(scene), _planes(mask)
+    figures = score_scenes(mask, depth, scene.mask, scene.depth, alignment=sets.alignment)
+    true = _arrays(scene)
     pictures = {
         "bg": true.bg,
         "bg_fg": true.bg_fg,
         "true_mask": mask_rgb(true.mask),
-        "pred_mask": mask_errors_rgb(pred_mask, true.mask),
+        "pred_mask": mask_errors_rgb(_planes(mask), true.mask),
     }
     if depth is not None:
+        if sets.alignment is not None:
+            depth = align_depth(depth, scene.depth, sets.alignment)
         pictures["true_depth"] = scale.rgb(true.depth)
         pictures["pred_depth"] = scale.rgb(_planes(depth))
         pictures["depth_error"] = error_rgb(_planes(depth), true.depth)
-    return pictures
+    return figures, pictures
 
 
 def _arrays(scene: Scene[Tensor]) -> Scene[np.ndarray]:

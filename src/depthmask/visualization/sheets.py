@@ -1,21 +1,57 @@
-"""Contact sheets: what the data looks like, at one glance."""
+"""Sheets of pictures: the data, what a network predicts, the harder frames, the README's scenes."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
-import cv2
 import numpy as np
 
 from depthmask.data.scenes.library import Library
+from depthmask.data.scenes.person import THRESHOLD
 from depthmask.data.scenes.scene import SPLITS, Scene
-from depthmask.visualization.canvas import Canvas, DepthScale, depth_colors, mask_rgb, spread
+from depthmask.evaluation.footage import View
+from depthmask.visualization.canvas import (
+    ERROR_TICKS,
+    INVALID_RGB,
+    MASK_ERRORS,
+    Canvas,
+    DepthScale,
+    depth_colors,
+    error_colors,
+    mask_errors_rgb,
+    mask_rgb,
+    spread,
+    unit_mask,
+)
 from depthmask.visualization.theme import LIGHT
 
+FIELDS = {
+    "bg": "plate (bg)",
+    "bg_fg": "frame (bg_fg)",
+    "true_mask": "true mask",
+    "pred_mask": "predicted mask",
+    "true_depth": "true depth",
+    "pred_depth": "predicted depth",
+    "depth_error": "depth error",
+}
+"""What is shown of a predicted scene, in this order."""
 COLUMNS, NUM_SHOWN = 12, 24
-TILE, PERSON_HEIGHT, GAP, ROW_GAP = 112, 168, 4, 34
-MARGIN, LEFT, HEADER = 32, 108, 100
+NUM_OF_SPLIT = {"train": 12, "val": 6, "test": 6}
+TILE, PANEL, HERO, GAP, ROW_GAP = 112, 176, 264, 4, 34
+MARGIN, LEFT, TOP = 32, 108, 100
 WIDTH = LEFT + COLUMNS * (TILE + GAP) - GAP + MARGIN
+PANEL_LEFT = 190
 SPLIT_COLORS = {"train": LIGHT["blue"], "val": LIGHT["orange"], "test": LIGHT["green"]}
+CARD, CARD_INK, CARD_MUTED = "#151921", "#f0f3f6", "#9aa4b0"
+
+
+class Column(NamedTuple):
+    """Pictures beneath each other, uint8 H x W x 3, words over and under them, a bar's colour."""
+
+    pictures: Sequence[np.ndarray]
+    head: str = ""
+    color: str = "none"
+    foot: str = ""
 
 
 def contact_sheet(
@@ -23,24 +59,27 @@ def contact_sheet(
 ) -> None:
     """Draw rooms with their depth, people, and in-scene test frames (with a leading axis N, which
     may be 0; `frames.bg` is not drawn); the split of each is shown."""
-    plate_splits, cutout_splits = library.plates.split.tolist(), library.cutouts.split.tolist()
-    chosen, people = sample_splits(plate_splits), sample_splits(cutout_splits)
+    rooms, people = (
+        sample_splits(each.split.tolist()) for each in (library.plates, library.cutouts)
+    )
     shown = spread(len(frames.bg_fg), COLUMNS)
-    scale = DepthScale.spanning(library.depths[chosen], frames.depth[shown], unit=unit)
-    canvas = _start("The prepared data", subtitle, scale)
+    scale = DepthScale.spanning(library.depths[[*rooms]], frames.depth[shown], unit=unit)
+    canvas = _start("The prepared data", subtitle, SPLIT_COLORS, scale)
+    columns = [
+        Column((library.images[i], scale.rgb(library.depths[i])), color=SPLIT_COLORS[split])
+        for i, split in rooms.items()
+    ]
     note = "nobody in them, and how far everything is"
-    rooms = [(library.images[i], scale.rgb(library.depths[i])) for i in chosen]
-    splits = [plate_splits[i] for i in chosen]
-    top = _section(canvas, HEADER, "Rooms", note, ("image", "depth"), rooms, splits=splits)
-    note, pictures = "cut out, at one scale", [[each] for each in on_ground(library.rgba[people])]
-    splits, height = [cutout_splits[i] for i in people], PERSON_HEIGHT
-    top = _section(canvas, top, "People", note, [""], pictures, splits=splits, height=height)
+    y = _section(canvas, LEFT, TOP, ("image", "depth"), columns, name="Rooms", note=note)
+    cutouts = zip(_on_ground(library.rgba[[*people]]), people.values(), strict=True)
+    columns = [Column([rgb], color=SPLIT_COLORS[split]) for rgb, split in cutouts]
+    y = _section(canvas, LEFT, y, [""], columns, name="People", note="cut out, at one scale")
     if shown:
-        note = "people rendered inside test rooms, with true shadows: training sees none"
-        labels = ("bg_fg", "mask", "depth")
-        columns = _scene_columns(frames, shown, scale, labels)
-        top = _section(canvas, top, "In-scene test frames", note, labels, columns)
-    canvas.save(path, top)
+        note, labels = "people rendered inside test rooms, with true shadows", Scene._fields[1:4]
+        pictures = _shown(frames.take(shown), scale)
+        columns = [Column(each[1:]) for each in pictures]
+        y = _section(canvas, LEFT, y, labels, columns, name="In-scene test frames", note=note)
+    canvas.save(path, y)
 
 
 def composed_sheet(
@@ -53,102 +92,150 @@ def composed_sheet(
 ) -> None:
     """Draw up to 24 composed scenes, uint8 N x H x W x 3, a column each: bg, bg_fg, mask, depth."""
     chosen = spread(len(scenes.bg_fg), NUM_SHOWN)
-    scale = DepthScale.spanning(scenes.depth[chosen], unit=unit)
-    canvas = _start(title, subtitle, scale)
-    columns = _scene_columns(scenes, chosen, scale, Scene._fields)
-    canvas.save(path, _section(canvas, HEADER, "", "", Scene._fields, columns))
+    scenes = scenes.take(chosen)
+    scale = DepthScale.spanning(scenes.depth, unit=unit)
+    canvas = _start(title, subtitle, {}, scale)
+    columns = [Column(pictures) for pictures in _shown(scenes, scale)]
+    canvas.save(path, _section(canvas, LEFT, TOP, Scene._fields[:4], columns))
 
 
-def augmented_sheet(
+def panels(
     path: Path,
+    pictures: Mapping[str, np.ndarray],
+    captions: Sequence[str],
     *,
-    plates: np.ndarray,
-    plate_variants: np.ndarray,
-    cutouts: np.ndarray,
-    cutout_variants: np.ndarray,
+    title: str,
     subtitle: str,
+    scale: DepthScale,
 ) -> None:
-    """Draw uint8 plates P x S x S x 3 and cutouts C x h x w x 4, the original on top, and beneath
-    its variants, V x P x S x S x 3 and V x C x h x w x 3."""
-    labels = ("original", *(f"variant {number + 1}" for number in range(len(plate_variants))))
-    rooms = [(plates[i], *plate_variants[:, i]) for i in spread(len(plates), COLUMNS)]
-    chosen = spread(len(cutouts), COLUMNS)
-    alpha = cutouts[chosen, ..., 3:]
-    colors = (cutouts[chosen, ..., :3], *cutout_variants[:, chosen])
-    people = list(zip(*(on_ground(np.concatenate([c, alpha], -1)) for c in colors), strict=True))
-    canvas = _start("Augmented sources", subtitle, None)
-    note = "of the training split, in other colour and light"
-    top = _section(canvas, HEADER, "Rooms", note, labels, rooms)
-    note = "of the training split, each varied on its own"
-    canvas.save(path, _section(canvas, top, "People", note, labels, people, height=PERSON_HEIGHT))
+    """Draw a row a scene: `pictures` N x H x W x 3 by names of `FIELDS`, with N `captions`.
+
+    `scale` is the same for every experiment that is compared.
+    """
+    width = PANEL_LEFT + len(pictures) * (PANEL + GAP) + MARGIN
+    has_depth = "depth_error" in pictures
+    canvas = _start(title, subtitle, MASK_ERRORS, scale if has_depth else None, width)
+    if has_depth:
+        canvas.legend(width - MARGIN - 160, 72, 160, error_colors, ERROR_TICKS, "depth error")
+    columns = [Column([*column], FIELDS[name]) for name, column in pictures.items()]
+    canvas.save(path, _section(canvas, PANEL_LEFT, TOP + 40, captions, columns, width=PANEL))
 
 
-def _start(title: str, subtitle: str, scale: DepthScale | None) -> Canvas:
-    canvas = Canvas(WIDTH)
-    canvas.title(MARGIN, title, subtitle)
+def footage_sheet(
+    path: Path, footage: Mapping[str, Sequence[tuple[str, View]]], *, subtitle: str
+) -> None:
+    """Draw a block a sequence: the plate, then a column a view, headed by its kind: the frame above
+    what each method found; grey is what the truth leaves open."""
+    width = PANEL_LEFT + (1 + max(map(len, footage.values()))) * (PANEL + GAP) + MARGIN
+    canvas, y = _start("The best and the worst frames", subtitle, MASK_ERRORS, width=width), TOP
+    for name, views in footage.items():
+        columns = [Column([views[0][1].bg], "plate")]
+        for kind, view in views:
+            pictures, words = [view.bg_fg], []
+            for found in view.found.values():
+                errors = mask_errors_rgb(found, view.true)
+                errors[~view.valid] = INVALID_RGB
+                pictures.append(errors)
+                iou = (found & view.true).sum() / max(1, (found | view.true).sum())
+                is_empty = not view.true.any()
+                words.append(f"{100 * found.mean():.1f} % false" if is_empty else f"IoU {iou:.2f}")
+            columns.append(Column(pictures, f"{kind}: {view.name}", foot=", ".join(words)))
+        labels = ("frame", *views[0][1].found)
+        y = _section(canvas, PANEL_LEFT, y, labels, columns, name=name, width=PANEL)
+    canvas.save(path, y)
+
+
+def hero(path: Path, scenes: Scene[np.ndarray], *, unit: str) -> None:
+    """Draw a few scenes (with a leading axis N) on a dark card, clear outside its round corners: it
+    looks the same on a white page and on a dark one."""
+    lefts = (32, 306, 628, 902)
+    canvas = Canvas(lefts[-1] + HERO + 96, CARD, radius=18)
+    heads = ("bg", "the empty room"), ("bg_fg", "a frame"), ("mask", "who"), ("depth", "how far")
+    for x, (name, note) in zip(lefts, heads, strict=True):
+        canvas.text(x + 2, 46, name, note, font_size=20, font_weight="bold", fill=CARD_INK)
+    scale, y = DepthScale.spanning(scenes.depth, unit=unit), 74
+    rows = zip(_shown(scenes, scale), scenes.mask, scenes.depth, strict=True)
+    for pictures, mask, depth in rows:
+        for x, pixels in zip(lefts, pictures, strict=True):
+            canvas.image(x, y, HERO, HERO, pixels, radius=8)
+        middle, person = y + HERO / 2, unit_mask(mask) > THRESHOLD
+        style = {"font_size": 26, "fill": CARD_MUTED, "text_anchor": "middle"}
+        canvas.text(lefts[2] - 29, middle, "→", **style)
+        if unit == "metre" and person.any():
+            words = f"{np.median(depth[person]):.1f} m"
+            style = {"font_size": 20, "fill": CARD_INK, "font_weight": "bold"}
+            canvas.text(lefts[-1] + HERO + 16, middle, words, **style)
+        y += HERO + 10
+    where = lefts[2] + 80, y + 8, lefts[-1] + HERO - lefts[2] - 80
+    canvas.legend(*where, depth_colors, scale.ticks(), scale.label, CARD_MUTED)
+    canvas.save(path, y + 64)
+
+
+def _start(
+    title: str,
+    subtitle: str,
+    keys: Mapping[str, str],
+    scale: DepthScale | None = None,
+    width: int = WIDTH,
+) -> Canvas:
+    """A sheet with its title, what colours mean and the colours of depth."""
+    canvas, right = Canvas(width), width - MARGIN
+    canvas.text(MARGIN, 40, title, font_size=24, font_weight="bold")
+    canvas.text(MARGIN, 68, subtitle, font_size=14, fill=LIGHT["muted"])
     if scale is not None:
-        canvas.legend(WIDTH - MARGIN - 260, 36, 260, depth_colors, scale.ticks(), scale.label)
+        canvas.legend(right - 260, 36, 260, depth_colors, scale.ticks(), scale.label)
+    canvas.keys(right if scale is None else right - 370, 40, keys)
     return canvas
 
 
 def _section(
     canvas: Canvas,
-    top: int,
-    name: str,
-    note: str,
+    x: int,
+    y: int,
     labels: Sequence[str],
-    columns: Sequence[Sequence[np.ndarray]],
+    columns: Sequence[Column],
     *,
-    splits: Sequence[str] = (),
-    height: int = TILE,
+    name: str = "",
+    note: str = "",
+    width: int = TILE,
 ) -> int:
-    """Draw columns of pictures `height` px high, twelve side by side; returns where it ends.
-    `labels` are of a column's pictures, from above; `splits` of the columns, where known."""
-    canvas.text(MARGIN, top + 16, name, note, font_size=17, font_weight="bold")
-    top += 58 if splits else 40 if name else 0
-    row_height = len(labels) * (height + GAP) - GAP + ROW_GAP
-    for number, pictures in enumerate(columns):
+    """Draw columns of pictures `width` px wide, twelve side by side, with a label for each of a
+    column's pictures left of `x`; returns where it ends."""
+    canvas.text(x, y + 16, name, note, font_size=17, font_weight="bold")
+    y += 62 if name and columns[0].head else 40 if name else 0
+    tall, wide, *_ = columns[0].pictures[0].shape
+    height = round(width * tall / wide)
+    row_height = len(labels) * (height + GAP) + ROW_GAP
+    for number, (pictures, head, color, foot) in enumerate(columns):
         row, column = divmod(number, COLUMNS)
-        x, y = LEFT + column * (TILE + GAP), top + row * row_height
-        if splits:
-            color = SPLIT_COLORS[splits[number]]
-            canvas.box(x, y - 8, TILE, 3, fill=color, rx=1)
-            if number == 0 or splits[number] != splits[number - 1]:
-                canvas.text(x, y - 17, splits[number], fill=color, font_weight="bold")
-        for label, pixels in zip(labels, pictures, strict=True):
-            canvas.image(x, y, TILE, height, pixels)
-            if column == 0:
-                style = {"fill": LIGHT["muted"], "text_anchor": "end"}
-                canvas.text(LEFT - 14, y + height / 2, label, **style)
-            y += height + GAP
-    return top + -(-len(columns) // COLUMNS) * row_height
+        left, top = x + column * (width + GAP), y + row * row_height
+        canvas.text(left, top - 17, head, fill=LIGHT["ink"])
+        canvas.box(left, top - 8, width, 3, fill=color, rx=1)
+        for place, label in enumerate(labels if column == 0 else ()):
+            middle = top + place * (height + GAP) + height / 2
+            canvas.text(x - 14, middle, label, fill=LIGHT["muted"], text_anchor="end")
+        for place, pixels in enumerate(pictures):
+            canvas.image(left, top + place * (height + GAP), width, height, pixels)
+        canvas.text(left, top + row_height - ROW_GAP + 8, foot, font_size=12, fill=LIGHT["muted"])
+    return y + -(-len(columns) // COLUMNS) * row_height
 
 
-def _scene_columns(
-    scenes: Scene[np.ndarray], chosen: list[int], scale: DepthScale, fields: Sequence[str]
-) -> list[list[np.ndarray]]:
-    shown = scenes._replace(mask=mask_rgb(scenes.mask), depth=scale.rgb(scenes.depth))
-    return [[getattr(shown, field)[index] for field in fields] for index in chosen]
+def _shown(scenes: Scene[np.ndarray], scale: DepthScale) -> list[tuple[np.ndarray, ...]]:
+    """bg, bg_fg, mask and depth of each scene as pictures."""
+    fields = scenes.bg, scenes.bg_fg, mask_rgb(scenes.mask), scale.rgb(scenes.depth)
+    return list(zip(*fields, strict=True))
 
 
-def on_ground(rgba: np.ndarray) -> np.ndarray:
-    """Cutouts, uint8 C x h x w x 4 of straight alpha, cropped alike, so that their sizes stay
-    comparable, and stood at the foot of a tile on a faint checkerboard: C x H x W x 3."""
-    x, y, width, height = cv2.boundingRect(np.any(rgba[..., 3] > 8, axis=0).astype(np.uint8))
-    full_height = round(1.08 * max(height, width * PERSON_HEIGHT / TILE))
-    full_width = round(full_height * TILE / PERSON_HEIGHT)
-    left, foot = (full_width - width) // 2, round(0.04 * full_height)
-    sides = ((full_height - height - foot, foot), (left, full_width - width - left))
-    rgba = np.pad(rgba[:, y : y + height, x : x + width], ((0, 0), *sides, (0, 0)))
-    rows, columns = np.mgrid[:full_height, :full_width] // max(2, full_height // 21)
+def _on_ground(rgba: np.ndarray) -> np.ndarray:
+    """Cutouts, uint8 C x h x w x 4 of straight alpha, on a faint checkerboard: C x h x w x 3."""
+    height, width = rgba.shape[1:3]
+    rows, columns = np.mgrid[:height, :width] // max(2, height // 21)
     ground = np.where((rows + columns) % 2, 222.0, 232.0)[..., None]
     alpha = rgba[..., 3:] / 255
     return np.round(rgba[..., :3] * alpha + ground * (1 - alpha)).astype(np.uint8)
 
 
-def sample_splits(splits: Sequence[str], num_wanted: int = NUM_SHOWN) -> list[int]:
-    """Choose indices from every split, half of them of the first, ordered by split."""
+def sample_splits(splits: Sequence[str]) -> dict[int, str]:
+    """Indices of some of every split, twelve of them of the first, by split."""
     members = {split: [i for i, s in enumerate(splits) if s == split] for split in SPLITS}
-    shares = {split: min(len(members[split]), num_wanted // 4) for split in SPLITS[1:]}
-    shares[SPLITS[0]] = min(len(members[SPLITS[0]]), num_wanted - sum(shares.values()))
-    return [members[s][i] for s in SPLITS for i in spread(len(members[s]), shares[s])]
+    return {of[i]: s for s, of in members.items() for i in spread(len(of), NUM_OF_SPLIT[s])}

@@ -117,7 +117,6 @@ def svg_of(chart: Chart, label: str) -> str:
     """A chart as an element of the page, `label` for who does not see it."""
     svg: str = vl_convert.vegalite_to_svg(spec_of(chart))
     svg = re.sub(r'(?: xmlns(?::xlink)?="[^"]*"| version="1.1"| font-family="[^"]*")', "", svg)
-    svg = re.sub(r' (?:aria-roledescription|pointer-events|stroke-miterlimit)="[^"]*"', "", svg)
     shapes = r'(?<= )(?:d|transform|[xy]2)="[^"]*"'
     svg = re.sub(shapes, lambda found: re.sub(r"(\d\.\d\d)\d+", r"\1", found[0]), svg)
     return svg.replace('class="marks"', f'role="img" aria-label="{escape(label)}"', 1)

@@ -26,11 +26,10 @@ NUM_STATISTICS = 256
 
 
 class Places(NamedTuple):
-    """Where a source reads, keeps a teacher's answers, and lists what it found."""
+    """Where a source reads, and keeps a teacher's answers."""
 
     source: Path
     cache: Path
-    findings: Path
 
 
 class Source(ABC):

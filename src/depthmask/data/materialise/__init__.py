@@ -17,9 +17,8 @@ from torch.utils.data import DataLoader
 
 from depthmask.config import CompositorParams, PlacementParams
 from depthmask.data.composition.training_scenes import read_compositor
-from depthmask.data.materialise import writing
-from depthmask.data.materialise.writing import LOG, Chunk, Encoding, Writer, plate_name, write_text
-from depthmask.data.scenes.files import read_array, read_summary, read_text
+from depthmask.data.materialise.writing import NOTES, SUFFIXES, Encoding, Writer, claimed
+from depthmask.data.scenes.files import read_array, read_summary, read_text, replaced_file
 from depthmask.data.scenes.library import Library
 from depthmask.data.scenes.placement import TRAIN_STREAM, Placer, Recipes, placed_recipes
 from depthmask.data.scenes.scene import Scene
@@ -86,47 +85,42 @@ def materialise(
         draw = recipes.take
     shares = [getattr(compositor_params, name).p for name in _PLATE_PARTS]
     is_varied = max(compositor_params.flipped, compositor.num_variants, *shares) > 0
-    writer = Writer(out, compositor, draw, size, encoding, is_varied)
-    with writing.claimed(out, settings):
-        written = writing.read_log(out)
-        if (num := max((chunk.stop for chunk in written.values()), default=0)) > count:
+    with claimed(out, settings):
+        noted = [int(note.stem.partition("-")[2]) for note in out.glob(f"{NOTES}/*.csv")]
+        if (num := max(noted, default=0)) > count:
             remedy = f"give --count {num} or more, or name another folder"
             raise InputError(f"{out} has {num} scenes already: {remedy}")
         start = time.perf_counter()
-        writer.plan(written, count)
-        rest = sum(len(task.names) for task in writer.tasks)
+        writer = Writer(out, compositor, draw, count, size, encoding, is_varied)
+        rest = sum(len(chunk) for chunk in writer.missing)
         if rest:
-            _write(writer, written, rest, count, num_workers or num_cores())
+            _write(writer, rest, num_workers or num_cores())
         seconds = time.perf_counter() - start
-        chunks = [chunk for _, chunk in sorted(written.items())]
-        write_report(writer, chunks, set_name, summary["unit"])
+        write_report(writer, set_name, summary["unit"])
     return rest, seconds
 
 
-def _write(
-    writer: Writer, written: dict[int, Chunk], rest: int, count: int, num_workers: int
-) -> None:
-    """Write the tasks, `rest` scenes, in `num_workers` processes; each is noted when it is done."""
-    out, done = writer.out, count - rest
-    title = f"{out} ({done} are there)" if done else str(out)
-    num_workers = min(num_workers, len(writer.tasks)) if num_workers > 1 else 0
+def _write(writer: Writer, rest: int, num_workers: int) -> None:
+    """Write the missing chunks, `rest` scenes, in `num_workers` processes."""
+    out, done = writer.out, writer.count - rest
+    num_workers = min(num_workers, len(writer)) if num_workers > 1 else 0
     writer.compositor.sources(writer.size)  # for all workers
     threads = torch.get_num_threads()
     torch.set_num_threads(threads if num_workers else 1)
     cv2.setNumThreads(0)  # a forked worker would wait for OpenCV's threads, which do not come along
     try:  # the workers start before the bar starts a thread
-        chunks = iter(DataLoader(writer, batch_size=None, num_workers=num_workers))
-        with progress(rest, title) as advance:
-            for chunk in chunks:
-                if isinstance(chunk, OSError):
-                    raise chunk
-                with open(out / LOG, "a", encoding="utf-8") as log:
-                    log.write("\n" + json.dumps(asdict(chunk)))
-                written[chunk.start] = chunk
-                done += len(chunk.names)
-                advance(len(chunk.names))
+        written = iter(DataLoader(writer, batch_size=None, num_workers=num_workers))
+        with progress(rest, f"{out} ({done} are there)" if done else str(out)) as advance:
+            for count in written:
+                if isinstance(count, OSError):
+                    raise count
+                done += count
+                advance(count)
     except (KeyboardInterrupt, SystemExit):
-        print(f"{done} of {count} scenes are in {out}: the same command goes on", file=sys.stderr)
+        print(
+            f"{done} of {writer.count} scenes are in {out}: the same command goes on",
+            file=sys.stderr,
+        )
         raise
     except RuntimeError as error:
         if not str(error).startswith("DataLoader worker"):
@@ -146,79 +140,53 @@ def plain_shots(params: CompositorParams) -> CompositorParams:
     return CompositorParams.model_validate(values)
 
 
-def write_report(writer: Writer, chunks: Sequence[Chunk], set_name: str, unit: str) -> None:
-    """Write bbox.txt, statistics.json, dataset.md, contact_sheet.png and, last, file_map.txt."""
-    out, names = writer.out, [name for chunk in chunks for name in chunk.names]
-    boxes = ("\t".join(map(str, box)) for chunk in chunks for box in chunk.boxes)
-    lines = (f"{name}.jpeg\t{box}\n" for name, box in zip(names, boxes, strict=True))
-    write_text(out / "bbox.txt", "".join(lines))
-    statistics = summarise(writer, chunks, set_name, unit)
-    write_text(out / "statistics.json", json.dumps(statistics, indent=2) + "\n")
-    write_text(out / "dataset.md", describe(statistics))
-    scene = writer.compositor(writer.draw(spread(len(names), NUM_SHOWN)), writer.size)
+def write_report(writer: Writer, set_name: str, unit: str) -> None:
+    """Write statistics.json, contact_sheet.png, bbox.txt and, last, file_map.txt."""
+    out = writer.out
+    notes = [pd.read_csv(writer.note(chunk)) for chunk in writer.chunks]
+    table = pd.concat(notes, ignore_index=True)
+    boxes = table[["name", "x", "y", "width", "height"]].assign(name=table["name"] + ".jpeg")
+    statistics = summarise(writer, table) | {"set": set_name, "unit": unit}
+    (out / "statistics.json").write_text(json.dumps(statistics, indent=2) + "\n")
+    scene = writer.compositor(writer.draw(spread(len(table), NUM_SHOWN)), writer.size)
     bg, bg_fg, mask, *_ = writer.encoding.images(scene).values()
     shown = Scene(bg, bg_fg, mask[..., 0], scene.depth[:, 0].numpy())
-    subtitle = f"{len(names)} scenes of {set_name} · {writer.size} px"
+    subtitle = f"{len(table)} scenes of {set_name} · {writer.size} px"
     composed_sheet(out / "contact_sheet.png", shown, unit=unit, subtitle=subtitle)
-    bgs = names if writer.is_varied else map(plate_name, names)
-    lines = (f"{bg}\t{n}\t{n}_mask\t{n}_depth_map\n" for bg, n in zip(bgs, names, strict=True))
-    write_text(out / "file_map.txt", "".join(lines))
+    names = {
+        name: table["name"] + end for name, end in (("mask", "_mask"), ("depth", "_depth_map"))
+    }
+    file_map = table[["bg", "name"]].assign(**names)
+    for name, lines in (("bbox", boxes), ("file_map", file_map)):
+        with replaced_file(out / f"{name}.txt") as path:
+            lines.to_csv(path, sep="\t", index=False, header=False)
 
 
-def summarise(writer: Writer, chunks: Sequence[Chunk], set_name: str, unit: str) -> dict[str, Any]:
+def summarise(writer: Writer, table: pd.DataFrame) -> dict[str, Any]:
     """Counts, sizes on disk, mean and standard deviation (of the population) of values in 0..1."""
     images: dict[str, dict[str, Any]] = {}
-    for folder in chunks[0].num_bytes:
-        num_bytes = [size for chunk in chunks for size in chunk.num_bytes.get(folder, ())]
-        images[folder] = {"num_files": len(num_bytes), "num_bytes": sum(num_bytes)}
-        if sums := [chunk.sums[folder] for chunk in chunks if folder in chunk.sums]:
-            mean, squares = np.sum(sums, axis=0) / (len(num_bytes) * writer.size**2)
-            images[folder] |= {
+    for folder in SUFFIXES:
+        rows = table.drop_duplicates("bg") if folder == "bg" else table
+        moments = rows.filter(regex=f"^{folder}/").mean().to_numpy()
+        if len(moments):
+            mean, squares = np.split(moments, 2)
+            std = np.sqrt(np.maximum(squares - mean**2, 0))
+            files = (writer.out / folder).glob("[!.]*")
+            images[folder] = {
+                "num_files": len(rows),
+                "num_bytes": sum(file.stat().st_size for file in files),
                 "shape": [writer.size, writer.size, len(mean)],
-                "mean": (mean / 255).round(5).tolist(),
-                "std": (np.sqrt(np.maximum(squares - mean**2, 0)) / 255).round(5).tolist(),
+                "mean": mean.round(5).tolist(),
+                "std": std.round(5).tolist(),
             }
-    names = pd.Series([name for chunk in chunks for name in chunk.names])
-    people = names.str.extract("_fg([0-9]+)_", expand=False).astype(int)
+    people = table["person"]
     return {
-        "set": set_name,
-        "num_scenes": len(names),
-        "num_plates": names.map(plate_name).nunique(),
+        "num_scenes": len(table),
+        "num_plates": table["plate"].nunique(),
         "num_people": people[people > 0].nunique(),
         "num_scenes_without_person": int((people == 0).sum()),
         **{key: sum(each[key] for each in images.values()) for key in ("num_files", "num_bytes")},
-        "unit": unit,
         "depth_range": list(writer.encoding.depth_range_m),
+        "depth": "near * (far / near) ** (value / 255), of the range",
         "images": images,
     }
-
-
-def describe(statistics: dict[str, Any]) -> str:
-    """The data set's own page, in Markdown."""
-    near, far = statistics["depth_range"]
-    unit = " m" if statistics["unit"] == "metre" else f" ({statistics['unit']})"
-    table = "| folder | images | shape | MB | mean | std |\n| --- | --: | --- | --: | --- | --- |"
-    for folder, entry in statistics["images"].items():
-        mean, std = (" ".join(f"{v:.5f}" for v in entry.get(name, ())) for name in ("mean", "std"))
-        shape = "x".join(map(str, entry.get("shape", ("16 bit",))))
-        figures = f"{entry['num_files']:,} | {shape} | {entry['num_bytes'] / 1e6:.1f}"
-        table += f"\n| {folder} | {figures} | {mean} | {std} |"
-    return f"""\
-# {statistics["num_scenes"]:,} composed scenes of the set {statistics["set"]}
-
-{statistics["num_plates"]} plates, {statistics["num_people"]} people,\
- {statistics["num_scenes_without_person"]} scenes with nobody in them (`fg000`);\
- {statistics["num_files"]:,} images, {statistics["num_bytes"] / 1e6:.1f} MB.
-Mean and standard deviation are of the pixels' values in 0 to 1, red, green, blue.
-
-{table}
-
-![24 of the scenes](contact_sheet.png)
-
-- `file_map.txt`: background, background with foreground, mask, depth map, by tabs
-- `bbox.txt`: background with foreground, the person's x, y, width, height, px
-
-`bg007_fg012_000042` is plate 7 and person 12 in sample 42; `fg000` is nobody.
-A mask is 255 where a pixel is all person. A depth map is 8 bits of
-{near:g} * ({far:g} / {near:g}) ** (value / 255){unit}: 0 is near, 255 far.
-"""

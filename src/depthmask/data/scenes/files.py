@@ -5,7 +5,6 @@ What is written goes to a temporary name first: a reader never meets half a file
 
 import hashlib
 import json
-import os
 import shutil
 import uuid
 from collections.abc import Iterator, Sequence
@@ -113,13 +112,11 @@ def replaced_file(path: Path) -> Iterator[Path]:
 
 @contextmanager
 def replaced_folder(path: Path) -> Iterator[Path]:
-    """Yield a new folder beside `path`; it takes the place of `path` if the block succeeds."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    for left in path.parent.glob(f".{path.name}.*.partial"):
-        if not _is_alive(int(left.name.split(".")[-3])):
-            shutil.rmtree(left, ignore_errors=True)  # of a process that was killed
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.{uuid.uuid4().hex[:8]}.partial")
-    temporary.mkdir()
+    """Yield a new folder beside `path`; it takes the place of `path` if the block succeeds. What a
+    killed process left there goes: DVC lets no two write one output."""
+    temporary = path.with_name(f".{path.name}.partial")
+    shutil.rmtree(temporary, ignore_errors=True)
+    temporary.mkdir(parents=True)
     try:
         yield temporary
         if path.exists():
@@ -127,13 +124,3 @@ def replaced_folder(path: Path) -> Iterator[Path]:
         temporary.replace(path)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
-
-
-def _is_alive(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        pass  # it is another user's
-    return True

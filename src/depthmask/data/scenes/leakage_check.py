@@ -9,9 +9,9 @@ strangers with at most 16 differing bits correlate by up to 0.52; copies in othe
 cropped by 2 %, halved or as JPEG of quality 30 differ by up to 16 bits and correlate by 0.98.
 """
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -28,10 +28,6 @@ LEAST_CORRELATION = 0.8
 _REDO = "run `dvc repro --force prepare`"
 _KINDS = ("plate", "cutout")
 
-Sources = dict[str, tuple[pd.DataFrame, Sequence[np.ndarray | None] | np.ndarray]]
-"""Of each kind a table with columns name and split, and pictures: None where there is none, or
-an empty list not to compare them."""
-
 
 class SplitLeak(InputError):
     """Something stands on both sides of a split."""
@@ -44,49 +40,49 @@ def check_library(prepared: Path, *, compare: bool) -> None:
     """
     library = Library.read(prepared)
     tables = {"plate": library.plates, "cutout": library.cutouts}
-    for name, kinds in {"placements": _KINDS, "in_scene": _KINDS, "nobody": _KINDS[:1]}.items():
-        path = prepared / f"{name}.parquet"
-        if name == "placements" or path.exists():
-            scenes = read_table(path, kinds)
-            sets = scenes["set"] if "set" in scenes else pd.Series(["unseen_unseen"] * len(scenes))
-            for kind in kinds:
-                _refuse_strangers(path, kind, tables[kind].iloc[scenes[kind]], _splits(sets, kind))
-    end = None if compare else 0
-    pictures = {"plate": library.images[:end], "cutout": library.rgba[:end]}
-    sources: Sources = {kind: (tables[kind], pictures[kind]) for kind in _KINDS}
-    refuse_leaks(sources, f"{_REDO}, and with another prepare.seed if it comes again")
+    for path in (prepared / f"{name}.parquet" for name in ("placements", "in_scene", "nobody")):
+        if path.name == "placements.parquet" or path.exists():
+            scenes = read_table(path, ["plate"])
+            sets = scenes.get("set", pd.Series("unseen_unseen", scenes.index))
+            for kind in scenes.columns.intersection([*_KINDS]):
+                shown, wanted = tables[kind].iloc[scenes[kind]], _splits(sets, kind).to_numpy()
+                if len(wrong := shown[shown["split"] != wanted]):
+                    raise SplitLeak(
+                        f"{len(wrong)} of {len(scenes)} scenes in {path} show a {kind} of another"
+                        f" split, such as {wrong['name'].iloc[0]}: {_REDO}"
+                    )
+    for kind, images in (("plate", library.images), ("cutout", library.rgba)):
+        remedy = f"{_REDO}, and with another prepare.seed if it comes again"
+        refuse_leaks(kind, tables[kind], images if compare else (), remedy)
 
 
 def check_files(
-    path: Path, images: Mapping[str, Mapping[int, np.ndarray | None]], remedy: str
+    table: pd.DataFrame, images: Mapping[str, Mapping[int, np.ndarray | None]], remedy: str
 ) -> None:
-    """The same of scenes that are image files, listed in the table `path`, with the pictures of
-    each kind by number."""
-    table = read_table(path, ("set", *_KINDS, "bg_fg"))
-    _refuse_twice("composites", table["bg_fg"], table["set"])
-    sources: Sources = {}
+    """The same of scenes that are image files, listed in a table with columns set, plate, cutout
+    and bg_fg, with the pictures of each kind by number."""
+    _refuse_twice("composites", table["bg_fg"], table["set"], remedy)
     for kind in _KINDS:
-        names = pd.DataFrame({"name": table[kind], "split": _splits(table["set"], kind)})
-        names = names.drop_duplicates()
-        sources[kind] = names, [images[kind][number] for number in names["name"]]
-    refuse_leaks(sources, remedy)
+        sources = pd.DataFrame({"name": table[kind], "split": _splits(table["set"], kind)})
+        sources = sources.drop_duplicates()
+        refuse_leaks(kind, sources, [images[kind].get(name) for name in sources["name"]], remedy)
 
 
-def refuse_leaks(sources: Sources, remedy: str) -> None:
-    """Raise SplitLeak for names that stand twice and equal pictures of two splits."""
-    leaks = []
-    for kind, (table, images) in sources.items():
-        _refuse_twice(f"{kind}s", table["name"], table["split"])
-        rows = zip(table["name"], table["split"], images, strict=False)
-        seen = [row for row in rows if row[2] is not None]
-        labels = [f"{kind} {name} of {split}" for name, split, _ in seen]
-        for pair in near_pairs([row[2] for row in seen], [row[1] for row in seen]):
-            differ = f"differ by {pair.bits} of 64 bits" if pair.bits else "look the same"
-            mirrored = ", mirrored" if pair.mirrored else ""
-            leaks.append(f"{labels[pair.first]} and {labels[pair.second]} {differ}{mirrored}")
-    if leaks:
-        what = f"{len(leaks)} {'pair stands' if len(leaks) == 1 else 'pairs stand'}"
-        raise SplitLeak(f"{what} on both sides of a split; the first: {leaks[0]}: {remedy}")
+def refuse_leaks(
+    kind: str, table: pd.DataFrame, images: Sequence[np.ndarray | None] | np.ndarray, remedy: str
+) -> None:
+    """Raise SplitLeak for names of a table (name, split) that stand twice, and for nearly equal
+    pictures of two splits; None where there is no picture, or an empty list not to compare them."""
+    _refuse_twice(f"{kind}s", table["name"], table["split"], remedy)
+    seen, splits = [n for n, image in enumerate(images) if image is not None], table["split"].array
+    near = near_pairs([np.asarray(images[n]) for n in seen])
+    pairs = [(seen[a], seen[b]) for a, b in near if splits[seen[a]] != splits[seen[b]]]
+    if pairs:
+        first, second = (f"{kind} {table['name'].iloc[n]} of {splits[n]}" for n in pairs[0])
+        raise SplitLeak(
+            f"{len(pairs)} pairs of {kind}s stand on both sides of a split; the first: {first} and"
+            f" {second} look the same: {remedy}"
+        )
 
 
 def _splits(sets: pd.Series, kind: str) -> pd.Series:
@@ -95,79 +91,70 @@ def _splits(sets: pd.Series, kind: str) -> pd.Series:
     return sets.map({name: pair[_KINDS.index(kind)] for name, pair in sides.items()})
 
 
-def _refuse_twice(what: str, names: pd.Series, where: pd.Series) -> None:
-    twice = names.duplicated()
-    if twice.any():
+def _refuse_twice(what: str, names: pd.Series, where: pd.Series, remedy: str) -> None:
+    if (twice := names.duplicated()).any():
         name = names[twice].iloc[0]
         places = " and ".join(where[names == name])
-        raise SplitLeak(f"{twice.sum()} {what} stand twice; the first: {name} in {places}: {_REDO}")
+        raise SplitLeak(f"{twice.sum()} {what} stand twice, such as {name} in {places}: {remedy}")
 
 
-def _refuse_strangers(path: Path, kind: str, shown: pd.DataFrame, wanted: pd.Series) -> None:
-    scenes = shown.assign(wanted=wanted.to_numpy())
-    wrong = scenes[scenes["split"] != scenes["wanted"]]
-    if len(wrong):
-        name, split, meant = wrong[["name", "split", "wanted"]].iloc[0]
-        raise SplitLeak(
-            f"{len(wrong)} of {len(scenes)} scenes in {path} show a {kind} of another split;"
-            f" the first: {name} of {split}, where {meant} is meant: {_REDO}"
-        )
-
-
-class NearPair(NamedTuple):
-    """Two pictures that are nearly the same, by their indices; `bits` of 64 differ."""
-
-    first: int
-    second: int
-    bits: int
-    mirrored: bool
-
-
-def near_pairs(images: Sequence[np.ndarray], splits: Sequence[str] | None = None) -> list[NearPair]:
-    """Find the pairs that are nearly the same, mirror images included; the first index is lower.
-
-    Images are uint8 H x W x 3, or H x W x 4 with alpha: people, wherever on the canvas. With
-    `splits` pairs of one split are passed over.
-    """
+def near_pairs(images: Sequence[np.ndarray] | np.ndarray) -> list[tuple[int, int]]:
+    """The pairs of indices, the lower first, of pictures that are nearly the same, mirror images
+    included: uint8 H x W x 3, or H x W x 4 with alpha: people, wherever on the canvas."""
     if not len(images):
         return []
     plain = [_thumbnail(image) for image in images]
-    mirrored = [thumbnail[:, ::-1] for thumbnail in plain]
-    signs = _hash_signs(plain)
-    differ = np.stack([(64 - _hash_signs(kind) @ signs.T) // 2 for kind in (plain, mirrored)])
-    allowed = np.triu(np.ones(differ.shape[1:], bool), 1)
-    if splits is not None:
-        allowed &= np.not_equal.outer(splits, splits)
-    found = []
-    for first, second in np.argwhere(allowed & (differ.min(0) <= MOST_DIFFERENT_BITS)).tolist():
-        flip = int(differ[:, first, second].argmin())
-        one = (plain, mirrored)[flip][first]
-        if np.array_equal(images[first], images[second]):  # of one colour, perhaps
-            found.append(NearPair(first, second, 0, False))
-        elif _correlation(one, plain[second]) >= LEAST_CORRELATION:
-            found.append(NearPair(first, second, int(differ[flip, first, second]), bool(flip)))
-    return found
+    signs, found = _hash_signs(plain), set()
+    for one in (plain, [thumbnail[:, ::-1] for thumbnail in plain]):
+        agreeing = _hash_signs(one) @ signs.T >= 64 - 2 * MOST_DIFFERENT_BITS
+        for first, second in np.argwhere(np.triu(agreeing, 1)).tolist():
+            if _correlation(one[first], plain[second]) >= LEAST_CORRELATION:
+                found.add((first, second))
+    return sorted(found)
 
 
 def group(images: Sequence[np.ndarray]) -> np.ndarray:
     """Number the groups of nearly equal pictures, int64 [N]: each has its first member's index."""
     groups = np.arange(len(images))
     for pair in near_pairs(images):
-        lower, upper = sorted((groups[pair.first], groups[pair.second]))
+        lower, upper = sorted(groups[[*pair]])
         groups[groups == upper] = lower
     return groups
 
 
+def assign_splits(
+    kind: str, names: Sequence[str], weights: Mapping[str, float], seed: int, groups: np.ndarray
+) -> list[str]:
+    """Divide sources among the splits, whole groups (equal numbers in `groups`) at a time, one at
+    least, by a hash of seed and name, so that another picture moves few; weights have any sum."""
+    members = [np.flatnonzero(groups == number) for number in np.unique(groups)]
+    if len(members) < 3:
+        raise InputError(
+            f"{len(names)} {kind} make {len(members)} groups that differ, and train, val and test"
+            f" need one each: add {kind}"
+        )
+
+    def order(rows: np.ndarray) -> tuple[int, bytes]:
+        return len(rows), hashlib.sha256(f"{seed}/{kind}/{names[rows[0]]}".encode()).digest()
+
+    queue, chosen = sorted(members, key=order), np.full(len(names), "train")
+    for split in ("test", "val"):
+        wanted, taken = round(len(names) * weights[split] / sum(weights.values())), 0
+        while taken == 0 or (taken + len(queue[0]) <= wanted and len(queue) > 2):
+            taken += len(queue[0])
+            chosen[queue.pop(0)] = split
+    return chosen.tolist()
+
+
 def _thumbnail(image: np.ndarray) -> np.ndarray:
     """uint8, 32 x 32 x 3; of a person the box around them, on their own mean colour."""
-    picture = Image.fromarray(np.ascontiguousarray(image[..., :3]))
-    if image.shape[2] == 4:
-        alpha = Image.fromarray(np.ascontiguousarray(image[..., 3]))
-        shares = image[..., 3:] / max(float(image[..., 3].sum()), 1.0)
-        red, green, blue = np.rint((image[..., :3] * shares).sum((0, 1))).astype(int).tolist()
-        around = Image.new("RGB", picture.size, (red, green, blue))
-        person = Image.composite(picture, around, alpha)
-        picture = person.crop(alpha.point(lambda value: value > 127 and 255).getbbox())
+    picture = Image.fromarray(np.ascontiguousarray(image))
+    if picture.mode == "RGBA":
+        alpha = picture.getchannel("A")
+        mean = np.average(image[..., :3].reshape(-1, 3), 0, weights=image[..., 3].ravel())
+        around = Image.new("RGBA", picture.size, (*np.rint(mean).astype(int).tolist(), 255))
+        box = alpha.point(lambda value: 255 * (value > 127)).getbbox()
+        picture = Image.alpha_composite(around, picture).convert("RGB").crop(box)
     return np.asarray(picture.resize((32, 32), Image.Resampling.LANCZOS))
 
 
@@ -180,7 +167,10 @@ def _hash_signs(thumbnails: Sequence[np.ndarray]) -> np.ndarray:
 
 
 def _correlation(one: np.ndarray, other: np.ndarray) -> float:
-    """Pearson's of the colours with a gain and an offset for each; 0 where nothing varies."""
-    one, other = (image.reshape(-1, 3) - image.mean((0, 1)) for image in (one, other))
-    most = float((np.linalg.norm(one, axis=0) * np.linalg.norm(other, axis=0)).sum())
-    return float((one * other).sum()) / most if most > 0 else 0.0
+    """Pearson's of the colours with a gain and an offset for each; 0 where nothing varies, unless
+    they are equal."""
+    if np.array_equal(one, other):
+        return 1.0
+    one, other = (image - image.mean((0, 1)) for image in (one, other))
+    most = (one.std((0, 1)) * other.std((0, 1))).mean()
+    return float((one * other).mean() / most) if most > 0 else 0.0

@@ -16,19 +16,19 @@ from depthmask.data.composition.source import NUM_STATISTICS, Places, Source
 from depthmask.data.scenes.files import content_hash, read_json, read_summary, read_table
 from depthmask.data.scenes.leakage_check import check_files
 from depthmask.data.scenes.placement import next_alike
-from depthmask.data.scenes.scene import COMPOSED_SETS, SPLITS, Scene
-from depthmask.data.sources.modest.images import check_images, image_side, read_image
-from depthmask.data.sources.modest.layout import FOLDERS, draw_sets, read_layout, split_sources
-from depthmask.data.sources.modest.scenes import FileScenes, FileTrainingScenes
+from depthmask.data.scenes.scene import COMPOSED_SETS, Scene
+from depthmask.data.sources.modest.layout import FOLDERS, check_images, draw_sets, read_layout
+from depthmask.data.sources.modest.scenes import FileScenes, FileTrainingScenes, read_image
 from depthmask.errors import InputError
 
 SAMPLES = "samples.parquet"  # columns set, plate, cutout and the four paths within the source
+_SIDE = 224  # of pictures that are compared, px
 COLOURS = "colours.json"  # what augment writes: the strengths to draw from while files are read
 
 
 def read_samples(prepared: Path, name: str) -> tuple[Path, pd.DataFrame]:
     """The source's folder, and the rows of `train` or of a set."""
-    table = read_table(prepared / SAMPLES, ("set", "plate", "cutout", *Scene._fields))
+    table = read_table(prepared / SAMPLES, ("set", "plate", "cutout", *FOLDERS))
     return Path(read_summary(prepared)["folder"]), table[table["set"] == name]
 
 
@@ -36,27 +36,23 @@ def _spread(table: pd.DataFrame, count: int) -> pd.DataFrame:
     return table.iloc[np.unique(np.linspace(0, len(table) - 1, min(count, len(table))).astype(int))]
 
 
-def pictures_of(kind: str, prepared: Path) -> dict[int, np.ndarray | None]:
+def pictures_of(kind: str, folder: Path, table: pd.DataFrame) -> dict[int, np.ndarray | None]:
     """A picture of each `plate` (uint8 S x S x 3) or `cutout`, by its number, to compare them: of a
     person uint8 S x S x 4, RGB and alpha, None where next to nothing is seen of them."""
-    folder = Path(read_summary(prepared)["folder"])
-    table = read_table(prepared / SAMPLES, ("plate", "cutout", *Scene._fields))
-    side = image_side(folder, table)
     groups: dict[Any, pd.DataFrame] = dict(iter(table.groupby(kind, sort=False)))
-    if kind == "cutout":
-        return {number: _person(folder, rows, side) for number, rows in groups.items()}
-    paths = {number: folder / rows["bg"].iloc[0] for number, rows in groups.items()}
-    return {number: read_image(path, side, side=side) for number, path in paths.items()}
+    if kind == "plate":
+        return {n: read_image(folder / rows["bg"].iloc[0], _SIDE) for n, rows in groups.items()}
+    return {number: _person(folder, rows) for number, rows in groups.items()}
 
 
-def _person(folder: Path, rows: pd.DataFrame, side: int) -> np.ndarray | None:
+def _person(folder: Path, rows: pd.DataFrame) -> np.ndarray | None:
     some = _spread(rows, 8)  # in some, furniture or the frame's edge hides part
-    masks = [read_image(folder / path, side, side=side, grey=True) for path in some["mask"]]
+    masks = [read_image(folder / path, _SIDE, "L") for path in some["mask"]]
     most = int(np.argmax([(mask > 127).sum() for mask in masks]))
     alpha = np.where(masks[most] < 32, 0, masks[most])  # what JPEG leaves of black
     if (alpha > 127).sum() < 64:
         return None
-    return np.dstack([read_image(folder / some["bg_fg"].iloc[most], side, side=side), alpha])
+    return np.dstack([read_image(folder / some["bg_fg"].iloc[most], _SIDE), alpha])
 
 
 class FileSets(EvalSets):
@@ -98,24 +94,16 @@ class Modest(Source):
         """Check and split the source, where the images stay; write the table and the summary.
         InputError counts and names what to mend."""
         layout = read_layout(places.source)
-        side = image_side(places.source, layout)
+        side, content = check_images(places.source, layout)
         if params.size > side:
             raise InputError(
                 f"the images of {places.source} are {side} px: set prepare.size to {side} or less,"
                 f" not {params.size}"
             )
-        content = check_images(places.source, layout, decode=params.modest.decoded)
-        shares = params.splits.plates.shares(), params.splits.cutouts.shares()
-        split = split_sources(layout, *shares, params.seed)
         sizes = params.num_scenes.model_dump(include=set(COMPOSED_SETS))
-        chosen = draw_sets(split, sizes, params.seed)
-        sets = [split.iloc[rows].assign(set=name) for name, rows in chosen.items()]
-        samples = pd.concat(sets, ignore_index=True)[["set", "plate", "cutout", *FOLDERS]]
+        samples = draw_sets(layout, params.splits, sizes, params.seed)
         samples.to_parquet(folder / SAMPLES)
-        plates, cutouts = (
-            split.drop_duplicates(column)[f"{column}_split"].value_counts()[list(SPLITS)].to_dict()
-            for column in ("plate", "cutout")
-        )
+        num_train = int((samples["set"] == "train").sum())
         summary = {
             "source": params.source,
             "folder": places.source.as_posix(),
@@ -123,18 +111,17 @@ class Modest(Source):
             "depth_alignment": "depth",
             "depth_range": [0.0, 1.0],
             "size": params.size,
-            "num_plates": plates,
-            "num_cutouts": cutouts,
-            "num_samples": {"train": len(chosen["train"]), "unused": len(layout) - len(samples)},
+            "num_samples": {"train": num_train, "unused": len(layout) - len(samples)},
             "num_scenes": sizes,
             "data_hash": hashlib.sha256((content_hash(folder) + content).encode()).hexdigest()[:16],
         }
         (folder / "summary.json").write_text(json.dumps(summary, indent=2) + "\n")
 
     def check_leakage(self, prepared: Path) -> None:
-        images = {kind: pictures_of(kind, prepared) for kind in ("plate", "cutout")}
-        lines = Path(read_summary(prepared)["folder"]) / "file_map.txt"
-        check_files(prepared / SAMPLES, images, f"remove one's lines from {lines}")
+        folder = Path(read_summary(prepared)["folder"])
+        table = read_table(prepared / SAMPLES, ("set", "plate", "cutout", *FOLDERS))
+        images = {kind: pictures_of(kind, folder, table) for kind in ("plate", "cutout")}
+        check_files(table, images, f"remove one's lines from {folder / 'file_map.txt'}")
 
     def samples(self, prepared: Path, count: int) -> Iterator[Scene[Tensor]]:
         folder, table = read_samples(prepared, "train")

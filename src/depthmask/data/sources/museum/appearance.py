@@ -14,7 +14,16 @@ from depthmask.data.sources.museum.shapes import (
     rotation,
     tube,
 )
-from depthmask.data.sources.museum.textures import choose, grid, hsv, mix, noise, shaded
+from depthmask.data.sources.museum.textures import (
+    choose,
+    grid,
+    hsv,
+    mix,
+    mottled,
+    noise,
+    patterned,
+    shaded,
+)
 
 _HAIR_COLORS = ((0.08, 0.06, 0.06), (0.26, 0.16, 0.1), (0.5, 0.28, 0.14), (0.78, 0.64, 0.42))
 _LEATHERS = ((0.08, 0.07, 0.07), (0.3, 0.18, 0.1), (0.85, 0.84, 0.82), (0.5, 0.1, 0.1))
@@ -34,6 +43,7 @@ class Body(NamedTuple):
     girth: float  # 1 on average
     width: float  # of the hips, 1 on average
     child: bool
+    seat_m: float  # over the floor; 0: stands
     pelvis: np.ndarray
     chest: np.ndarray
     neck: np.ndarray
@@ -72,22 +82,16 @@ def _cloth_color(rng: np.random.Generator) -> np.ndarray:
     return hsv(hue, rng.uniform(0.2, 0.8), rng.uniform(0.3, 0.85))
 
 
-def _fabric(rng: np.random.Generator, plain_share: float) -> Material:
-    """A cloth: plain with a probability, else striped, checked, dotted or printed."""
-    x, y = grid(64)
+def fabric(rng: np.random.Generator, plain_share: float) -> Material:
+    """A cloth: plain or faded with a probability, else striped, checked, dotted or printed."""
     color, second = _cloth_color(rng), _cloth_color(rng)
     if np.abs(second - color).sum() < 0.35:
         second = color + (0.5 if color.mean() < 0.5 else -0.4)
-    patterns = (
-        np.sin(4 * np.pi * y) > rng.uniform(-0.3, 0.6),
-        np.sin(6 * np.pi * x) > rng.uniform(0, 0.8),
-        0.5 * ((x * 2 % 1 < 0.4) * 1.0 + (y * 2 % 1 < 0.4)),
-        np.hypot(x * 3 % 1 - 0.5, (y * 3 + 0.5 * (np.floor(x * 3) % 2)) % 1 - 0.5) < 0.27,
-        noise(rng, (64, 64), int(rng.integers(3, 5))) * 7 - 0.5,
-    )
-    share = choose(rng, patterns) if rng.random() > plain_share else 0 * x
-    weave = 1 + 0.04 * noise(rng, (64, 64), 6)
-    return Material(mix(color, second, share) * weave[..., None], float(rng.uniform(0.16, 0.4)))
+    if rng.random() < plain_share:
+        texture = mottled(rng, color, choose(rng, (0.05, 0.1, 0.5)))  # smooth, woven, or as denim
+    else:
+        texture = patterned(rng, color, second)
+    return Material(texture, float(rng.uniform(0.16, 0.5)))
 
 
 def draw_outfit(rng: np.random.Generator, feminine: float, skin: np.ndarray) -> Outfit:
@@ -95,10 +99,10 @@ def draw_outfit(rng: np.random.Generator, feminine: float, skin: np.ndarray) -> 
     style = str(rng.choice(["trousers", "shorts", "skirt"], p=np.array([7, 1, 2]) / 10))
     if rng.random() < 0.5 * feminine:
         style = "skirt"
-    top, bottom = _fabric(rng, 0.45), _fabric(rng, 0.8 if style == "trousers" else 0.5)
+    top, bottom = fabric(rng, 0.45), fabric(rng, 0.8 if style == "trousers" else 0.5)
     if style == "skirt" and rng.random() < 0.6:
         bottom = top
-    coat = _fabric(rng, 0.75) if rng.random() < 0.34 else None
+    coat = fabric(rng, 0.75) if rng.random() < 0.34 else None
     return Outfit(
         skin=Material(skin),
         top=top,
@@ -108,7 +112,7 @@ def draw_outfit(rng: np.random.Generator, feminine: float, skin: np.ndarray) -> 
         sleeves=2 if coat else int(rng.choice(3, p=[0.1, 0.4, 0.5])),
         coat=coat,
         coat_hem=float(rng.uniform(0.22, 0.36)) if coat and rng.random() < 0.5 else None,
-        skirt_hem=0.05 if rng.random() < 0.15 else float(rng.uniform(0.15, 0.33)),
+        skirt_hem=0.05 if rng.random() < 0.3 else float(rng.uniform(0.15, 0.33)),
     )
 
 
@@ -129,7 +133,7 @@ def _face(rng: np.random.Generator, skin: np.ndarray, hair: np.ndarray, beard: b
     return Material(image)
 
 
-def bare_head(rng: np.random.Generator, skin: Material, hair: Material) -> list[Part]:
+def _bare_head(rng: np.random.Generator, skin: Material, hair: Material) -> list[Part]:
     """A head one unit high, facing y, origin at the chin's height: bald or with some hair."""
     level = np.linspace(0, 1, 15)
     widths, depths, forward = (np.interp(level, _HEAD_LEVELS, row) for row in _HEAD_PROFILE)
@@ -159,8 +163,8 @@ def head_parts(rng: np.random.Generator, body: Body, skin: np.ndarray) -> list[P
         hair = rng.uniform(0.6, 0.9) * np.ones(3)
     face = _face(rng, skin, hair, rng.random() < 0.22 * (not body.child))
     locks = Material(shaded(hair, 1 + 0.25 * noise(rng, (32, 32))), 0.4)
-    parts = bare_head(rng, face, locks)
-    kind, cloth = rng.random(), _fabric(rng, 0.8)
+    parts = _bare_head(rng, face, locks)
+    kind, cloth = rng.random(), fabric(rng, 0.8)
     if kind < 0.3:
         parts.append(ellipsoid((0, -0.03, 0.82), (0.4, 0.49, 0.34), cloth))
     if 0.1 < kind < 0.2:
@@ -176,13 +180,17 @@ def head_parts(rng: np.random.Generator, body: Body, skin: np.ndarray) -> list[P
 
 
 def carried_parts(rng: np.random.Generator, body: Body, gesture: tuple[str, str]) -> list[Part]:
-    """A book or a phone in both hands; a backpack, or a bag in a hand or at the hip."""
+    """A book, a phone or a box in both hands; a backpack, a bag in a hand or at the hip, a case."""
     h, parts, kind = body.stature, [], rng.random()
     if gesture[0] in ("read", "phone"):
         size = (rng.uniform(0.2, 0.32), 0.22, 0.03) if gesture[0] == "read" else (0.16, 0.08, 0.02)
         paper = Material(_cloth_color(rng))
         parts.append(box(body.hands.mean(0) + [0, 0.05, 0.05], size, paper, rotation("x", 40)))
-    bag = choose(rng, (_fabric(rng, 0.5), Material(choose(rng, _LEATHERS), roughness=0.3)))
+    elif gesture[0] == "carry":
+        size = np.ptp(body.hands[:, 0]) - 0.03, *rng.uniform([0.2, 0.15], [0.35, 0.4])
+        card = choose(rng, (fabric(rng, 0.5), Material(hsv(0.09, 0.45, rng.uniform(0.4, 0.75)))))
+        parts.append(box(body.hands.mean(0) + [0, 0.06, 0.02], size, card))
+    bag = choose(rng, (fabric(rng, 0.5), Material(choose(rng, _LEATHERS), roughness=0.3)))
     if kind < 0.2:
         back = 0.5 * (body.chest + body.neck) + [0, -0.135 * h * body.girth, -0.03 * h]
         parts.append(ellipsoid(back, (0.085 * h, 0.06 * h, 0.14 * h), bag))
@@ -190,7 +198,11 @@ def carried_parts(rng: np.random.Generator, body: Body, gesture: tuple[str, str]
             front = body.chest + [side * 0.075, 0.075 * h * body.girth, 0]
             strap = [front, body.neck + [side * 0.06, 0.03 * h, 0.01 * h], back]
             parts.append(tube(strap, [0.011 * h] * 3, bag, segments=6))
-    elif kind < 0.55:
+    elif kind < 0.28 and not body.seat_m:
+        side = (2 * int(rng.integers(2)) - 1) * (0.15 * h + 0.1)
+        parts.append(box((side, 0, 0.3), (0.22, 0.38, 0.56), bag))
+        parts.append(tube([(side, -0.1, 0.5), (side, -0.1, 0.95)], [0.012] * 2, bag, segments=6))
+    elif kind < 0.55 and not body.seat_m:
         hand = int(np.argmin(body.hands[:, 2]))
         end = grip = body.hands[hand] - [0, 0, 0.05 * h]
         if gesture[1] not in ("down", "backward"):  # hangs from the shoulder instead

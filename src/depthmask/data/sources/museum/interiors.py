@@ -12,11 +12,11 @@ from depthmask.data.sources.museum import textures
 from depthmask.data.sources.museum.optics import panel
 from depthmask.data.sources.museum.shapes import Material, Part, box, moved, quad
 from depthmask.data.sources.museum.textures import choose, hsv
+from depthmask.data.sources.museum.things import WOODS
 
 TEMPERATURES = np.array(  # linear light at 2700, 3000, 3500, 4200 and 5500 K, about
     [(1, 0.7, 0.42), (1, 0.76, 0.52), (1, 0.84, 0.65), (1, 0.92, 0.81), (0.98, 1, 1)]
 )
-WOODS = ((0.6, 0.42, 0.25), (0.38, 0.23, 0.13), (0.16, 0.11, 0.09), (0.75, 0.6, 0.42))
 _WHITE, _BLACK, _RED, _GREY = (0.85, 0.83, 0.78), (0.12, 0.12, 0.13), (0.45, 0.16, 0.12), (0.4,) * 3
 _TILES = ((_WHITE, _BLACK), (_WHITE, _RED), ((0.62, 0.6, 0.57), _GREY), (WOODS[3], WOODS[0]))
 _FRAMES = ((0.72, 0.55, 0.25), (0.15, 0.1, 0.08), (0.4, 0.25, 0.15), (0.9, 0.89, 0.86))
@@ -69,14 +69,28 @@ def _wall_color(rng: np.random.Generator) -> np.ndarray:
 
 def _floor_material(rng: np.random.Generator) -> Material:
     kind = rng.random()
-    if kind < 0.42:
-        return textures.parquet(rng, np.array(choose(rng, WOODS)) * rng.uniform(0.85, 1.15))
+    if kind < 0.35:
+        return textures.parquet(rng, np.array(choose(rng, WOODS)) * rng.uniform(0.7, 1.2))
+    if kind < 0.55:
+        pair = choose(rng, (*_TILES, (_wall_color(rng), _wall_color(rng))))
+        return textures.tiles(rng, *pair)
     if kind < 0.75:
-        return textures.tiles(rng, *choose(rng, _TILES))
-    if kind < 0.9:
-        wool = hsv(rng.random(), rng.uniform(0.15, 0.6), rng.uniform(0.2, 0.55))
+        wool = hsv(rng.random(), rng.uniform(0.05, 0.6), rng.uniform(0.15, 0.6))
         return textures.carpet(rng, wool)
-    return textures.plaster(rng, rng.uniform(0.35, 0.6) * np.ones(3))
+    cement = rng.uniform(0.2, 0.75) * rng.uniform(0.92, 1.05, 3)
+    return choose(rng, (textures.terrazzo, textures.plaster))(rng, cement)
+
+
+def _wall_material(rng: np.random.Generator) -> Material:
+    """Half of the walls are painted, the others papered, of brick or tile, or panelled."""
+    kind, color = rng.random(), _wall_color(rng)
+    if kind < 0.5:
+        return textures.plaster(rng, color)
+    if kind < 0.76:
+        return textures.wallpaper(rng, color)
+    if kind < 0.9:
+        return textures.bricks(rng, choose(rng, (color, (0.55, 0.27, 0.2))))
+    return textures.parquet(rng, np.array(choose(rng, (*WOODS, color))))
 
 
 def draw_shell(rng: np.random.Generator, walls: list[Wall]) -> tuple[list[Part], list[Any]]:
@@ -94,17 +108,14 @@ def draw_shell(rng: np.random.Generator, walls: list[Wall]) -> tuple[list[Part],
     for x in (np.arange(number) + 0.5) / max(number, 1) * width - width / 2:
         parts.append(box((x, 0, height - 0.07), (0.16, depth, 0.14), timber))
     color = _wall_color(rng)
-    upper, accent = (
-        (textures.wallpaper if rng.random() < 0.35 else textures.plaster)(rng, each)
-        for each in (color, _wall_color(rng))
-    )
+    upper, accent = _wall_material(rng), _wall_material(rng)
     accent_wall = int(rng.integers(4)) if rng.random() < 0.3 else None
     dado = float(rng.uniform(0.75, 1.1)) if rng.random() < 0.4 else 0.0
     lower = Material(color * rng.choice([0.5, 0.7, 1.25]))
     if rng.random() < 0.5:
         lower = textures.wood(rng, choose(rng, WOODS))
     trim = Material((0.88, 0.87, 0.84) if rng.random() < 0.6 else color * 0.5)
-    density, rows, lamps = rng.uniform(0.5, 1.0), 1 + int(rng.random() < 0.3), []
+    density, rows, lamps = rng.uniform(0.1, 1.0), 1 + int(rng.random() < 0.3), []
     for number, wall in enumerate(walls):
         face = accent if number == accent_wall else upper
         inside = _wall_parts(wall, face, lower, trim, dado)
@@ -172,13 +183,25 @@ def _picture(rng: np.random.Generator, width: float, height: float) -> list[Part
     return parts
 
 
+def _bookcase(rng: np.random.Generator, width: float, height: float) -> list[Part]:
+    """Shelves full of books against a wall, their middle at the origin of the wall's frame."""
+    timber, w, deep = np.array(choose(rng, WOODS)) * rng.uniform(0.8, 1.3), width / 2, 0.24
+    sides, full = ((width, 0, 0), (0, 0, height)), textures.books(rng, timber)
+    front = quad((-w, -deep - 0.002, 0), *sides, full, unit_uv=True)
+    return [box((0, -deep / 2, height / 2), (width, deep, height), Material(timber)), front]
+
+
 def _hang_pictures(rng: np.random.Generator, wall: Wall, density: float, rows: int) -> list[Part]:
-    """Pictures side by side at eye level; `rows` 2 hangs small ones above."""
-    parts, x = [], rng.uniform(0.4, 0.9)
+    """Pictures side by side at eye level, or shelves; `rows` 2 hangs small ones above."""
+    parts, x, shelved = [], rng.uniform(0.4, 0.9), choose(rng, (0, 0, 0.2, 0.5))
     while x < wall.length - 0.6:
         width, height = rng.uniform(0.4, 1.7), rng.uniform(0.45, 1.35)
         if rng.random() < density and wall.take(x, x + width + 0.2):
             middle = x + width / 2 + 0.1
+            if rng.random() < shelved:
+                parts += moved(_bookcase(rng, width, rng.uniform(1.2, 2.3)), (middle, 0, 0))
+                x += width + 0.25
+                continue
             center = min(max(1.55, 0.75 + height / 2), wall.height - height / 2 - 0.35)
             parts += moved(_picture(rng, width, height), (middle, 0, center))
             base = center + height / 2 + 0.22

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from depthmask.data.sources.museum import appearance
+from depthmask.data.sources.museum import appearance, things
 from depthmask.data.sources.museum.appearance import Body, Outfit
 from depthmask.data.sources.museum.shapes import Material, Part, loft, moved, rotation, tube
 from depthmask.data.sources.museum.textures import choose
@@ -32,9 +32,10 @@ _ARMS = {  # from which joint a hand is how far (statures, x outwards), where th
     "behind": ("pelvis", (0.02, -0.1, 0.05), (1, -0.5, 0)),
     "pocket": ("pelvis", (0.115, 0.03, -0.02), (1, -1, 0)),
     "chin": ("neck", (0.02, 0.085, 0.02), (1, 0.3, -1)),
+    "carry": ("neck", (0.1, 0.21, -0.24), (1, -0.6, -1)),
     "open": ("shoulder", (0.2, 0.16, -0.12), (0, -0.5, -1)),
 }
-_ARM = "down down forward forward hips raise point phone read folded behind pocket chin open"
+_ARM = "down down forward forward hips raise point phone read folded behind pocket chin open carry"
 _OTHER_ARM = {"forward": "backward", "point": "down", "chin": "folded"}
 _GESTURES = [(arm, _OTHER_ARM.get(arm, arm)) for arm in _ARM.split()] + [("hips", "down")]
 _SKINS = ((0.3, 0.2, 0.16), (0.96, 0.79, 0.68))
@@ -57,9 +58,14 @@ def draw_person(seed: int) -> Person:
         body, (dark, pale) = _draw_body(rng, gesture), np.array(_SKINS)
         skin = dark + rng.random() * (pale - dark) * rng.uniform(0.93, 1.03, 3)
         outfit = appearance.draw_outfit(rng, (body.width - 0.93) / 0.17, skin)
+        if body.seat_m:
+            style = "shorts" if outfit.style == "skirt" else outfit.style
+            outfit = outfit._replace(style=style, coat_hem=None)
         head = appearance.head_parts(rng, body, skin)
         parts = _trunk(body, outfit, rng.uniform(0.85, 1.3)) + _legs(body, outfit)
         parts += _arms(body, outfit) + head + appearance.carried_parts(rng, body, gesture)
+        if body.seat_m:
+            parts += moved(things.chair(rng, body.seat_m), (0, body.pelvis[1], 0))
         lowest = min(part.vertices[:, 2].min() for part in parts)
         top = max(part.vertices[:, 2].max() for part in head)
         person = Person(moved(parts, (0, 0, -lowest)), float(top - lowest))
@@ -90,9 +96,10 @@ def _draw_body(rng: np.random.Generator, gesture: tuple[str, str]) -> Body:
     child, feminine = bool(rng.random() < 0.2), rng.random()
     h = rng.uniform(0.99, 1.42) if child else float(np.clip(rng.normal(1.69, 0.1), 1.48, 1.95))
     head_m = 0.2 if child else 0.224 * rng.uniform(0.95, 1.05)
-    girth, width = float(np.clip(rng.normal(1.06, 0.13), 0.85, 1.42)), 0.93 + 0.17 * feminine
+    girth, width = float(np.clip(rng.normal(1.06, 0.17), 0.82, 1.55)), 0.93 + 0.17 * feminine
     leg, ahead = (0.228 if child else 0.245) * h, int(rng.integers(2))
     walks = gesture[0] == "forward"
+    sits, crouches = (not walks and rng.random() < share for share in (0.14, 0.07))
     half, stride = h * np.array((0.035, 0.145) if walks else choose(rng, _STANCES))
     ankles = np.array([(side * half, -stride - 0.03 * h, 0.045 * h) for side in (-1, 1)])
     ankles[ahead, 1] += 2 * stride
@@ -101,9 +108,14 @@ def _draw_body(rng: np.random.Generator, gesture: tuple[str, str]) -> Body:
     aside = np.square(np.abs(ankles[:, 0]) - hip_half) + ankles[:, 1] ** 2
     reach = np.min(np.sqrt((1.985 * leg) ** 2 - aside) + ankles[:, 2])
     pelvis = np.array([rng.normal(0, 0.016) * h, 0.0, reach])
-    up = np.array([rng.normal(0, 0.035), rng.normal(0.02, 0.04), 1.0])
-    if rng.random() < 0.12:
-        up[1] += rng.uniform(0.1, 0.25)  # bending to look closer
+    up = np.array([rng.normal(0, 0.05), rng.normal(0.02, 0.06), 1.0])
+    if crouches or rng.random() < 0.12:
+        up[1] += rng.uniform(0.1, 0.4)  # bending to look closer
+    if sits:
+        ankles[:, 1] = rng.normal(0.08, 0.02) * h
+        pelvis[1:] = -0.17 * h, 0.31 * h
+    elif crouches:
+        pelvis[1:] = -0.06 * h, reach * rng.uniform(0.72, 0.9)
     up /= np.linalg.norm(up)
     trunk = h - head_m - 0.08 * h - 2 * leg
     neck = pelvis + trunk * up
@@ -123,7 +135,8 @@ def _draw_body(rng: np.random.Generator, gesture: tuple[str, str]) -> Body:
         knees[index], _ = _bend(hips[index], ankles[index], (leg, leg), forward)
     chest, head = pelvis + 0.55 * trunk * up, neck + 0.035 * h * up + [0, 0.012 * h, 0]
     joints = pelvis, chest, neck, head, shoulders, elbows, hands, hips, knees, ankles
-    return Body(h, head_m, girth, width, child, *joints)
+    seat_m = float(pelvis[2] - 0.06 * h * girth) if sits else 0.0
+    return Body(h, head_m, girth, width, child, seat_m, *joints)
 
 
 def _trunk(body: Body, outfit: Outfit, belly: float) -> list[Part]:

@@ -29,7 +29,11 @@ def prepare_museum(folder: Path, params: PrepareParams, placement: PlacementPara
     person_seeds, person_splits = _split_seeds(params.splits.cutouts, params.seed, 1)
     jobs: list[partial[Any]] = []
     jobs += [partial(render.render_plate, seed, **settings) for seed in room_seeds]
-    jobs += [partial(render.render_cutout, seed, **plain) for seed in person_seeds]
+    kinds = _kinds(params.splits.cutouts, sampling.things)
+    jobs += [
+        partial(render.render_cutout, seed, kind=kind, **plain)
+        for seed, kind in zip(person_seeds, kinds, strict=True)
+    ]
     sources = run_jobs(jobs, "rooms and people")
     rooms, people = sources[: len(room_seeds)], sources[len(room_seeds) :]
     library = Library.pack(rooms, room_splits, people, person_splits)
@@ -69,6 +73,12 @@ def _split_seeds(sizes: SplitSizes, *stream: int) -> tuple[list[int], list[str]]
     counts = [getattr(sizes, split) for split in SPLITS]
     seeds = [seed for n, count in enumerate(counts) for seed in _seeds(count, *stream, n)]
     return seeds, np.repeat(SPLITS, counts).tolist()
+
+
+def _kinds(sizes: SplitSizes, things: float) -> list[Any]:
+    """What each cutout is: a share of those to train on, spread evenly, are things."""
+    thing = np.diff(np.floor(np.arange(sizes.train + 1) * things + 1e-9)) > 0
+    return np.where(thing, "thing", "person").tolist() + ["person"] * (sizes.val + sizes.test)
 
 
 def _seeds(count: int, *stream: int) -> list[int]:

@@ -1,7 +1,7 @@
 """Plates, cutouts and in-scene frames of the museum, each a function of its seeds."""
 
 from functools import lru_cache
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import mitsuba as mi
 import numpy as np
@@ -12,12 +12,13 @@ from depthmask.data.sources.museum.optics import View, depth_map, load_scene, me
 from depthmask.data.sources.museum.people import CANVAS_M, FOOT_MARGIN_M, STUDIO_M, draw_person
 from depthmask.data.sources.museum.rooms import Room, draw_room
 from depthmask.data.sources.museum.shapes import moved, rotation
+from depthmask.data.sources.museum.things import draw_thing
 
 ADULT_M = 1.7
 HEIGHT_RANGE = (0.25, 0.9)
 """Shares of the frame's height that an adult takes up."""
 
-_CLEAR_M, _NEAREST_STAND_M = 0.32, 1.4
+_CLEAR_M, _NEAREST_STAND_M = 0.32, 1.1
 _LEAST_VISIBLE, _HIDDEN = 0.45, 0.87
 _FEWEST_STANDS, NUM_STANDS = 20, 64
 _ATTEMPTS, _MOST_CANDIDATES = 40, 900
@@ -92,12 +93,15 @@ def render_in_scene(
     )
 
 
-def render_cutout(seed: int, *, size: int, samples_per_px: int) -> Cutout:
-    """Render the person of a seed alone, on a canvas `size` px high and 3/4 of that wide."""
+def render_cutout(
+    seed: int, *, size: int, samples_per_px: int, kind: Literal["person", "thing"] = "person"
+) -> Cutout:
+    """Render the person (or the thing left behind) of a seed alone, on a canvas `size` px high and
+    3/4 of that wide."""
     rng = np.random.default_rng([_CUTOUT, seed])
-    person = draw_person(seed)
+    parts, height_m = draw_person(seed) if kind == "person" else draw_thing(seed)
     heading = 180 + float(rng.normal(0, 45) if rng.random() < 0.7 else rng.uniform(0, 360))
-    parts = moved(person.parts, (0, 0, 0), rotation("z", heading))
+    parts = moved(parts, (0, 0, 0), rotation("z", heading))
     content, shape = meshes(parts, "person"), (size, size * 3 // 4)
     view = View.aimed((0, -STUDIO_M, CANVAS_M / 2 - FOOT_MARGIN_M), 0, 0, STUDIO_M / CANVAS_M)
     scene, noise_seed = load_scene(content, _studio_lamps(rng)), _noise_seed(_CUTOUT, seed)
@@ -113,12 +117,12 @@ def render_cutout(seed: int, *, size: int, samples_per_px: int) -> Cutout:
     rgb[alpha == 0] = 0
     relief[alpha == 0] = 0
     return Cutout(
-        name=f"person-{seed:05d}",
+        name=f"{kind}-{seed:05d}",
         rgba=np.dstack([rgb, alpha]),
         relief=relief,
         metres_per_px=CANVAS_M / size,
         foot=(shape[1] / 2, size - FOOT_MARGIN_M * size / CANVAS_M),
-        height_m=person.height_m,
+        height_m=height_m,
     )
 
 
@@ -177,7 +181,7 @@ def draw_stands(scene: Any, view: View, feet: np.ndarray, seed: int) -> np.ndarr
     """Up to 64 of the places, float32 [n, 3], camera coordinates, near and far ones alike.
 
     A uniform draw over the floor would favour the distance; these are picked so that the adult's
-    height in the frame spreads evenly over HEIGHT_RANGE, as far as the room and camera allow.
+    height in the frame spreads evenly, as far as the room and camera allow.
     """
     body = _BODY[:, 1:] * view.up + _BODY[:, :1] * [1, 0, 0]
     origin, rays = view.origin.tolist(), (feet[:, None].astype(np.float64) + body) @ view.axes
@@ -192,8 +196,8 @@ def draw_stands(scene: Any, view: View, feet: np.ndarray, seed: int) -> np.ndarr
     free, hidden = np.ones(len(feet), bool), seen < _HIDDEN
     picked: list[int] = []
     # leaning to the large, who are fewer: rooms and frames end
-    spread = np.linspace(0, 1, min(NUM_STANDS, len(feet))) ** 0.65
-    for number, target in enumerate(HEIGHT_RANGE[0] + spread * np.ptp(HEIGHT_RANGE)):
+    spread = np.linspace(0, 1, min(NUM_STANDS, len(feet))) ** 0.45
+    for number, target in enumerate(shares.min() + spread * np.ptp(shares)):
         # every fourth stands behind something, where there are such places
         wanted = free & hidden if number % 4 == 0 and (free & hidden).any() else free
         picked.append(int(np.argmin(np.where(wanted, np.abs(shares - target), np.inf))))

@@ -7,9 +7,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from depthmask.data.sources.museum import textures
-from depthmask.data.sources.museum.appearance import bare_head
-from depthmask.data.sources.museum.interiors import TEMPERATURES, WOODS, Wall, draw_shell
-from depthmask.data.sources.museum.optics import View, globe, panel
+from depthmask.data.sources.museum.interiors import Wall, draw_shell
+from depthmask.data.sources.museum.lights import beams, ceiling_lights, windows
+from depthmask.data.sources.museum.optics import View
 from depthmask.data.sources.museum.people import draw_person
 from depthmask.data.sources.museum.shapes import (
     Material,
@@ -21,7 +21,8 @@ from depthmask.data.sources.museum.shapes import (
     moved,
     rotation,
 )
-from depthmask.data.sources.museum.textures import choose, hsv, mix, noise, shaded
+from depthmask.data.sources.museum.textures import choose, hsv
+from depthmask.data.sources.museum.things import chair, table
 
 # the parts of a piece on z = 0 around the origin, facing -y, and its footprint in metres
 Piece = tuple[list[Part], tuple[float, float]]
@@ -57,10 +58,12 @@ def draw_room(seed: int, attempt: int = 0) -> Room:
     free = [(view.origin, 1.5)]
     if rng.random() < 0.75:
         free.append((walls[others[0]].cut_door(rng), 1.1))
-    parts, lamps = _ceiling_lights(rng, size[:2], size[2])
+    parts, lamps = ceiling_lights(rng, size[:2], size[2])
     if rng.random() < 0.35:
-        frames, windows = _windows(rng, walls[others[1]])
-        parts, lamps = parts + frames, lamps + windows
+        frames, panes = windows(rng, walls[others[1]])
+        parts, lamps = parts + frames, lamps + panes
+    if rng.random() < 0.5:
+        lamps += beams(rng, walls)
     shell, behind_doors = draw_shell(rng, walls)
     furniture, footprints = furnish(rng, walls, size[:2], free)
     parts += shell + furniture
@@ -78,10 +81,10 @@ def _draw_view(rng: np.random.Generator, walls: list[Wall], size: np.ndarray) ->
         ahead = (rng.uniform(-0.25, 0.25, 3) * size - place)[:2]
         reach = float(np.clip(np.hypot(*ahead), 2.6, 5.5))
         yaw = np.degrees(np.arctan2(-ahead[0], ahead[1])) + rng.normal(0, 5)
-        aim = rng.uniform(0.75, 1.35)
+        focal = 0.5 / np.tan(np.radians(rng.uniform(40, 90)) / 2)
+        # people who fill the same share of the frame stand nearer to a wide lens
+        reach, aim = reach * np.clip(focal / 0.87, 0.6, 1.5), rng.uniform(0.6, 1.25)
         pitch = np.degrees(np.arctan2(camera_height - aim, reach)) + rng.normal(0, 2.5)
-        # about the lens of a webcam: metres cannot be read off a picture by an unknown lens
-        focal = 0.5 / np.tan(np.radians(rng.uniform(54, 64)) / 2)
         view = View.aimed(place, yaw, float(np.clip(pitch, -8, 32)), focal)
         # planar depths of the bare room in view
         x, y = np.meshgrid(*[np.linspace(-0.5, 0.5, 9) / focal] * 2)
@@ -93,79 +96,10 @@ def _draw_view(rng: np.random.Generator, walls: list[Wall], size: np.ndarray) ->
     return view, number
 
 
-def _ceiling_lights(
-    rng: np.random.Generator, size: np.ndarray, height: float
-) -> tuple[list[Part], list[Any]]:
-    """Luminous panels, two bands, pendant globes, or a skylight behind a lattice."""
-    tone = TEMPERATURES[rng.integers(len(TEMPERATURES))] * 6
-    kind = rng.choice(["panels", "bands", "globes", "skylight"], p=[0.4, 0.2, 0.2, 0.2])
-    frame = Material((0.85, 0.85, 0.84) if rng.random() < 0.8 else (0.2, 0.2, 0.2))
-    longer, half = size == size.max(), rng.uniform([0.3, 0.3], [0.6, 0.9])
-    counts = np.maximum(1 + longer, rng.integers(1, 3))
-    if kind == "globes":
-        counts = np.where(longer, rng.integers(1, 4), 1)
-    elif kind == "bands":
-        half, counts = np.where(longer, 0.4 * size, 0.08), 2 - longer
-    elif kind == "skylight":
-        half, counts = rng.uniform(0.2, 0.36, 2) * size, np.array([1, 1])
-        tone = np.ones(3) * rng.choice([1.3, 1.6])
-    parts, lamps = [], []
-    drop, radius = rng.uniform(0.7, 1.1), rng.uniform(0.14, 0.26)
-    for cell in np.ndindex(*counts):
-        x, y = ((np.array(cell) + 0.5) / counts - 0.5) * size
-        if kind == "globes":
-            parts.append(box((x, y, height - drop / 2), (0.02, 0.02, drop), frame))
-            lamps.append(globe((x, y, height - drop), radius, tone * 1.5))
-            continue
-        for t in np.linspace(-1, 1, 5 if kind == "skylight" else 2):
-            for axis in np.eye(2):
-                center, extent = (x, y) + t * half * axis, np.where(axis, 0.06, 2 * half)
-                parts.append(box((*center, height - 0.1), (*extent, 0.2), frame))
-        low = height - (0.15 if kind == "skylight" else 0.21)
-        lamps.append(panel((x, y, low), (half[0], 0, 0), (0, -half[1], 0), tone))
-    return parts, lamps
-
-
-def _windows(rng: np.random.Generator, wall: Wall) -> tuple[list[Part], list[Any]]:
-    width, height, parts, lamps = rng.uniform(0.9, 1.6), rng.uniform(1.2, 1.7), [], []
-    frame = Material((0.88, 0.87, 0.85) if rng.random() < 0.7 else (0.25, 0.16, 0.1))
-    _, v = textures.grid(32)
-    trees = (v - 0.65 + 0.25 * noise(rng, (32, 32), 4)) * 9
-    outside = mix(mix([0.55, 0.75, 1.1], [0.95, 1.0, 1.05], v), [0.1, 0.16, 0.07], trees)
-    number, z = 1 + int(wall.length > 6), 0.8 + height / 2
-    for x in (np.arange(number) + 0.5) / number * wall.length:
-        if not wall.take(x - width / 2 - 0.2, x + width / 2 + 0.2):
-            continue
-        for t in (-0.5, 0, 0.5):
-            parts.append(box((x + t * width, -0.03, z), (0.07, 0.07, height + 0.07), frame))
-            parts.append(box((x, -0.03, z + t * height), (width, 0.07, 0.07), frame))
-        along, up = wall.turn @ [width / 2, 0, 0], (0, 0, height / 2)
-        lamps.append(panel(wall.point(x, -0.012, z), along, up, outside * 3.5))
-    return moved(parts, wall.offset, wall.turn), lamps
-
-
 def _stone(rng: np.random.Generator) -> Material:
     if rng.random() < 0.65:
-        return textures.marble(rng, choose(rng, _MARBLES))
+        return Material(textures.mottled(rng, choose(rng, _MARBLES), 0.15))
     return Material(choose(rng, ((0.36, 0.24, 0.14), (0.17, 0.19, 0.19))), roughness=0.28)
-
-
-def _vase(rng: np.random.Generator, height: float) -> list[Part]:
-    r, belly, (neck, lip) = 0.29 * height, rng.uniform(0.4, 0.7), rng.uniform(0.3, 0.8, 2)
-    profile = [(0.5, 0), (0.8, 0.6 * belly), (1, belly), (neck, 0.88), (lip, 1), (0, 1)]
-    glaze = hsv(rng.random(), rng.uniform(0.15, 0.8), rng.uniform(0.3, 0.9))
-    mottle = 1 + rng.choice([0, 0.5]) * noise(rng, (48, 48), 4)
-    return [lathe(np.array(profile) * [r, height], Material(shaded(glaze, mottle), 0.5, 0.12))]
-
-
-def _bust(rng: np.random.Generator, height: float) -> list[Part]:
-    material, turn = _stone(rng), rotation("z", float(rng.normal(180, 15)))
-    z = np.array([0, 0.04, 0.1, 0.14, 0.2, 0.3, 0.4, 0.46, 0.52, 0.6])
-    widths = np.array([0.19, 0.17, 0.1, 0.16, 0.3, 0.37, 0.36, 0.25, 0.11, 0.1]) * height
-    depths = np.minimum(widths, 0.55 * widths + 0.05 * height)
-    shoulders = loft(np.outer(z, [0, 0, height]), [widths, depths], material, squareness=0.2)
-    head = moved(bare_head(rng, material, material), (0, 0, 0.55 * height), turn, 0.44 * height)
-    return [shoulders, *head]
 
 
 def _abstract(rng: np.random.Generator, height: float) -> list[Part]:
@@ -188,25 +122,8 @@ def _pedestal(rng: np.random.Generator, _: float) -> Piece:
     parts = [box((0, 0, height / 2), (width, width, height), material)]
     for z in (0.05, height - 0.05) if rng.random() < 0.4 else ():
         parts.append(box((0, 0, z), (1.15 * width, 1.15 * width, 0.1), material))
-    make = choose(rng, (_bust, _bust, _vase, _abstract, _abstract))
-    turn = rotation("z", float(rng.normal(0, 20)))
-    return parts + moved(make(rng, rng.uniform(0.4, 0.75)), (0, 0, height), turn), (width, width)
-
-
-def _bench(rng: np.random.Generator, _: float) -> Piece:
-    length, deep, height = rng.uniform(1.1, 2.0), rng.uniform(0.4, 0.65), rng.uniform(0.4, 0.48)
-    timber, slats = textures.wood(rng, choose(rng, WOODS)), int(rng.choice([1, 4]))
-    seat = timber
-    if slats == 1:
-        seat = Material(hsv(rng.random(), rng.uniform(0.1, 0.7), rng.uniform(0.12, 0.6)))
-    parts = [
-        box((0, y, height - 0.04), (length, deep / slats - 0.015, 0.08), seat)
-        for y in (np.arange(slats) + 0.5) / slats * deep - deep / 2
-    ]
-    for x in (-0.42, 0.42):
-        leg = (0.06, deep - 0.06, height - 0.08)
-        parts.append(box((x * length, 0, height / 2 - 0.04), leg, timber))
-    return parts, (length, deep)
+    exhibit = moved(_abstract(rng, rng.uniform(0.4, 0.75)), (0, 0, height))
+    return parts + exhibit, (width, width)
 
 
 def _statue(rng: np.random.Generator, _: float) -> Piece:
@@ -225,8 +142,13 @@ def _column(rng: np.random.Generator, height: float) -> Piece:
     return [lathe(profile, material), *slabs], (3 * r, 3 * r)
 
 
-_KINDS = (_pedestal, _bench, _statue, _column)
-_SHARES = (0.55, 0.25, 0.12, 0.08)
+def _chairs(rng: np.random.Generator, _: float) -> Piece:
+    return chair(rng, float(rng.uniform(0.42, 0.5))), (0.5, 0.5)
+
+
+_KINDS = (_pedestal, table, _statue, _column, _chairs)
+# a museum, an office or a hall
+_SHARES = ((0.5, 0.22, 0.2, 0.08, 0), (0.06, 0.4, 0, 0.04, 0.5), (0.2, 0.3, 0.1, 0.2, 0.2))
 
 
 def furnish(
@@ -246,7 +168,8 @@ def furnish(
         for rim, high in ((0, 0.012), (0.35, 0.014)):
             rug = textures.carpet(rng, hsv(rng.random(), 0.55, rng.uniform(0.25, 0.5)))
             parts.append(box((0, 0, high / 2), (*(extent - rim), high), rug))
-    for kind in rng.choice(len(_KINDS), size=int(rng.integers(4, 7) + size.prod() / 14), p=_SHARES):
+    number = int(rng.integers(2, 7) + size.prod() / 14)
+    for kind in rng.choice(len(_KINDS), size=number, p=choose(rng, _SHARES)):
         made, footprint = _KINDS[kind](rng, walls[0].height)
         for _ in range(12):
             quarter, place = int(rng.integers(4)), rng.uniform(-0.46, 0.46, 2) * size

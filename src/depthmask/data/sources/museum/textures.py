@@ -1,8 +1,10 @@
 """Textures and paintings drawn from random generators: no file is read. Colours: sRGB in 0..1."""
 
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Any
 
+import cv2
 import numpy as np
 
 from depthmask.data.sources.museum.shapes import Material, Vector
@@ -19,11 +21,17 @@ def choose(rng: np.random.Generator, options: Sequence[Any]) -> Any:
     return options[int(rng.integers(len(options)))]
 
 
-def noise(rng: np.random.Generator, shape: tuple[int, int], octaves: int = 4) -> np.ndarray:
-    """Smooth noise that tiles, float [h, w], mean about 0, range about -1..1."""
+def noise(
+    rng: np.random.Generator, shape: tuple[int, int], octaves: int = 4, slope: float = 1.4
+) -> np.ndarray:
+    """Noise that tiles, float [h, w], mean about 0, range about -1..1.
+
+    Its amplitudes fall as the frequency to the power of `slope`, its phases are random.
+    """
     height, width = shape
     radius = np.hypot(np.fft.fftfreq(height)[:, None] * height, np.fft.rfftfreq(width) * width)
-    spectrum = np.where((radius >= 1) & (radius < 2**octaves), 1 / np.maximum(radius, 1) ** 1.4, 0)
+    inside = (radius >= 1) & (radius < 2**octaves)
+    spectrum = np.where(inside, np.maximum(radius, 1) ** -slope, 0)
     field = np.fft.irfft2(np.fft.rfft2(rng.standard_normal(shape)) * spectrum, s=shape)
     return field / (2.5 * field.std() + 1e-9)
 
@@ -45,6 +53,42 @@ def shaded(color: Vector, shade: np.ndarray) -> np.ndarray:
     return np.asarray(color) * shade[..., None]
 
 
+def mottled(rng: np.random.Generator, color: Vector, contrast: float) -> np.ndarray:
+    """A colour with the spectrum of photographs, [128, 128, 3]: amplitudes 1/f^0.8 to 1/f^1.4.
+
+    Torralba and Oliva 2003, "Statistics of natural image categories"; the channels go together.
+    """
+    slope, tint = rng.uniform(0.8, 1.4), rng.normal(0, 0.4, 3)
+    light, chroma = (noise(rng, (128, 128), 7, slope)[..., None] for _ in range(2))
+    return np.asarray(color) * np.exp(contrast * (light + (tint - tint.mean()) * chroma))
+
+
+def leaves(
+    rng: np.random.Generator, shape: tuple[int, int], count: int = 90, largest: float = 0.35
+) -> np.ndarray:
+    """Discs and boxes over one another, [h, w, 3], that tile; radii up to `largest` heights.
+
+    Sizes that fall as 1/r^3 give the edges and the spectrum of photographs (Lee, Mumford and
+    Huang 2001, "Occlusion models for natural images").
+    """
+    hue, spread = rng.random(), rng.choice([0.03, 0.12, 0.5])
+    tones = rng.uniform([0, 0.15], [0.8, 0.95], (6, 2))
+    palette = [hsv(hue + rng.normal(0, spread), *tone) for tone in tones]
+    image, extent = np.full((*shape, 3), palette[0]), np.array(shape[::-1])
+    radii = np.minimum(0.025 * (1 - rng.random(count)) ** -0.5, largest) * shape[0]
+    angles, places = 360 * rng.random(count), rng.random((count, 2))
+    for radius, angle, at in zip(radii, angles, places, strict=True):
+        color, sides = choose(rng, palette) * rng.uniform(0.8, 1.2), radius * rng.uniform(0.5, 1, 2)
+        for tile in np.ndindex(3, 3):
+            center = (at + tile - 1) * extent
+            corners = cv2.boxPoints((center, 1.8 * sides, angle)).round().astype(np.int32)
+            if angle < 120:
+                cv2.ellipse(image, (center, 2 * sides, 3 * angle), color, -1)
+            else:
+                cv2.fillConvexPoly(image, corners, color)
+    return image
+
+
 def wood(rng: np.random.Generator, color: Vector) -> Material:
     """Straight grain along the texture's height, varnished."""
     grain = np.tile(noise(rng, (64, 64), 5)[:4].mean(0), (64, 1)) + 0.3 * noise(rng, (64, 64), 3)
@@ -64,11 +108,18 @@ def parquet(rng: np.random.Generator, color: Vector) -> Material:
     return Material(shaded(color, shade), 1.6, rng.uniform(0.12, 0.3))
 
 
-def marble(rng: np.random.Generator, color: Vector) -> Material:
-    """Clouds and veins."""
-    field, warp = noise(rng, (128, 128), 5), noise(rng, (128, 128), 4)
-    veins = np.clip(1 - 6 * np.abs(field + 0.3 * warp), 0, 1) ** 2
-    return Material(shaded(color, 0.97 - 0.15 * veins - 0.04 * warp))
+def bricks(rng: np.random.Generator, color: Vector) -> Material:
+    """Courses of bricks or of long tiles, each half a brick on from the one below."""
+    x, y = grid(192)
+    rows = int(rng.choice([6, 8, 12]))
+    row = np.floor(y * rows)
+    across = (x * rows / 2 + 0.5 * (row % 2)) % (rows / 2)
+    shade = 1 + rng.uniform(0.03, 0.2) * rng.standard_normal((rows, rows))
+    texture = mottled(rng, color, 0.3)[:96, :96].repeat(2, 0).repeat(2, 1)
+    texture *= shade[row.astype(int), np.floor(across).astype(int)][..., None]
+    joint = (y * rows % 1 < 0.12) | (across % 1 < 0.06)
+    mortar = hsv(0.1, 0.1, rng.uniform(0.2, 0.9))
+    return Material(mix(texture, mortar, joint), rows * rng.uniform(0.08, 0.2))
 
 
 def tiles(rng: np.random.Generator, first: Vector, second: Vector) -> Material:
@@ -84,27 +135,64 @@ def tiles(rng: np.random.Generator, first: Vector, second: Vector) -> Material:
 
 
 def carpet(rng: np.random.Generator, color: Vector) -> Material:
-    """Speckled wool, sometimes with a small motif."""
+    """Speckled wool, sometimes with a motif, small or bold."""
     x, y = grid(128)
     texture = shaded(color, 1 + 0.12 * rng.standard_normal((128, 128)))
     motif = np.sin(4 * np.pi * (x + y)) * np.sin(4 * np.pi * (x - y)) > 0.55
     second = texture * 0.6 + 0.3 * hsv(rng.random(), rng.random(), 0.9)
-    return Material(mix(texture, second, motif & bool(rng.random() < 0.4)))
+    kind = rng.random()
+    if kind < 0.2:
+        second, motif = leaves(rng, (128, 128), 60), 0.7 * np.ones_like(x)
+    return Material(mix(texture, second, motif * (kind < 0.5)), rng.uniform(0.7, 2))
+
+
+def patterned(rng: np.random.Generator, color: Vector, second: Vector) -> np.ndarray:
+    """Stripes, checks, damask, a trellis, dots, blots, or a print of more colours, [96, 96, 3]."""
+    x, y = grid(96)
+    if rng.random() < 0.25:
+        return leaves(rng, (96, 96), 60, 0.25)
+    stripes, bars = (
+        np.sin(2 * np.pi * rng.integers(2, 4) * along) > rng.uniform(-0.5, 0.7) for along in (x, y)
+    )
+    bloom = np.abs(np.cos(2 * np.pi * x) * np.cos(2 * np.pi * y)) > 0.4
+    trellis = np.minimum(np.abs((x + y) * 2 % 1 - 0.5), np.abs((x - y) * 2 % 1 - 0.5)) < 0.06
+    dots = np.hypot(x * 4 % 1 - 0.5, (y * 4 + 0.5 * (np.floor(x * 4) % 2)) % 1 - 0.5) < 0.27
+    blots = noise(rng, (96, 96), int(rng.integers(3, 5))) * 7 - 0.5
+    checks = 0.5 * stripes + 0.5 * bars
+    return mix(color, second, choose(rng, (stripes, bars, checks, bloom, trellis, dots, blots)))
 
 
 def wallpaper(rng: np.random.Generator, color: Vector) -> Material:
-    """Stripes, damask or trellis in two tones of a colour."""
-    x, y = grid(96)
-    bloom = np.cos(2 * np.pi * x) * np.cos(2 * np.pi * y)
-    trellis = np.minimum(np.abs((x + y) * 2 % 1 - 0.5), np.abs((x - y) * 2 % 1 - 0.5))
-    patterns = (np.sin(4 * np.pi * x) > rng.uniform(-0.4, 0.4), np.abs(bloom) > 0.4, trellis < 0.06)
-    second = np.asarray(color) * rng.choice([0.78, 0.86, 1.14, 1.22])
-    return Material(mix(color, second, choose(rng, patterns)), rng.uniform(0.4, 0.9))
+    """A pattern in two tones of a colour or in two colours."""
+    second = np.asarray(color) * rng.choice([0.6, 0.8, 1.2])
+    if rng.random() < 0.3:
+        second = hsv(rng.random(), *rng.uniform([0, 0.15], [0.8, 0.95]))
+    return Material(patterned(rng, color, second), rng.uniform(0.3, 0.9))
 
 
 def plaster(rng: np.random.Generator, color: Vector) -> Material:
-    """Paint with a hint of unevenness."""
-    return Material(shaded(color, 1 + 0.05 * noise(rng, (64, 64), 5)), 3.0)
+    """Paint with a hint of unevenness, or stained."""
+    contrast = rng.uniform(0.15, 0.6) if rng.random() < 0.4 else 0.05
+    return Material(mottled(rng, color, contrast), rng.uniform(2, 4))
+
+
+def terrazzo(rng: np.random.Generator, color: Vector) -> Material:
+    """Chips of stone in cement."""
+    chips = leaves(rng, (160, 160), 500, 0.035)
+    return Material(mix(color, chips, rng.uniform(0.4, 0.8) * np.ones((160, 160))), 0.9, 0.2)
+
+
+def books(rng: np.random.Generator, timber: Vector) -> Material:
+    """Books on four to six boards, over a unit square."""
+    image, deep = np.full((144, 96, 3), 0.06), int(rng.choice([24, 29, 36]))
+    for bottom in range(deep - 3, 144, deep):
+        edges = np.cumsum(rng.integers(2, 7, 40))
+        for left, right in pairwise(edges[edges < 95]):
+            tall = int(deep * rng.uniform(0.5, 0.88))
+            back = hsv(rng.random(), *rng.uniform([0.1, 0.15], [0.8, 0.9]))
+            image[bottom - tall : bottom, left:right] = back
+        image[bottom : bottom + 3] = timber
+    return Material(image)
 
 
 def _landscape(rng: np.random.Generator, shape: tuple[int, int]) -> np.ndarray:
@@ -120,23 +208,24 @@ def _landscape(rng: np.random.Generator, shape: tuple[int, int]) -> np.ndarray:
     return image
 
 
-def _abstract(rng: np.random.Generator, shape: tuple[int, int]) -> np.ndarray:
-    x, y = grid(*shape)
-    hues = rng.random() + np.array([0, 0.08, 0.5, 0.58]) * rng.uniform(0.5, 1.5)
-    colors = [hsv(h, rng.uniform(0.4, 0.95), rng.uniform(0.3, 0.95)) for h in hues]
-    image = np.full((*shape, 3), rng.choice([0.92, 0.85, 0.12]))
-    kind = rng.integers(3)
-    for _ in range(8):
-        at_x, at_y, size = rng.random(), rng.random(), rng.uniform(0.05, 0.3)
-        field = np.maximum(np.abs(x - at_x), np.abs(y - at_y) * 1.5) < size
-        disc = np.hypot((x - at_x) * shape[1] / shape[0], y - at_y) < size
-        stroke = 1 - 7 * np.abs(noise(rng, shape, 4))
-        image = mix(image, choose(rng, colors), (field, disc, stroke)[kind])
+def _photograph(rng: np.random.Generator, shape: tuple[int, int]) -> np.ndarray:
+    light = 1 + 0.4 * noise(rng, shape, 6, 1.2)
+    return leaves(rng, shape, 120, 0.5) * light[..., None]
+
+
+def _poster(rng: np.random.Generator, shape: tuple[int, int]) -> np.ndarray:
+    """Lines of letters, under a picture."""
+    paper, ink = hsv(rng.random(), rng.uniform(0, 0.8), 0.93), hsv(rng.random(), 0.7, 0.15)
+    lines = 2 * int(rng.integers(5, 14)) + 1
+    letters = (rng.random((lines, 40)) > 0.3) * (np.arange(lines) % 2)[:, None]
+    image = mix(paper, ink, cv2.resize(1.0 * letters, shape[::-1], interpolation=cv2.INTER_NEAREST))
+    picture = slice(0, int(shape[0] * rng.uniform(0, 0.75)))
+    image[picture] = _photograph(rng, shape)[picture]
     return image
 
 
 def painting(rng: np.random.Generator, aspect: float) -> Material:
-    """A painting, `aspect` being width over height; its texture covers a unit square."""
+    """A picture, `aspect` being width over height; its texture covers a unit square."""
     shape = int(72 / aspect**0.5), int(72 * aspect**0.5)
-    paint = choose(rng, (_landscape, _abstract))
+    paint = choose(rng, (_landscape, _photograph, _poster))
     return Material(paint(rng, shape) * (1 + 0.05 * noise(rng, shape, 6))[..., None])

@@ -16,7 +16,7 @@ import numpy as np
 
 from depthmask.config import PhotosParams
 from depthmask.data.scenes.scene import Camera
-from depthmask.data.sources.photos.folder import Findings
+from depthmask.data.sources.photos.folder import warn
 
 NUM_STANDS = 64  # as the museum has
 
@@ -29,31 +29,35 @@ _WIDTH = 0.44  # of the frame, to both sides of its middle: nearer the edge a pe
 
 
 def ground_plate(
-    path: Path, values: np.ndarray, unit: str, params: PhotosParams, seed: int, findings: Findings
+    path: Path, values: np.ndarray, unit: str, params: PhotosParams, seed: int
 ) -> tuple[np.ndarray, Camera, np.ndarray]:
     """Metres (nominal ones of inverse depth, `unit` relative), float32 S x S, the camera, and where
     people may stand, float32 K x 3; without a floor a level camera and the lower third."""
     rng = np.random.default_rng([seed, *path.stem.encode()])
     focal = 0.5 / float(np.tan(np.radians(params.fov_degrees) / 2))
-    plane, floor = find_floor(1 / values if unit == "metre" else values, rng)
-    depth, camera = values, Camera(focal, (0.0, -1.0, 0.0), params.camera_height_m)
-    if unit == "relative":
-        depth, camera = nominal_metres(values, plane, floor, focal, params.camera_height_m)
+    inverse = (values if unit == "relative" else 1 / values).astype(np.float64)
+    found, floor = find_floor(inverse, rng)
+    depth, plane = values, found
     if plane is None:
-        text = "shows no floor that its depth would tell: look at the contact sheet"
-        findings.warn("no-floor", path, text)
+        warn(path, "shows no floor that its depth would tell: look at the contact sheet")
         floor[2 * len(values) // 3 :] = True
-    elif (roll := abs(np.degrees(np.arctan2(*plane[:2])))) > 4:
-        findings.warn("tilted", path, f"leans by {roll:.0f} degrees: people will not")
-    if unit == "metre" and plane is not None:
-        normal = plane * (focal, focal, 1)
-        length = float(np.linalg.norm(normal))
-        x, y, z = (normal / length).tolist()
+        farthest, nearest = np.percentile(inverse, (0.5, 99.5))
+        plane = np.array([0, max(2 * (nearest - farthest), 1e-6), farthest])
+    if unit == "relative":
+        scale, shift = nominal_scale(inverse, plane, focal, params.camera_height_m)
+        plane = plane * scale + (0, 0, shift)
+        depth = (1 / (inverse * scale + shift).clip(0.04, 2)).astype(np.float32)
+    camera = Camera(focal, (0.0, -1.0, 0.0), params.camera_height_m)
+    if found is not None:
+        if (roll := abs(np.degrees(np.arctan2(plane[0], plane[1])))) > 4:
+            warn(path, f"leans by {roll:.0f} degrees: people will not")
+        x, y, z = normal = plane * (focal, focal, 1)
+        height_m = 1 / float(np.linalg.norm(normal))
         # the roll is taken out, the height kept
-        camera = Camera(focal, (0.0, -float(np.hypot(x, y)), -z), 1 / length)
-        if not 0.3 < camera.height_m < 6:
-            text = f"is seen from {camera.height_m:.2f} m over its floor: is fov_degrees right?"
-            findings.warn("camera-height", path, text)
+        up = 0.0, -float(np.hypot(x, y)) * height_m, -float(z) * height_m
+        camera = Camera(focal, up, height_m)
+        if not 0.3 < height_m < 6:
+            warn(path, f"is seen from {height_m:.2f} m over its floor: is fov_degrees right?")
     return depth, camera, draw_stands(depth, floor, camera, sum(params.person_height_m) / 2, rng)
 
 
@@ -68,8 +72,7 @@ def find_floor(
     everywhere = np.stack([u, v, np.ones_like(u)], -1)
     step = max(1, len(inverse) // 160)
     lower = v[::step, ::step] > 0.45 - 0.5
-    pixels = everywhere[::step, ::step][lower]
-    values = inverse[::step, ::step][lower].astype(np.float64)
+    pixels, values = everywhere[::step, ::step][lower], inverse[::step, ::step][lower]
 
     triples = rng.integers(len(pixels), size=(600, 3))
     triples = triples[np.abs(np.linalg.det(pixels[triples])) > 1e-3]
@@ -89,35 +92,23 @@ def find_floor(
     return plane, np.abs(everywhere @ plane - inverse) < tolerance
 
 
-def nominal_metres(
-    inverse: np.ndarray, plane: np.ndarray | None, floor: np.ndarray, focal: float, height_m: float
-) -> tuple[np.ndarray, Camera]:
-    """Inverse depth as float32 metres of a nominal camera that looks level, or down so far that all
-    lies within 20 m; without a floor the lowest rows take the depth that one has there."""
-    farthest = float(np.percentile(inverse, 0.5))
-    tangent = 0.0  # of the angle; the horizon is f * tangent above the image's middle
-    if plane is not None:
-        _, b, c = plane
-        for _ in range(8):  # on the floor, (v - horizon) cos(angle) / f = height / Z
-            gap = height_m / _FARTHEST_M * np.hypot(1, tangent)
-            tangent = max(0.0, gap - (farthest - c) / b / focal)
-    angle = min(float(np.arctan(tangent)), np.radians(60))
-    cos, sin = float(np.cos(angle)), float(np.sin(angle))
-    rows = (np.arange(len(inverse)) + 0.5) / len(inverse) - 0.5
-    of_floor = (cos * rows / focal + sin) / height_m  # 1 / Z
-    if plane is not None:
-        expected = np.broadcast_to(of_floor[:, None], inverse.shape)[floor]
-        scale, shift = np.polyfit(expected, inverse[floor].astype(np.float64), 1)
-    else:
-        nearest = float(np.median(inverse[-max(1, len(inverse) // 20) :]))
-        if nearest <= farthest:  # the bottom of the picture is no nearer than the rest of it
-            nearest = float(inverse.max())
-        # a narrow lens high up has its nearest floor beyond 20 m: the farthest point lies behind
-        behind = 1 / max(_FARTHEST_M, 2 / of_floor[-1])
-        scale = (nearest - farthest or 1.0) / (of_floor[-1] - behind)
-        shift = farthest - scale * behind
-    metres = 1 / np.maximum((inverse - shift) / scale, 1e-6)
-    return metres.clip(0.5, 25).astype(np.float32), Camera(focal, (0.0, -cos, -sin), height_m)
+def nominal_scale(
+    inverse: np.ndarray, plane: np.ndarray, focal: float, height_m: float
+) -> tuple[float, float]:
+    """Scale and shift that make inverse depth 1/m under a camera `height_m` over the floor `plane`,
+    which looks level, or down so far that all lies within 20 m."""
+    slope, horizon = focal * np.hypot(plane[0], plane[1]), plane[2]
+    # |n| = 1 / height with n = (scale * slope, 0) for a level camera
+    scale = 1 / (height_m * slope)
+    # a narrow lens high up has its nearest floor beyond 20 m
+    least = 1 / max(_FARTHEST_M, 4 * height_m)
+    below = float(np.percentile(inverse, 0.5)) - horizon
+    if scale * below >= least:
+        return scale, -scale * horizon
+    # else n = (scale * slope, least - scale * below), of the same length
+    squares = slope**2 + below**2, -2 * least * below, least**2 - 1 / height_m**2
+    scale = float(np.roots(squares).max())
+    return scale, least - scale * (below + horizon)
 
 
 def draw_stands(
@@ -126,12 +117,7 @@ def draw_stands(
     """Points of the visible floor with room for a person of a height, spread over near and far:
     float32, NUM_STANDS x 3, camera coordinates, repeated where there are fewer; or 0 x 3."""
     size = len(depth)
-    rows, columns = np.nonzero(floor)
-    # as many from each row: a draw over the pixels would favour the bottom of the picture
-    weights = 1 / np.bincount(rows, minlength=size)[rows]
-    count = min(4000, len(rows))
-    drawn = rng.choice(len(rows), count, replace=False, p=weights / weights.sum())
-    rows, columns = rows[drawn], columns[drawn]
+    rows, columns = rng.permutation(np.argwhere(floor)).T
     z = depth[rows, columns].astype(np.float64)
     uv = (np.stack([columns, rows], 1) + 0.5) / size
     feet = np.column_stack([(uv - 0.5) * z[:, None] / camera.focal, z])
@@ -146,9 +132,11 @@ def draw_stands(
     for allowed in (roomy & whole & likely, roomy & whole & possible, possible):
         if allowed.sum() >= 20:
             break
-    places = np.flatnonzero(allowed)
-    if len(places) == 0:
+    feet, shares = feet[allowed], shares[allowed]
+    if len(feet) == 0:
         return np.zeros((0, 3), np.float32)
-    places = places[np.argsort(shares[places], kind="stable")]
-    even = np.linspace(0, len(places) - 1, NUM_STANDS).round().astype(int)
-    return feet[rng.permutation(places[even])].astype(np.float32)
+    # at even steps of their size: most of the floor's pixels lie at the bottom of the picture
+    order = np.argsort(shares, kind="stable")
+    even = np.linspace(shares.min(), shares.max(), NUM_STANDS)
+    places = order[np.searchsorted(shares, even, sorter=order).clip(0, len(order) - 1)]
+    return feet[rng.permutation(places)].astype(np.float32)

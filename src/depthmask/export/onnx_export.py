@@ -19,6 +19,7 @@ from torch import Tensor, nn
 import depthmask
 from depthmask.data.composition.eval_sets import EvalSets
 from depthmask.data.scenes.files import replaced_file
+from depthmask.data.scenes.scene import REFERENCE_FOCAL
 from depthmask.inference.predictor import FORMAT, INPUTS, METADATA, OUTPUTS, Predictor
 from depthmask.metrics import SceneMetrics
 from depthmask.models.networks import decode_depth
@@ -80,7 +81,8 @@ def export_onnx(
     """Write the model, trained at `input_size` px, as one ONNX file whose bytes depend on nothing
     but the arguments; returns what was exported. ValueError if some of `METADATA` is missing."""
     wrapper = ExportWrapper(model, input_size)
-    metadata = {"depthmask_format": FORMAT, "training_size": str(input_size), **metadata}
+    own = {"training_size": str(input_size), "reference_focal": str(REFERENCE_FOCAL)}
+    metadata = {"depthmask_format": FORMAT, **own, **metadata}
     if missing := [key for key in METADATA if key not in metadata]:
         raise ValueError(f"metadata lacks {', '.join(missing)}")
     # two tensors of their own: one for both inputs would wire one input to both, silently
@@ -201,8 +203,10 @@ def check_figures(
     metrics = SceneMetrics(sets.alignment)
     for scene in sets.scenes(sets.headline):
         answer = predictor.predict_batch(_pixels(scene.bg), _pixels(scene.bg_fg))
-        planes = (torch.from_numpy(plane)[:, None] for plane in answer)
-        metrics.update(*planes, scene.mask, scene.depth)
+        mask, depth = (torch.from_numpy(plane)[:, None] for plane in answer)
+        if scene.focal is not None:
+            depth = depth * (scene.focal.cpu() / predictor.reference_focal)
+        metrics.update(mask, depth, scene.mask, scene.depth)
     found = metrics.compute()
     apart = largest_difference(found, expected, tolerance)
     return {"set": sets.headline, "largest_difference": apart, **found}

@@ -184,7 +184,7 @@ class Compositor:
     def _develop(self, pictures: Tensor, shots: Shots) -> Tensor:
         """Both pictures, N x 2 x 3 x size x size, as their cameras deliver them."""
         gain, gamma = (self._tensor(each)[..., None, None] for each in (shots.gain, shots.gamma))
-        images = (pictures * gain).clamp_(1e-4, 1).pow_(gamma[:, :, None]).flatten(0, 1)
+        images = (pictures * gain).clamp_(0, 1).pow_(gamma[:, :, None]).flatten(0, 1)
         if len(rows := np.flatnonzero(shots.blur_px)):
             images[rows] = blur(images[rows], self._tensor(shots.blur_px.ravel()[rows]))
         images = images.unflatten(0, pictures.shape[:2])

@@ -20,7 +20,7 @@ from depthmask.errors import InputError
 
 TRAIN_STREAM = 0  # of the training samples; the composed sets count from 1
 OTHERS_STREAM = 1000  # of who else is in them
-NUM_UNIFORMS = 60  # random numbers of a sample's one shot (light, noise, motion, …)
+NUM_UNIFORMS = 48  # random numbers of a sample's one shot (light, noise, motion, …)
 _NUM_CHOICES = 7  # and of its placement, the first of them
 _COUNT = _NUM_CHOICES + NUM_UNIFORMS
 _PLACED = ("plate", "cutout", "stand", "mirrored")

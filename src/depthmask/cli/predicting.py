@@ -190,7 +190,8 @@ def evaluate_footage(
         int, typer.Option(min=1, show_default="all", help="Of each sequence, evenly spread.")
     ] = 10**9,
     threshold: Annotated[
-        float | None, typer.Option(help="Of the difference, 0 to 1; by default evaluate's.")
+        float | None,
+        typer.Option(min=0, max=1, help="Of the difference; by default evaluate's."),
     ] = None,
     out: Annotated[Path, typer.Option(help="The folder to write to.")] = Path("reports/footage"),
     model: ModelOption = MODEL,
@@ -218,10 +219,8 @@ def evaluate_footage(
         settings = read_json(METRICS, ["baseline_settings"])["baseline_settings"]
         threshold = settings["difference_threshold"]
     predictor = Predictor(model, device=device)
-    judged = {
-        name: footage.spread_evenly([f for f in all_ if f.truth], frames)
-        for name, all_ in found.items()
-    }
+    with_truth = {name: [f for f in each if f.truth] for name, each in found.items()}
+    judged = {name: footage.spread_evenly(each, frames) for name, each in with_truth.items()}
     tables, views = {}, {}
     with progress(sum(map(len, judged.values())), "frames") as advance:
         for name, some in judged.items():
@@ -233,9 +232,7 @@ def evaluate_footage(
     for name, table in (("footage", summary), ("frames", rows)):
         with replaced_file(out / f"{name}.csv") as temporary:
             table.to_csv(temporary, index=False, float_format="%.6g")
-    about = (
-        f"{predictor.metadata['experiment']}: one of each third of a sequence; grey is not judged"
-    )
+    about = "of each third of a sequence; IoU of the network, the threshold; grey is not judged"
     footage_sheet(out / "best_and_worst.png", views, subtitle=about)
     names = (Column(name, no_wrap=True) for name in ("sequence", "method"))
     headings = "frames", "mean IoU", "boundary F", "pooled IoU", "pooled F", "false alarms"

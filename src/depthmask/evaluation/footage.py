@@ -188,7 +188,7 @@ def measure_footage(
     ious, is_empty = own["mask_iou"], own["mask_iou"].isna()
     parts = [part for part in np.array_split(own.index[~is_empty], 3) if len(part)]
     chosen: list[tuple[str, Any]] = [("best", ious[part].idxmax()) for part in parts]
-    chosen += [("worst", ious[part].idxmin()) for part in parts]
+    chosen += [("worst", ious[part].idxmin()) for part in parts if len(part) > 1]
     if is_empty.any():
         chosen.append(("nobody there", own["false_positives"][is_empty].idxmax()))
     return table, [(kind, view(frames[place])) for kind, place in chosen]

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from depthmask.config import CompositorParams, Robustness
-from depthmask.data.composition.eval_sets import BATCH_SIZE, EvalSets
+from depthmask.data.composition.eval_sets import BATCH_SIZE, EvalSets, joined
 from depthmask.data.scenes.person import THRESHOLD, largest_region
 from depthmask.data.scenes.scene import Alignment, Scene
 from depthmask.evaluation.frame_edits import can_stand_together, put_together, typical_shadow
@@ -106,8 +106,7 @@ def collect_frames(
 
 
 def _some(batches: Iterable[Scene[Tensor]], origins: pd.DataFrame, count: int) -> Frames:
-    fields = zip(*batches, strict=True)
-    scene = Scene(*(torch.cat([part.cpu() for part in field]) for field in fields))
+    scene = joined(batches).to("cpu")
     places = np.linspace(0, len(origins) - 1, min(count, len(origins)))
     return Frames(scene, origins).rows(np.unique(places.round().astype(int)))
 

@@ -6,11 +6,10 @@ from pathlib import Path
 import altair as alt
 import numpy as np
 import pandas as pd
-import torch
 from PIL import Image
 from torch import Tensor
 
-from depthmask.data.composition.eval_sets import EvalSets
+from depthmask.data.composition.eval_sets import EvalSets, joined
 from depthmask.data.scenes.files import replaced_folder
 from depthmask.data.scenes.scene import Scene
 from depthmask.metrics import METRICS, align_depth, score_scenes
@@ -139,8 +138,7 @@ def typical_scenes(ious: np.ndarray, sizes: np.ndarray, count: int = 3) -> list[
 
 
 def _headline_scenes(sets: EvalSets) -> Scene[Tensor]:
-    batches = zip(*sets.scenes(sets.headline), strict=True)
-    return Scene(*(torch.cat(fields) for fields in batches))
+    return joined(sets.scenes(sets.headline))
 
 
 def _predict(

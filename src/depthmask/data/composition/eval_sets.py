@@ -1,7 +1,7 @@
 """The prepared test sets, as recipes and as scenes."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -166,6 +166,12 @@ class LibrarySets(EvalSets):
 
 def batched(rows: np.ndarray) -> list[np.ndarray]:
     return [rows[start : start + BATCH_SIZE] for start in range(0, len(rows), BATCH_SIZE)]
+
+
+def joined(batches: Iterable[Scene[Tensor]]) -> Scene[Tensor]:
+    """All batches as one; of files the lens, which comes last, is not known."""
+    fields = (parts for parts in zip(*batches, strict=True) if parts[0] is not None)
+    return Scene(*map(torch.cat, fields))
 
 
 def _without_people(recipes: Recipes) -> Recipes:

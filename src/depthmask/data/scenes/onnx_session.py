@@ -22,13 +22,6 @@ def cuda_in_build() -> bool:
     return CUDA in onnxruntime.get_available_providers()
 
 
-def load_cuda_libraries() -> None:
-    """Let onnxruntime find the CUDA libraries that came as wheels; quietly, it may find none."""
-    if cuda_in_build() and hasattr(onnxruntime, "preload_dlls"):
-        with contextlib.redirect_stdout(io.StringIO()), contextlib.suppress(OSError):
-            onnxruntime.preload_dlls()
-
-
 def open_session(
     path: Path, device: Device, num_threads: int | None, *, unreadable: str
 ) -> onnxruntime.InferenceSession:
@@ -38,7 +31,9 @@ def open_session(
     """
     providers: list[Any] = ["CPUExecutionProvider"]
     if device != "cpu" and cuda_in_build():
-        load_cuda_libraries()
+        # finds the CUDA libraries that came as wheels; quietly, it may find none
+        with contextlib.redirect_stdout(io.StringIO()), contextlib.suppress(OSError):
+            onnxruntime.preload_dlls()
         # TensorFloat-32 would round depth by millimetres; the export's parity gate is stricter
         providers.insert(0, (CUDA, {"use_tf32": "0"}))
     elif device == "cuda":

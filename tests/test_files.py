@@ -1,5 +1,8 @@
 """What stages hand each other: bad files are named, and no reader meets half a one."""
 
+import os
+import subprocess
+import sys
 from concurrent.futures import ThreadPoolExecutor
 
 import cv2
@@ -88,8 +91,12 @@ def test_writers_at_a_time_leave_one_whole_file(tmp_path):
 
 def test_a_failed_write_leaves_what_was_there_and_what_a_killed_one_left_goes(tmp_path):
     path, out = tmp_path / "file.txt", tmp_path / "out"
-    (tmp_path / ".out.partial").mkdir()
-    (tmp_path / ".out.partial/left").touch()
+    child = subprocess.Popen([sys.executable, "-c", ""])
+    child.wait()
+    dead, other = (tmp_path / f".out.{pid}.partial" for pid in (child.pid, os.getppid()))
+    for left in (dead, other):
+        left.mkdir()
+        (left / "left").touch()
     for text in ("old", "half"):
         try:
             with replaced_file(path) as file, files.replaced_folder(out) as folder:
@@ -102,7 +109,7 @@ def test_a_failed_write_leaves_what_was_there_and_what_a_killed_one_left_goes(tm
     with files.replaced_folder(out) as folder:
         (folder / "new").touch()
     assert [item.name for item in out.iterdir()] == ["new"]
-    assert sorted(item.name for item in tmp_path.iterdir()) == ["file.txt", "out"]
+    assert sorted(item.name for item in tmp_path.iterdir()) == [other.name, "file.txt", "out"]
 
 
 @pytest.mark.parametrize("end", ["png", "tif"])

@@ -75,6 +75,9 @@ def test_metrics_by_hand():
     }.items():
         pair = masks if name in MASK else depths_m
         assert measure(name, *pair).item() == pytest.approx(expected), name
+    # four pixels of six say twice the depth: that is taken for the scale
+    doubled = measure("depth_delta1_aligned", image(2, 4, 6, 8, 5, 6), image(1, 2, 3, 4, 5, 6))
+    assert doubled.item() == pytest.approx(4 / 6)
     for power in (1, 2, 3):  # deltas look both ways and exclude their edges
         edge, true_m = 1.25**power, image(1, 1, 1, 1)
         found = image(edge, edge - 0.01, 1 / (edge + 0.01), 1 / (edge - 0.01))

@@ -99,8 +99,10 @@ def plate(
     elif points:
         raise InputError("--at belongs to --teacher here: fit the network's depth by `calibrate`")
     else:
-        fov = read_fov(bg, image.shape) if fov is None else fov
-        depth = from_network(Predictor(model, device=device), image, fov)
+        predictor = Predictor(model, device=device)
+        if fov is None and predictor.knows_lens:
+            fov = read_fov(bg, image.shape)
+        depth = from_network(predictor, image, fov)
     write_depth(out, depth)
     typer.echo(f"Wrote {out}: measure a few distances and give them to `depthmask calibrate {out}`")
 

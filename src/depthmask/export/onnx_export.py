@@ -81,8 +81,8 @@ def export_onnx(
     """Write the model, trained at `input_size` px, as one ONNX file whose bytes depend on nothing
     but the arguments; returns what was exported. ValueError if some of `METADATA` is missing."""
     wrapper = ExportWrapper(model, input_size)
-    own = {"training_size": str(input_size), "reference_focal": str(REFERENCE_FOCAL)}
-    metadata = {"depthmask_format": FORMAT, **own, **metadata}
+    own = {"depthmask_format": FORMAT, "training_size": str(input_size)}
+    metadata = {**own, "reference_focal": str(REFERENCE_FOCAL), **metadata}
     if missing := [key for key in METADATA if key not in metadata]:
         raise ValueError(f"metadata lacks {', '.join(missing)}")
     # two tensors of their own: one for both inputs would wire one input to both, silently

@@ -48,6 +48,7 @@ class Predictor:
         depth_unit: `metre`, or `relative`: depth grows with distance, scale and shift are unknown.
         training_size: px, the side that every image is resized to before the network sees it.
         reference_focal: of the lens that depth is told for, in heights of the frame.
+        knows_lens: whether the file says it; the metres of an older one are of its training's lens.
     """
 
     def __init__(
@@ -68,6 +69,7 @@ class Predictor:
         self.metadata = _checked_metadata(self.path, self._session)
         self.depth_unit = self.metadata["depth_unit"]
         self.training_size = int(self.metadata["training_size"])
+        self.knows_lens = self.depth_unit == "metre" and "reference_focal" in self.metadata
         self.reference_focal = float(self.metadata.get("reference_focal", REFERENCE_FOCAL))
         self.providers: list[str] = self._session.get_providers()
         self.device = "cuda" if self.providers[0] == CUDA else "cpu"

@@ -5,6 +5,7 @@ What is written goes to a temporary name first: a reader never meets half a file
 
 import hashlib
 import json
+import os
 import shutil
 import uuid
 from collections.abc import Iterator, Sequence
@@ -14,6 +15,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import psutil
 from numpy.typing import DTypeLike
 
 from depthmask.errors import InputError
@@ -112,10 +114,14 @@ def replaced_file(path: Path) -> Iterator[Path]:
 
 @contextmanager
 def replaced_folder(path: Path) -> Iterator[Path]:
-    """Yield a new folder beside `path`; it takes the place of `path` if the block succeeds. What a
-    killed process left there goes: DVC lets no two write one output."""
-    temporary = path.with_name(f".{path.name}.partial")
-    shutil.rmtree(temporary, ignore_errors=True)
+    """Yield a new folder beside `path`, of each process its own; it takes the place of `path` if
+    the block succeeds. What killed processes left there goes."""
+    for left in path.parent.glob(f".{path.name}.*.partial"):
+        pid = left.name.split(".")[-2]
+        if pid.isdecimal() and not psutil.pid_exists(int(pid)):
+            shutil.rmtree(left, ignore_errors=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    shutil.rmtree(temporary, ignore_errors=True)  # of a killed one that had this number
     temporary.mkdir(parents=True)
     try:
         yield temporary

@@ -198,6 +198,7 @@ class Experiment(Section):
     mask: Annotated[dict[str, Positive], Field(min_length=1)]  # weighted loss terms
     depth: dict[str, Positive] = {}
     augmented: bool = True  # whether it sees the colour variants
+    longer: Positive = 1.0  # times the epochs of `train.schedule`
     seeds: Annotated[tuple[Seed, ...], FromList] = ()  # none: `train.seed` alone
 
     def model_post_init(self, _: Any) -> None:
@@ -268,6 +269,15 @@ class Params(Section):
         if sizes[-1] != size or max(sizes) > size:
             words = f"train.schedule must end at prepare.size, {size} px, and not exceed it"
             raise ValueError(f"{words}; its sizes are {', '.join(map(str, sizes))}")
+
+
+def own_training(experiment: Experiment, train: TrainParams) -> TrainParams:
+    """The training of an experiment: as many epochs of each size as it asks for."""
+    schedule = tuple(
+        step.model_copy(update={"epochs": max(1, round(step.epochs * experiment.longer))})
+        for step in train.schedule
+    )
+    return train.model_copy(update={"schedule": schedule})
 
 
 def named_experiment(params: Params, name: str) -> Experiment:

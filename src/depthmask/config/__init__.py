@@ -228,10 +228,16 @@ class Gate(Section):
     latency_ms: Positive | None  # at most, of one pair at the training size
 
 
+class RefineParams(Section):
+    radius: Annotated[int, Field(ge=1, le=15)]  # px of the network, of the windows
+    eps: Positive  # smaller differences' variances, of a range 0 to 1, are taken for noise
+
+
 class ExportParams(Section):
     opset: Annotated[int, Field(ge=18, le=23)]
     tolerance: Positive
     sizes: Annotated[tuple[Size, ...], Field(min_length=3, strict=False)]
+    refine: RefineParams | None
     gate: Gate
 
 

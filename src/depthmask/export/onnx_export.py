@@ -222,8 +222,10 @@ def check_figures(
     metrics = SceneMetrics(sets.alignment)
     for scene in sets.scenes(sets.headline):
         answer = predictor.predict_batch(_pixels(scene.bg), _pixels(scene.bg_fg))
-        planes = (torch.from_numpy(plane)[:, None] for plane in answer)
-        metrics.update(*planes, scene.mask, scene.depth)
+        mask, depth = (torch.from_numpy(plane)[:, None] for plane in answer)
+        if scene.focal is not None:
+            depth = depth * (scene.focal.cpu() / predictor.reference_focal)
+        metrics.update(mask, depth, scene.mask, scene.depth)
     found = metrics.compute()
     apart = largest_difference(found, expected, tolerance)
     return {"set": sets.headline, "largest_difference": apart, **found}

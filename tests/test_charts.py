@@ -5,20 +5,17 @@ import re
 from pathlib import Path
 
 import altair as alt
-import pandas as pd
 import pytest
 from dvc_render.vega import VegaRenderer
 from PIL import Image
 
 from depthmask.evaluation.robustness import CONDITIONS
 from depthmask.visualization import plots
-from depthmask.visualization.charts import rate_range
 from depthmask.visualization.results import Results, results_table
 from depthmask.visualization.theme import on_paper, save_png, series_of, spec_of, svg_of
 from report_files import Run, curve_table, robustness_table, write_run
 
 ROOT = Path(__file__).parents[1]
-RATES = pd.DataFrame({"lr": [1e-4, 1e-3, 1e-2], "loss": [1, 0.5, 2], "smoothed": [1, 0.6, 1.5]})
 
 
 @pytest.fixture(scope="module")
@@ -40,9 +37,8 @@ def test_every_chart_is_valid_vega_lite(results):
             *plots.difference_charts(results),
             *plots.curve_charts(curves, results, legend=plots.KEY),
             *plots.condition_charts(robustness, results, "mask_iou", plots.KEY),
-            rate_range(RATES, title="bce", suggested=1e-3, current=0.005),
         ]
-        assert len(charts) == 14 and all(chart.to_dict(validate=True) for chart in charts)
+        assert len(charts) == 13 and all(chart.to_dict(validate=True) for chart in charts)
 
 
 def test_rows_stand_in_the_order_of_the_validation_s_ranking(results, metrics):
@@ -104,11 +100,6 @@ def test_the_svg_follows_the_page_and_the_png_is_the_same_each_time(results, tmp
     assert (tmp_path / "one.png").read_bytes() == (tmp_path / "two.png").read_bytes()
     assert set(Image.open(tmp_path / "one.png").info) <= {"dpi"}
     assert "var(" not in on_paper(json.dumps(spec_of(chart)))
-
-
-def test_a_range_of_rates_is_marked():
-    svg = svg_of(rate_range(RATES, title="bce", suggested=1e-3, current=0.5), "")
-    assert ">steepest 0.001<" in svg and "params.yaml" not in svg, "0.5 lies outside"
 
 
 @pytest.mark.parametrize(

@@ -15,6 +15,7 @@ import torch.nn.functional as F
 
 import depthmask
 from conftest import DIFFERENCE_SIZE, METADATA, difference_model
+from depthmask.config import RefineParams
 from depthmask.export import onnx_export
 from depthmask.export.model_card import model_card
 from depthmask.export.onnx_export import ExportWrapper, ParityError, check_parity, export_onnx
@@ -23,6 +24,7 @@ from depthmask.models import MODELS
 
 SIZE = 48
 SIZES = [(48, 48), (37, 91), (161, 130)]  # the square trained at; odd and oblong; larger
+REFINE = RefineParams(radius=2, eps=0.005)
 
 
 @pytest.mark.parametrize(("num_in", "num_out"), [(7, 3), (101, 48), (48, 1080), (1, 5), (7, 7)])
@@ -42,7 +44,7 @@ def network(tmp_path_factory) -> tuple[Path, ExportWrapper]:
     torch.manual_seed(0)
     path = tmp_path_factory.mktemp("network") / "model.onnx"
     model = MODELS["depthmasknet8"]().train()
-    wrapper = export_onnx(model, path, input_size=SIZE, metadata=METADATA)
+    wrapper = export_onnx(model, path, input_size=SIZE, metadata=METADATA, refine=REFINE)
     assert model.training and not wrapper.training and wrapper.model is not model, "a copy"
     return path, wrapper
 

@@ -1,6 +1,5 @@
 """Verbs of whoever trains: init, materialise, profile, lr-find, gate, report, import-runs."""
 
-import sys
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -94,16 +93,13 @@ def lr_find(
     max_lr: Annotated[float, typer.Option(help="Where it ends.")] = 1.0,
     steps: Annotated[int, typer.Option(min=20, help="How many batches.")] = 100,
 ) -> None:
-    """Test a range of learning rates on an experiment: a plot, its figures, a suggestion."""
+    """Test a range of learning rates on an experiment: a plot and a suggestion."""
     from depthmask.config import Composition, named_experiment
-    from depthmask.data.scenes.files import replaced_file
     from depthmask.models.hardware import choose_hardware
     from depthmask.stages import AUGMENTED, PARAMS, PREPARED, REPORTS, read_params
     from depthmask.training.lr_finder import find_rate
     from depthmask.training.module import build_module
     from depthmask.training.scene_data import assemble_data
-    from depthmask.visualization.charts import rate_range
-    from depthmask.visualization.theme import save_png
 
     params = read_params(PARAMS)
     experiment, train = named_experiment(params, name), params.train
@@ -115,19 +111,11 @@ def lr_find(
     data.sizes = [side]
     module = build_module(experiment, train, prepared=PREPARED, augmented=AUGMENTED)
     typer.echo(f"{name}: {steps} steps of {train.batch_size} at {side} px on {hardware}")
-    rates, on_terminal = {"min_lr": min_lr, "max_lr": max_lr}, sys.stderr.isatty()
-    table, suggested = find_rate(
-        module, data, hardware=hardware, num_steps=steps, interactive=on_terminal, **rates
-    )
-    with replaced_file(out.with_suffix(".csv")) as path:
-        table.to_csv(path, index=False, float_format="%.6g")
-    title = f"{name}, {train.optimizer.name}, batch {train.batch_size}, {side} px"
+    rates = {"min_lr": min_lr, "max_lr": max_lr}
+    suggested = find_rate(module, data, out, hardware=hardware, num_steps=steps, **rates)
     current = train.optimizer.lr
-    save_png(rate_range(table, title=title, suggested=suggested, current=current), out)
-    found = "the loss never falls: try a wider range with --min-lr and --max-lr"
-    if suggested is not None:
-        found = f"the loss falls steepest at {suggested:.2g}; train.optimizer.lr is {current:g}"
-    typer.echo(f"{found}\nWrote {out} and {out.with_suffix('.csv')}")
+    typer.echo(f"the loss falls steepest at {suggested:.2g}; train.optimizer.lr is {current:g}")
+    typer.echo(f"Wrote {out}")
 
 
 @app.command()

@@ -83,7 +83,7 @@ class CompositorParams(Section):
         max_aspect: Annotated[float, Field(ge=1, le=2)]
 
     class PersonLight(Section):
-        gain: Probability
+        gain: Annotated[float, Field(ge=0, le=2)]
         tint: Probability
 
     class PlateLight(PersonLight):
@@ -92,6 +92,13 @@ class CompositorParams(Section):
     class Shadow(Section):
         p: Probability
         strength: Probability
+
+    class Camera(Section):
+        p: Probability
+        gain: Probability
+        gamma: Probability
+        blur: Annotated[float, Field(ge=0, le=8)]
+        jpeg: Annotated[int, Field(ge=1, le=100)]
 
     class Noise(Section):
         p: Probability
@@ -107,6 +114,7 @@ class CompositorParams(Section):
     crop: Crop
     person_light: PersonLight
     shadow: Shadow
+    camera: Camera
     noise: Noise
     plate_light: PlateLight
     plate_motion: PlateMotion
@@ -164,6 +172,7 @@ class TrainParams(Section):
     batch_size: Annotated[int, Field(ge=2)]
     scenes_per_epoch: PositiveInt
     nobody: Probability
+    others: Probability
     schedule: Annotated[tuple[SizeSchedule, ...], FromFilledList]
     optimizer: Optimizer
     scheduler: Scheduler
@@ -189,6 +198,7 @@ class Experiment(Section):
     mask: Annotated[dict[str, Positive], Field(min_length=1)]  # weighted loss terms
     depth: dict[str, Positive] = {}
     augmented: bool = True  # whether it sees the colour variants
+    longer: Positive = 1.0  # times the epochs of `train.schedule`
     seeds: Annotated[tuple[Seed, ...], FromList] = ()  # none: `train.seed` alone
 
     def model_post_init(self, _: Any) -> None:
@@ -218,10 +228,16 @@ class Gate(Section):
     latency_ms: Positive | None  # at most, of one pair at the training size
 
 
+class RefineParams(Section):
+    radius: Annotated[int, Field(ge=1, le=15)]  # px of the network, of the windows
+    eps: Positive  # smaller differences' variances, of a range 0 to 1, are taken for noise
+
+
 class ExportParams(Section):
     opset: Annotated[int, Field(ge=18, le=23)]
     tolerance: Positive
     sizes: Annotated[tuple[Size, ...], Field(min_length=3, strict=False)]
+    refine: RefineParams | None
     gate: Gate
 
 
@@ -259,6 +275,15 @@ class Params(Section):
         if sizes[-1] != size or max(sizes) > size:
             words = f"train.schedule must end at prepare.size, {size} px, and not exceed it"
             raise ValueError(f"{words}; its sizes are {', '.join(map(str, sizes))}")
+
+
+def own_training(experiment: Experiment, train: TrainParams) -> TrainParams:
+    """The training of an experiment: as many epochs of each size as it asks for."""
+    schedule = tuple(
+        step.model_copy(update={"epochs": max(1, round(step.epochs * experiment.longer))})
+        for step in train.schedule
+    )
+    return train.model_copy(update={"schedule": schedule})
 
 
 def named_experiment(params: Params, name: str) -> Experiment:

@@ -17,9 +17,11 @@ from PIL import Image
 from torch import Tensor, nn
 
 import depthmask
+from depthmask.config import RefineParams
 from depthmask.data.composition.eval_sets import EvalSets
 from depthmask.data.scenes.files import replaced_file
 from depthmask.data.scenes.scene import REFERENCE_FOCAL
+from depthmask.export.refinement import guidance, refined
 from depthmask.inference.predictor import FORMAT, INPUTS, METADATA, OUTPUTS, Predictor
 from depthmask.metrics import SceneMetrics
 from depthmask.models.networks import decode_depth
@@ -34,25 +36,36 @@ class ExportWrapper(nn.Module):
 
     In: bg and bg_fg, uint8, N x H x W x 3, RGB, any H and W.
     Out: mask, float32, N x H x W, 0 to 1; depth, float32, N x H x W, metres.
-    What shrinks is low-pass filtered, what grows is interpolated. ValueError without a depth head.
+    What shrinks is low-pass filtered, what grows is interpolated and, with `refine`, given the
+    edges of the frame. ValueError without a depth head.
     """
 
-    def __init__(self, model: nn.Module, input_size: int) -> None:
+    def __init__(
+        self, model: nn.Module, input_size: int, refine: RefineParams | None = None
+    ) -> None:
         super().__init__()
         if not model.has_depth:
             raise ValueError(f"{type(model).__name__} has no depth head: export a depthmasknet8")
         self.model = copy.deepcopy(model).cpu().float()
         self.input_size = input_size
+        self.refine = refine
         self.eval()
 
     def forward(self, bg: Tensor, bg_fg: Tensor) -> tuple[Tensor, Tensor]:
-        height, width = bg.shape[1:3]
-        prediction = self.model(self._shrink(bg), self._shrink(bg_fg))
-        logits = torch.cat((prediction.mask_logits, prediction.depth_logits), dim=1)
-        rows = resampling_matrix(self.input_size, height)
-        columns = resampling_matrix(self.input_size, width)
-        unit = torch.sigmoid(rows @ (logits @ columns.T))
-        return unit[:, 0], decode_depth(unit[:, 1], self.model.get_buffer("depth_range_m"))
+        rows, columns = (resampling_matrix(self.input_size, side) for side in bg.shape[1:3])
+
+        def enlarge(*planes: Tensor) -> tuple[Tensor, ...]:
+            return (rows @ (torch.cat(planes, dim=1) @ columns.T)).unbind(dim=1)
+
+        small = self._shrink(bg), self._shrink(bg_fg)
+        logits = self.model(*small)
+        if self.refine is None:
+            mask, unit = (plane.sigmoid() for plane in enlarge(*logits))
+        else:
+            guide = guidance(bg.float(), bg_fg.float(), 3) / 255
+            small_guide = guidance(*small, 1).unsqueeze(1)
+            mask, unit = refined(logits, small_guide, guide, enlarge, self.refine)
+        return mask, decode_depth(unit, self.model.get_buffer("depth_range_m"))
 
     def _shrink(self, image: Tensor) -> Tensor:
         """uint8 N x H x W x 3, 0 to 255, to float32 N x 3 x S x S, 0 to 1."""
@@ -76,11 +89,17 @@ def resampling_matrix(num_in: int, num_out: int) -> Tensor:
 
 
 def export_onnx(
-    model: nn.Module, path: Path, *, input_size: int, metadata: Mapping[str, str], opset: int = 18
+    model: nn.Module,
+    path: Path,
+    *,
+    input_size: int,
+    metadata: Mapping[str, str],
+    opset: int = 18,
+    refine: RefineParams | None = None,
 ) -> ExportWrapper:
     """Write the model, trained at `input_size` px, as one ONNX file whose bytes depend on nothing
     but the arguments; returns what was exported. ValueError if some of `METADATA` is missing."""
-    wrapper = ExportWrapper(model, input_size)
+    wrapper = ExportWrapper(model, input_size, refine)
     own = {"depthmask_format": FORMAT, "training_size": str(input_size)}
     metadata = {**own, "reference_focal": str(REFERENCE_FOCAL), **metadata}
     if missing := [key for key in METADATA if key not in metadata]:
@@ -203,8 +222,10 @@ def check_figures(
     metrics = SceneMetrics(sets.alignment)
     for scene in sets.scenes(sets.headline):
         answer = predictor.predict_batch(_pixels(scene.bg), _pixels(scene.bg_fg))
-        planes = (torch.from_numpy(plane)[:, None] for plane in answer)
-        metrics.update(*planes, scene.mask, scene.depth)
+        mask, depth = (torch.from_numpy(plane)[:, None] for plane in answer)
+        if scene.focal is not None:
+            depth = depth * (scene.focal.cpu() / predictor.reference_focal)
+        metrics.update(mask, depth, scene.mask, scene.depth)
     found = metrics.compute()
     apart = largest_difference(found, expected, tolerance)
     return {"set": sets.headline, "largest_difference": apart, **found}

@@ -99,18 +99,17 @@ def _fit(x: np.ndarray, y: np.ndarray, model: str) -> tuple[float, float]:
 
 def describe(depth: np.ndarray, points: Sequence[Point], fit: Calibration) -> str:
     """Lines for people: each point and the errors before and after."""
-    before, after = depth_at(depth, points), depth_at(fit.apply(depth), points)
-    metres = np.array([point.metres for point in points])
-    lines = [
-        f"{x},{y}: measured {true:.2f} m, told {old:.2f} m, now {new:.2f} m"
-        for (x, y, true), old, new in zip(points, before, after, strict=True)
-    ]
+    told = zip(depth_at(depth, points), depth_at(fit.apply(depth), points), strict=True)
+    lines, errors_m = [], []
+    for (x, y, true), (old, new) in zip(points, told, strict=True):
+        lines.append(f"{x},{y}: measured {true:.2f} m, told {old:.2f} m, now {new:.2f} m")
+        errors_m.append((abs(old - true), abs(new - true)))
     if fit.left_out:
         errors = ", ".join(f"{model} {error:.1%}" for model, error in fit.left_out.items())
         lines.append(f"error of points left out of the fit, in logarithms: {errors}")
-    errors_m = (np.abs(told - metres).mean() for told in (before, after))
-    words = "mean error {:.2f} m, now {:.2f} m".format(*errors_m)
-    return "\n".join([*lines, f"{words}; fitted: {fit.model}"])
+    before, after = np.mean(errors_m, axis=0)
+    lines.append(f"mean error {before:.2f} m, now {after:.2f} m; fitted: {fit.model}")
+    return "\n".join(lines)
 
 
 def from_network(predictor: Predictor, bg: np.ndarray, fov_degrees: float | None) -> np.ndarray:

@@ -99,12 +99,7 @@ def read_plate_depth(path: Path, shape: tuple[int, ...]) -> np.ndarray:
 
 
 def _predict_file(
-    predictor: Predictor,
-    plate: Path,
-    bg: np.ndarray,
-    scene: Path,
-    folder: Path,
-    given: Mapping[str, Any],
+    predictor: Predictor, plate: Path, bg: np.ndarray, scene: Path, folder: Path, given: dict
 ) -> dict[str, Any]:
     bg_fg = read_rgb(scene)
     height, width, _ = bg_fg.shape

@@ -55,7 +55,7 @@ def export(
     expected = metrics["seeds"][name][seed][metrics["headline"]["set"]]
     with replaced_folder(output) as folder:
         path = folder / "model.onnx"
-        options = {"input_size": card["size"], "opset": params.opset}
+        options = {"input_size": card["size"], "opset": params.opset, "refine": params.refine}
         wrapper = export_onnx(stored.model, path, metadata=metadata, **options)
         pairs = held_out_pairs(sets)
         parity = check_parity(path, wrapper, pairs, params.sizes, tolerance=params.tolerance)

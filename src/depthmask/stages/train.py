@@ -112,7 +112,8 @@ def main() -> None:
     parser.add_argument("name", help="an experiment of params.yaml")
     name = parser.parse_args().name
     params = read_params(PARAMS)
-    experiment, own = config.named_experiment(params, name), params.train
+    experiment = config.named_experiment(params, name)
+    own = config.own_training(experiment, params.train)
     with replaced_folder(EXPERIMENTS / name) as folder:  # all seeds or nothing
         keys = [
             train(

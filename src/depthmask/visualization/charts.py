@@ -150,28 +150,3 @@ def condition_chart(
         note=note,
     )  # fmt: skip
     return chart.transform_filter(f"datum.condition == '{condition}'")
-
-
-def rate_range(
-    table: pd.DataFrame, *, title: str, suggested: float | None, current: float
-) -> Chart:
-    """`loss` and `smoothed` over `lr`, a row a step; the present rate and the suggested, where the
-    loss falls steepest, are marked."""
-    marks = [(current, "var(--muted)", f"params.yaml {current:g}")]
-    if suggested:
-        marks.append((suggested, "var(--vermilion)", f"steepest {suggested:.2g}"))
-    marked = pd.DataFrame(marks, columns=["lr", "color", "text"])
-    marked = marked[marked["lr"].between(table["lr"].min(), table["lr"].max())]
-    log, title_of_y = alt.Scale(type="log"), "training loss"
-    x = alt.X("lr:Q", title="learning rate", scale=log, axis=alt.Axis(format="~g", tickCount=6))
-    y, smoothed = (alt.Y(f"{name}:Q", title=title_of_y, scale=log) for name in ("loss", "smoothed"))
-    base, uprights = (alt.Chart(data).encode(x=x) for data in (table, marked))
-    color = alt.Color("color:N", scale=None)
-    words = uprights.mark_text(align="left", dx=5, dy=8, fontSize=12)
-    note = "choose a rate left of where the loss turns up"
-    return alt.layer(
-        base.mark_circle(color="var(--blue)", size=10, opacity=0.35).encode(y=y),
-        base.mark_line(color="var(--blue)").encode(y=smoothed),
-        uprights.mark_rule(strokeDash=[3, 3]).encode(color=color),
-        words.encode(y=alt.value(0), text="text:N", color=color),
-    ).properties(width=600, height=270, title=alt.TitleParams(text=title, subtitle=note))

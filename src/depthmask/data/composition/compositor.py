@@ -1,6 +1,5 @@
 """Plates, cutouts and placements -> batches of scenes, on the device that trains."""
 
-import math
 from typing import NamedTuple
 
 import numpy as np
@@ -9,7 +8,15 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from depthmask.config import CompositorParams
-from depthmask.data.composition.shot import NUM_LEVELS, Shots, plan_shots
+from depthmask.data.composition.camera import blur, jpeg, sensor_noise
+from depthmask.data.composition.shot import (
+    NUM_LAMPS,
+    NUM_LEVELS,
+    Figure,
+    Shots,
+    horizontal,
+    plan_shots,
+)
 from depthmask.data.scenes.library import Library
 from depthmask.data.scenes.placement import Recipes
 from depthmask.data.scenes.scene import Scene
@@ -17,12 +24,15 @@ from depthmask.data.scenes.scene import Scene
 TOLERANCE_M = 0.25
 """A plate hides a person only if nearer by this much: feet stand on the floor that hides them."""
 
+CONTACT_M = 0.25
+"""How far from a foot the light comes back."""
+
 
 class Sources(NamedTuple):
     """Plates and cutouts as they are at one size, on the device; a level a list's item."""
 
     images: Tensor  # uint8 [P, 3, S, S], the originals first
-    aux: Tensor  # float32 [P', 2, S, S], depth in metres, and 1 where the plate shows floor
+    depths: Tensor  # float32 [P, 1, S, S], metres
     colours: list[Tensor]  # float32 [C, 3, h, w], premultiplied, the originals first
     shapes: list[Tensor]  # float32 [C', 2, h, w], premultiplied relief in metres, and alpha
 
@@ -63,8 +73,8 @@ class Compositor:
         # in parts, since the float copies of a large library are big
         parts = self._images.split(64)
         images = torch.cat([_resize(p.float(), [size, size]).round_().byte() for p in parts])
-        aux = torch.from_numpy(np.stack([library.depths, _floor(library)], 1))
-        aux = F.interpolate(aux, size=(size, size), mode="nearest-exact")
+        depths = torch.from_numpy(np.array(library.depths))[:, None]
+        depths = F.interpolate(depths, size=(size, size), mode="nearest-exact")
         alpha = torch.from_numpy(np.array(library.rgba[..., 3])).float()[:, None] / 255
         relief = torch.from_numpy(np.array(library.relief))[:, None] * alpha
         original = torch.empty(len(self._rgb), dtype=torch.int64)
@@ -80,76 +90,113 @@ class Compositor:
             colours.append(torch.cat(colour).to(self.device))
             shape = torch.cat([_resize(relief, edges), _resize(alpha, edges)], 1)
             shapes.append(shape.to(self.device))
-        return Sources(images.to(self.device), aux.to(self.device), colours, shapes)
+        return Sources(images.to(self.device), depths.to(self.device), colours, shapes)
 
-    def __call__(self, recipes: Recipes, size: int) -> Scene[Tensor]:
-        """Compose the recipes at `size` px: a batch of float32, as `Scene` describes it."""
+    def __call__(self, recipes: Recipes, size: int, others: Recipes | None = None) -> Scene[Tensor]:
+        """Compose the recipes at `size` px, with `others` in the same rooms: a batch of float32, as
+        `Scene` describes it."""
         sources = self.sources(size)
         height = sources.colours[0].shape[-2]
-        shots = plan_shots(self.library, self.params, recipes, size=size, canvas_rows=height)
+        shots = plan_shots(
+            self.library, self.params, recipes, size=size, canvas_rows=height, others=others
+        )
         shape = [len(recipes.plate), 1, size, size]
-        nobody = self._column(recipes.nobody)
-
         rows = self.plate_rows[recipes.plate_variant, recipes.plate]
         image = sources.images[self._tensor(rows)].float().div_(255)
         frame, clean = self._grid(shots.frame, shape), self._grid(shots.clean, shape)
-        room = F.grid_sample(image, frame, padding_mode="border", align_corners=False)
+        bg_fg = F.grid_sample(image, frame, padding_mode="border", align_corners=False)
         bg = F.grid_sample(image, clean, padding_mode="border", align_corners=False)
         # depth is not blended: between a plinth and the wall behind it nothing hangs in the air
-        aux = sources.aux[self._tensor(recipes.plate)]
-        plate_depth, floor = F.grid_sample(
-            aux, frame, mode="nearest", padding_mode="border", align_corners=False
-        ).split(1, 1)
+        depth = F.grid_sample(
+            sources.depths[self._tensor(recipes.plate)],
+            frame,
+            mode="nearest",
+            padding_mode="border",
+            align_corners=False,
+        )
+        points, mask = self._points(frame, depth, recipes), torch.zeros_like(depth)
+        for figure in shots.figures:
+            bg_fg[figure.rows] *= self._light(sources, figure, shots, points)
+        for figure in shots.figures:
+            where = self._tensor(figure.rows)
+            colour, own, alpha = self._person(sources, figure, size)
+            alpha = alpha * (own < depth[where] + TOLERANCE_M)
+            bg_fg[where] = torch.lerp(bg_fg[where], colour, alpha)
+            depth[where] = torch.where(alpha > 0.5, own.clamp_min(0.1), depth[where])
+            mask[where] += (1 - mask[where]) * alpha
+        bg, bg_fg = self._develop(torch.stack([bg, bg_fg], 1), shots).unbind(1)
+        return Scene(bg, bg_fg, mask, depth, self._column(shots.focal))
 
-        person = self._grid(shots.person, shape)
-        colour, relief, alpha = self._people(sources, recipes, shots.level, person)
-        above_foot = self._column(shots.foot_row) - ((person[..., 1] + 1) / 2 * height)[:, None]
-        depth = self._column(shots.foot_m) + self._column(shots.slope) * above_foot + relief
-        mask = alpha * ((depth < plate_depth + TOLERANCE_M) & ~nobody)
+    def _points(self, frame: Tensor, depth: Tensor, recipes: Recipes) -> Tensor:
+        """What every second pixel shows, in the camera's coordinates, N x size/2 x size/2 x 3."""
+        half, focal = depth[:, 0, ::2, ::2, None], self.library.focals(recipes.plate)
+        rays = frame[:, ::2, ::2] / (2 * self._tensor(focal))
+        return torch.cat([rays * half, half], -1)
 
-        shade = self._shade(sources, recipes, shots, size) * ~nobody
-        gain = self._column(shots.person_gain)
-        bg_fg = room * (1 - floor * shade) * (1 - mask) + colour * gain * mask
-        depth = torch.where(mask > 0.5, depth.clamp_min(0.1), plate_depth)
-        bg = bg * self._column(shots.plate_gain)
-        noisy = self._tensor(np.flatnonzero(shots.sigma.any(axis=1)))
-        noise = sensor_noise(self._tensor(shots.noise_key)[noisy], size)
-        sigma = self._column(shots.sigma)[noisy]
-        bg[noisy] += noise[:, 0] * sigma[:, :1]
-        bg_fg[noisy] += noise[:, 1] * sigma[:, 1:]
-        focal = self._column(shots.focal)
-        return Scene(bg.clamp_(0, 1), bg_fg.clamp_(0, 1), mask, depth, focal)
+    def _light(self, sources: Sources, figure: Figure, shots: Shots, points: Tensor) -> Tensor:
+        """The share of the light that a person leaves the room, M x 1 x size x size: on floors,
+        walls and furniture alike, what each lamp sees of the person is dark."""
+        rows, up = figure.rows, shots.up[figure.rows]
+        alpha = sources.shapes[-1][self._tensor(figure.recipes.cutout), 1:]
+        alpha = F.avg_pool2d(alpha, 3, stride=1, padding=1)  # shadows are soft
+        points, foot = points[rows], self._vectors(figure.foot)
+        offset = points - foot
+        near = torch.exp(-(offset / CONTACT_M).square().sum(-1))
+        light = 1 - self._vectors(shots.contact[rows])[..., 0] * near
+        for lamp in range(NUM_LAMPS):
+            at = shots.lamps[rows, lamp]
+            # the person as a screen that stands on the floor and faces the lamp
+            facing = horizontal(at - figure.foot, up)
+            side = np.cross(up, facing)
+            side *= np.where(side[:, :1] < 0, -1.0, 1.0)
+            ray = self._vectors(at) - points
+            share = -_dot(offset, self._vectors(facing))
+            share = share / _dot(ray, self._vectors(facing)).clamp_min(1e-3)
+            hit = offset + share[..., None] * ray
+            metres = [_dot(hit, self._vectors(axis)) for axis in (side, up)]
+            place = torch.stack(metres, -1) * self._vectors(figure.per_metre)
+            place += self._vectors(figure.foot_at)
+            dark = F.grid_sample(alpha, place, align_corners=False)[:, 0] * (share > 0)
+            light *= 1 - self._vectors(shots.cast[rows, lamp])[..., 0] * dark
+        light = F.interpolate(light[:, None], scale_factor=2, mode="bilinear")
+        return torch.where(self._column(figure.recipes.nobody), 1.0, light)
 
-    def _people(
-        self, sources: Sources, recipes: Recipes, levels: np.ndarray, grid: Tensor
-    ) -> tuple[Tensor, Tensor, Tensor]:
-        """Colour N x 3, relief N x 1 and alpha N x 1 in the frame, each from its fitting level."""
+    def _person(self, sources: Sources, figure: Figure, size: int) -> tuple[Tensor, Tensor, Tensor]:
+        """Colour M x 3, depth in metres M x 1 and alpha M x 1 in the frame, each from its fitting
+        level."""
+        recipes, height = figure.recipes, sources.colours[0].shape[-2]
+        grid = self._grid(figure.person, [len(figure.rows), 1, size, size])
         rows = self._tensor(self.cutout_rows[recipes.cutout_variant, recipes.cutout])
         cutout = self._tensor(recipes.cutout)
         out = torch.zeros(len(grid), 5, *grid.shape[1:3], device=self.device)
         for level, (colours, shapes) in enumerate(zip(*sources[2:], strict=True)):
-            chosen = self._tensor(np.flatnonzero(levels == level))
+            chosen = self._tensor(np.flatnonzero(figure.level == level))
             if len(chosen) > 0:
                 source = torch.cat([colours[rows[chosen]], shapes[cutout[chosen]]], 1)
                 out[chosen] = F.grid_sample(source, grid[chosen], align_corners=False)
         colour, relief, alpha = out.split([3, 1, 1], 1)
         opaque = alpha.clamp_min(1e-3)
-        return colour / opaque, relief / opaque, alpha
+        above_foot = self._column(figure.foot_row) - ((grid[..., 1] + 1) / 2 * height)[:, None]
+        depth = self._column(figure.foot[:, 2]) + self._column(figure.slope) * above_foot
+        colour = colour / opaque * self._column(figure.gain)
+        return colour, depth + relief / opaque, alpha * ~self._column(recipes.nobody)
 
-    def _shade(self, sources: Sources, recipes: Recipes, shots: Shots, size: int) -> Tensor:
-        """How much light a person takes from the floor, N x 1 x size x size in 0..1."""
-        alpha = sources.shapes[-1][self._tensor(recipes.cutout), 1:]  # shadows are soft
-        grid = self._grid(shots.shadow, [len(alpha), 1, size // 2, size // 2])
-        silhouette = F.grid_sample(alpha, grid, align_corners=False)
-        silhouette = F.avg_pool2d(silhouette, 5, stride=1, padding=2)
-        silhouette = F.interpolate(silhouette, size=(size, size), mode="bilinear")
-        at = self._column(shots.contact)
-        centres = (torch.arange(size, device=self.device) + 0.5) / size * 2 - 1
-        across = ((centres - at[:, 0]) / at[:, 2]) ** 2
-        away = ((centres[:, None] - at[:, 1]) / at[:, 3]) ** 2
-        underfoot = torch.exp(-(across + away))[:, None]
-        cast, footprint = self._column(shots.cast), self._column(shots.footprint)
-        return (cast * silhouette + footprint * underfoot).clamp_(0, 0.95)
+    def _develop(self, pictures: Tensor, shots: Shots) -> Tensor:
+        """Both pictures, N x 2 x 3 x size x size, as their cameras deliver them."""
+        gain, gamma = (self._tensor(each)[..., None, None] for each in (shots.gain, shots.gamma))
+        images = (pictures * gain).clamp_(0, 1).pow_(gamma[:, :, None]).flatten(0, 1)
+        if len(rows := np.flatnonzero(shots.blur_px)):
+            images[rows] = blur(images[rows], self._tensor(shots.blur_px.ravel()[rows]))
+        images = images.unflatten(0, pictures.shape[:2])
+        if len(rows := np.flatnonzero(shots.sigma.any(axis=1))):
+            noise = sensor_noise(self._tensor(shots.noise_key[rows]), pictures.shape[-1])
+            sigma = self._tensor(shots.sigma[rows])[..., None, None, None]
+            # of light, whose variance grows with it, and of reading it out
+            images[rows] += noise * sigma * (0.2 + 0.8 * images[rows]).sqrt_()
+        images = images.clamp_(0, 1).flatten(0, 1)
+        if len(rows := np.flatnonzero(shots.quality < 100)):
+            images[rows] = jpeg(images[rows], self._tensor(shots.quality.ravel()[rows]))
+        return images.unflatten(0, pictures.shape[:2])
 
     def _grid(self, theta: np.ndarray, shape: list[int]) -> Tensor:
         return F.affine_grid(self._tensor(theta), shape, align_corners=False)
@@ -158,9 +205,17 @@ class Compositor:
         dtype = torch.float32 if array.dtype == np.float64 else None
         return torch.as_tensor(np.array(array), dtype=dtype, device=self.device)
 
+    def _vectors(self, values: np.ndarray) -> Tensor:
+        """Per-sample values [N] or [N, C] as N x 1 x 1 x C."""
+        return self._tensor(values.reshape(len(values), 1, 1, -1))
+
     def _column(self, values: np.ndarray) -> Tensor:
         """Per-sample values [N] or [N, C] as N x C x 1 x 1."""
         return self._tensor(values.reshape(len(values), -1, 1, 1))
+
+
+def _dot(vectors: Tensor, others: Tensor) -> Tensor:
+    return (vectors * others).sum(-1)
 
 
 def _stack(
@@ -174,45 +229,5 @@ def _stack(
     return torch.from_numpy(np.concatenate(parts)).permute(0, 3, 1, 2), rows
 
 
-def _floor(library: Library) -> np.ndarray:
-    """1 where a plate shows floor (within 5 cm of height 0), float32 [P, S, S]."""
-    floor = np.empty(library.depths.shape, np.float32)
-    centres = (np.arange(library.size) + 0.5) / library.size - 0.5
-    for plate in range(len(floor)):
-        focal, (x, y, z), height_m = library.camera(plate)
-        rays = (x * centres[None, :] + y * centres[:, None]) / focal + z
-        floor[plate] = np.abs(height_m + library.depths[plate] * rays) < 0.05
-    return floor
-
-
 def _resize(images: Tensor, size: list[int]) -> Tensor:
     return F.interpolate(images, size=size, mode="bilinear", antialias=True)
-
-
-_STEP, _MIX_1, _MIX_2 = (
-    number - (1 << 64) for number in (0x9E3779B97F4A7C15, 0xBF58476D1CE4E5B9, 0x94D049BB133111EB)
-)  # as torch's signed integers
-
-
-def sensor_noise(keys: Tensor, size: int) -> Tensor:
-    """Draw from the standard normal distribution, N x 2 x 3 x size x size: for bg, then for bg_fg.
-
-    A sample's numbers follow from its key, int64 [N]: a pixel's counter goes through SplitMix64
-    (Steele, Lea, Flood 2014), in integers that are the same on every device, and its 64 bits give
-    two independent normal numbers (Box and Muller 1958).
-    """
-    counter = torch.arange(1, 3 * size * size + 1, device=keys.device)
-    bits = keys[:, None] + counter * _STEP
-    for places, factor in ((30, _MIX_1), (27, _MIX_2)):
-        bits ^= _shifted(bits, places)
-        bits *= factor
-    bits = (bits ^ _shifted(bits, 31)).view(len(keys), 3, size, size)
-    # 24 bits each, all that float32 holds; the first in (0, 1], whose logarithm is finite
-    radius = ((_shifted(bits, 40) + 1).float() * 2**-24).log_().mul_(-2).sqrt_()
-    angle = (bits & 0xFFFFFF).float() * (2 * math.pi * 2**-24)
-    return torch.stack([radius * angle.cos(), radius * angle.sin()], 1)
-
-
-def _shifted(bits: Tensor, places: int) -> Tensor:
-    """To the right, zeros coming in: torch's own shift repeats the sign."""
-    return (bits >> places).bitwise_and_((1 << (64 - places)) - 1)

@@ -7,6 +7,7 @@ An affine map is float64 [N, 2, 3] and takes (u, v, 1) to (u, v), in pixels of a
 `size` high or of a cutout's canvas.
 """
 
+import math
 from typing import NamedTuple
 
 import numpy as np
@@ -17,67 +18,96 @@ from depthmask.data.scenes.placement import Recipes
 
 NUM_LEVELS = 3
 
-_FOOTPRINT_M = (0.3, 0.12)
-"""Radii, across and away from the camera, of the dark spot under a person."""
+_LAMP_ASIDE_M = 3.5  # from above a person to a lamp, at most, both to the right and away
+_LAMP_LOW_M, _LAMP_HIGHER_M = 2.0, 2.5  # the lowest lamp's height over the floor, and the range
+
+NUM_LAMPS = 2
+
+
+class Figure(NamedTuple):
+    """A person in M of the samples; places are in the camera's coordinates, metres."""
+
+    rows: np.ndarray  # int64 [M], the samples
+    recipes: Recipes  # of M
+    person: np.ndarray  # theta from the frame to the cutout's canvas
+    level: np.ndarray  # int64 [M], the pyramid level whose pixels are nearest the frame's
+    foot: np.ndarray  # [M, 3], where they stand
+    slope: np.ndarray  # [M], change of depth per canvas row upwards, at this size
+    foot_row: np.ndarray  # [M], the foot's canvas row, at this size
+    per_metre: np.ndarray  # [M, 2], canvas widths to the right, and heights down, of a metre
+    foot_at: np.ndarray  # [M, 2], the foot in the canvas, both axes -1 to 1
+    gain: np.ndarray  # [M, 3], factors on the colours
 
 
 class Shots(NamedTuple):
-    """N samples; the maps are `affine_grid` thetas [N, 2, 3] from the frame."""
+    """N samples; the maps are `affine_grid` thetas [N, 2, 3] from the frame. What belongs to a
+    picture is [N, 2, ...], for bg and bg_fg."""
 
     frame: np.ndarray  # to the plate, for bg_fg
     clean: np.ndarray  # to the plate, for bg: the camera may have moved
-    person: np.ndarray  # to the cutout's canvas
-    shadow: np.ndarray  # to the canvas, where the person's shadow falls
-    contact: np.ndarray  # [N, 4], the foot (u, v) and the footprint's radii, in -1..1
-    foot_m: np.ndarray  # [N], the foot's depth
-    slope: np.ndarray  # [N], its change per canvas row upwards, at this size
-    foot_row: np.ndarray  # [N], the foot's canvas row, at this size
-    cast: np.ndarray  # [N], strength of the cast shadow, 0..1
-    footprint: np.ndarray  # [N], strength of the dark spot under the feet, 0..1
-    person_gain: np.ndarray  # [N, 3], factors on the colours
-    plate_gain: np.ndarray  # [N, 3]
-    sigma: np.ndarray  # [N, 2], the sensor noise's standard deviation in bg and in bg_fg
     focal: np.ndarray  # [N], the lens's focal length in heights of the frame
+    up: np.ndarray  # [N, 3], away from the floor
+    lamps: np.ndarray  # [N, NUM_LAMPS, 3], in the camera's coordinates, metres
+    cast: np.ndarray  # [N, NUM_LAMPS], the share of the light that is each lamp's
+    contact: np.ndarray  # [N], the share of the light that is missing at a foot
+    gain: np.ndarray  # [N, 2, 3], factors on the colours
+    gamma: np.ndarray  # [N, 2], exponent of the values
+    blur_px: np.ndarray  # [N, 2], standard deviation; 0: none
+    sigma: np.ndarray  # [N, 2], the sensor noise's standard deviation in what is white
+    quality: np.ndarray  # [N, 2], of the JPEG; 100: none
     noise_key: np.ndarray  # int64 [N], what the noise follows from
-    level: np.ndarray  # int64 [N], the pyramid level whose pixels are nearest the frame's
+    figures: list[Figure]
 
 
 class Stance(NamedTuple):
     """How the placed people stand in their plates, before any crop."""
 
     to_plate: np.ndarray  # map of canvas pixels to plate pixels
-    shadow_to_plate: np.ndarray  # map of canvas pixels to their shadow on the floor
     foot_px: np.ndarray  # [N, 2], in the plate
     head_px: np.ndarray  # [N, 2], the point a height above the foot
-    px_per_metre: np.ndarray  # [N], at the foot's depth
-    foot_m: np.ndarray  # [N], depth of the foot point
+    foot: np.ndarray  # [N, 3], where they stand, in the camera's coordinates
     depth_per_row: np.ndarray  # [N], change of depth per canvas row upwards
-    foot_row: np.ndarray  # [N], the canvas row of the foot point
 
 
 def plan_shots(
-    library: Library, p: CompositorParams, recipes: Recipes, *, size: int, canvas_rows: int
+    library: Library,
+    p: CompositorParams,
+    recipes: Recipes,
+    *,
+    size: int,
+    canvas_rows: int,
+    others: Recipes | None = None,
 ) -> Shots:
-    """Work out the shots of N recipes at `size` px, where a canvas has `canvas_rows`."""
+    """Work out the shots of N recipes at `size` px, where a canvas has `canvas_rows`; `others` are
+    somebody else in the same rooms, or nobody."""
     num = len(recipes.plate)
     numbers = iter(recipes.uniforms.T)
 
-    def signed(count: int = 1) -> np.ndarray:
-        return np.stack([2 * next(numbers) - 1 for _ in range(count)], 1)
+    def draw(*shape: int) -> np.ndarray:
+        """float64 [N, *shape] in [0, 1)."""
+        drawn = np.stack([next(numbers) for _ in range(math.prod(shape))], 1)
+        return drawn.reshape(num, *shape)
 
-    def happens(probability: float) -> np.ndarray:
-        return next(numbers) < probability
+    def signed(*shape: int) -> np.ndarray:
+        return 2 * draw(*shape) - 1
 
-    def gains(gain: float, tint: float, on: np.ndarray) -> np.ndarray:
-        return np.exp2((signed(3) * tint + signed() * gain) * on[:, None])
+    def happens(probability: float, *shape: int) -> np.ndarray:
+        return draw(*shape) < probability
 
-    stance = stances(library, recipes, size, light=signed(2))
-    shadow = happens(p.shadow.p) * p.shadow.strength
-    cast, footprint = next(numbers) * shadow, (0.4 + 0.6 * next(numbers)) * shadow
+    stance = stances(library, recipes, size)
+    up = library.plates[["up_x", "up_y", "up_z"]].to_numpy()[recipes.plate]
+    right, away = np.array([1.0, 0.0, 0.0]), horizontal(np.array([0.0, 0.0, 1.0]), up)
+    aside, behind, height_m = signed(NUM_LAMPS), signed(NUM_LAMPS), draw(NUM_LAMPS)
+    lamps = stance.foot[:, None] + (
+        _LAMP_ASIDE_M * (aside[..., None] * right + behind[..., None] * away[:, None])
+        + (_LAMP_LOW_M + _LAMP_HIGHER_M * height_m[..., None]) * up[:, None]
+    )
+    shadow = happens(p.shadow.p, 1) * p.shadow.strength
+    cast, contact = draw(NUM_LAMPS) * shadow, (0.4 + 0.6 * draw()) * shadow[:, 0]
 
     cropped = happens(p.crop.p)
-    zoom = np.where(cropped, 1 - (1 - p.crop.min_scale) * next(numbers), 1.0)
-    stretch = np.where(cropped, p.crop.max_aspect ** (0.5 * signed()[:, 0]), 1.0)
+    zoom = np.where(cropped, 1 - (1 - p.crop.min_scale) * draw(), 1.0)
+    stretch = np.where(cropped, p.crop.max_aspect ** (0.5 * signed()), 1.0)
     scale = np.minimum(np.stack([zoom * stretch, zoom / stretch], 1), 1.0)
     # leaning towards the person: a crop without anybody teaches little
     middle = (stance.foot_px + stance.head_px) / (2 * size)
@@ -88,46 +118,81 @@ def plan_shots(
     frame = lens(handed, centre, np.zeros(num), np.zeros((num, 2)), size)
     moved = happens(p.plate_motion.p)
     shift = signed(2) * (p.plate_motion.shift * moved)[:, None]
-    clean = lens(handed, centre, signed()[:, 0] * p.plate_motion.degrees * moved, shift, size)
+    clean = lens(handed, centre, signed() * p.plate_motion.degrees * moved, shift, size)
 
-    person_gain = gains(p.person_light.gain, p.person_light.tint, np.ones(num, bool))
-    plate_gain = gains(p.plate_light.gain, p.plate_light.tint, happens(p.plate_light.p))
-    noisy = happens(p.noise.p) * p.noise.sigma
-    sigma = np.stack([next(numbers), next(numbers)], 1) * noisy[:, None]
-    noise_key = (next(numbers) * 2.0**53).astype(np.int64) ^ (p.seed << 31)
+    relit = happens(p.plate_light.p, 1)
+    light = (signed(3) * p.plate_light.tint + signed(1) * p.plate_light.gain) * relit
+    gain = np.exp2(np.stack([light, np.zeros_like(light)], 1))
+    gain = gain * np.exp2(signed(2, 1) * p.camera.gain * happens(p.camera.p, 1, 1))
+    gamma = np.exp2(signed(2) * p.camera.gamma * happens(p.camera.p, 1))
+    blur_px = draw(2) * p.camera.blur * happens(p.camera.p, 2) * size / 96
+    worst = happens(p.camera.p, 2) * (100 - p.camera.jpeg)
+    quality = 100 - draw(2) * worst
+    sigma = draw(2) * p.noise.sigma * happens(p.noise.p, 1)
+    noise_key = (draw() * 2.0**53).astype(np.int64) ^ (p.seed << 31)
 
-    foot = apply(inverse(frame), stance.foot_px)
-    radii = 2 * stance.px_per_metre[:, None] * np.array(_FOOTPRINT_M) / scale / size
-    person = compose(inverse(stance.to_plate), frame)
-    shadow_map = compose(inverse(stance.shadow_to_plate), frame)
-    square, original = (size, size), (library.rgba.shape[2], library.rgba.shape[1])
-    rows_kept = canvas_rows / original[1]
-    minified = np.sqrt(np.abs(np.linalg.det(person[:, :, :2]))) * rows_kept
+    square, rows = (size, size), np.arange(num)
+    everybody = [(stance, recipes, rows)]
+    if others is not None and len(there := np.flatnonzero(~others.nobody)):
+        others = others.take(there)
+        everybody.append((stances(library, others, size), others, there))
     return Shots(
         frame=to_theta(frame, square, square),
         clean=to_theta(clean, square, square),
-        person=to_theta(person, square, original),
-        shadow=to_theta(shadow_map, square, original),
-        contact=np.concatenate([2 * foot / size - 1, radii], 1),
-        foot_m=stance.foot_m,
-        slope=stance.depth_per_row / rows_kept,
-        foot_row=stance.foot_row * rows_kept,
-        cast=cast,
-        footprint=footprint,
-        person_gain=person_gain,
-        plate_gain=plate_gain,
-        sigma=sigma,
         focal=library.plates.focal.to_numpy()[recipes.plate] / scale[:, 1],
+        up=up,
+        lamps=lamps,
+        cast=cast,
+        contact=contact,
+        gain=gain,
+        gamma=gamma,
+        blur_px=blur_px,
+        sigma=sigma,
+        quality=quality,
         noise_key=noise_key,
-        level=np.clip(np.floor(np.log2(minified) + 0.5), 0, NUM_LEVELS - 1).astype(np.int64),
+        figures=[
+            _figure(library, p, *one, frame=frame[one[2]], size=size, canvas_rows=canvas_rows)
+            for one in everybody
+        ],
     )
 
 
-def stances(library: Library, recipes: Recipes, size: int, light: np.ndarray) -> Stance:
-    """Project each placed cutout, and its shadow, into its plate of `size` px.
+def _figure(
+    library: Library,
+    p: CompositorParams,
+    stance: Stance,
+    recipes: Recipes,
+    rows: np.ndarray,
+    *,
+    frame: np.ndarray,
+    size: int,
+    canvas_rows: int,
+) -> Figure:
+    cutouts = library.cutouts.iloc[recipes.cutout]
+    person = compose(inverse(stance.to_plate), frame)
+    original = np.array([library.rgba.shape[2], library.rgba.shape[1]])
+    rows_kept = canvas_rows / original[1]
+    minified = np.sqrt(np.abs(np.linalg.det(person[:, :, :2]))) * rows_kept
+    foot = cutouts[["foot_u", "foot_v"]].to_numpy()
+    px = 1 / cutouts.metres_per_px.to_numpy()[:, None]
+    across = np.stack([np.where(recipes.mirrored, -1.0, 1.0), -np.ones(len(rows))], 1)
+    tint, gain = 2 * recipes.uniforms[:, -4:-1] - 1, 2 * recipes.uniforms[:, -1:] - 1
+    return Figure(
+        rows=rows,
+        recipes=recipes,
+        person=to_theta(person, (size, size), (original[0], original[1])),
+        level=np.clip(np.floor(np.log2(minified) + 0.5), 0, NUM_LEVELS - 1).astype(np.int64),
+        foot=stance.foot,
+        slope=stance.depth_per_row / rows_kept,
+        foot_row=foot[:, 1] * rows_kept,
+        per_metre=across * px * 2 / original,
+        foot_at=2 * foot / original - 1,
+        gain=np.exp2(tint * p.person_light.tint + gain * p.person_light.gain),
+    )
 
-    `light` is [N, 2]: how far a shadow runs to the right and away, in metres per metre of height.
-    """
+
+def stances(library: Library, recipes: Recipes, size: int) -> Stance:
+    """Project each placed cutout into its plate of `size` px."""
     plates = library.plates.iloc[recipes.plate]
     cutouts = library.cutouts.iloc[recipes.cutout]
     focal = plates.focal.to_numpy()[:, None]
@@ -135,41 +200,31 @@ def stances(library: Library, recipes: Recipes, size: int, light: np.ndarray) ->
     foot = np.asarray(library.stands[recipes.plate, recipes.stand], np.float64)
     height_m = cutouts.height_m.to_numpy()[:, None]
 
-    # over the floor, away from the camera: the optical axis less its part along `up`
-    away = np.array([0.0, 0.0, 1.0]) - up[:, 2:] * up
-    away /= np.linalg.norm(away, axis=1, keepdims=True)
-    tip = foot + height_m * (light[:, :1] * np.array([1.0, 0.0, 0.0]) + light[:, 1:] * away)
-
     def project(points: np.ndarray) -> np.ndarray:
         return size * (focal * points[:, :2] / np.maximum(points[:, 2:], 0.3) + 0.5)
 
-    foot_px, head_px, tip_px = project(foot), project(foot + height_m * up), project(tip)
+    foot_px, head_px = project(foot), project(foot + height_m * up)
     metres_per_px = cutouts.metres_per_px.to_numpy()
     middle_m = foot[:, 2] + 0.5 * height_m[:, 0] * up[:, 2]
     across = np.zeros_like(foot_px)
     across[:, 0] = size * focal[:, 0] / np.maximum(middle_m, 0.3) * metres_per_px
     across *= np.where(recipes.mirrored, -1.0, 1.0)[:, None]
     rows = height_m / metres_per_px[:, None]  # canvas pixels from foot to head
+    linear = np.stack([across, (foot_px - head_px) / rows], axis=2)
     canvas_foot = cutouts[["foot_u", "foot_v"]].to_numpy()
-    # a shadow seen edge on has no extent; two pixels keep the map invertible
-    fall = tip_px - foot_px
-    fall[:, 1] = np.where(fall[:, 1] < 0, -1.0, 1.0) * np.maximum(np.abs(fall[:, 1]), 2.0)
-
-    def standing(rise: np.ndarray) -> np.ndarray:
-        """The map of the canvas whose foot stands at foot_px and whose height is `rise`."""
-        linear = np.stack([across, -rise / rows], axis=2)
-        return _affine(linear, foot_px - np.einsum("nij,nj->ni", linear, canvas_foot))
-
     return Stance(
-        to_plate=standing(head_px - foot_px),
-        shadow_to_plate=standing(fall),
+        to_plate=_affine(linear, foot_px - np.einsum("nij,nj->ni", linear, canvas_foot)),
         foot_px=foot_px,
         head_px=head_px,
-        px_per_metre=size * focal[:, 0] / foot[:, 2],
-        foot_m=foot[:, 2],
+        foot=foot,
         depth_per_row=up[:, 2] * metres_per_px,
-        foot_row=canvas_foot[:, 1],
     )
+
+
+def horizontal(directions: np.ndarray, up: np.ndarray) -> np.ndarray:
+    """Directions [N, 3] less their part along `up`, unit vectors over the floor."""
+    flat = directions - (directions * up).sum(-1, keepdims=True) * up
+    return flat / np.maximum(np.linalg.norm(flat, axis=-1, keepdims=True), 1e-6)
 
 
 def lens(

@@ -120,7 +120,14 @@ class LibrarySource(Source):
         draws = placement.model_copy(update={"seed": placement.seed + (params.seed << 32)})
         visible = read_array(prepared / "visible_shares.npy", shape=library.stands.shape[:2])
         num_variants = compositor.num_variants
-        placer = Placer(library, visible, draws, nobody=params.nobody, num_variants=num_variants)
+        placer = Placer(
+            library,
+            visible,
+            draws,
+            nobody=params.nobody,
+            others=params.others,
+            num_variants=num_variants,
+        )
         return ComposedScenes(compositor, placer, placed_recipes(prepared, "val", placement.seed))
 
     def open_sets(self, prepared: Path, composition: Composition, device: str) -> EvalSets:

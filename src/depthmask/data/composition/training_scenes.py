@@ -57,11 +57,12 @@ class ComposedScenes:
         """Compose the scenes of the given numbers."""
         if split == "train":
             recipes = self.placer.draw(TRAIN_STREAM, epoch, batch)
+            others = self.placer.draw_others(recipes, epoch, batch)
         else:
-            recipes = self.val.take(batch)
+            recipes, others = self.val.take(batch), None
         self.compositor.device = device
         with torch.no_grad(), torch.autocast(device.type, enabled=False):
-            return self.compositor(recipes, size)
+            return self.compositor(recipes, size, others)
 
 
 def read_compositor(

@@ -29,7 +29,7 @@ from depthmask.tracking.provenance import code_hash
 from depthmask.visualization.canvas import spread
 from depthmask.visualization.sheets import NUM_SHOWN, composed_sheet
 
-_PLATE_PARTS = ("crop", "noise", "plate_light", "plate_motion")
+_PLATE_PARTS = ("camera", "crop", "noise", "plate_light", "plate_motion")
 
 
 def materialise(

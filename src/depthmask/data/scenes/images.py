@@ -63,7 +63,7 @@ def read_fov(path: Path, shape: tuple[int, ...]) -> float | None:
     with Image.open(path) as image:
         tags = image.getexif().get_ifd(ExifTags.IFD.Exif)
     focal_mm = tags.get(ExifTags.Base.FocalLengthIn35mmFilm)
-    if not focal_mm:
+    if not isinstance(focal_mm, int) or focal_mm <= 0:
         return None
     # of film 36 x 24 mm with the same diagonal, as the standard has it
     width_mm = math.hypot(36, 24) * shape[1] / math.hypot(*shape[:2])

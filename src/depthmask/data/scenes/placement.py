@@ -19,7 +19,8 @@ from depthmask.data.scenes.scene import SET_SPLITS, SPLITS
 from depthmask.errors import InputError
 
 TRAIN_STREAM = 0  # of the training samples; the composed sets count from 1
-NUM_UNIFORMS = 32  # random numbers of a sample's one shot (light, noise, motion, …)
+OTHERS_STREAM = 1000  # of who else is in them
+NUM_UNIFORMS = 48  # random numbers of a sample's one shot (light, noise, motion, …)
 _NUM_CHOICES = 7  # and of its placement, the first of them
 _COUNT = _NUM_CHOICES + NUM_UNIFORMS
 _PLACED = ("plate", "cutout", "stand", "mirrored")
@@ -84,7 +85,8 @@ def visible_shares(library: Library) -> np.ndarray:
 
 class Placer:
     """Draws recipes from the plates and the cutouts of a split each, `nobody` the probability of a
-    frame without a person; raises InputError if a plate has no stand that may be used."""
+    frame without a person, `others` that of somebody else in it; raises InputError if a plate has
+    no stand that may be used."""
 
     def __init__(
         self,
@@ -94,10 +96,12 @@ class Placer:
         *,
         splits: tuple[str, str] = ("train", "train"),
         nobody: float = 0.0,
+        others: float = 0.0,
         num_variants: int = 0,
     ) -> None:
         self.plates, self.cutouts = library.plates_of(splits[0]), library.cutouts_of(splits[1])
-        self.params, self.nobody, self.num_variants = params, nobody, num_variants
+        self.params, self.num_variants = params, num_variants
+        self.nobody, self.others = nobody, others
         seen = 1 - params.occluded
         self.stands = [np.flatnonzero(visible[plate] >= seen) for plate in self.plates]
         for plate, stands in zip(self.plates, self.stands, strict=True):
@@ -119,6 +123,21 @@ class Placer:
         numbers = uniforms(self.params.seed, stream, epoch, indices)
         sizes = len(self.plates), len(self.cutouts)
         pick, who = pairs or (numbers[:, :2] * sizes).astype(np.int64).T
+        return self._recipes(numbers, pick, who)
+
+    def draw_others(self, recipes: Recipes, epoch: int, indices: Sequence[int]) -> Recipes:
+        """Somebody else in the rooms of the training's samples, or `nobody`."""
+        numbers = uniforms(self.params.seed, OTHERS_STREAM, epoch, indices, _COUNT + 1)
+        pick = np.searchsorted(self.plates, recipes.plate)
+        who = (numbers[:, 1] * len(self.cutouts)).astype(np.int64)
+        others = self._recipes(numbers, pick, who)
+        taken = (others.stand == recipes.stand) | (others.cutout == recipes.cutout)
+        return others._replace(
+            nobody=recipes.nobody | taken | (numbers[:, -1] >= self.others),
+        )
+
+    def _recipes(self, numbers: np.ndarray, pick: np.ndarray, who: np.ndarray) -> Recipes:
+        """Of places among the plates and among the cutouts; the numbers decide the rest."""
         stands = [self.stands[place] for place in pick]
         stand = [each[int(u * len(each))] for each, u in zip(stands, numbers[:, 2], strict=True)]
         variants = (numbers[:, 3:5] * (self.num_variants + 1)).astype(np.int64)
@@ -130,7 +149,7 @@ class Placer:
             stand=np.array(stand, np.int64),
             mirrored=numbers[:, 5] < self.params.mirrored,
             nobody=numbers[:, 6] < self.nobody,
-            uniforms=numbers[:, _NUM_CHOICES:],
+            uniforms=numbers[:, _NUM_CHOICES:_COUNT],
         )
 
 

@@ -33,7 +33,8 @@ def depth_with_plate(mask: np.ndarray, depth: np.ndarray, plate_depth: np.ndarra
     found = np.log(np.maximum(depth[thin], 1e-6))
     room = np.log(np.where(known, plate_depth, 1)[thin])
     empty = known[thin] & (mask[thin] < _EMPTY)
-    ratio = np.median((room - found)[empty if empty.any() else known[thin]])
+    compared = empty if empty.any() else known[thin]
+    ratio = np.median((room - found)[compared]) if compared.any() else 0.0
     room = np.where(known[thin], room, found + ratio)
     distances = np.full(labels.max() + 1, np.inf, np.float32)
     distances[1:] = [

@@ -12,8 +12,7 @@ from depthmask.data.composition.eval_sets import PAIR_SETS
 from depthmask.data.scenes.scene import Scene
 from depthmask.data.sources import read_source
 from depthmask.errors import InputError
-from depthmask.evaluation import frame_edits, robustness
-from depthmask.evaluation.frame_edits import put_together
+from depthmask.evaluation import robustness
 from depthmask.evaluation.intervals import cluster_mean
 from depthmask.evaluation.robustness import CONDITIONS, Training, draw, is_trained, make_harder
 from depthmask.evaluation.robustness_table import collect_frames, measure_robustness
@@ -22,27 +21,26 @@ from synthetic import COMPOSITION, TINY
 
 SIZE = 48
 STRONG = {"shift": 2.5, "rotation": 4, "exposure": 0.7, "temperature": 0.6, "noise": 0.05,
-          "jpeg": 30, "shadow": 2, "camouflage": 1}  # fmt: skip
+          "jpeg": 30, "camouflage": 1}  # fmt: skip
 NEUTRAL = {name: condition.neutral for name, condition in CONDITIONS.items()}
 PARAMS = TINY.evaluate.robustness.model_copy(update={"num_scenes": 3})
 FOCAL = torch.full((1, 1, 1, 1), 0.9)
 STRENGTHS = {
     **{name: sorted({*given, NEUTRAL[name]}) for name, given in PARAMS.conditions.items()},
-    "two_people": [1, 2],
     "nobody": sorted(PARAMS.conditions["exposure"]),
 }
 
 
-def make_scene(*, left=20, wall=(0.6, 0.5, 0.4), person=(0.2, 0.3, 0.8), depth=3.0, shadow=1.0):
+def make_scene(*, wall=(0.6, 0.5, 0.4), shadow=1.0):
     """A plain wall, a person 8 px wide whose rim is half theirs, a shadow to their right."""
     bg = torch.tensor(wall).view(1, 3, 1, 1).expand(1, 3, SIZE, SIZE).clone()
     mask = torch.zeros(1, 1, SIZE, SIZE)
-    mask[..., 12:40, left : left + 8] = 1
-    mask[..., 12:40, (left, left + 7)] = 0.5
+    mask[..., 12:40, 20:28] = 1
+    mask[..., 12:40, (20, 27)] = 0.5
     light = torch.ones(1, 1, SIZE, SIZE)
-    light[..., 30:44, left + 8 : left + 18] = shadow
-    bg_fg = bg * light * (1 - mask) + torch.tensor(person).view(1, 3, 1, 1) * mask
-    return Scene(bg, bg_fg, mask, torch.where(mask > 0.5, depth, 6.0), FOCAL)
+    light[..., 30:44, 28:38] = shadow
+    bg_fg = bg * light * (1 - mask) + torch.tensor((0.2, 0.3, 0.8)).view(1, 3, 1, 1) * mask
+    return Scene(bg, bg_fg, mask, torch.where(mask > 0.5, 3.0, 6.0), FOCAL)
 
 
 @pytest.fixture
@@ -69,7 +67,7 @@ def test_the_neutral_strength_changes_nothing_and_others_leave_the_truth(scenes,
     assert torch.equal(changed.mask, scenes.mask) and torch.equal(changed.depth, scenes.depth)
     of_plate = name in ("shift", "rotation", "exposure", "temperature")
     assert torch.equal(changed.bg_fg, scenes.bg_fg) == of_plate
-    assert torch.equal(changed.bg, scenes.bg) == (name in ("shadow", "camouflage"))
+    assert torch.equal(changed.bg, scenes.bg) == (name == "camouflage")
 
 
 def test_strengths_are_checked_and_a_condition_is_added_in_one_place(scenes, monkeypatch):
@@ -82,8 +80,8 @@ def test_strengths_are_checked_and_a_condition_is_added_in_one_place(scenes, mon
     robustness.check_strengths({"blink": (0, 0.5), "shift": (1.0,)})
     assert make_harder(scenes, "blink", 0.5, draw(scenes, 0)).bg_fg.max() < 0.51
     # the other refusals are in test_config
-    with pytest.raises(InputError, match="unknown condition 'two_people'; use .* shift, .*blink"):
-        robustness.check_strengths({"two_people": (1,)})
+    with pytest.raises(InputError, match="unknown condition 'shadow'; use .* shift, .*blink"):
+        robustness.check_strengths({"shadow": (1,)})
 
 
 def test_a_shift_by_pixels(scenes):
@@ -125,21 +123,11 @@ def test_light_noise_and_jpeg_are_as_strong_as_said(scenes):
     assert 0 < losses[0] < losses[1] < losses[2] < 0.1
 
 
-def test_a_shadow_is_taken_away_and_doubled_and_other_light_is_none():
-    scene = make_scene(shadow=0.5)
-    middle = (..., slice(35, 40), slice(32, 35))
-    without, twice = (make_harder(scene, "shadow", k, None).bg_fg for k in (0, 2))
-    torch.testing.assert_close(without[middle], scene.bg[middle], atol=0.03, rtol=0)
-    torch.testing.assert_close(twice[middle], scene.bg[middle] / 4, atol=0.03, rtol=0)
-    person = (scene.mask == 1).expand(-1, 3, -1, -1)
-    torch.testing.assert_close(twice[person], scene.bg_fg[person], atol=0.002, rtol=0)
-    assert frame_edits.typical_shadow(scene) == pytest.approx(0.5, abs=0.05)
+def test_other_light_is_told_and_a_shadow_is_none():
     scene = make_scene(wall=(0.3, 0.25, 0.2), shadow=0.5)
     scene = scene._replace(bg=scene.bg * 1.5)
-    light = frame_edits.light_between(scene).exp().flatten().tolist()
+    light = robustness.light_between(scene).exp().flatten().tolist()
     assert light == pytest.approx([1 / 1.5] * 3, rel=0.05)
-    without = make_harder(scene, "shadow", 0, None).bg_fg[middle]
-    torch.testing.assert_close(without, scene.bg[middle] / 1.5, atol=0.03, rtol=0)
 
 
 def test_who_wears_the_wall_s_colour_vanishes_but_for_the_folds():
@@ -154,43 +142,14 @@ def test_who_wears_the_wall_s_colour_vanishes_but_for_the_folds():
     assert (worn[:, 25] < 0.9 * worn[:, 15]).all()
 
 
-@pytest.mark.parametrize("swapped", [False, True])
-def test_two_people_the_nearer_in_front(swapped):
-    near = make_scene(left=20, person=(0.9, 0.1, 0.1), depth=2.0, shadow=0.6)
-    far = make_scene(left=24, person=(0.1, 0.1, 0.9), depth=4.0, shadow=0.6)
-    both, row = put_together(far, near) if swapped else put_together(near, far), 20
-    colours = both.bg_fg[0, :, row]
-    assert both.mask[0, 0, row, 19:33].tolist() == [0, 0.5, *[1] * 10, 0.5, 0]
-    assert both.depth[0, 0, row, 22:31].tolist() == [2] * 5 + [4] * 4
-    assert torch.equal(colours[:, 22], near.bg_fg[0, :, row, 22])
-    assert torch.equal(colours[:, 30], far.bg_fg[0, :, row, 30])
-    # through the nearer one's rim the other is seen, not the wall
-    rim = (near.bg_fg[0, :, row, 23] + far.bg_fg[0, :, row, 28]) / 2
-    torch.testing.assert_close(colours[:, 27], rim, atol=0.03, rtol=0)
-    # where both shadows fall it is darker than in either
-    assert float(both.bg_fg[0, 0, 36, 34] / both.bg[0, 0, 36, 34]) == pytest.approx(0.36, abs=0.03)
-
-
-def test_two_people_stand_together_only_where_both_have_room_and_are_seen():
-    middle = make_scene(left=20, depth=4.0)
-    # beside and in each other; behind, two thirds and a sixth seen
-    cases = (30, 4.0, True), (24, 4.2, False), (24, 5.0, True), (21, 5.0, False)
-    for left, distance, fits in cases:
-        other = make_scene(left=left, depth=distance)
-        for pair in ((middle, other), (other, middle)):
-            assert frame_edits.can_stand_together(*pair).item() == fits
-
-
 def test_what_is_switched_off_was_not_trained_for():
-    training = Training(TINY.compositor, 0.04, 96, 0.25)
+    training = Training(TINY.compositor, 0.04, 96)
     assert is_trained("shift", 0.9, training) and not is_trained("shift", 1, training)
-    # 1 - 0.75 ** k stays below the strength of 0.5 up to k = 2.4
-    assert [is_trained("shadow", k, training) for k in (0, 2, 2.5)] == [True, True, False]
-    sections = ("plate_motion", "plate_light", "noise", "shadow")
+    sections = ("plate_motion", "plate_light", "noise")
     off = {each: {**getattr(TINY.compositor, each).model_dump(), "p": 0.0} for each in sections}
     still = CompositorParams.model_validate(TINY.compositor.model_dump() | off)
-    names = ("shift", "rotation", "exposure", "noise", "temperature", "shadow")
-    for training in (Training(still, 0.0, 96, 0.25), Training(None, 0.0, 96, 0.25)):
+    names = ("shift", "rotation", "exposure", "noise", "temperature")
+    for training in (Training(still, 0.0, 96), Training(None, 0.0, 96)):
         assert not any(is_trained(name, 0.01, training) for name in (*names, "nobody"))
         assert all(is_trained(name, NEUTRAL[name], training) for name in names)
 
@@ -229,7 +188,7 @@ def test_a_row_an_experiment_condition_and_strength(table):
         assert found == STRENGTHS
         assert list(dict.fromkeys(rows.condition)) == list(CONDITIONS)
     counts = table.groupby("condition").num_scenes.first()
-    assert (counts["nobody"], counts["two_people"], counts["shift"]) == (2, 2, 3)
+    assert (counts["nobody"], counts["shift"]) == (2, 3)
 
 
 def test_the_truth_is_right_and_who_sees_people_everywhere_is_found_out(table, sets):
@@ -249,7 +208,7 @@ def test_the_truth_is_right_and_who_sees_people_everywhere_is_found_out(table, s
 
 def test_bands_follow_the_rule_of_all_intervals(frames):
     people = frames.people.rows(np.repeat(np.arange(3), 4))
-    alone = frames._replace(people=people, pairs=None, empty=None)
+    alone = frames._replace(people=people, empty=None)
     params = PARAMS.model_copy(update={"conditions": {"shift": (0.0,)}})
     row = measure_robustness({"changed": changed}, alone, params, 0.95).iloc[0]
     ious = mask_iou(changed(people.scene, None)[0], people.scene.mask).numpy()

@@ -1,6 +1,7 @@
 """What makes a frame harder: every condition, how it is applied, whether training drew it."""
 
 import io
+import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -13,7 +14,11 @@ from torch import Tensor
 from depthmask.config import CompositorParams
 from depthmask.data.scenes.scene import Scene
 from depthmask.errors import InputError
-from depthmask.evaluation.frame_edits import dress_like_wall, scale_shadow
+
+DARKEST = 6 / 255  # added before a ratio is taken: in the dark a level of noise is a large ratio
+FOLDS = 0.3  # exponent that leaves folds of what makes clothes light and dark, most of it dye
+LEAST_WEIGHT = 1e-4
+LUMINANCE = (0.2126, 0.7152, 0.0722)
 
 
 class Draws(NamedTuple):
@@ -40,7 +45,6 @@ class Training(NamedTuple):
     params: CompositorParams | None  # None for a training on files, whose light nobody knows
     nobody: float  # share of the frames with nobody in them
     size: int  # side of a frame, px
-    shadow: float  # which share of the light the typical true shadow takes away, 0 to 1
 
 
 Change = Callable[[Scene[Tensor], float, Draws], Scene[Tensor]]
@@ -157,29 +161,47 @@ def jpeg(scene: Scene[Tensor], quality: float, draws: Draws) -> Scene[Tensor]:
     return scene._replace(bg=through_jpeg(scene.bg), bg_fg=through_jpeg(scene.bg_fg))
 
 
-def _shadow_trained(strength: float, training: Training) -> bool:
-    if training.params is None:
-        return False
-    drawn = training.params.shadow
-    if strength == 0:
-        return drawn.p < 1 or drawn.strength == 0
-    return drawn.p > 0 and 1 - (1 - training.shadow) ** strength <= drawn.strength
-
-
-@condition("Shadow", "times its true strength", (0, 10), _shadow_trained, neutral=1.0)
-def shadow(scene: Scene[Tensor], strength: float, draws: Draws) -> Scene[Tensor]:
-    return scale_shadow(scene, strength)
-
-
 @condition("Dressed like the wall", "share of the wall's colour", (0, 1))
 def camouflage(scene: Scene[Tensor], share: float, draws: Draws) -> Scene[Tensor]:
-    return dress_like_wall(scene, share)
+    """The person's colours moved by `share` towards the mean colour of the room that they hide, as
+    bright or dark from fold to fold as their own clothes are."""
+    mask = scene.mask
+    inside = (mask > 0.99).float()
+    # at the rim, where the room shows through, the colour of the nearest pixels all person
+    near = _spread_from(inside, scene.bg_fg, mask.shape[-1] / 96, otherwise=scene.bg_fg)
+    person = torch.where(inside > 0, scene.bg_fg, near)
+    room = scene.bg * light_between(scene).exp()
+    luminance = (person * person.new_tensor(LUMINANCE).view(1, 3, 1, 1)).sum(1, keepdim=True)
+    folds = luminance.clamp_min(1e-3) ** FOLDS
+    area = mask.sum((2, 3), keepdim=True).clamp_min(1e-3)
+    mean_room, mean_folds = (
+        (values * mask).sum((2, 3), keepdim=True) / area for values in (room, folds)
+    )
+    wall = mean_room * folds / mean_folds.clamp_min(1e-3)
+    return scene._replace(bg_fg=scene.bg_fg + share * mask * (wall - person))
 
 
-# These two have frames of their own, and no strengths in params.yaml: see `cases`.
-CONDITIONS["two_people"] = Condition(
-    "Two people", "people in the frame", None, lambda strength, training: False, neutral=1.0
-)
+def light_between(scene: Scene[Tensor]) -> Tensor:
+    """By what the whole frame is brighter than the plate, log, N x 3 x 1 x 1: the median over the
+    pixels without anything of the person beside them, so that no shadow counts; 0 without such."""
+    room = F.max_pool2d(scene.mask, 3, stride=1, padding=1) == 0
+    ratio = ((scene.bg_fg + DARKEST) / (scene.bg + DARKEST)).log()
+    median = torch.where(room, ratio, torch.nan).flatten(2).nanmedian(2).values
+    return median.nan_to_num(0.0)[..., None, None]
+
+
+def _spread_from(weight: Tensor, values: Tensor, sigma: float, otherwise: Tensor) -> Tensor:
+    """Gaussian mean, sigma in px, of the values with a weight 0 to 1, N x 1 x H x W: a normalised
+    convolution (Knutsson and Westin 1993), `otherwise` where nothing is near."""
+    steps = [torch.arange(n)[:, None] - torch.arange(n) for n in weight.shape[-2:]]
+    norm = sigma * math.sqrt(2 * math.pi)
+    down, along = ((torch.exp(-0.5 * (each / sigma) ** 2) / norm).to(weight) for each in steps)
+    total = down @ weight @ along
+    mean = (down @ (values * weight) @ along) / total.clamp_min(LEAST_WEIGHT)
+    return torch.where(total > LEAST_WEIGHT, mean, otherwise)
+
+
+# It has frames of its own, and no strengths in params.yaml: see `cases`.
 CONDITIONS["nobody"] = Condition(
     "Nobody in the frame",
     "stops of the plate",

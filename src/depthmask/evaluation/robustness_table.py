@@ -13,7 +13,6 @@ from depthmask.config import CompositorParams, Robustness
 from depthmask.data.composition.eval_sets import BATCH_SIZE, EvalSets, joined
 from depthmask.data.scenes.person import THRESHOLD, largest_region
 from depthmask.data.scenes.scene import Alignment, Scene
-from depthmask.evaluation.frame_edits import can_stand_together, put_together, typical_shadow
 from depthmask.evaluation.intervals import cluster_mean
 from depthmask.evaluation.measuring import Method
 from depthmask.evaluation.robustness import (
@@ -22,7 +21,6 @@ from depthmask.evaluation.robustness import (
     draw,
     is_trained,
     make_harder,
-    to_8_bits,
 )
 from depthmask.metrics import METRICS, Metric, metric, score_scenes
 
@@ -76,7 +74,6 @@ class FrameSets(NamedTuple):
     """What there is to make harder, and with what it is measured."""
 
     people: Frames  # of the headline set
-    pairs: tuple[Frames, Frames] | None  # of it, and the same rooms with somebody else who fits in
     empty: Frames | None  # rooms with nobody in them
     training: Training  # of the best
     device: str  # where methods predict
@@ -87,22 +84,11 @@ def collect_frames(
     sets: EvalSets, count: int, *, trained: CompositorParams | None, trained_nobody: float
 ) -> FrameSets:
     """Take up to `count` frames of each kind, spread evenly; the rest as for `Training`."""
-    origins = sets.origins(sets.headline)
-    people = _some(sets.scenes(sets.headline), origins, count)
-    pairs, fitting = None, []
-    for first, second, rows in sets.pairs(sets.headline):
-        fit = can_stand_together(first, second)
-        both = (scene.take(fit) for scene in (first, second))
-        fitting.append((*both, rows[fit.cpu().numpy()]))
-    if any(len(rows) for *_, rows in fitting):
-        firsts, seconds, places = zip(*fitting, strict=True)
-        origins = origins.iloc[np.concatenate(places)]
-        pairs = _some(firsts, origins, count), _some(seconds, origins, count)
+    people = _some(sets.scenes(sets.headline), sets.origins(sets.headline), count)
     rooms = sets.origins("nobody").assign(cutout="nobody")
     empty = _some(sets.scenes("nobody"), rooms, count) if len(rooms) else None
-    size, shadow = people.scene.mask.shape[-1], typical_shadow(people.scene)
-    training = Training(trained, trained_nobody, size, shadow)
-    return FrameSets(people, pairs, empty, training, sets.device, sets.alignment)
+    training = Training(trained, trained_nobody, people.scene.mask.shape[-1])
+    return FrameSets(people, empty, training, sets.device, sets.alignment)
 
 
 def _some(batches: Iterable[Scene[Tensor]], origins: pd.DataFrame, count: int) -> Frames:
@@ -113,17 +99,10 @@ def _some(batches: Iterable[Scene[Tensor]], origins: pd.DataFrame, count: int) -
 
 def cases(sets: FrameSets, params: Robustness) -> Iterator[tuple[str, float, Frames]]:
     """Frames under each condition at each of its strengths, also the neutral one, whose scene is
-    that of `sets.people` itself; `two_people` has 1 and 2, `nobody` the strengths of `exposure`."""
+    that of `sets.people` itself; `nobody` has the strengths of `exposure`."""
     for name in CONDITIONS:
         frames, strengths = sets.people, params.conditions.get(name)
-        if name == "two_people" and sets.pairs is not None:
-            first, second = sets.pairs
-            # where no room is left out the first are the very scenes, whose figures are known
-            same = torch.equal(first.scene.bg_fg, frames.scene.bg_fg)
-            yield name, 1.0, frames if same else first
-            both = put_together(first.scene, second.scene)
-            yield name, 2.0, first._replace(scene=to_8_bits(both))
-        elif name == "nobody" and sets.empty is not None:
+        if name == "nobody" and sets.empty is not None:
             frames, strengths = sets.empty, params.conditions.get("exposure", ())
         if strengths is not None:
             draws = draw(frames.scene, params.seed)

@@ -20,7 +20,7 @@ from depthmask.metrics import mask_iou
 from synthetic import COMPOSITION, TINY
 
 SIZE = 48
-STRONG = {"shift": 2.5, "rotation": 4, "exposure": 0.7, "temperature": 0.6, "noise": 0.05,
+STRONG = {"shift": 2.5, "rotation": 4, "exposure": 0.7, "noise": 0.05,
           "jpeg": 30, "camouflage": 1}  # fmt: skip
 NEUTRAL = {name: condition.neutral for name, condition in CONDITIONS.items()}
 PARAMS = TINY.evaluate.robustness.model_copy(update={"num_scenes": 3})
@@ -65,7 +65,7 @@ def test_the_neutral_strength_changes_nothing_and_others_leave_the_truth(scenes,
         assert image.min() >= 0 and image.max() <= 1
         assert torch.equal(image, (image * 255).round() / 255)
     assert torch.equal(changed.mask, scenes.mask) and torch.equal(changed.depth, scenes.depth)
-    of_plate = name in ("shift", "rotation", "exposure", "temperature")
+    of_plate = name in ("shift", "rotation", "exposure")
     assert torch.equal(changed.bg_fg, scenes.bg_fg) == of_plate
     assert torch.equal(changed.bg, scenes.bg) == (name == "camouflage")
 
@@ -101,8 +101,7 @@ def test_quarter_turns_and_draws_that_go_every_way(scenes):
     many = draw(Scene(*(field[:1].expand(200, -1, -1, -1) for field in scenes)), 0)
     assert torch.bincount((many.direction / (math.pi / 2)).long(), minlength=4).min() > 30
     assert abs(float(many.turn.mean())) < 0.2 and set(many.turn.tolist()) == {-1.0, 1.0}
-    # a scene's numbers do not depend on how many others there are
-    assert torch.equal(many.noise[:4], draws.noise)
+    assert torch.equal(draw(scenes, 0).noise, draws.noise)
     assert not torch.equal(draws.noise, draw(scenes, 1).noise)
 
 
@@ -110,8 +109,6 @@ def test_light_noise_and_jpeg_are_as_strong_as_said(scenes):
     scene = make_scene(wall=(0.2, 0.4, 0.8))
     brighter = make_harder(scene, "exposure", 1, None).bg[0, :, 0, 0]
     torch.testing.assert_close(brighter, torch.tensor([0.4, 0.8, 1.0]), atol=0.002, rtol=0)
-    warmer = CONDITIONS["temperature"].apply(scene, 1, None).bg[0, :, 0, 0]
-    assert float(warmer[0] / warmer[2]) == pytest.approx(0.5) and warmer[1] == 0.4
     grey = scenes._replace(
         bg=torch.full_like(scenes.bg, 0.5), bg_fg=torch.full_like(scenes.bg, 0.5)
     )
@@ -148,7 +145,7 @@ def test_what_is_switched_off_was_not_trained_for():
     sections = ("plate_motion", "plate_light", "noise")
     off = {each: {**getattr(TINY.compositor, each).model_dump(), "p": 0.0} for each in sections}
     still = CompositorParams.model_validate(TINY.compositor.model_dump() | off)
-    names = ("shift", "rotation", "exposure", "noise", "temperature")
+    names = ("shift", "rotation", "exposure", "noise")
     for training in (Training(still, 0.0, 96), Training(None, 0.0, 96)):
         assert not any(is_trained(name, 0.01, training) for name in (*names, "nobody"))
         assert all(is_trained(name, NEUTRAL[name], training) for name in names)

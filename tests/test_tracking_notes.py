@@ -24,9 +24,9 @@ def test_metrics_begin_with_the_headline():
     "name, seed, best, place, verdict, run_name",
     [
         ("a", 0, "yes", "1 of 3", "best, tied with b", "a"),
-        ("b", 4, "no", "2 of 3", "tied (-0.022 to +0.002) with the best", "b, seed 4"),
-        ("c", 0, "no", "–", "not ranked: a mask alone", "c"),
-        ("d", 0, "no", "3 of 3", "0.100 (0.050 to 0.150) behind the best", "d"),
+        ("b", 4, "no", "2 of 3", "tied with the best by -0.010 (-0.022 to +0.002)", "b, seed 4"),
+        ("c", 0, "no", "–", "not compared: a mask alone, or a figure is no number", "c"),
+        ("d", 0, "no", "3 of 3", "behind the best by -0.100 (-0.150 to -0.050)", "d"),
     ],
 )
 def test_tags_say_how_a_run_compares(name, seed, best, place, verdict, run_name):
@@ -46,7 +46,7 @@ def test_an_experiment_may_be_ahead_and_another_seed_is_not_the_best():
     metrics["verdict"] |= {"ties": [], "ahead": ["b"]}
     lead = {"difference": -0.03, "low": -0.05, "high": -0.01}
     metrics["verdict"]["differences"]["b"]["score"] = lead
-    assert notes.verdict_words(metrics, "b") == "0.030 (0.010 to 0.050) ahead of the best"
+    assert notes.verdict_words(metrics, "b") == "ahead of the best by +0.030 (+0.010 to +0.050)"
     assert notes.verdict_words(metrics, "a") == "best"
     lead |= {"low": None, "high": None}
     assert notes.verdict_words(metrics, "b") == "not told from the best: too few scenes"

@@ -1,3 +1,4 @@
+import contextlib
 import importlib.util
 import json
 import re
@@ -8,6 +9,7 @@ from pathlib import Path
 from unittest.mock import MagicMock
 
 import pytest
+from filelock import FileLock, Timeout
 
 from depthmask import tracking
 from depthmask.tracking import find_root
@@ -125,8 +127,13 @@ def test_a_killed_run_is_ended_and_resumed_and_a_living_one_is_not(root, capfd):
 def test_one_process_at_a_time_makes_a_fresh_store(checkout: Path, monkeypatch):
     client, held, lock = MagicMock(), [], checkout / ".tracking/mlflow.lock"
 
+    def is_held():
+        with contextlib.suppress(Timeout), FileLock(lock, timeout=0):
+            return False
+        return True
+
     def locked(answer):
-        return lambda *_, **__: held.append(tracking.is_held(lock)) or answer
+        return lambda *_, **__: held.append(is_held()) or answer
 
     client.get_experiment_by_name.side_effect = locked(None)
     client.create_experiment.side_effect = locked("1")

@@ -170,30 +170,16 @@ def _sentence(
         return f"{best}: {figures}. There is no other DepthMaskNet to compare it with."
     other = (ahead or ties or [*scores])[0]
     lead, low, high, p = scores[other].values()
+    start = f"{best} is the best: {figures}"
     if ahead:
-        return (
-            f"{best}, the best on validation, reaches {figures}, but there {_listed(ahead)}"
-            f" {'is' if len(ahead) == 1 else 'are'} better, {other} by {-lead:.3f}"
-            f" ({-high:.3f} to {-low:.3f}) in the mean of both."
-        )
-    if not ties:
-        return (
-            f"{best} is the best: {figures}; it leads the runner-up, {other}, by"
-            f" {lead:.3f} ({low:.3f} to {high:.3f}) in the mean of both."
-        )
+        start = f"{best}, the best on validation, reaches {figures}; better is {', '.join(ahead)}"
+    elif ties:
+        start = f"{best}, chosen on validation, reaches {figures}; not told from {', '.join(ties)}"
     bounds = f"{low:+.3f} to {high:+.3f}"
-    if low > 0:
+    if ties and low > 0:
         bounds += f", p {p:.2f} among {len(scores)} rivals"
     bounds = bounds if math.isfinite(low) else "too few scenes for an interval"
-    return (
-        f"{best}, chosen on validation, reaches {figures}; these scenes cannot tell it from"
-        f" {_listed(ties)}: its lead{'' if len(ties) == 1 else f' over {other}'} is"
-        f" {lead:+.3f} ({bounds}) in the mean of both."
-    )
-
-
-def _listed(names: list[str]) -> str:
-    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
+    return f"{start}. Its lead over {other} in the mean of both is {lead:+.3f} ({bounds})."
 
 
 def leak_gaps(
@@ -225,36 +211,23 @@ def leak_gaps(
 
 
 def headline_figures(metrics: Mapping[str, Any], robustness: pd.DataFrame) -> dict[str, Any]:
-    """What `reports/headline.json` holds, for `dvc metrics show`: the best on the hardest set, its
-    lead, leak and worst harder frames, as far as there are any."""
-    best, verdict = metrics["best"], metrics["verdict"]
-    names = ["mask_iou", "depth_delta1", "person_delta1", "depth_ssim", "depth_abs_rel"]
-    if metrics["unit"] == "metre":
-        names.remove("depth_ssim")  # it stands for δ1 where ratios of depth say little
-    figures = {name: metrics["headline"].get(name) for name in names}
-    head = metrics["headline"].get("set", "")
-    given = metrics.get("baselines", {}).get("best_with_plate_depth", {}).get(head, {})
+    """What `reports/headline.json` holds, for `dvc metrics show`: the best on the hardest set,
+    also with the plate's depth, its lead, leak and lowest IoU on harder frames, where known."""
+    best, verdict, head = metrics["best"], metrics["verdict"], metrics["headline"]
+    baselines = metrics.get("baselines", {})
+    given = baselines.get("best_with_plate_depth", {}).get(head["set"], {})
+    people = ("person_delta1", "person_distance_error")
+    own = robustness[(robustness["experiment"] == best) & (robustness["condition"] != "nobody")]
+    figures = {name: head.get(name) for name in METRICS}
+    figures |= {f"{name}_with_plate_depth": given.get(name) for name in people}
     lead = verdict["differences"].get(verdict["runner_up"], {}).get("score", {})
     figures |= {
-        "distance_error_m": metrics["headline"].get("person_distance_error"),
-        "person_delta1_with_plate_depth": given.get("person_delta1"),
-        "distance_error_m_with_plate_depth": given.get("person_distance_error"),
         "lead": lead.get("difference"),
-        "lead_low": lead.get("low"),
         "leak_gap": metrics["leak"].get(best, {}).get("mask_iou", {}).get("excess"),
+        "worst_iou": own["mask_iou"].min(),
     }
-    worst_at = {}
-    own = robustness[(robustness["experiment"] == best) & (robustness["condition"] != "nobody")]
-    if own["mask_iou"].notna().any():
-        worst = own.loc[own["mask_iou"].idxmin()]
-        figures["worst_iou"] = float(worst["mask_iou"])
-        worst_at = {"worst_at": f"{worst['condition']} {worst['strength']:g}"}
-    known = {
-        name: round(float(value), 4)
-        for name, value in figures.items()
-        if value is not None and math.isfinite(value)
-    }
-    return {"best": best} | known | worst_at
+    known = ((name, float(value)) for name, value in figures.items() if value is not None)
+    return {"best": best} | {name: round(each, 4) for name, each in known if math.isfinite(each)}
 
 
 def _known(table: pd.DataFrame) -> list[str]:

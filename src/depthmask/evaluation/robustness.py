@@ -1,7 +1,6 @@
 """What makes a frame harder: every condition, how it is applied, whether training drew it."""
 
 import io
-import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -17,7 +16,7 @@ from depthmask.errors import InputError
 
 DARKEST = 6 / 255  # added before a ratio is taken: in the dark a level of noise is a large ratio
 FOLDS = 0.3  # exponent that leaves folds of what makes clothes light and dark, most of it dye
-LEAST_WEIGHT = 1e-4
+LEAST_ALPHA = 0.05  # that a pixel is divided by
 LUMINANCE = (0.2126, 0.7152, 0.0722)
 
 
@@ -30,13 +29,11 @@ class Draws(NamedTuple):
 
 
 def draw(scene: Scene[Tensor], seed: int) -> Draws:
-    """Draw for a batch; a scene's numbers depend on the seed and its place alone."""
-    randoms = [np.random.default_rng([seed, place]) for place in range(len(scene.mask))]
-    angles = [random.uniform(0, 2 * np.pi) for random in randoms]
-    turns = [1 - 2 * random.integers(2) for random in randoms]
-    shape = (6, *scene.mask.shape[-2:])
-    noises = [random.standard_normal(shape, np.float32) for random in randoms]
-    return Draws(torch.Tensor(angles), torch.Tensor(turns), torch.from_numpy(np.stack(noises)))
+    """Draw for a batch, of a seed."""
+    random, count = np.random.default_rng(seed), len(scene.mask)
+    angles, turns = random.uniform(0, 2 * np.pi, count), random.choice([-1, 1], count)
+    noise = random.standard_normal((count, 6, *scene.mask.shape[-2:]), np.float32)
+    return Draws(torch.Tensor(angles), torch.Tensor(turns), torch.from_numpy(noise))
 
 
 class Training(NamedTuple):
@@ -130,15 +127,6 @@ def exposure(scene: Scene[Tensor], stops: float, draws: Draws) -> Scene[Tensor]:
     return scene._replace(bg=scene.bg * 2**stops)
 
 
-# Training moves red up and blue down, each by the most.
-@condition(
-    "Plate warmer or colder", "stops, red over blue", (-4, 4), up_to("plate_light.tint", times=2)
-)
-def temperature(scene: Scene[Tensor], stops: float, draws: Draws) -> Scene[Tensor]:
-    gains = torch.tensor([stops / 2, 0.0, -stops / 2]).exp2()
-    return scene._replace(bg=scene.bg * gains.view(1, 3, 1, 1))
-
-
 @condition("Noise", "sigma, of a range 0 to 1", (0, 1), up_to("noise.sigma"))
 def noise(scene: Scene[Tensor], sigma: float, draws: Draws) -> Scene[Tensor]:
     return scene._replace(
@@ -165,12 +153,9 @@ def jpeg(scene: Scene[Tensor], quality: float, draws: Draws) -> Scene[Tensor]:
 def camouflage(scene: Scene[Tensor], share: float, draws: Draws) -> Scene[Tensor]:
     """The person's colours moved by `share` towards the mean colour of the room that they hide, as
     bright or dark from fold to fold as their own clothes are."""
-    mask = scene.mask
-    inside = (mask > 0.99).float()
-    # at the rim, where the room shows through, the colour of the nearest pixels all person
-    near = _spread_from(inside, scene.bg_fg, mask.shape[-1] / 96, otherwise=scene.bg_fg)
-    person = torch.where(inside > 0, scene.bg_fg, near)
-    room = scene.bg * light_between(scene).exp()
+    mask, room = scene.mask, scene.bg * light_between(scene).exp()
+    # without what of the room shows through at the rim
+    person = (scene.bg_fg - (1 - mask) * room) / mask.clamp_min(LEAST_ALPHA)
     luminance = (person * person.new_tensor(LUMINANCE).view(1, 3, 1, 1)).sum(1, keepdim=True)
     folds = luminance.clamp_min(1e-3) ** FOLDS
     area = mask.sum((2, 3), keepdim=True).clamp_min(1e-3)
@@ -188,17 +173,6 @@ def light_between(scene: Scene[Tensor]) -> Tensor:
     ratio = ((scene.bg_fg + DARKEST) / (scene.bg + DARKEST)).log()
     median = torch.where(room, ratio, torch.nan).flatten(2).nanmedian(2).values
     return median.nan_to_num(0.0)[..., None, None]
-
-
-def _spread_from(weight: Tensor, values: Tensor, sigma: float, otherwise: Tensor) -> Tensor:
-    """Gaussian mean, sigma in px, of the values with a weight 0 to 1, N x 1 x H x W: a normalised
-    convolution (Knutsson and Westin 1993), `otherwise` where nothing is near."""
-    steps = [torch.arange(n)[:, None] - torch.arange(n) for n in weight.shape[-2:]]
-    norm = sigma * math.sqrt(2 * math.pi)
-    down, along = ((torch.exp(-0.5 * (each / sigma) ** 2) / norm).to(weight) for each in steps)
-    total = down @ weight @ along
-    mean = (down @ (values * weight) @ along) / total.clamp_min(LEAST_WEIGHT)
-    return torch.where(total > LEAST_WEIGHT, mean, otherwise)
 
 
 # It has frames of its own, and no strengths in params.yaml: see `cases`.

@@ -90,17 +90,6 @@ def file_lock(root: Path, name: str, timeout: float) -> FileLock:
     return FileLock(folder / f"{name}.lock", timeout=timeout)
 
 
-def is_held(path: Path) -> bool | None:
-    """Whether a living process of this host holds the lock; None if there is no such file."""
-    if not path.is_file():
-        return None
-    try:
-        with FileLock(path, timeout=0):
-            return False
-    except Timeout:
-        return True
-
-
 def say(line: str) -> None:
     print(f"depthmask: {line}", file=sys.stderr, flush=True)
 

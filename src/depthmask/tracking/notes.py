@@ -65,15 +65,12 @@ def verdict_words(metrics: Metrics, name: str) -> str:
     verdict = metrics["verdict"]
     if name == verdict["best"]:
         return f"best, tied with {', '.join(verdict['ties'])}" if verdict["ties"] else "best"
-    if name not in metrics["ranking"]:
-        return "not ranked: a mask alone"
-    if name not in verdict["differences"]:
-        return "not compared: a figure is no number"
-    lead = verdict["differences"][name]["score"]
+    lead = verdict["differences"].get(name, {}).get("score")
+    if name not in metrics["ranking"] or lead is None:
+        return "not compared: a mask alone, or a figure is no number"
     if lead["low"] is None:
         return "not told from the best: too few scenes"
-    if name in verdict["ties"]:
-        return f"tied ({-lead['high']:+.3f} to {-lead['low']:+.3f}) with the best"
-    low, high = sorted(abs(lead[end]) for end in ("low", "high"))
-    side = "ahead of" if name in verdict.get("ahead", ()) else "behind"
-    return f"{abs(lead['difference']):.3f} ({low:.3f} to {high:.3f}) {side} the best"
+    ahead, ties = verdict.get("ahead", ()), verdict["ties"]
+    side = "tied with" if name in ties else "ahead of" if name in ahead else "behind"
+    value, low, high = -lead["difference"], -lead["high"], -lead["low"]
+    return f"{side} the best by {value:+.3f} ({low:+.3f} to {high:+.3f})"

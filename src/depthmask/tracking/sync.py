@@ -11,7 +11,7 @@ from filelock import Timeout
 from depthmask.data.scenes.files import read_json, read_table, read_text
 from depthmask.errors import InputError
 from depthmask.evaluation.measuring import check_agreement
-from depthmask.tracking import LOCK, Store, attempt, copied_checkout, find_root, is_held, say
+from depthmask.tracking import Store, attempt, copied_checkout, find_root, say
 from depthmask.tracking.notes import BEST, VERDICT, run_metrics, run_tags
 from depthmask.tracking.provenance import run_key
 from depthmask.tracking.run import OpenRun
@@ -69,7 +69,7 @@ def _bring(store: Store, folder: Path, metrics: Mapping[str, Any], reports: Path
     if (
         (known.get(SYNCED) == digest and status == "FINISHED")
         or (is_trial and VERDICT in tags and VERDICT in known)  # the checkout's word stays
-        or (status == "RUNNING" and is_held(Path(known.get(LOCK, ""))))  # it records itself
+        or status == "RUNNING"  # it records itself
     ):
         return []
     try:

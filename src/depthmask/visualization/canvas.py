@@ -20,7 +20,6 @@ MASK_ERRORS = {"missed": LIGHT["sky"], "false": LIGHT["orange"]}
 """Person taken for room, room taken for person: apart also for colour-blind readers."""
 INVALID_RGB = np.array((128, 134, 140), np.uint8)
 ERROR_TICKS = ((0.0, "−50 %"), (0.5, "0"), (1.0, "+50 %"))
-_TICKS_M = (0.2, 0.5, 1, 2, 3, 5, 10, 20, 30, 50, 100)
 
 # Magma's lightness rises evenly from dark to bright, so equal steps look equal, it survives
 # greyscale and colour-blindness, and it shows no edge where the depth has none (turbo does).
@@ -74,13 +73,12 @@ class DepthScale(NamedTuple):
         return np.where(np.isnan(at)[..., None], INVALID_RGB, depth_colors(np.nan_to_num(at)))
 
     def ticks(self) -> list[tuple[float, str]]:
-        """Round depths to write at the legend, or its ends: (place in 0..1, text)."""
-        metres = [m for m in _TICKS_M if self.near * 0.999 <= m <= self.far * 1.001]
-        metres = metres[:: 1 + len(metres) // 5]
-        if self.unit == "metre" and len(metres) > 1:
-            return [(float(self.unit_interval(np.array(m))), f"{m:g} m") for m in metres]
-        sign = " m" if self.unit == "metre" else ""
-        return [(0.0, f"{self.near:.2g}{sign}"), (1.0, f"{self.far:.2g}{sign}")]
+        """What to write at the legend's ends and its middle: (place in 0..1, text)."""
+        middle, sign = (self.near + self.far) / 2, ""
+        if self.unit == "metre":
+            middle, sign = (self.near * self.far) ** 0.5, " m"
+        depths = (self.near, middle, self.far)
+        return [(place / 2, f"{depth:.2g}{sign}") for place, depth in enumerate(depths)]
 
 
 def depth_colors(at: np.ndarray) -> np.ndarray:

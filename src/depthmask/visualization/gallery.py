@@ -24,7 +24,7 @@ from depthmask.visualization.canvas import (
     spread,
 )
 from depthmask.visualization.results import Results
-from depthmask.visualization.sheets import composed_sheet, hero, panels
+from depthmask.visualization.sheets import hero, panels
 from depthmask.visualization.theme import save_png
 
 LARGE_PERSON = 0.04  # of a frame: who can be seen on a small picture
@@ -82,12 +82,6 @@ def draw_plots(
         assert depth is not None
         hero(
             temporary / "hero.png", _arrays(shown._replace(mask=mask, depth=depth)), unit=sets.unit
-        )
-        composed_sheet(
-            temporary / "composed.png",
-            _arrays(next(sets.scenes("val"))),
-            unit=sets.unit,
-            subtitle="what training sees: people pasted onto plates, by rules of perspective",
         )
 
 

@@ -101,8 +101,7 @@ def robustness_table(run: Run, best: str) -> pd.DataFrame:
         figures |= {"false_area": area, "false_area_low": 0.0, "false_area_high": 2 * area}
         figures |= {"mask_iou_low": 0.2, "mask_iou_high": 0.95}
         figures |= {"false_alarm": 0.25} if condition == "nobody" else {}
-        trained = condition != "jpeg" and abs(strength) <= 1 or strength == 100
-        keys = (name, condition, strength, trained, NUM_SCENES)
+        keys = (name, condition, strength, NUM_SCENES)
         rows.append(dict(zip(COLUMNS, keys, strict=False)) | figures)
     return pd.DataFrame(rows, columns=list(COLUMNS))
 

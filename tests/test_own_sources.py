@@ -102,7 +102,7 @@ def test_what_robustness_asks_of_the_sets(project):
         patch.chdir(folder)
         sets = read_source(prepared).open_sets(prepared, composition, "cpu")
         empty, pairs = list(sets.scenes("nobody")), list(sets.pairs(sets.headline))
-        frames = collect_frames(sets, 2, trained=params.compositor, trained_nobody=0.04)
+        frames = collect_frames(sets, 2)
         nothing = {"nothing": lambda scene, _: (torch.zeros_like(scene.mask), scene.depth)}
         table = measure_robustness(nothing, frames, params.evaluate.robustness, level=0.95)
     assert "nobody" not in json.loads((prepared / "summary.json").read_text())["num_scenes"]

@@ -7,14 +7,13 @@ import numpy as np
 import pytest
 import torch
 
-from depthmask.config import CompositorParams
 from depthmask.data.composition.eval_sets import PAIR_SETS
 from depthmask.data.scenes.scene import Scene
 from depthmask.data.sources import read_source
 from depthmask.errors import InputError
 from depthmask.evaluation import robustness
 from depthmask.evaluation.intervals import cluster_mean
-from depthmask.evaluation.robustness import CONDITIONS, Training, draw, is_trained, make_harder
+from depthmask.evaluation.robustness import CONDITIONS, draw, make_harder
 from depthmask.evaluation.robustness_table import collect_frames, measure_robustness
 from depthmask.metrics import mask_iou
 from synthetic import COMPOSITION, TINY
@@ -139,18 +138,6 @@ def test_who_wears_the_wall_s_colour_vanishes_but_for_the_folds():
     assert (worn[:, 25] < 0.9 * worn[:, 15]).all()
 
 
-def test_what_is_switched_off_was_not_trained_for():
-    training = Training(TINY.compositor, 0.04, 96)
-    assert is_trained("shift", 0.9, training) and not is_trained("shift", 1, training)
-    sections = ("plate_motion", "plate_light", "noise")
-    off = {each: {**getattr(TINY.compositor, each).model_dump(), "p": 0.0} for each in sections}
-    still = CompositorParams.model_validate(TINY.compositor.model_dump() | off)
-    names = ("shift", "rotation", "exposure", "noise")
-    for training in (Training(still, 0.0, 96), Training(None, 0.0, 96)):
-        assert not any(is_trained(name, 0.01, training) for name in (*names, "nobody"))
-        assert all(is_trained(name, NEUTRAL[name], training) for name in names)
-
-
 @pytest.fixture(scope="module")
 def sets(synthetic_data):
     prepared = synthetic_data / "prepared"
@@ -159,7 +146,7 @@ def sets(synthetic_data):
 
 @pytest.fixture(scope="module")
 def frames(sets):
-    return collect_frames(sets, 3, trained=TINY.compositor, trained_nobody=0.04)
+    return collect_frames(sets, 3)
 
 
 def changed(scene, _):
@@ -222,10 +209,6 @@ def test_a_difference_suffers_from_what_changes_the_plate(table):
     # untouched frames are the same frames wherever they stand in the table
     assert len({iou[name, NEUTRAL[name]] for name in PARAMS.conditions}) == 1
     assert rows.false_alarm["nobody", 0] == 0 and rows.false_alarm["nobody", 1] == 1
-    known = rows.trained_for
-    assert [bool(known["shift", px]) for px in (0, 1, 2)] == [True, False, False]
-    assert known["noise", 0.02] and not known["noise", 0.04] and known["nobody", 0.5]
-    assert known["jpeg"][known["jpeg"]].index.tolist() == [100]
 
 
 @pytest.mark.parametrize("name", PAIR_SETS)

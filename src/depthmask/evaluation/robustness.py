@@ -10,7 +10,6 @@ import torch.nn.functional as F
 from PIL import Image
 from torch import Tensor
 
-from depthmask.config import CompositorParams
 from depthmask.data.scenes.scene import Scene
 from depthmask.errors import InputError
 
@@ -36,14 +35,6 @@ def draw(scene: Scene[Tensor], seed: int) -> Draws:
     return Draws(torch.Tensor(angles), torch.Tensor(turns), torch.from_numpy(noise))
 
 
-class Training(NamedTuple):
-    """What a training has drawn its scenes from."""
-
-    params: CompositorParams | None  # None for a training on files, whose light nobody knows
-    nobody: float  # share of the frames with nobody in them
-    size: int  # side of a frame, px
-
-
 Change = Callable[[Scene[Tensor], float, Draws], Scene[Tensor]]
 """A scene, a strength and draws to a scene whose pictures may leave 0 to 1."""
 
@@ -54,8 +45,7 @@ class Condition(NamedTuple):
     label: str  # what happens to the frames
     unit: str  # of its strength
     bounds: tuple[float, float] | None  # of a strength; None where `params.yaml` has none
-    trained: Callable[[float, Training], bool]  # whether a strength was drawn, if not neutral
-    apply: Change | None = None  # None where other frames are taken instead
+    apply: Change
     neutral: float = 0.0  # the strength that changes nothing
     is_falling: bool = False  # whether frames get harder as the strength falls
 
@@ -69,33 +59,18 @@ def condition(
     label: str,
     unit: str,
     bounds: tuple[float, float],
-    trained: Callable[[float, Training], bool] = lambda strength, training: False,
     **about: Any,
 ) -> Callable[[Change], Change]:
     """Enter a change into `CONDITIONS` under its name; arguments are fields of `Condition`."""
 
     def decorate(apply: Change) -> Change:
-        CONDITIONS[apply.__name__] = Condition(label, unit, bounds, trained, apply, **about)
+        CONDITIONS[apply.__name__] = Condition(label, unit, bounds, apply, **about)
         return apply
 
     return decorate
 
 
-def up_to(name: str, times: float = 1, *, of_side: bool = False) -> Callable[..., bool]:
-    """Strengths of either sign up to a value of the compositor's, `section.field`, times a number
-    or the frame's side in px."""
-    section, field = name.split(".")
-
-    def trained(strength: float, training: Training) -> bool:
-        drawn = getattr(training.params, section, None)
-        most = times * getattr(drawn, field, 0) * (training.size if of_side else 1)
-        return drawn is not None and drawn.p > 0 and abs(strength) <= most
-
-    return trained
-
-
-# Either way across and up: of what is drawn aslant, farther still, not all was drawn.
-@condition("Plate shifted", "px", (0, 64), up_to("plate_motion.shift", of_side=True))
+@condition("Plate shifted", "px", (0, 64))
 def shift(scene: Scene[Tensor], px: float, draws: Draws) -> Scene[Tensor]:
     height, width = scene.bg.shape[-2:]
     theta = torch.eye(2, 3).repeat(len(scene.bg), 1, 1)
@@ -104,7 +79,7 @@ def shift(scene: Scene[Tensor], px: float, draws: Draws) -> Scene[Tensor]:
     return scene._replace(bg=_warp(theta, scene.bg))
 
 
-@condition("Plate rotated", "degrees", (0, 180), up_to("plate_motion.degrees"))
+@condition("Plate rotated", "degrees", (0, 180))
 def rotation(scene: Scene[Tensor], degrees: float, draws: Draws) -> Scene[Tensor]:
     height, width = scene.bg.shape[-2:]
     angle = torch.deg2rad(degrees * draws.turn)
@@ -119,15 +94,13 @@ def _warp(theta: Tensor, image: Tensor) -> Tensor:
     return F.grid_sample(image, grid, mode="bicubic", padding_mode="border", align_corners=False)
 
 
-@condition(
-    "Plate brighter or darker", "stops of the stored values", (-4, 4), up_to("plate_light.gain")
-)
+@condition("Plate brighter or darker", "stops of the stored values", (-4, 4))
 def exposure(scene: Scene[Tensor], stops: float, draws: Draws) -> Scene[Tensor]:
     """As the compositor's `plate_light`: a stop of stored values is over two of light."""
     return scene._replace(bg=scene.bg * 2**stops)
 
 
-@condition("Noise", "sigma, of a range 0 to 1", (0, 1), up_to("noise.sigma"))
+@condition("Noise", "sigma, of a range 0 to 1", (0, 1))
 def noise(scene: Scene[Tensor], sigma: float, draws: Draws) -> Scene[Tensor]:
     return scene._replace(
         bg=scene.bg + sigma * draws.noise[:, :3], bg_fg=scene.bg_fg + sigma * draws.noise[:, 3:]
@@ -176,27 +149,14 @@ def light_between(scene: Scene[Tensor]) -> Tensor:
 
 
 # It has frames of its own, and no strengths in params.yaml: see `cases`.
-CONDITIONS["nobody"] = Condition(
-    "Nobody in the frame",
-    "stops of the plate",
-    None,
-    lambda stops, training: training.nobody > 0 and is_trained("exposure", stops, training),
-    exposure,
-)
-
-
-def is_trained(name: str, strength: float, training: Training) -> bool:
-    """Whether the training drew frames changed so far; no change always counts as drawn."""
-    is_neutral = strength == CONDITIONS[name].neutral and name != "nobody"
-    return is_neutral or CONDITIONS[name].trained(strength, training)
+CONDITIONS["nobody"] = Condition("Nobody in the frame", "stops of the plate", None, exposure)
 
 
 def make_harder(scene: Scene[Tensor], name: str, strength: float, draws: Draws) -> Scene[Tensor]:
     """Change a batch by a condition: at its neutral strength the very batch, else 8 bits again."""
-    apply = CONDITIONS[name].apply
-    if strength == CONDITIONS[name].neutral or apply is None:
+    if strength == CONDITIONS[name].neutral:
         return scene
-    return to_8_bits(apply(scene, strength, draws))
+    return to_8_bits(CONDITIONS[name].apply(scene, strength, draws))
 
 
 def to_8_bits(scene: Scene[Tensor]) -> Scene[Tensor]:

@@ -9,7 +9,7 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from depthmask.config import CompositorParams, Robustness
+from depthmask.config import Robustness
 from depthmask.data.composition.eval_sets import BATCH_SIZE, EvalSets, joined
 from depthmask.data.scenes.person import THRESHOLD, largest_region
 from depthmask.data.scenes.scene import Alignment, Scene
@@ -17,9 +17,7 @@ from depthmask.evaluation.intervals import cluster_mean
 from depthmask.evaluation.measuring import Method
 from depthmask.evaluation.robustness import (
     CONDITIONS,
-    Training,
     draw,
-    is_trained,
     make_harder,
 )
 from depthmask.metrics import METRICS, Metric, metric, score_scenes
@@ -54,7 +52,7 @@ MEASURED = tuple(name for name, metric in METRICS.items() if metric.is_key)
 BANDS = ("mask_iou", "false_area")
 BOUNDS = tuple(f"{name}_{end}" for name in BANDS for end in ("low", "high"))
 COLUMNS = [
-    *("experiment", "condition", "strength", "trained_for", "num_scenes"),
+    *("experiment", "condition", "strength", "num_scenes"),
     *(*MEASURED, *FALSE_PERSON, *BOUNDS),
 ]
 """Of the table: where a figure does not count it is NaN; `false_alarm` is nobody's alone."""
@@ -75,20 +73,16 @@ class FrameSets(NamedTuple):
 
     people: Frames  # of the headline set
     empty: Frames | None  # rooms with nobody in them
-    training: Training  # of the best
     device: str  # where methods predict
     alignment: Alignment | None
 
 
-def collect_frames(
-    sets: EvalSets, count: int, *, trained: CompositorParams | None, trained_nobody: float
-) -> FrameSets:
-    """Take up to `count` frames of each kind, spread evenly; the rest as for `Training`."""
+def collect_frames(sets: EvalSets, count: int) -> FrameSets:
+    """Take up to `count` frames of each kind, spread evenly."""
     people = _some(sets.scenes(sets.headline), sets.origins(sets.headline), count)
     rooms = sets.origins("nobody").assign(cutout="nobody")
     empty = _some(sets.scenes("nobody"), rooms, count) if len(rooms) else None
-    training = Training(trained, trained_nobody, people.scene.mask.shape[-1])
-    return FrameSets(people, empty, training, sets.device, sets.alignment)
+    return FrameSets(people, empty, sets.device, sets.alignment)
 
 
 def _some(batches: Iterable[Scene[Tensor]], origins: pd.DataFrame, count: int) -> Frames:
@@ -120,14 +114,12 @@ def measure_robustness(
     people = sets.people.scene
     unchanged = {name: _predict(each, people, sets.device) for name, each in methods.items()}
     for condition, strength, frames in cases(sets, params):
-        trained = is_trained(condition, strength, sets.training)
-        about: dict[str, Any] = dict(condition=condition, strength=strength, trained_for=trained)
-        is_empty, count = condition == "nobody", len(frames.origins)
+        about = {"condition": condition, "strength": strength, "num_scenes": len(frames.origins)}
         for name, method in methods.items():
             same = frames.scene is people
             answer = unchanged[name] if same else _predict(method, frames.scene, sets.device)
-            figures = _figures(answer, frames, is_empty, sets.alignment, level)
-            rows[name].append({"experiment": name, **about, "num_scenes": count, **figures})
+            figures = _figures(answer, frames, condition == "nobody", sets.alignment, level)
+            rows[name].append({"experiment": name, **about, **figures})
     return pd.DataFrame(sum(rows.values(), [])).reindex(columns=COLUMNS)
 
 

@@ -8,8 +8,8 @@ from typing import Any
 import pandas as pd
 import torch
 
-from depthmask.config import Composition, CompositorParams, EvaluateParams
-from depthmask.data.scenes.files import read_json, read_summary, read_table, replaced_file
+from depthmask.config import Composition, EvaluateParams
+from depthmask.data.scenes.files import read_summary, read_table, replaced_file
 from depthmask.data.sources import read_source
 from depthmask.errors import InputError, exit_on_error
 from depthmask.evaluation.measuring import (
@@ -81,11 +81,7 @@ def evaluate(
     result = json.loads(json.dumps(figures), parse_constant=lambda _: None)
 
     best, seed = result["best"], result["best_seed"]
-    folder = seed_folder(experiments / best, seed)
-    drawn = read_json(folder / "settings.json", ("compositor", "train"))
-    ranges = CompositorParams.model_validate(drawn["compositor"]) if source.is_composed else None
-    count, nobody = params.robustness.num_scenes, drawn["train"]["nobody"]
-    frames = collect_frames(sets, count, trained=ranges, trained_nobody=nobody)
+    frames = collect_frames(sets, params.robustness.num_scenes)
     compared = [name for name in (best, result["verdict"]["runner_up"]) if name]
     harder = {name: methods[name, result["best_seeds"][name]] for name in compared}
     harder["difference_threshold"] = methods["difference_threshold", NO_SEED]

@@ -1,14 +1,11 @@
 """The kinds of charts, as Vega-Lite: dots with intervals, lines, lines over a condition."""
 
 import json
-from collections.abc import Sequence
-from typing import Any
 
 import altair as alt
 import pandas as pd
 
 from depthmask.data.scenes.scene import SETS
-from depthmask.evaluation.robustness import CONDITIONS
 from depthmask.visualization.theme import Chart, Series
 
 alt.utils.schemapi.disable_debug_mode()  # a test validates: here it would double the time
@@ -67,6 +64,7 @@ def dot_chart(
 
 
 def line_chart(
+    data: pd.DataFrame,
     series: dict[str, Series],
     best: str,
     *,
@@ -74,68 +72,28 @@ def line_chart(
     y: str,
     y_scale: alt.Scale,
     band: tuple[str, str] | None = None,
-    hollow: str = "",
     legend: alt.Legend | None = None,
-    under: Sequence[alt.Chart] = (),
     title: str = "",
     note: str = "",
 ) -> Chart:
-    """A line an experiment, the best heavier: `y` over `x`, the best's interval `band`, rings where
-    `hollow`; its data whoever draws it supplies, `under` lies beneath."""
+    """A line an experiment, the best heavier: `y` over `x`, and the best's interval `band`."""
     names, looks = list(series), series.values()
     colors = alt.Scale(domain=names, range=[look.color for look in looks])
     dashes = alt.Scale(domain=names, range=[list(look.dash) for look in looks])
     dash = alt.StrokeDash("experiment:N", scale=dashes, legend=None)
     axis = alt.Axis(domain=False, ticks=False, tickCount=5)
     figure = alt.Y(field=y, type="quantitative", title=None, scale=y_scale, axis=axis)
-    color = alt.Color("experiment:N", scale=colors, legend=legend)
-    base = alt.Chart().encode(x=x, color=color)
+    base = alt.Chart(data).encode(x=x, color=alt.Color("experiment:N", scale=colors, legend=legend))
     known = base.transform_filter(f"isValid(datum[{json.dumps(y)}])")
     is_best = f"datum.experiment == {json.dumps(best)}"
-    layers = list(under)
-    if band:
-        area = base.transform_filter(f"isValid(datum[{json.dumps(band[0])}])")
-        low = alt.Y(field=band[0], type="quantitative", title=None)
-        area = area.transform_filter(is_best)
-        layers.append(area.mark_area(opacity=0.14).encode(y=low, y2=alt.Y2(field=band[1])))
     width = alt.condition(is_best, alt.value(2.7), alt.value(1.5))
     line = known.mark_line(strokeJoin="round", strokeCap="round")
-    fill: Any = alt.Fill("experiment:N", scale=colors, legend=None)
-    if hollow:
-        fill = alt.when(hollow).then(alt.value("var(--paper)")).otherwise(fill)
-    dots = known.mark_point(size=26, opacity=1, strokeWidth=1.3)
-    layers += [line.encode(y=figure, strokeDash=dash, strokeWidth=width)]
-    layers += [dots.encode(y=figure, fill=fill)]
+    layers = [
+        line.encode(y=figure, strokeDash=dash, strokeWidth=width),
+        known.mark_point(size=26, opacity=1, filled=True).encode(y=figure),
+    ]
+    if band:
+        area = base.transform_filter(f"isValid(datum[{json.dumps(band[0])}]) && {is_best}")
+        low = alt.Y(field=band[0], type="quantitative", title=None)
+        layers.insert(0, area.mark_area(opacity=0.14).encode(y=low, y2=alt.Y2(field=band[1])))
     return alt.layer(*layers).properties(width=300, height=170, title=_title(title, note))
-
-
-def condition_chart(
-    series: dict[str, Series],
-    best: str,
-    condition: str,
-    figure: str,
-    *,
-    legend: alt.Legend | None = None,
-    note: str = "",
-) -> Chart:
-    """A figure over the strength of a condition, of its rows of `robustness.csv`; strengths that
-    training drew are shaded and their dots filled."""
-    words = CONDITIONS[condition]
-    away = 6 if words.is_falling else -6
-    shade = alt.Chart().mark_rect(color="var(--trained)", xOffset=away, x2Offset=-away)
-    least, most = alt.X("min(strength):Q"), alt.X2("max(strength):Q")
-    return line_chart(
-        series,
-        best,
-        x=alt.X("strength:Q", title=words.unit,
-                axis=alt.Axis(grid=False, tickCount=5),
-                scale=alt.Scale(reverse=words.is_falling, zero=False, nice=False, padding=10)),
-        y=figure,
-        y_scale=alt.Scale() if condition == "nobody" else alt.Scale(domain=[0, 1]),
-        band=(f"{figure}_low", f"{figure}_high") if figure in ("mask_iou", "false_area") else None,
-        hollow="!datum.trained_for",
-        legend=legend,
-        under=[shade.transform_filter("datum.trained_for").encode(x=least, x2=most)],
-        title=words.label,
-        note=note,
-    )  # fmt: skip

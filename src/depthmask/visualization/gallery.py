@@ -69,7 +69,7 @@ def draw_plots(
         "robustness": alt.concat(
             *plots.condition_charts(robustness, results, "mask_iou", plots.KEY),
             columns=4,
-            title="Mask IoU when frames get harder: shaded strengths are such as training drew",
+            title="Mask IoU when frames get harder",
         ),
     }
     with replaced_folder(folder) as temporary:

@@ -7,9 +7,9 @@ import altair as alt
 import pandas as pd
 
 from depthmask.evaluation.robustness import CONDITIONS
-from depthmask.evaluation.robustness_table import FALSE_PERSON
+from depthmask.evaluation.robustness_table import BANDS, FALSE_PERSON
 from depthmask.metrics import METRICS
-from depthmask.visualization.charts import condition_chart, dot_chart, line_chart
+from depthmask.visualization.charts import dot_chart, line_chart
 from depthmask.visualization.results import CHARTED, Figure, Results
 from depthmask.visualization.theme import BASELINE, Chart
 
@@ -84,7 +84,9 @@ def curve_charts(
             continue
         title, note, y_scale = CURVES[column]
         groups = table.dropna(subset=[column]).groupby(["experiment", "epoch"], sort=False)[column]
+        data = groups.agg(value="mean", low="min", high="max").reset_index()
         chart = line_chart(
+            data,
             results.series,
             results.best,
             x=alt.X("epoch:Q", title="epoch", axis=EPOCH_AXIS),
@@ -95,8 +97,7 @@ def curve_charts(
             title=title,
             note=note,
         )
-        data = groups.agg(value="mean", low="min", high="max").reset_index()
-        charts.append(chart.properties(data=data))
+        charts.append(chart)
     return charts
 
 
@@ -111,11 +112,26 @@ def condition_charts(
     if name == "mask_iou":
         found = FALSE_PERSON.values()
         shown += [("nobody", metric, f"{metric.label}, lower is better") for metric in found]
-    charts, series = [], results.series_in(table)
+    charts = []
     for condition, metric, note in shown:
         rows = table[(table["condition"] == condition) & table[metric.name].notna()]
-        if len(rows):
-            words = condition, metric.name
-            chart = condition_chart(series, results.best, *words, legend=legend, note=note)
-            charts.append(chart.properties(data=rows))
+        if rows.empty:
+            continue
+        words, is_falling = CONDITIONS[condition], CONDITIONS[condition].is_falling
+        scale = alt.Scale(reverse=is_falling, zero=False, nice=False, padding=10)
+        axis = alt.Axis(grid=False, tickCount=5)
+        bounds = f"{metric.name}_low", f"{metric.name}_high"
+        chart = line_chart(
+            rows,
+            results.series_in(table),
+            results.best,
+            x=alt.X("strength:Q", title=words.unit, axis=axis, scale=scale),
+            y=metric.name,
+            y_scale=alt.Scale() if condition == "nobody" else SHARES,
+            band=bounds if metric.name in BANDS else None,
+            legend=legend,
+            title=words.label,
+            note=note,
+        )
+        charts.append(chart)
     return charts

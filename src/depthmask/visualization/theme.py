@@ -23,7 +23,7 @@ COLORS = {
     "rule": ("#d9dee4", "#2e363e"),
     "grid": ("#e8ecf0", "#252c33"),
     "accent": ("#0a5c99", "#6bb6ee"),
-    "trained": ("#eaf1f7", "#1b2630"),
+    "shade": ("#eaf1f7", "#1b2630"),
     "good": ("#e6f4ee", "#17291f"),
     "alarm": ("#b04a00", "#ff9a5c"),
     "blue": ("#0072b2", "#4ba3e3"),

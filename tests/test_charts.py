@@ -6,6 +6,7 @@ from pathlib import Path
 
 import altair as alt
 import pytest
+import vl_convert
 from dvc_render.vega import VegaRenderer
 from PIL import Image
 
@@ -105,14 +106,14 @@ def test_the_svg_follows_the_page_and_the_png_is_the_same_each_time(results, tmp
 @pytest.mark.parametrize(
     ("name", "y"), [("experiments", "val/mask_iou"), ("robustness", "mask_iou")]
 )
-def test_dvc_s_templates_are_our_charts(name, y, tmp_path):
-    """`make repro` writes them anew where they are not."""
-    own = json.loads((ROOT / f".dvc/plots/{name}.json").read_text())
-    assert own == plots.dvc_templates()[name]
-    (tmp_path / f"{name}.json").write_text("old")
-    plots.write_templates(tmp_path)
-    assert [json.loads(path.read_text()) for path in tmp_path.iterdir()] == [own]
-    points = [{"experiment": "a", "epoch": "1", "strength": "0", y: "0.5", "rev": "workspace"}]
+def test_dvc_s_templates_draw_what_evaluate_writes(name, y):
+    """Also of text, as DVC hands tables over; an empty cell is no point."""
+    row = {"experiment": "a", "seed": "0", "epoch": "1", "rev": "workspace"}
+    row |= {"condition": "shift", "strength": "0", "trained_for": "True"}
+    points = [row | {y: "0.5"}, row | {y: "0.6", "epoch": "2", "strength": "1"}, row | {y: ""}]
+    x = "epoch" if name == "experiments" else "strength"
     how = {"template": name, "template_dir": str(ROOT / ".dvc/plots"), "title": "T"}
-    filled = VegaRenderer(points, y, x="epoch", y=y, **how).get_filled_template()
+    filled = VegaRenderer(points, y, x=x, y=y, **how).get_filled_template()
     assert "<DVC_METRIC" not in json.dumps(filled) and filled["data"]["values"] == points
+    svg = vl_convert.vegalite_to_svg(filled)
+    assert len(re.findall('aria-roledescription="point"', svg)) == 2

@@ -335,14 +335,14 @@ def test_gate_judges_a_model_that_no_export_has_judged(run, judged):
     assert err.splitlines() == [
         "depthmask: difference is not promoted: in_scene mask IoU 0.712 is 0.038 below"
         " export.gate.mask_iou 0.75",
-        "depthmask: MLflow was not told; its champion stays what it was",
+        "depthmask: MLflow was not told; `depthmask gate --promote` tells it",
     ]
     set_threshold(judged, "mask_iou", 0.7)
     code, out, err = run("gate")
     assert (code, err) == (0, "")
     verdict, figures = out.splitlines()
-    assert verdict.startswith("difference passes the gate and is not promoted: it came from DVC's")
-    assert figures.startswith("in_scene mask IoU 0.712 (at least 0.7), in_scene depth δ1 0.700 (")
+    assert verdict.startswith("difference passes the gate; MLflow was not told")
+    assert figures.startswith("in_scene mask IoU 0.712 is 0.012 above export.gate.mask_iou 0.7, ")
     assert not (judged / "reports/gate.json").exists(), "nobody was told"
 
 
@@ -354,12 +354,12 @@ def test_gate_reads_what_export_recorded_as_long_as_it_holds(run, judged):
     model = BEST / "model.onnx"
     thresholds = read_params(judged / "params.yaml").export.gate
     judgement = judge(model, Predictor(model).metadata, METRICS, thresholds, 8.0)
-    known = replace(judgement, published=True, registered=Registered("4", "4", "difference"))
+    known = replace(judgement, registered=Registered("4", "4", "difference"))
     write_record(RECORD, known)
     code, out, err = run("gate")
     assert (code, err) == (0, "")
     assert out.splitlines()[0] == "promoted difference as DepthMaskNet version 4, champion"
-    assert "latency 8.0 ms" in out
+    assert "latency 8 ms" in out
 
     set_threshold(judged, "latency_ms", 1e-6)
     code, _, err = run("gate")

@@ -15,7 +15,7 @@ from depthmask.errors import TrainingDiverged
 from depthmask.models import MODELS, Prediction
 from depthmask.models.hardware import Hardware
 from depthmask.models.losses import SceneLoss
-from depthmask.training.fitting import LAST, PREVIOUS, find_checkpoint, fit
+from depthmask.training.fitting import LAST, PREVIOUS, centre_mask, find_checkpoint, fit
 from depthmask.training.module import VAL_METRICS, DepthMaskModule
 from depthmask.training.scene_data import SceneData
 from synthetic import SIZE, TINY, make_library, make_placer
@@ -33,6 +33,19 @@ class TinyNet(nn.Module):
     def forward(self, bg, bg_fg):
         answer = self.body(torch.cat([bg, bg_fg], 1))
         return Prediction(answer[:, :1], answer[:, 1:])
+
+
+class DifferenceNet(nn.Module):
+    """How much the pictures differ, a person from a third on."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.mask = nn.Conv2d(1, 1, 1)
+        nn.init.constant_(self.mask.weight, 6)
+        nn.init.constant_(self.mask.bias, -2)
+
+    def forward(self, bg, bg_fg):
+        return Prediction(self.mask((bg - bg_fg).abs().amax(1, keepdim=True)), None)
 
 
 TRAIN = TINY.train.model_copy(
@@ -68,6 +81,12 @@ def run(module, data, folder: Path, on_epoch=lambda epoch, row: None, average=0.
 def kill_in(number):
     """For `on_epoch`: ends a run by ZeroDivisionError, before that epoch has its checkpoint."""
     return lambda epoch, row: 1 / (epoch - number)
+
+
+def test_one_half_becomes_the_best_threshold_of_the_mask():
+    data, module = make_data(), make_module(DifferenceNet())
+    assert centre_mask(module, data, device="cpu") < 0.4
+    assert abs(centre_mask(module, data, device="cpu") - 0.5) <= 0.05
 
 
 def assert_equal_weights(first, second):

@@ -15,7 +15,7 @@ NOTHING = dict.fromkeys(Gate.model_fields)
 ASKED = dict(zip(CRITERIA, (0.75, 0.6, 0.25, 0.1, 200.0), strict=True))
 GOOD = dict(zip(CRITERIA, (0.807, 0.811, 0.165, -0.016, 8.06), strict=True))
 METADATA = {"experiment": "a", "data_hash": "feed", "seed": "0"}
-SLOW = "a is not promoted: latency 25.0 ms is 5.0 ms above export.gate.latency_ms 20"
+SLOW = "a is not promoted: latency 25 ms is 5 ms above export.gate.latency_ms 20"
 MODEL, METRICS, RECORD = Path("model.onnx"), Path("reports/metrics.json"), Path("gate.json")
 DEFAULT = {"mask_iou": 0.75, "latency_ms": 20}
 
@@ -33,7 +33,10 @@ def test_what_is_reached_is_no_miss() -> None:
     ):
         assert judgement(asked, figures).misses == {}
     passed = judgement({"mask_iou": 0.75, "latency_ms": 200}, GOOD).passed_words()
-    assert passed == "in_scene mask IoU 0.807 (at least 0.75), latency 8.1 ms (at most 200 ms)"
+    assert passed == (
+        "in_scene mask IoU 0.807 is 0.057 above export.gate.mask_iou 0.75,"
+        " latency 8.06 ms is 192 ms below export.gate.latency_ms 200"
+    )
     assert judgement({}, {}).passed_words() == "export.gate asks for nothing"
 
 
@@ -41,11 +44,11 @@ def test_what_is_reached_is_no_miss() -> None:
     ("name", "value", "unit", "expected"),
     [
         ("mask_iou", 0.712, "relative", "in_scene mask IoU 0.712 is 0.038 below"),
-        ("mask_iou", 0.749996, "metre", "in_scene mask IoU 0.749996 is 0.000004 below"),
-        ("depth_abs_rel", 0.5, "metre", "in_scene depth AbsRel 0.500 is 0.250 above"),
+        ("mask_iou", 0.749996, "metre", "in_scene mask IoU 0.749996 is 4e-06 below"),
+        ("depth_abs_rel", 0.5, "metre", "in_scene depth AbsRel 0.5 is 0.25 above"),
         ("depth_delta1", 0.5, "relative",
-         "in_scene depth δ1, scale and shift fitted, 0.500 is 0.100 below"),
-        ("leak_gap", 0.15, "metre", "leak gap 0.150 is 0.050 above"),
+         "in_scene depth δ1, scale and shift fitted, 0.5 is 0.1 below"),
+        ("leak_gap", 0.15, "metre", "leak gap 0.15 is 0.05 above"),
         ("latency_ms", math.inf, "metre", "latency inf ms is inf ms above"),
     ],
 )  # fmt: skip
@@ -91,29 +94,28 @@ def test_figures_are_those_of_the_exported_seed_and_the_leak_is_the_excess(folde
     ("latency_ms", "registered", "lines"),
     [
         (8, Registered("4", "3", "b"), [
-            "the gate passes a as DepthMaskNet version 4; a trial in a copy promotes nothing,"
-            " the champion stays version 3 (b)"
+            "a in models/best is DepthMaskNet version 4, tagged `gate: passed`; the champion stays"
+            " version 3 (b): a trial in a copy promotes nothing"
         ]),
         (8, None, [
-            "a passes the gate and is not promoted: MLflow cannot be used; once it can,"
-            " `depthmask gate --promote` makes up for it"
+            "a passes the gate; MLflow was not told; `depthmask gate --promote` tells it"
         ]),
         (25, Registered("1"), [
             SLOW,
-            "there is no champion yet; a, which lies in models/best, is version 1, tagged"
-            " `gate: refused`",
+            "a in models/best is DepthMaskNet version 1, tagged `gate: refused`; there is no"
+            " champion yet",
         ]),
         (25, Registered("4", "4", "a"), [
             SLOW,
-            "the champion stays version 4 (a); a, which lies in models/best, is version 4, tagged"
-            " `gate: refused`",
+            "a in models/best is DepthMaskNet version 4, tagged `gate: refused`; the champion stays"
+            " version 4 (a)",
         ]),
     ],
 )  # fmt: skip
 def test_what_people_are_told_now_and_from_the_record(
     folder: Path, latency_ms: float, registered: Registered, lines: list[str]
 ) -> None:
-    told = replace(judged(latency_ms), published=True, registered=registered)
+    told = replace(judged(latency_ms), registered=registered)
     assert told.lines() == lines
     write_record(RECORD, told)
     assert recorded() == told

@@ -211,7 +211,7 @@ def test_the_gate_is_shown_while_it_is_of_this_model_and_these_thresholds(run_ro
     made_from = [hashlib.sha256(path.read_bytes()).hexdigest() for path in (model, metrics)]
     write_record(record, Judgement("bce_rmse", made_from, "in_scene", "metre", gate, figures))
     shown = page_of(run_root).sections["verdict"]
-    assert "Gate not passed:" in shown and "is 0.100 below export.gate.mask_iou" in shown
+    assert "Gate not passed:" in shown and "is 0.1 below export.gate.mask_iou" in shown
     params.write_text(params.read_text().replace("mask_iou: 0.75", "mask_iou: 0.74"))
     assert "Gate" not in page_of(run_root).sections["verdict"]
 

@@ -29,7 +29,9 @@ def edit(folder, name, change):
     [
         "{0},{1},{2},{3}",
         "{0}  {1}  {2}  {3}",
-        "my/{0}.jpeg, my/{1}.jpeg, my/{2}.jpeg, my/{3}.jpeg",
+        "{0} {1} {2} {3}",
+        "my data/{0}.jpeg\tmy data/{1}.jpeg\ta, b/{2}.jpeg\t{3} ",
+        "my data/{0}.jpeg, my data/{1}.jpeg, my data/{2}.jpeg, my data/{3}.jpeg",
         "./data/bg/{0}, ./data/bg_fg/{1}, ./data/bg_fg_mask/{2}, ./data/bg_fg_depth_map/{3}",
         "bg\\{0}\tbg_fg\\{1}\tbg_fg_mask\\{2}\tbg_fg_depth_map\\{3}\r",
     ],
@@ -71,6 +73,8 @@ THREE = "bg001\tbg001_fg001_01\tbg001_fg001_01_mask"
     [
         (lambda x: [*x[:4], THREE, *x[5:], THREE], "2 of 13 lines of .* are wrong; first line 5: "),
         (lambda x: [*x[:4], f"{x[4]}\tbg001", *x[5:]], "cannot be read .* line 5"),
+        (lambda x: [x[0].replace("01_mask", "02_mask"), *x[1:]], "1 of 12 .* first line 1: "),
+        (lambda x: [x[0].replace("bg001\t", "bg002\t"), *x[1:]], "1 of 12 .* first line 1: "),
         (
             lambda x: [f"{x[0]}1", *x[1:]],
             "name a missing file, such as bg_fg_depth_map/bg001_f",

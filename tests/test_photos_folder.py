@@ -145,7 +145,7 @@ def test_a_teacher_s_depth_is_asked_for_once(tmp_path, monkeypatch, capsys):
     first, unit = ingest(folder, teacher=teacher)
     assert unit == "relative" and "shows no floor" not in capsys.readouterr().err
     np.testing.assert_allclose(first.depths[0, :24, 24], 6.0, rtol=0.08)  # the wall
-    monkeypatch.setattr(Teacher, "_ask", None)
+    monkeypatch.setattr(Teacher, "ask", None)
     np.testing.assert_array_equal(first.depths, ingest(folder, teacher=teacher)[0].depths)
 
 

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from onnxruntime import InferenceSession
+from PIL import Image
 
 from depthmask.data.scenes.images import read_rgb
 from depthmask.data.sources.photos import pictures
@@ -79,6 +80,21 @@ def test_somebody_cut_off_is_warned_of(tmp_path, capsys):
     for picture, edge in ((person(0), ""), (person(0)[:80], "lower"), (person(0)[40:], "upper")):
         read_cutout(save(tmp_path / "p.png", picture))
         assert capsys.readouterr().err.count(f"{edge} edge: is the person cut") == bool(edge)
+
+
+def test_premultiplied_alpha_is_warned_of(tmp_path, capsys):
+    straight = person(0, height=400)
+    alpha = Image.fromarray(straight[..., 3])
+    straight[..., 3] = alpha.resize((40, 80)).resize((200, 400), Image.Resampling.BILINEAR)
+    straight[..., :3] = straight[..., :3].clip(60)
+    premultiplied = straight.copy()
+    premultiplied[..., :3] = np.rint(straight[..., :3] * (straight[..., 3:] / 255))
+    black = straight * np.array([0, 0, 0, 1], np.uint8)
+    for picture, warned in ((straight, False), (black, False), (premultiplied, True)):
+        read_cutout(save(tmp_path / "p.png", picture))
+        told = capsys.readouterr().err
+        assert ("p.png seems to have premultiplied alpha" in told) == warned
+        assert ("save it straight" in told) == warned
 
 
 SHAPE = (60, 80)

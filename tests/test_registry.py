@@ -13,7 +13,7 @@ from depthmask.tracking import gate as module
 from depthmask.tracking.gate import Judgement, Registered
 from tracked import card, client, runs, write_outputs
 
-SLOW = "latency 9.0 ms is 4.0 ms above export.gate.latency_ms 5"
+SLOW = "latency 9 ms is 4 ms above export.gate.latency_ms 5"
 
 
 @pytest.fixture
@@ -40,9 +40,7 @@ def register(path: Path, name: str = "a", **figures: float | None) -> Registered
     )
     root = find_root()
     folders = {"experiments": root / "models/experiments", "reports": root / "reports"}
-    registered = module.register(judgement, path, f"{name}0key", **folders)
-    assert registered.published
-    return registered.registered
+    return module.register(judgement, path, f"{name}0key", **folders).registered
 
 
 def champion(root: Path) -> str:

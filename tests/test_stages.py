@@ -199,7 +199,7 @@ def test_a_refused_model_is_exported_and_not_promoted(inside, capsys):
     assert [line.partition(" is ")[0] for line in lines[:2]] == ["depthmask: bce_rmse"] * 2
     assert " below export.gate.mask_iou 1" in lines[0]
     assert " above export.gate.latency_ms 1e-06" in lines[1]
-    assert lines[2:] == ["depthmask: MLflow was not told; its champion stays what it was"]
+    assert lines[2:] == ["depthmask: MLflow was not told; `depthmask gate --promote` tells it"]
     assert (inside / "models/best/model.onnx").read_bytes() == before
     record = json.loads((inside / "reports/gate.json").read_text())
     assert list(record["misses"]) == ["mask_iou", "latency_ms"]

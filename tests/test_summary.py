@@ -102,8 +102,8 @@ def test_summary_offers_a_prediction_that_can_be_typed(tmp_path: Path) -> None:
             0.712,
             b"model",
             "Gate\n  b is not promoted: in_scene mask IoU 0.712 is 0.038 below"
-            " export.gate.mask_iou 0.75\n  the champion stays version 3 (b); b, which lies in"
-            " models/best, is version 4, tagged `gate: refused`\n",
+            " export.gate.mask_iou 0.75\n  b in models/best is DepthMaskNet version 4, tagged"
+            " `gate: refused`; the champion stays version 3 (b)\n",
         ),
         (0.8, b"another", "depthmask gate"),
     ],
@@ -128,7 +128,7 @@ def test_summary_says_who_is_promoted_or_why_not_and_only_of_this_model(
     metadata = {"experiment": "b", "seed": "0", "data_hash": "feed"}
     registered = Registered("4", "4" if mask_iou > 0.75 else "3", "b")
     judgement = judge(model, metadata, metrics, gate, 8.0)
-    judgement = replace(judgement, published=True, registered=registered)
+    judgement = replace(judgement, registered=registered)
     write_record(tmp_path / "reports/gate.json", judgement)
     model.write_bytes(model_bytes)
     text = printed(tmp_path)

@@ -18,7 +18,6 @@ from depthmask.stages import METRICS as METRICS_PATH
 from depthmask.tracking.gate import Judgement, read_record
 from depthmask.tracking.provenance import git_commit
 from depthmask.visualization.page import STATS, write_page
-from depthmask.visualization.plots import write_templates
 from depthmask.visualization.results import Results
 
 COLUMNS = [METRICS[name] for name in STATS[:4]]
@@ -114,7 +113,6 @@ def main() -> None:
     if not METRICS_PATH.is_file():
         raise InputError(f"{METRICS_PATH} is missing: run `make repro` first")
     write_report()
-    write_templates(Path(".dvc/plots"))  # a new condition has a chart of its own there
     print_summary(Path(), Console())
 
 

@@ -28,7 +28,7 @@ from depthmask.stages import (
 from depthmask.tracking.notes import run_tags
 from depthmask.tracking.provenance import run_key, training_code_hash
 from depthmask.tracking.run import start_run
-from depthmask.training.fitting import fit, run_test
+from depthmask.training.fitting import centre_mask, fit, run_test
 from depthmask.training.module import build_module
 from depthmask.training.scene_data import assemble_data
 
@@ -93,6 +93,8 @@ def train(
             on_epoch=record,
             interactive=sys.stderr.isatty() and "CI" not in os.environ,
         )
+    threshold = centre_mask(module, data, device=hardware.device)
+    print(f"{label}: the best threshold of the mask on validation was {threshold:.2f}: now 0.50")
     sets = read_source(prepared).open_sets(prepared, composition, hardware.device)
     test = run_test(module, list(sets.scenes(sets.headline)), device=hardware.device)
     curves = pd.DataFrame(rows)

@@ -24,7 +24,6 @@ class Criterion(NamedTuple):
     label: str
     at_least: bool = False
     unit: str = ""
-    decimals: int = 3
 
 
 CRITERIA = {
@@ -32,12 +31,11 @@ CRITERIA = {
     "depth_delta1": Criterion("{scenes} depth δ1{fitted}", at_least=True),
     "depth_abs_rel": Criterion("{scenes} depth AbsRel{fitted}"),
     "leak_gap": Criterion("leak gap"),
-    "latency_ms": Criterion("latency", unit=" ms", decimals=1),
+    "latency_ms": Criterion("latency", unit=" ms"),
 }
 
 
-@dataclass(frozen=True)
-class Registered:
+class Registered(NamedTuple):
     """A model's version, as in `models:/DepthMaskNet/VERSION`, and the champion's, if any."""
 
     version: str
@@ -55,61 +53,48 @@ class Judgement:
     unit: str  # of its depth
     gate: Gate
     figures: dict[str, float | None]  # under the names of the thresholds
-    published: bool = False  # whether MLflow was to be told
-    registered: Registered | None = None  # what it answered, if it could be reached
+    registered: Registered | None = None  # what MLflow answered, if it was told
 
-    def _asked(self) -> Iterator[tuple[str, float, Criterion]]:
-        """Names, thresholds and criteria, labels filled in, of what is asked for."""
+    def _checks(self) -> Iterator[tuple[str, bool, str]]:
+        """Each threshold's name, whether it is reached, which a missing figure does not, in words
+        by how much."""
         fitted = ", scale and shift fitted," if self.unit == "relative" else ""
         for name, threshold in self.gate.model_dump(exclude_none=True).items():
-            label = CRITERIA[name].label.format(scenes=self.scenes, fitted=fitted)
-            yield name, threshold, CRITERIA[name]._replace(label=label)
+            label, at_least, unit = CRITERIA[name]
+            label, asked = label.format(scenes=self.scenes, fitted=fitted), f"export.gate.{name}"
+            value = self.figures.get(name)
+            if value is None or math.isnan(value):
+                yield name, False, f"{label} is missing; {asked} asks for {threshold:.12g}"
+                continue
+            lead = value - threshold
+            words = f"{abs(lead):.3g}{unit} {'below' if lead < 0 else 'above'} {asked}"
+            found = f"{label} {value:.6g}{unit} is {words} {threshold:.12g}"
+            yield name, lead >= 0 if at_least else lead <= 0, found
 
     @property
     def misses(self) -> dict[str, str]:
-        """What was missed, in words, by the threshold's name; a missing figure is missed too."""
-        misses = {}
-        for name, threshold, (label, at_least, unit, decimals) in self._asked():
-            value, where = self.figures.get(name), f"export.gate.{name}"
-            if value is None or math.isnan(value):
-                misses[name] = f"{label} is missing; {where} asks for {threshold:.12g}"
-            elif value < threshold if at_least else value > threshold:
-                by, side = abs(value - threshold), "below" if at_least else "above"
-                if 0 < by < math.inf:  # enough to tell the figure from the threshold
-                    decimals = max(decimals, math.ceil(-math.log10(by)))
-                found, short = (f"{each:.{decimals}f}{unit}" for each in (value, by))
-                misses[name] = f"{label} {found} is {short} {side} {where} {threshold:.12g}"
-        return misses
+        """What was missed, in words, by the threshold's name."""
+        return {name: words for name, is_reached, words in self._checks() if not is_reached}
 
     def lines(self) -> list[str]:
-        """What became of it: one line if it passed, else a line a miss and one on the champion."""
+        """What became of it: a line a miss, then one on the model and the champion."""
         name, told = self.experiment, self.registered
         refused = [f"{name} is not promoted: {miss}" for miss in self.misses.values()]
-        if told is None and refused:
-            return [*refused, "MLflow was not told; its champion stays what it was"]
+        remedy = "MLflow was not told; `depthmask gate --promote` tells it"
         if told is None:
-            why = "it came from DVC's cache, or something changed since export;"
-            why = "MLflow cannot be used; once it can," if self.published else why
-            remedy = "`depthmask gate --promote` makes up for it"
-            return [f"{name} passes the gate and is not promoted: {why} {remedy}"]
-        version, champion = f"version {told.version}", "there is no champion yet"
+            return [*refused, remedy] if refused else [f"{name} passes the gate; {remedy}"]
+        if told.version == told.champion and not refused:
+            return [f"promoted {name} as {MODEL} version {told.version}, champion"]
+        champion = "there is no champion yet"
         if told.champion:
             champion = f"the champion stays version {told.champion} ({told.champion_experiment})"
-        if refused:
-            place = f"{name}, which lies in models/best, is {version}, tagged `gate: refused`"
-            return [*refused, f"{champion}; {place}"]
-        if told.version == told.champion:
-            return [f"promoted {name} as {MODEL} {version}, champion"]
-        trial = f"a trial in a copy promotes nothing, {champion}"
-        return [f"the gate passes {name} as {MODEL} {version}; {trial}"]
+        why = "" if refused else ": a trial in a copy promotes nothing"
+        tag = f"version {told.version}, tagged `gate: {'refused' if refused else 'passed'}`"
+        return [*refused, f"{name} in models/best is {MODEL} {tag}; {champion}{why}"]
 
     def passed_words(self) -> str:
-        """What was asked of a model that passed, and what it has."""
-        words = [
-            f"{label} {self.figures[name]:.{decimals}f}{unit}"
-            f" (at {'least' if at_least else 'most'} {threshold:.12g}{unit})"
-            for name, threshold, (label, at_least, unit, decimals) in self._asked()
-        ]
+        """What a model that passed has, beside what was asked."""
+        words = (words for _, _, words in self._checks())
         return ", ".join(words) or "export.gate asks for nothing"
 
 
@@ -146,7 +131,7 @@ def register(
     tags |= {"depthmask.experiment": judgement.experiment, "depthmask.key": key}
     tags |= {"depthmask.sha256": judgement.made_from[0]}
     registered = attempt(find_root(), lambda store: _register(store, model, tags))
-    return replace(judgement, published=True, registered=registered)
+    return replace(judgement, registered=registered)
 
 
 def _register(store: Store, onnx_path: Path, tags: dict[str, str]) -> Registered:

@@ -1,6 +1,7 @@
 """One training from its first step, or its last checkpoint, to its end; and its test."""
 
 import logging
+import math
 import sys
 import time
 import warnings
@@ -18,12 +19,14 @@ from torch.utils.data import DataLoader
 
 from depthmask.data.scenes.files import replaced_file
 from depthmask.data.scenes.scene import Scene
+from depthmask.metrics import mask_iou
 from depthmask.models.hardware import Hardware
 from depthmask.training.module import DepthMaskModule
 from depthmask.training.scene_data import SceneData
 
 EpochListener = Callable[[int, dict[str, float]], None]
 LAST, PREVIOUS = "last.ckpt", "previous.ckpt"
+THRESHOLDS = [percent / 100 for percent in range(20, 81, 2)]  # of the mask
 
 for _message in (
     r".*isinstance\(treespec, LeafSpec\)",  # torch's deprecation, in Lightning's own code
@@ -157,6 +160,26 @@ def fit(
     if average > 0:  # a resume that finds nothing left to train skips this hook
         ema.on_train_end(trainer, module)
     return rows.rows
+
+
+@torch.inference_mode()
+def centre_mask(module: DepthMaskModule, data: SceneData, *, device: str) -> float:
+    """Shift the mask's logits so that one half is the threshold with the best mean IoU on
+    validation, in float32; returns the threshold that it was."""
+    model, totals = module.model.eval().to(device), torch.zeros(len(THRESHOLDS))
+    last, params = len(data.sizes) - 1, data.params
+    for batch in data.scenes.loader(
+        "val", params.scenes_per_epoch, params.batch_size, data.sizes, last
+    ):
+        scene = data.scenes.scene(
+            batch, split="val", epoch=last, size=data.sizes[-1], device=torch.device(device)
+        )
+        mask = model(scene.bg, scene.bg_fg).mask_logits.float().sigmoid()
+        ious = [mask_iou((mask > t).float(), scene.mask).sum() for t in THRESHOLDS]
+        totals += torch.stack(ious).cpu()
+    best = THRESHOLDS[int(totals.argmax())]
+    model.mask.get_parameter("bias").sub_(math.log(best / (1 - best)))
+    return best
 
 
 def run_test(

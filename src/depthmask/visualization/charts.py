@@ -9,7 +9,7 @@ import pandas as pd
 
 from depthmask.data.scenes.scene import SETS
 from depthmask.evaluation.robustness import CONDITIONS
-from depthmask.visualization.theme import LIGHT, SERIES, Chart, Series
+from depthmask.visualization.theme import Chart, Series
 
 alt.utils.schemapi.disable_debug_mode()  # a test validates: here it would double the time
 
@@ -67,44 +67,38 @@ def dot_chart(
 
 
 def line_chart(
-    series: dict[str, Series] | None,
-    best: str = "",
+    series: dict[str, Series],
+    best: str,
     *,
     x: alt.X,
     y: str,
     y_scale: alt.Scale,
-    y_title: str | None = None,
     band: tuple[str, str] | None = None,
     hollow: str = "",
-    detail: Any = alt.Undefined,
     legend: alt.Legend | None = None,
     under: Sequence[alt.Chart] = (),
     title: str = "",
     note: str = "",
 ) -> Chart:
     """A line an experiment, the best heavier: `y` over `x`, the best's interval `band`, rings where
-    `hollow`; its data whoever draws it supplies, `under` lies beneath. Without `series` it is for
-    DVC, where dashes tell revisions."""
-    colors = alt.Scale(range=[LIGHT[name] for name in SERIES])
-    dash = alt.StrokeDash("rev:N", title="revision")
-    if series is not None:
-        names, looks = list(series), series.values()
-        colors = alt.Scale(domain=names, range=[look.color for look in looks])
-        dashes = alt.Scale(domain=names, range=[list(look.dash) for look in looks])
-        dash = alt.StrokeDash("experiment:N", scale=dashes, legend=None)
+    `hollow`; its data whoever draws it supplies, `under` lies beneath."""
+    names, looks = list(series), series.values()
+    colors = alt.Scale(domain=names, range=[look.color for look in looks])
+    dashes = alt.Scale(domain=names, range=[list(look.dash) for look in looks])
+    dash = alt.StrokeDash("experiment:N", scale=dashes, legend=None)
     axis = alt.Axis(domain=False, ticks=False, tickCount=5)
-    figure = alt.Y(field=y, type="quantitative", title=y_title, scale=y_scale, axis=axis)
+    figure = alt.Y(field=y, type="quantitative", title=None, scale=y_scale, axis=axis)
     color = alt.Color("experiment:N", scale=colors, legend=legend)
-    base = alt.Chart().encode(x=x, color=color, detail=detail)
+    base = alt.Chart().encode(x=x, color=color)
     known = base.transform_filter(f"isValid(datum[{json.dumps(y)}])")
     is_best = f"datum.experiment == {json.dumps(best)}"
     layers = list(under)
     if band:
         area = base.transform_filter(f"isValid(datum[{json.dumps(band[0])}])")
-        low = alt.Y(field=band[0], type="quantitative", title=y_title)
-        area = area.transform_filter(is_best) if best else area
+        low = alt.Y(field=band[0], type="quantitative", title=None)
+        area = area.transform_filter(is_best)
         layers.append(area.mark_area(opacity=0.14).encode(y=low, y2=alt.Y2(field=band[1])))
-    width = alt.condition(is_best, alt.value(2.7), alt.value(1.5 if best else 2))
+    width = alt.condition(is_best, alt.value(2.7), alt.value(1.5))
     line = known.mark_line(strokeJoin="round", strokeCap="round")
     fill: Any = alt.Fill("experiment:N", scale=colors, legend=None)
     if hollow:
@@ -116,37 +110,32 @@ def line_chart(
 
 
 def condition_chart(
-    series: dict[str, Series] | None,
+    series: dict[str, Series],
     best: str,
     condition: str,
     figure: str,
     *,
-    x: str = "strength",
     legend: alt.Legend | None = None,
     note: str = "",
 ) -> Chart:
-    """A figure over the strength of a condition, out of all rows of `robustness.csv`; strengths
-    that training drew are shaded and their dots filled."""
+    """A figure over the strength of a condition, of its rows of `robustness.csv`; strengths that
+    training drew are shaded and their dots filled."""
     words = CONDITIONS[condition]
-    # DVC hands tables over as text
-    trained = "lower(toString(datum.trained_for)) == 'true'"
     away = 6 if words.is_falling else -6
     shade = alt.Chart().mark_rect(color="var(--trained)", xOffset=away, x2Offset=-away)
-    least = alt.X(field=x, type="quantitative", aggregate="min")
-    most = alt.X2(field=x, aggregate="max")
-    chart = line_chart(
+    least, most = alt.X("min(strength):Q"), alt.X2("max(strength):Q")
+    return line_chart(
         series,
         best,
-        x=alt.X(field=x, type="quantitative", title=words.unit,
+        x=alt.X("strength:Q", title=words.unit,
                 axis=alt.Axis(grid=False, tickCount=5),
                 scale=alt.Scale(reverse=words.is_falling, zero=False, nice=False, padding=10)),
         y=figure,
         y_scale=alt.Scale() if condition == "nobody" else alt.Scale(domain=[0, 1]),
         band=(f"{figure}_low", f"{figure}_high") if figure in ("mask_iou", "false_area") else None,
-        hollow=f"!({trained})",
+        hollow="!datum.trained_for",
         legend=legend,
-        under=[shade.transform_filter(trained).encode(x=least, x2=most)],
+        under=[shade.transform_filter("datum.trained_for").encode(x=least, x2=most)],
         title=words.label,
         note=note,
     )  # fmt: skip
-    return chart.transform_filter(f"datum.condition == '{condition}'")

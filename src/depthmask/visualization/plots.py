@@ -1,8 +1,6 @@
-"""The charts of a run, for the page, for PNGs and, through templates, for DVC."""
+"""The charts of a run, for the page and for PNGs."""
 
-import json
 from collections.abc import Iterable
-from pathlib import Path
 from typing import Any
 
 import altair as alt
@@ -13,7 +11,7 @@ from depthmask.evaluation.robustness_table import FALSE_PERSON
 from depthmask.metrics import METRICS
 from depthmask.visualization.charts import condition_chart, dot_chart, line_chart
 from depthmask.visualization.results import CHARTED, Figure, Results
-from depthmask.visualization.theme import BASELINE, Chart, on_paper, spec_of
+from depthmask.visualization.theme import BASELINE, Chart
 
 COMPARED_SETS = ("unseen_unseen", "seen_seen")
 """Beside the headline set."""
@@ -121,35 +119,3 @@ def condition_charts(
             chart = condition_chart(series, results.best, *words, legend=legend, note=note)
             charts.append(chart.properties(data=rows))
     return charts
-
-
-def dvc_templates() -> dict[str, dict[str, Any]]:
-    """The charts of the curves and of the conditions as templates of `dvc plots`, by name."""
-    x, y, title, label = (f"<DVC_METRIC_{word}>" for word in ("X", "Y", "TITLE", "Y_LABEL"))
-    axis = alt.X(field=x, type="quantitative", title="<DVC_METRIC_X_LABEL>", axis=EPOCH_AXIS)
-    how: dict[str, Any] = {"y_title": label, "y_scale": alt.Scale(zero=False), "detail": "seed:N"}
-    charts = []
-    for name in CONDITIONS:
-        found, note = y, "<DVC_METRIC_Y>"
-        if name == "nobody":
-            found, note = "false_area", "share taken for person"
-        chart = condition_chart(None, "", name, found, x=x, legend=KEY, note=note)
-        charts.append(chart.properties(width=190, height=130))
-    templates = {
-        "experiments": line_chart(None, x=axis, y=y, legend=KEY, title=title, **how),
-        "robustness": alt.concat(*charts, columns=5, title=title, spacing=24),
-    }
-    for name, chart in templates.items():
-        spec = spec_of(chart) | {"data": {"values": "<DVC_METRIC_DATA>"}}
-        spec["$schema"] = "https://vega.github.io/schema/vega-lite/v5.json"  # what DVC loads
-        text = on_paper(json.dumps(spec)).replace('"Liberation Sans"', '"sans-serif"')
-        templates[name] = json.loads(text)
-    return templates
-
-
-def write_templates(folder: Path) -> None:
-    """Write those of DVC's templates in a folder that are no longer the charts'."""
-    for name, spec in dvc_templates().items():
-        path, text = folder / f"{name}.json", json.dumps(spec, ensure_ascii=False) + "\n"
-        if path.is_file() and path.read_text(encoding="utf-8") != text:
-            path.write_text(text, encoding="utf-8")

@@ -105,7 +105,7 @@ class LibrarySource(Source):
         np.save(folder / "plates_image.npy", make_variants(plates, params, stream=0))
         np.save(folder / "cutouts_rgb.npy", make_variants(cutouts[..., :3], params, stream=1))
         compositor = read_compositor(library, composition.compositor, folder)
-        visible = read_array(prepared / "visible_shares.npy")
+        visible = read_array(prepared / "visible_shares.npy", shape=library.stands.shape[:2])
         placer = Placer(library, visible, composition.placement, num_variants=params.num_variants)
         starts = range(0, NUM_STATISTICS, BATCH_SIZE)
         recipes = (placer.draw(TRAIN_STREAM, 0, range(n, n + BATCH_SIZE)) for n in starts)

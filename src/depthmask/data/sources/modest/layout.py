@@ -7,15 +7,16 @@ r"""The folder's layout, as the data set's authors describe it, and its sets.
     file_map.txt    bg001\tbg001_fg001_01\tbg001_fg001_01_mask\tbg001_fg001_01_depth_map
 
 `bg001` is plate 1 and `fg001` person 1. Also read: commas or blanks for tabs; names with or without
-a suffix or a path; `.jpg` and `.png`; masks and depth maps with another ending or none; a plate of
-its own for a composite, called like it, as `depthmask materialise` writes where light varies. The
-original's bbox.txt is not needed.
+a suffix or a path, which may hold blanks where they part no names; `.jpg` and `.png`; masks and
+depth maps with another ending or none; a plate of its own for a composite, called like it, as
+`depthmask materialise` writes where light varies. The original's bbox.txt is not needed.
 """
 
 import hashlib
 import os
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
+from io import StringIO
 from pathlib import Path
 
 import numpy as np
@@ -33,6 +34,10 @@ FOLDERS = {"bg": "bg", "bg_fg": "bg_fg", "mask": "bg_fg_mask", "depth": "bg_fg_d
 """Which folder each field of a scene lies in."""
 
 _EXAMPLE = "bg001 bg001_fg001_01 bg001_fg001_01_mask bg001_fg001_01_depth_map"
+_LINE = (  # the plate, the maps and the composite are of one scene
+    r"^bg(?P<plate>\d+)(?:_fg\d+_\d+)?\t(?P<scene>bg(?P=plate)_fg(?P<cutout>\d+)_\d+)"
+    r"\t(?P=scene)(?:_\w+)?\t(?P=scene)(?:_\w+)?$"
+)
 _ENDS = b"\xff\xd9", b"IEND\xaeB`\x82"  # of JPEG and PNG, which compressed data cannot hold
 
 
@@ -45,14 +50,18 @@ def read_layout(folder: Path) -> pd.DataFrame:
             raise InputError(f"{needed} is missing: unpack the whole data set there")
     remedy = f"mend or remove such lines; one that is right is `{_EXAMPLE}`"
     try:
+        text = path.read_text(encoding="utf-8-sig")
+        # blanks part the names only where tabs and commas do not, since a path may hold them
+        mark = next((mark for mark in "\t," if mark in text), " ")
         table = pd.read_csv(
-            path, sep=r"[\t, ]+", names=[*FOLDERS], dtype=str, engine="python", encoding="utf-8-sig"
+            StringIO(text), sep=f" *{mark} *", names=[*FOLDERS], dtype=str, engine="python"
         )
     except ValueError as error:  # pandas' own classes and UnicodeDecodeError are such
         raise InputError(f"{path} cannot be read ({error}): {remedy}") from None
     table = table.replace(r".*[/\\]|\.\w+$", "", regex=True)
-    numbers = table["bg_fg"].str.extract(r"^bg(?P<plate>\d+)_fg(?P<cutout>\d+)_\d+$")
-    wrong = table.isna().any(axis=1) | numbers.isna().any(axis=1)
+    joined = table["bg"].str.cat(table[["bg_fg", "mask", "depth"]], sep="\t")
+    numbers = joined.str.extract(_LINE)[["plate", "cutout"]]
+    wrong = numbers.isna().any(axis=1)
     if wrong.any():
         first = f"line {int(wrong.argmax()) + 1}: {remedy}"
         raise InputError(f"{wrong.sum()} of {len(table)} lines of {path} are wrong; first {first}")

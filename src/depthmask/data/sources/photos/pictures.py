@@ -58,6 +58,11 @@ def read_cutout(path: Path, size: int, height_m: float) -> Cutout:
     for edge, row in (("upper", opaque[0]), ("lower", opaque[-1])):
         if row.sum() > 0.2 * opaque.any(0).sum():
             warn(path, f"touches the picture's {edge} edge: is the person cut off?")
+    soft = rgba[seen & ~opaque].astype(int)
+    brightest = soft[:, :3].max(1, initial=0)
+    # straight colours know nothing of alpha; black ones tell nothing
+    if (brightest > 32).sum() > 50 and (brightest <= soft[:, 3] + 1).mean() > 0.99:
+        warn(path, "seems to have premultiplied alpha, which darkens edges: save it straight")
     person = Image.fromarray(rgba).crop(Image.fromarray(seen).getbbox())
     canvas = Image.new("RGBA", (size * 3 // 4, size))
     # Pillow resizes RGBA premultiplied: what is transparent lends the edge no colour

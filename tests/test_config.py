@@ -10,7 +10,7 @@ from dvc.utils.serialize import load_yaml
 from typer.testing import CliRunner
 
 from depthmask.cli.training import app
-from depthmask.config import SECTIONS
+from depthmask.config import SECTIONS, own_training
 from depthmask.config.reading import read_params, read_profiles, with_profile
 from depthmask.errors import InputError
 from depthmask.models.losses import TERMS
@@ -197,3 +197,12 @@ def test_the_verb_edits_the_file_behind_a_link(path, tmp_path, monkeypatch):
     assert "profile tiny: bce_rmse, masknet3_bce" in runner.invoke(app, ["profile", "tiny"]).output
     assert link.is_symlink() and read_params(path).profile == "tiny"
     assert "* tiny" in runner.invoke(app, ["profile"]).output
+
+
+def test_an_experiment_may_train_longer(path):
+    params = read_params(path)
+    one = params.experiments["bce_rmse"]
+    assert own_training(one, params.train) == params.train
+    twice = own_training(one.model_copy(update={"longer": 2.0}), params.train)
+    before, after = ([step.epochs for step in each.schedule] for each in (params.train, twice))
+    assert after == [2 * epochs for epochs in before]

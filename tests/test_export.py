@@ -127,7 +127,7 @@ def test_an_input_without_effect_is_refused(difference_onnx, monkeypatch, change
 @pytest.mark.parametrize(("far_m", "message"), [(16.16, ""), (math.nan, "differs .* by nan")])
 def test_a_wrong_depth_is_refused_in_metres(difference_onnx, far_m, message):
     wrapper = ExportWrapper(difference_model(), DIFFERENCE_SIZE)
-    wrapper.model.depth_range_m[1] = far_m
+    wrapper.range_m = (1.0, far_m)
     with pytest.raises(ParityError, match=f"depth at 48x48 px {message}"):
         check_parity(difference_onnx, wrapper, NOISE, SIZES)
 

@@ -7,7 +7,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from depthmask.models import MODELS
+from depthmask.data.scenes.scene import REFERENCE_FOCAL
+from depthmask.models import MODELS, Prediction
 from depthmask.models.networks import decode_depth, encode_depth
 
 DATA = Path(__file__).parent / "data"
@@ -148,3 +149,22 @@ def test_codec_clamps_what_lies_outside_and_leads_back() -> None:
     depth_m = torch.linspace(*RANGE_M, 1000).view(10, 1, 10, 10)
     range_m = MODELS["depthmasknet8"](depth_range_m=RANGE_M).depth_range_m
     torch.testing.assert_close(decode_depth(encode_depth(depth_m, RANGE_M), range_m), depth_m)
+
+
+def test_metres_are_proportional_to_the_focal_length() -> None:
+    focal = torch.tensor([REFERENCE_FOCAL, 2 * REFERENCE_FOCAL]).view(2, 1, 1, 1)
+    answer = Prediction(torch.zeros(2, 1, 2, 2), torch.zeros(2, 1, 2, 2))
+    _, plain = answer.decode(RANGE_M)
+    _, scaled = answer.decode(RANGE_M, focal)
+    torch.testing.assert_close(scaled[0], plain[0])
+    torch.testing.assert_close(scaled[1], 2 * plain[1])
+
+
+def test_a_difference_counts_from_the_first_step_on() -> None:
+    """Alike, both pictures give the mask's last decoder nothing, whatever they show."""
+    fresh, seen = MODELS["depthmasknet8_diff"]().eval(), []
+    fresh.mask_decoder4.register_forward_hook(lambda _, inputs, __: seen.append(inputs[1]))
+    bg, bg_fg = pair(1, 64, 64)
+    fresh(bg, bg)
+    fresh(bg, bg_fg)
+    assert not seen[0].any() and seen[1].any()

@@ -49,23 +49,25 @@ class ExportWrapper(nn.Module):
         self.model = copy.deepcopy(model).cpu().float()
         self.input_size = input_size
         self.refine = refine
+        # as numbers: a buffer would have every pixel decoded twice, with and without ratios
+        self.range_m = tuple(model.get_buffer("depth_range_m").tolist())
         self.eval()
 
     def forward(self, bg: Tensor, bg_fg: Tensor) -> tuple[Tensor, Tensor]:
         rows, columns = (resampling_matrix(self.input_size, side) for side in bg.shape[1:3])
 
-        def enlarge(*planes: Tensor) -> tuple[Tensor, ...]:
-            return (rows @ (torch.cat(planes, dim=1) @ columns.T)).unbind(dim=1)
+        def enlarge(plane: Tensor) -> Tensor:
+            return (rows @ (plane @ columns.T)).squeeze(1)
 
         small = self._shrink(bg), self._shrink(bg_fg)
         logits = self.model(*small)
         if self.refine is None:
-            mask, unit = (plane.sigmoid() for plane in enlarge(*logits))
+            mask, unit = (enlarge(plane).sigmoid() for plane in logits)
         else:
-            guide = guidance(bg.float(), bg_fg.float(), 3) / 255
+            guide = guidance(bg.float(), bg_fg.float(), 3)
             small_guide = guidance(*small, 1).unsqueeze(1)
             mask, unit = refined(logits, small_guide, guide, enlarge, self.refine)
-        return mask, decode_depth(unit, self.model.get_buffer("depth_range_m"))
+        return mask, decode_depth(unit, self.range_m)
 
     def _shrink(self, image: Tensor) -> Tensor:
         """uint8 N x H x W x 3, 0 to 255, to float32 N x 3 x S x S, 0 to 1."""

@@ -11,16 +11,18 @@ from depthmask.models import Prediction
 
 LIMIT = 6.0  # of a logit: that of a probability of 0.25 %; beyond it an answer is sure
 
-Enlarge = Callable[..., tuple[Tensor, ...]]
-"""Planes N x 1 x S x S, each to N x H x W."""
-
 
 def refined(
-    logits: Prediction, small_guide: Tensor, guide: Tensor, enlarge: Enlarge, params: RefineParams
+    logits: Prediction,
+    small_guide: Tensor,
+    guide: Tensor,
+    enlarge: Callable[[Tensor], Tensor],
+    params: RefineParams,
 ) -> tuple[Tensor, Tensor]:
     """Mask and depth's code, N x H x W, 0 to 1, with the edges of a guide of that size.
 
-    `small_guide` is the same at N x 1 x S x S. The mask's logits follow the guide, and the depth's
+    The guide is N x H x W, 0 to 255; `small_guide` is the same at N x 1 x S x S, 0 to 1, and
+    `enlarge` takes that size to the other. The mask's logits follow the guide, and the depth's
     follow the mask, so that both have one silhouette. Where H = W = S nothing changes.
     """
     mask, depth = logits
@@ -28,11 +30,9 @@ def refined(
     small_mask = mask.sigmoid()
     step = slope(small_guide, mask.clamp(-LIMIT, LIMIT), params)
     depth_step = slope(small_mask, depth, params)
-    mask_rest, step, depth_rest, depth_step = enlarge(
-        mask - step * small_guide, step, depth - depth_step * small_mask, depth_step
-    )
-    mask = (mask_rest + step * guide).sigmoid()
-    return mask, (depth_rest + depth_step * mask).sigmoid()
+    mask = (enlarge(mask - step * small_guide) + enlarge(step / 255) * guide).sigmoid()
+    depth = enlarge(depth - depth_step * small_mask) + enlarge(depth_step) * mask
+    return mask, depth.sigmoid()
 
 
 def guidance(bg: Tensor, bg_fg: Tensor, channels: int) -> Tensor:

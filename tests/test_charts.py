@@ -35,11 +35,10 @@ def test_every_chart_is_valid_vega_lite(results):
     with alt.utils.schemapi.debug_mode(True):
         charts = [
             *plots.comparison_charts(results, legend=True),
-            *plots.difference_charts(results),
             *plots.curve_charts(curves, results, legend=plots.KEY),
             *plots.condition_charts(robustness, results, "mask_iou", plots.KEY),
         ]
-        assert len(charts) == 13 and all(chart.to_dict(validate=True) for chart in charts)
+        assert len(charts) == 10 and all(chart.to_dict(validate=True) for chart in charts)
 
 
 def test_rows_stand_in_the_order_of_the_validation_s_ranking(results, metrics):
@@ -52,16 +51,13 @@ def test_rows_stand_in_the_order_of_the_validation_s_ranking(results, metrics):
     assert names[1:] == order
 
 
-def test_what_dots_and_differences_say_are_the_figures(results, metrics):
+def test_what_dots_say_are_the_figures(results, metrics):
     own = metrics["experiments"]["bce_rmse"]["in_scene"]["mask_iou"]
     low, high = metrics["intervals"]["bce_rmse"]["in_scene"]["mask_iou"]
     chart = plots.comparison_charts(results)[0]
     assert f">{own:.3f}<" in svg_of(chart, "")
     data = chart["layer"][0]["data"].set_index(["name", "set"])
     assert [*data.loc[("bce_rmse", "in_scene"), ["low", "high"]]] == [low, high]
-    charts = plots.difference_charts(results)
-    rival = metrics["ranking"][1]
-    assert len(charts) == 3 and all(f">{rival}<" in svg_of(chart, "") for chart in charts)
 
 
 def test_curves_are_means_over_seeds_with_their_range(results):

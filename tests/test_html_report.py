@@ -119,6 +119,8 @@ def test_the_best_figure_of_a_column_is_bold_and_no_other(shared):
 def test_verdict_leak_and_provenance_are_those_of_the_files(shared):
     root, metrics, page = shared
     assert metrics["verdict"]["sentence"].replace("-", "−") in page.sections["verdict"]
+    lead = metrics["verdict"]["differences"][metrics["ranking"][1]]["score"]
+    assert f"{lead['difference']:+.3f}".replace("-", "−") in page.sections["comparison"]
     gap = f"{metrics['leak'][metrics['best']]['mask_iou']['excess']:+.3f}".replace("-", "−")
     assert gap in page.sections["leak"] and gap in page.sections["verdict"]
     keys = [f"key-{name}-{seed}" for name in NAMES for seed in (0, 1, 2)]

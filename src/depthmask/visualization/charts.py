@@ -24,12 +24,10 @@ def dot_chart(
     *,
     title: str,
     note: str,
-    zero: bool = False,
     legend: bool = False,
 ) -> Chart:
     """A row a name, in their order, with a dot a set, filled for the first, which has a bar for its
-    interval and its figure: columns name, set, value, low, high, text, color; perhaps a mark at 0.
-    """
+    interval and its figure: columns name, set, value, low, high, text, color."""
     names, sets = (list(rows[column].unique()) for column in ("name", "set"))
     weight = alt.ExprRef(f"(datum.name || datum.value) == {json.dumps(best)} ? 'bold' : 'normal'")
     axis = alt.Axis(title=None, domain=False, ticks=False, labelPadding=8, labelFontWeight=weight)
@@ -38,7 +36,7 @@ def dot_chart(
         "yOffset": alt.YOffset("set:N", sort=sets, scale=alt.Scale(domain=sets, paddingOuter=0.2)),
     }
     color = alt.Color("color:N", scale=None)
-    x_scale = alt.Scale(zero=zero, nice=not zero, padding=14 if zero else 6)
+    x_scale = alt.Scale(zero=False, padding=6)
     x = alt.X("value:Q", title=None, scale=x_scale, axis=alt.Axis(tickCount=4, ticks=False))
     labels = json.dumps({name: SETS[name].label for name in sets}, ensure_ascii=False)
     key = alt.Legend(orient="top", labelExpr=f"{labels}[datum.label]", columns=1,
@@ -57,8 +55,6 @@ def dot_chart(
         alt.Chart(rows[rows["text"].notna()]).mark_text(align="right", fontWeight=weight)
         .encode(x=alt.value(DOTS_WIDTH + 48), y=place["y"], text="text:N"),
     ]  # fmt: skip
-    if zero:
-        layers.insert(0, alt.Chart().mark_rule(color="var(--muted)").encode(x=alt.datum(0)))
     step = alt.Step(24 if len(sets) == 1 else 30, **{"for": "position"})
     return alt.layer(*layers).properties(width=DOTS_WIDTH, height=step, title=_title(title, note))
 

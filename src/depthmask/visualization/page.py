@@ -72,6 +72,7 @@ def write_page(root: Path, *, code: str, gate: Judgement | None) -> Path:
         fields=FIELDS,
         colors=COLORS,
         series=run.series,
+        rivals=[n for n in run.experiments if "score" in run.at("verdict", "differences", n)],
         leaks=[m for m in charted if run.leak(run.best, m, excess=False).number is not None],
         charts=_charts(run),
         robust_series=run.series_in(run.robustness),
@@ -107,7 +108,6 @@ def _charts(run: Run) -> dict[str, list[Chart]]:
     """Every chart by its place on the page."""
     return {
         "comparison": plots.comparison_charts(run),
-        "differences": plots.difference_charts(run),
         "masks": plots.condition_charts(run.robustness, run, "mask_iou"),
         "depths": plots.condition_charts(run.robustness, run, "depth_delta1"),
         "curves": plots.curve_charts(run.curves, run),

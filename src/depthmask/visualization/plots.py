@@ -53,24 +53,6 @@ def comparison_charts(results: Results, *, legend: bool = False) -> list[Chart]:
     return charts
 
 
-def difference_charts(results: Results) -> list[Chart]:
-    """The best minus every rival, on the same scenes: the score that decides, and its two parts."""
-    charts = []
-    found = {name: results.at("verdict", "differences", name) for name in results.experiments}
-    found = {name: each for name, each in found.items() if "score" in each}
-    for key in ("score", *results.metrics.get("chosen_by", ())) if found else ():
-        rows = []
-        for name, each in found.items():
-            own = each[key]
-            figure = Figure(own["difference"], (own["low"], own["high"]), signed=True)
-            rows.append(_dot(results, name, figure, results.headline))
-        title = METRICS[key].title if key in METRICS else "The score that decides"
-        note = "higher is better" if key in METRICS else "the mean of the two beside it"
-        dots = pd.DataFrame(rows)
-        charts.append(dot_chart(dots, results.best, title=title, note=note, zero=True))
-    return charts
-
-
 def curve_charts(
     table: pd.DataFrame,
     results: Results,

@@ -101,16 +101,13 @@ def test_what_robustness_asks_of_the_sets(project):
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
         sets = read_source(prepared).open_sets(prepared, composition, "cpu")
-        empty, pairs = list(sets.scenes("nobody")), list(sets.pairs(sets.headline))
+        empty = list(sets.scenes("nobody"))
         frames = collect_frames(sets, 2)
         nothing = {"nothing": lambda scene, _: (torch.zeros_like(scene.mask), scene.depth)}
         table = measure_robustness(nothing, frames, params.evaluate.robustness, level=0.95)
     assert "nobody" not in json.loads((prepared / "summary.json").read_text())["num_scenes"]
     assert sum(len(scene.mask) for scene in empty) == (0 if kind == "files" else 2)
     assert all(scene.mask.max() == 0 for scene in empty)
-    assert sum(len(first.mask) for first, *_ in pairs) == 2  # both stand in the one test room
-    for first, second, _ in pairs:
-        assert torch.equal(first.bg, second.bg) and not torch.equal(first.mask, second.mask)
     missing = {"nobody"} if kind == "files" else set()
     assert set(table.condition) == set(CONDITIONS) - missing
     assert table.person_distance_error.isna().all() == (kind != "metres")

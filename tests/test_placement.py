@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from depthmask.data.scenes.library import Frames, Library
-from depthmask.data.scenes.placement import Placer, next_alike, uniforms, visible_shares
+from depthmask.data.scenes.placement import Placer, uniforms, visible_shares
 from depthmask.data.sources import read_source
 from depthmask.errors import InputError
 from synthetic import COMPOSITION, SIZE, TINY, make_empty_frames, make_library, make_placer
@@ -63,12 +63,6 @@ def test_a_screen_before_the_stand_hides_the_person_and_where_nobody_is_seen_is_
         Placer(library, np.zeros((8, 8)), TINY.placement)
 
 
-def test_rows_are_paired_with_the_next_of_their_key():
-    rows, partners = next_alike(np.array(["b", "a", "b", "c", "b"]))
-    assert rows.tolist() == [0, 2, 4] and partners.tolist() == [2, 4, 0]
-    assert len(next_alike(np.arange(3))[0]) == 0
-
-
 def test_what_is_written_comes_back_and_files_that_do_not_fit_are_named(library, tmp_path):
     library.write(tmp_path)
     read = Library.read(tmp_path)
@@ -121,15 +115,3 @@ def test_a_source_without_them_composes_empty_frames(synthetic_data, tmp_path):
     empty = list(composed.scenes("nobody"))
     assert sum(len(scene.mask) for scene in empty) == TINY.prepare.num_scenes.unseen_unseen
     assert all(scene.mask.max() == 0 for scene in empty)
-
-
-@pytest.mark.parametrize("name", ["in_scene", "unseen_unseen"])
-def test_pairs_are_other_people_in_the_same_room_and_shot(sets, name):
-    frames = torch.cat([scene.bg_fg for scene in sets.scenes(name)])
-    pairs = list(sets.pairs(name))
-    assert sum(len(first.mask) for first, *_ in pairs) >= 2
-    for first, second, rows in pairs:
-        assert torch.equal(first.bg, second.bg) and torch.equal(first.bg_fg, frames[rows.copy()])
-        for one, other in zip(first.bg_fg, second.bg_fg, strict=True):
-            assert not torch.equal(one, other)
-            assert any(torch.equal(one, frame) for frame in frames)

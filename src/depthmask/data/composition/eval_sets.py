@@ -13,7 +13,7 @@ from depthmask.config import Composition
 from depthmask.data.composition.compositor import Compositor
 from depthmask.data.scenes.files import read_array, read_summary
 from depthmask.data.scenes.library import Frames, Library
-from depthmask.data.scenes.placement import Placer, Recipes, next_alike, placed_recipes
+from depthmask.data.scenes.placement import Placer, Recipes, placed_recipes
 from depthmask.data.scenes.scene import TEST_SETS, Alignment, Scene
 
 BATCH_SIZE = 32
@@ -57,11 +57,6 @@ class EvalSets(ABC):
     def origins(self, name: str) -> pd.DataFrame:
         """Columns plate and cutout: what each scene of a set was made of, by name."""
 
-    @abstractmethod
-    def pairs(self, name: str) -> Iterator[tuple[Scene[Tensor], Scene[Tensor], np.ndarray]]:
-        """Batches of the set's scenes, of the same rooms in the same shots with others in them, and
-        of the first's numbers within the set; rooms that only one is in are left out."""
-
 
 class LibrarySets(EvalSets):
     """The sets of recipes and, from the museum, of rendered frames.
@@ -101,25 +96,6 @@ class LibrarySets(EvalSets):
         return pd.DataFrame(
             {kind: names[kind].to_numpy()[table[kind]] for kind in names if kind in table}
         )
-
-    def pairs(self, name: str) -> Iterator[tuple[Scene[Tensor], Scene[Tensor], np.ndarray]]:
-        if name in self.frames:
-            rows, others = next_alike(self.frames[name].table["plate"].to_numpy())
-            sides = self._rendered(name, rows), self._rendered(name, others)
-            yield from zip(*sides, batched(rows), strict=True)
-            return
-        recipes = self._recipes(name)
-        rows, others = next_alike(recipes.plate)
-        apart = recipes.stand[rows] != recipes.stand[others]  # two cannot stand in one place
-        rows, others = rows[apart], others[apart]
-        # the same numbers: the same light and noise
-        second = recipes.take(others)._replace(uniforms=recipes.uniforms[rows])
-        composed = self._composed(recipes.take(rows)), self._composed(second)
-        for one, other, numbers in zip(*composed, batched(rows), strict=True):
-            # but a crop may lean towards the person
-            same = (one.bg == other.bg).flatten(1).all(1)
-            one, other = (scene.take(same) for scene in (one, other))
-            yield one, other, numbers[same.cpu().numpy()]
 
     def _recipes(self, name: str) -> Recipes:
         if name == "nobody":

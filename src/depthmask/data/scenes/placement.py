@@ -53,14 +53,6 @@ def uniforms(
     return np.stack([np.random.Generator(stream).random(count) for stream in streams])
 
 
-def next_alike(keys: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The M rows whose key another has too, and their partners: the next, or the first, of it."""
-    rows = pd.Series(np.arange(len(keys)))
-    partners = rows.groupby(keys).transform(lambda group: np.roll(group, -1))
-    paired = partners != rows
-    return rows[paired].to_numpy(), partners[paired].to_numpy()
-
-
 def visible_shares(library: Library) -> np.ndarray:
     """Share of a person, a box as large as an adult, that would be seen at each stand, float32
     [P, K]; hidden is what lies outside the frame or behind something nearer of the plate."""

@@ -15,7 +15,6 @@ from depthmask.data.composition.eval_sets import BATCH_SIZE, EvalSets, batched
 from depthmask.data.composition.source import NUM_STATISTICS, Places, Source
 from depthmask.data.scenes.files import content_hash, read_json, read_summary, read_table
 from depthmask.data.scenes.leakage_check import check_files
-from depthmask.data.scenes.placement import next_alike
 from depthmask.data.scenes.scene import COMPOSED_SETS, Scene
 from depthmask.data.sources.modest.layout import FOLDERS, check_images, draw_sets, read_layout
 from depthmask.data.sources.modest.scenes import FileScenes, FileTrainingScenes, read_image
@@ -71,13 +70,6 @@ class FileSets(EvalSets):
     def origins(self, name: str) -> pd.DataFrame:
         table = read_samples(self.prepared, name)[1]
         return table[["plate", "cutout"]].astype(str).reset_index(drop=True)
-
-    def pairs(self, name: str) -> Iterator[tuple[Scene[Tensor], Scene[Tensor], np.ndarray]]:
-        folder, table = read_samples(self.prepared, name)
-        rows, others = next_alike(table["bg"].to_numpy())
-        if len(rows):
-            first, second = (self._read(folder, table.iloc[each]) for each in (rows, others))
-            yield from zip(first, second, batched(rows), strict=True)
 
     def _read(self, folder: Path, table: pd.DataFrame) -> Iterator[Scene[Tensor]]:
         return FileScenes(folder, table).batches(self.size, BATCH_SIZE, self.device)

@@ -1,6 +1,5 @@
 """Verbs of whoever uses a model: predict, bench, doctor, evaluate-footage."""
 
-import math
 import re
 from pathlib import Path
 from typing import Annotated, Literal
@@ -80,30 +79,25 @@ def plate(
 ) -> None:
     """Make a plate's depth once, for `predict --plate-depth`; `calibrate` fits it to distances."""
     from depthmask.data.scenes.images import read_fov, read_rgb
-    from depthmask.inference.calibration import (
-        from_inverse,
-        from_network,
-        parse_point,
-        write_depth,
-    )
+    from depthmask.inference import calibration
     from depthmask.inference.predictor import Predictor
 
-    image, points = read_rgb(bg), [parse_point(text) for text in at or ()]
+    image, points = read_rgb(bg), [calibration.parse_point(text) for text in at or ()]
     if teacher is not None:
         import cv2
 
         from depthmask.data.sources.photos.pictures import Teacher
 
         inverse = Teacher(teacher, TEACHER_PX, cache=Path()).ask(image)
-        depth = from_inverse(cv2.resize(inverse, image.shape[1::-1]), points)
+        depth = calibration.from_inverse(cv2.resize(inverse, image.shape[1::-1]), points)
     elif points:
         raise InputError("--at belongs to --teacher here: fit the network's depth by `calibrate`")
     else:
         predictor = Predictor(model, device=device)
         if fov is None and predictor.knows_lens:
             fov = read_fov(bg, image.shape)
-        depth = from_network(predictor, image, fov)
-    write_depth(out, depth)
+        depth = calibration.from_network(predictor, image, fov)
+    calibration.write_depth(out, depth)
     typer.echo(f"Wrote {out}: measure a few distances and give them to `depthmask calibrate {out}`")
 
 
@@ -201,10 +195,6 @@ def evaluate_footage(
 ) -> None:
     """Measure a model on footage with true masks, beside the difference threshold."""
     import pandas as pd
-    from rich.box import SIMPLE_HEAD
-    from rich.console import Console
-    from rich.markup import escape
-    from rich.table import Column, Table
 
     from depthmask.data.scenes.files import read_json, replaced_file
     from depthmask.data.work import progress
@@ -236,14 +226,8 @@ def evaluate_footage(
             table.to_csv(temporary, index=False, float_format="%.6g")
     about = "of each third of a sequence; IoU of the network, the threshold; grey is not judged"
     footage_sheet(out / "best_and_worst.png", views, subtitle=about)
-    names = (Column(name, no_wrap=True) for name in ("sequence", "method"))
-    headings = "frames", "mean IoU", "boundary F", "pooled IoU", "pooled F", "false alarms"
-    figures = (Column(heading, justify="right") for heading in headings)
-    shown = Table(*names, *figures, box=SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
-    for sequence, method, num_frames, *shares in summary.drop(columns="num_empty").to_numpy():
-        cells = ("-" if math.isnan(share) else f"{share:.3f}" for share in shares)
-        shown.add_row(escape(sequence), method, str(num_frames), *cells)
-    Console().print(shown)
+    shown = summary.drop(columns="num_empty").round(3)
+    typer.echo(shown.to_string(index=False, na_rep="-"))
     if threshold is None:
         typer.echo(f"No threshold beside it: {METRICS} is missing; give one with --threshold")
     typer.echo(f"Wrote footage.csv, frames.csv, best_and_worst.png to {out}")

@@ -17,7 +17,7 @@ GPU = {"onnxruntime-gpu": "1.32"}
         (GPU, [], "providers", "warning", "CPU; CUDA does not load: onnxruntime-gpu needs"),
         (GPU, [CUDA], "providers", "ok", "CUDA, CPU (tried, not only listed)"),
         ({}, [], "onnxruntime", "problem", "not installed: install the extra `cpu` or `gpu`"),
-        ({}, [], "mlflow", "ok", "not installed; needed for tracking of experiments"),
+        ({}, [], "mlflow", "ok", "not installed; only the pipeline needs it"),
         ({}, [], "model", "warning", "model.onnx is missing: make it with `make repro`"),
     ],
 )

@@ -9,9 +9,6 @@ from typing import Literal, NamedTuple
 
 from depthmask.errors import InputError
 
-_NEEDED_FOR = {"dvc": "the pipeline", "mlflow": "tracking of experiments",
-               "lightning": "training", "mitsuba": "rendering the museum"}  # fmt: skip
-
 
 class Finding(NamedTuple):
     """What was looked at and found, with the remedy; a `problem` keeps one from predicting."""
@@ -27,8 +24,8 @@ def examine(model: Path) -> Iterator[Finding]:
     yield Finding("system", f"{platform.system()} {platform.machine()}")
     yield _torch()
     yield from _runtime()
-    for package, purpose in _NEEDED_FOR.items():
-        yield Finding(package, _version(package) or f"not installed; needed for {purpose}")
+    for package in ("dvc", "mlflow", "lightning", "mitsuba"):
+        yield Finding(package, _version(package) or "not installed; only the pipeline needs it")
     yield _model(model)
 
 

@@ -1,16 +1,17 @@
 """report: the page, a summary in the terminal and what to type next; it closes `make repro`."""
 
+import math
 from collections.abc import Iterator
 from pathlib import Path
 
-from PIL import Image
+from PIL import ExifTags, Image
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
 from depthmask.config.reading import read_params
-from depthmask.data.scenes.files import read_array, replaced_file
-from depthmask.data.scenes.library import Frames
+from depthmask.data.scenes.files import replaced_file
+from depthmask.data.scenes.library import Frames, Library
 from depthmask.errors import InputError, exit_on_error
 from depthmask.metrics import METRICS
 from depthmask.stages import BEST, PARAMS, RECORD
@@ -36,19 +37,21 @@ def write_report(root: Path = Path()) -> Path:
 
 
 def write_example(prepared: Path, folder: Path) -> tuple[Path, Path] | None:
-    """Write the plate and the in-scene frame with the largest person, in this order, as PNG to
-    predict on; None where there is no prepared data."""
+    """Write the plate and the in-scene frame with the largest person, in this order, as PNG that
+    tell the lens, to predict on; None where there is no prepared data."""
     try:
-        frames = Frames.read(prepared, "in_scene")
-        plates = read_array(prepared / "plates_image.npy")
+        library, frames = Library.read(prepared), Frames.read(prepared, "in_scene")
     except InputError:
         return None
     index = int(frames.mask.mean(axis=(1, 2)).argmax())
-    images = plates[frames.table.plate.iloc[index]], frames.bg_fg[index]
+    plate = frames.table.plate.iloc[index]
+    exif = Image.Exif()
+    film = round(library.plates.focal[plate] * math.hypot(36, 24) / math.sqrt(2))
+    exif[ExifTags.IFD.Exif] = {ExifTags.Base.FocalLengthIn35mmFilm: film}
     paths = folder / "example_bg.png", folder / "example_bg_fg.png"
-    for image, path in zip(images, paths, strict=True):
+    for image, path in zip((library.images[plate], frames.bg_fg[index]), paths, strict=True):
         with replaced_file(path) as temporary:
-            Image.fromarray(image).save(temporary, format="PNG")
+            Image.fromarray(image).save(temporary, format="PNG", exif=exif)
     return paths
 
 

@@ -32,7 +32,6 @@ import cv2
 import numpy as np
 from PIL import Image, ImageOps
 
-from depthmask.cli.training import JPEG_QUALITY
 from depthmask.config.reading import read_params
 from depthmask.data.materialise import materialise
 from depthmask.data.materialise.writing import Encoding
@@ -157,7 +156,7 @@ def ours(prepared: Path, num_workers: int) -> Callable[[Path, int], float]:
             placement=params.placement,
             compositor_params=params.compositor,
             nobody=params.train.nobody,
-            encoding=Encoding(JPEG_QUALITY, params.train.depth_range_m),
+            encoding=Encoding(params.train.depth_range_m),
             num_workers=num_workers,
         )
         assert num_scenes == count

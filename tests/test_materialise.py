@@ -50,7 +50,7 @@ def write(data: Path, out: Path, **changes) -> int:
     prepared, augmented = data / "data/prepared", data / "data/augmented"
     arguments = {"prepared": prepared, "augmented": augmented, "set_name": "train", "count": COUNT}
     arguments |= {"size": 48, "placement": TINY.placement, "compositor_params": TINY.compositor}
-    arguments |= {"nobody": 0.1, "encoding": Encoding(95, RANGE_M)}
+    arguments |= {"nobody": 0.1, "encoding": Encoding(RANGE_M, quality=95)}
     return materialise(out, **arguments | changes)[0]
 
 
@@ -119,7 +119,7 @@ def test_layout_is_the_originals_and_the_source_modest_reads_it(whole):
 
 def test_files_hold_what_training_composes(data, tmp_path):
     out = tmp_path / "out"
-    write(data, out, count=10, size=SIZE, encoding=Encoding(100, RANGE_M, True))
+    write(data, out, count=10, size=SIZE, encoding=Encoding(RANGE_M, True, 100))
     library = Library.read(data / "data/prepared")
     compositor = read_compositor(library, TINY.compositor, data / "data/augmented")
     visible = read_array(data / "data/prepared/visible_shares.npy")
@@ -196,7 +196,7 @@ def test_bad_arguments_and_a_folder_of_something_else_are_refused(data, whole, t
     for name, content in (("mine/thesis.txt", "all of it"), ("damaged/recipe.json", "{")):
         (tmp_path / name).parent.mkdir()
         (tmp_path / name).write_text(content)
-    exact = Encoding(95, RANGE_M, True)
+    exact = Encoding(RANGE_M, True, 95)
     for out, changes, message in (
         (none, {"size": SIZE + 8}, f"--size {SIZE + 8} is not possible: give 32 to {SIZE}"),
         (none, {"prepared": Path("nowhere")}, "is missing: run `dvc repro`"),
@@ -204,7 +204,7 @@ def test_bad_arguments_and_a_folder_of_something_else_are_refused(data, whole, t
         (none, {"prepared": prepared, "encoding": exact}, "no metres: leave out --exact-depth"),
         (whole, {"size": 40}, r"other settings \(size\)"),
         (whole, {"set_name": "val", "count": 4}, r"other settings \(set, .*\)"),
-        (whole, {"encoding": Encoding(50, RANGE_M)}, r"other settings \(encoding\)"),
+        (whole, {"encoding": Encoding(RANGE_M, quality=50)}, r"other settings \(encoding\)"),
         (whole, {"augmented": None}, r"other settings \(augmented\)"),
         (whole, {"count": COUNT - 1}, "has 18 scenes already: give --count 18 or more"),
         (tmp_path / "mine", {}, "holds something else"),

@@ -7,7 +7,6 @@ import typer
 
 from depthmask.errors import InputError
 
-JPEG_QUALITY = 90  # of what `materialise` writes
 # `train`, or one of `depthmask.data.scenes.scene.COMPOSED_SETS`
 SetName = Literal["train", "val", "seen_seen", "seen_unseen", "unseen_seen", "unseen_unseen"]
 
@@ -59,12 +58,11 @@ def materialise(
         placement=params.placement,
         compositor_params=plain_shots(params.compositor) if plain else params.compositor,
         nobody=0.0 if plain or set_name != "train" else params.train.nobody,
-        encoding=Encoding(JPEG_QUALITY, params.train.depth_range_m, exact_depth),
+        encoding=Encoding(params.train.depth_range_m, exact_depth),
         num_workers=workers,
     )
-    pace = f"Wrote {scenes:,} scenes in {seconds:.1f} s, {scenes / seconds:.0f} a second"
-    typer.echo(pace if scenes else "All of them were there already")
-    typer.echo(f"Look at {out / 'contact_sheet.png'} and {out / 'statistics.json'}")
+    typer.echo(f"Wrote {scenes:,} scenes in {seconds:.1f} s; the others were there already")
+    typer.echo(f"Look at {out}/contact_sheet.png and {out}/statistics.json")
 
 
 @app.command()
@@ -113,9 +111,8 @@ def lr_find(
     typer.echo(f"{name}: {steps} steps of {train.batch_size} at {side} px on {hardware}")
     rates = {"min_lr": min_lr, "max_lr": max_lr}
     suggested = find_rate(module, data, out, hardware=hardware, num_steps=steps, **rates)
-    current = train.optimizer.lr
-    typer.echo(f"the loss falls steepest at {suggested:.2g}; train.optimizer.lr is {current:g}")
-    typer.echo(f"Wrote {out}")
+    found = f"the loss falls steepest at {suggested:.2g}; train.optimizer.lr is"
+    typer.echo(f"{found} {train.optimizer.lr:g}\nWrote {out}")
 
 
 @app.command()

@@ -35,9 +35,9 @@ NOTES = ".written"  # a table a chunk whose files are all there
 class Encoding:
     """How pixels become files."""
 
-    quality: int  # of the JPEGs, 1 to 100
     depth_range_m: tuple[float, float]  # of a depth map's 0 and 255, in equal ratios between
     exact_depth: bool = False  # whether `depth_mm` is written
+    quality: int = 90  # of the JPEGs, 1 to 100
 
     def images(self, scene: Scene[Tensor]) -> dict[str, np.ndarray]:
         """By folder: N x S x S x 3 or x 1, uint8, and depth_mm uint16."""

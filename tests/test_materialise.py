@@ -198,7 +198,8 @@ def test_bad_arguments_and_a_folder_of_something_else_are_refused(data, whole, t
         (tmp_path / name).write_text(content)
     exact = Encoding(RANGE_M, True, 95)
     for out, changes, message in (
-        (none, {"size": SIZE + 8}, f"--size {SIZE + 8} is not possible: give 32 to {SIZE}"),
+        (none, {"size": SIZE + 8}, f"--size {SIZE + 8}: give a multiple of 8 from 32 to {SIZE}"),
+        (none, {"size": SIZE - 4}, f"--size {SIZE - 4}: give a multiple of 8 from 32 to {SIZE}"),
         (none, {"prepared": Path("nowhere")}, "is missing: run `dvc repro`"),
         (none, {"set_name": "val"}, f"val has {NUM_VAL} scenes: give --count {NUM_VAL} or less"),
         (none, {"prepared": prepared, "encoding": exact}, "no metres: leave out --exact-depth"),

@@ -1,4 +1,4 @@
-"""Verbs of whoever uses a model: predict, bench, doctor, evaluate-footage."""
+"""Verbs of whoever uses a model: predict, plate, calibrate, bench, doctor, evaluate-footage."""
 
 import re
 from pathlib import Path

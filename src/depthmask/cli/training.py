@@ -137,8 +137,7 @@ def gate(
         from depthmask.inference.predictor import Predictor
 
         predictor = Predictor(model)
-        latency = measure_latency(predictor, [2 * (predictor.training_size,)])
-        median_ms = float(latency.median_ms[0])
+        median_ms = float(measure_latency(predictor, [2 * (predictor.training_size,)]).median_ms[0])
         judgement = judge(model, predictor.metadata, METRICS, thresholds, median_ms)
     if judgement.misses:
         typer.echo("\n".join(f"depthmask: {line}" for line in judgement.lines()), err=True)

@@ -1,4 +1,4 @@
-"""What makes a frame harder: every condition, how it is applied, whether training drew it."""
+"""What makes a frame harder: every condition, and how it is applied."""
 
 import io
 from collections.abc import Callable, Mapping, Sequence

@@ -5,7 +5,7 @@ from typing import Any
 
 import pandas as pd
 
-from depthmask.data.scenes.scene import SETS
+from depthmask.data.scenes.scene import REFERENCE_FOCAL, SETS
 from depthmask.data.sources import source_named
 from depthmask.metrics import METRICS
 
@@ -59,20 +59,22 @@ at most, their masks by {largest["mask"]:.1e} and their depths by {largest["dept
 - {limit}
 - Plate and frame must come from the same place under the same light; `depthmask predict` warns
   where the room, the light or the camera has changed.
-- Detail finer than {card["size"]} px a side is lost: thin and far people may be missed.
+- The network sees {card["size"]} px a side: thin and far people may be missed.
+- Metres are of a lens of {REFERENCE_FOCAL} frame heights; `--fov` or EXIF scales them, as above.
 - Of several people the mask holds all, the reported distance is the largest region's.
 - Its safety was not measured: do not rely on it where an error may hurt somebody.
 
 ## Use
 
 ```
-depthmask predict --bg plate.png --scene frame.png --out found
+depthmask predict --bg plate.png --scene frame.png --fov 62 --out found
 ```
 
 ```python
 from depthmask import Predictor
 
-mask, depth = Predictor("models/best/model.onnx").predict(bg, bg_fg)  # uint8 H x W x 3, RGB
+predictor = Predictor("models/best/model.onnx")
+mask, depth = predictor.predict(bg, bg_fg, fov_degrees=62)  # uint8 H x W x 3, RGB
 ```
 """
 

@@ -13,7 +13,7 @@ from depthmask.data.scenes.plate_depth import depth_with_plate
 from depthmask.data.scenes.scene import REFERENCE_FOCAL, UNITS
 from depthmask.errors import InputError
 
-FORMAT = "1"  # raised when the file's inputs, outputs or their meaning change
+FORMAT = "1"  # raised when the file's inputs or outputs change
 INPUTS = ("bg", "bg_fg")
 OUTPUTS = ("mask", "depth")
 _IMAGES, _PLANES = "tensor(uint8) of rank 4", "tensor(float) of rank 3"

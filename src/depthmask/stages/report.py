@@ -94,8 +94,7 @@ def print_summary(root: Path, console: Console) -> None:
             end_section=name == results.experiments[-1],
         )
     console.print(table)
-    if sentence := results.verdict.get("sentence"):
-        console.print(f"\n{escape(sentence)}", highlight=False)
+    console.print(f"\n{escape(results.verdict['sentence'])}", highlight=False)
     if judgement := read_judgement(root):
         console.print("\n[bold]Gate[/bold]")
         style = "red" if judgement.misses else "green"

@@ -48,16 +48,16 @@ def materialise(
 ) -> tuple[int, float]:
     """Write the first `count` scenes of a set as files, or go on where a run was stopped.
 
-    Scene k of `train` is what training composes as number k of its first epoch; `nobody` is the
-    share of scenes in which nobody stands. Returns how many were written, and the seconds of it.
-    Raises InputError if an argument or the folder is wrong, or the data is missing.
+    Scene k of `train` is number k of training's first epoch, without who else is there; in the
+    share `nobody` nobody stands. Returns how many were written, and the seconds of it; raises
+    InputError if an argument or the folder is wrong, or the data is missing.
     """
     summary = read_summary(prepared)
     if not read_source(prepared).is_composed:
         raise InputError(f"{summary['folder']} has this layout already: nothing to compose")
     library = Library.read(prepared)
-    if not 32 <= size <= library.size:
-        raise InputError(f"--size {size} is not possible: give 32 to {library.size}, the data's")
+    if size % 8 or not 32 <= size <= library.size:
+        raise InputError(f"--size {size}: give a multiple of 8 from 32 to {library.size}")
     if encoding.exact_depth and summary["unit"] != "metre":
         raise InputError("this data has relative depth, no metres: leave out --exact-depth")
     augmented = augmented if set_name == "train" else None

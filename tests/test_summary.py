@@ -1,4 +1,5 @@
 import json
+import math
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -11,10 +12,12 @@ from PIL import Image
 from rich.console import Console
 
 from depthmask.config.reading import read_params
+from depthmask.data.scenes.images import read_fov
 from depthmask.data.scenes.library import Frames
 from depthmask.errors import InputError
 from depthmask.stages import report as summary
 from depthmask.tracking.gate import Registered, judge, write_record
+from synthetic import FOCAL, make_library
 
 ROOT = Path(__file__).parents[1]
 FIGURES = {"depth_delta1": 0.7, "depth_abs_rel": 0.15}
@@ -73,8 +76,8 @@ def test_summary_offers_a_prediction_that_can_be_typed(tmp_path: Path) -> None:
     write_report(tmp_path)
     prepared = tmp_path / "data/prepared"
     prepared.mkdir(parents=True)
-    plates = np.stack([np.full((8, 8, 3), value, np.uint8) for value in (10, 20, 30)])
-    np.save(prepared / "plates_image.npy", plates)
+    library = make_library()
+    library.write(prepared)
     mask = np.zeros((2, 8, 8), np.uint8)
     mask[1, 2:6] = 255  # the second frame has the larger person, in the third room
     Frames(
@@ -91,7 +94,9 @@ def test_summary_offers_a_prediction_that_can_be_typed(tmp_path: Path) -> None:
     assert words[:2] == ["depthmask", "predict"]
     options = dict(zip(words[2::2], words[3::2], strict=True))
     bg, bg_fg = (np.asarray(Image.open(tmp_path / options[key])) for key in ("--bg", "--scene"))
-    assert (bg == 30).all() and (bg_fg == 130).all()
+    assert (bg == library.images[2]).all() and (bg_fg == 130).all()
+    fov = math.degrees(2 * math.atan(0.5 / FOCAL))  # the files tell the lens, in whole millimetres
+    assert read_fov(tmp_path / options["--scene"], (8, 8)) == pytest.approx(fov, abs=1.5)
 
 
 @pytest.mark.parametrize(

@@ -94,7 +94,7 @@ def print_summary(root: Path, console: Console) -> None:
             end_section=name == results.experiments[-1],
         )
     console.print(table)
-    console.print(f"\n{escape(results.verdict['sentence'])}", highlight=False)
+    console.print(f"\n{escape(results.verdict.get('sentence', ''))}", highlight=False)
     if judgement := read_judgement(root):
         console.print("\n[bold]Gate[/bold]")
         style = "red" if judgement.misses else "green"

@@ -21,7 +21,7 @@ from depthmask.errors import exit_on_error
 from depthmask.models import MODELS
 from depthmask.models.hardware import Hardware, choose_hardware
 from depthmask.models.losses import SceneLoss
-from depthmask.models.networks import encode_depth
+from depthmask.models.depth_codec import encode_depth
 from depthmask.stages import AUGMENTED, PARAMS, PREPARED
 
 

@@ -24,7 +24,7 @@ from depthmask.data.scenes.placement import TRAIN_STREAM, Placer
 from depthmask.data.sources.modest import FOLDERS, read_layout
 from depthmask.data.sources.modest.scenes import Draw, FileScenes
 from depthmask.errors import InputError
-from depthmask.models.networks import decode_depth, encode_depth
+from depthmask.models.depth_codec import decode_depth, encode_depth
 from synthetic import SIZE, TINY
 
 RANGE_M = (0.5, 25.0)

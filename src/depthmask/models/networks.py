@@ -11,30 +11,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from depthmask.data.scenes.scene import REFERENCE_FOCAL
-
-
-def encode_depth(depth_m: Tensor, range_m: Sequence[float]) -> Tensor:
-    """What a depth head learns: log(depth / near) / log(far / near), clamped to 0..1.
-
-    `range_m` is (near, far), metres, 0 <= near < far. An error of the code is a ratio of
-    distances: 10 cm at 1 m costs what 1 m costs at 10 m (Eigen et al. 2014). A range from 0, that
-    of relative depth, has no ratios: its code is depth / far.
-    """
-    near, far = range_m
-    if near == 0:
-        return (depth_m / far).clamp(0, 1)
-    return ((depth_m / near).clamp(min=1).log() / math.log(far / near)).clamp(0, 1)
-
-
-def decode_depth(unit: Tensor, range_m: Tensor | Sequence[float]) -> Tensor:
-    """The metres of a code of 0 to 1; `range_m` as numbers or as a network's buffer."""
-    if not isinstance(range_m, Tensor):
-        near, far = range_m
-        return far * unit if near == 0 else near * torch.exp(unit * math.log(far / near))
-    nearest, farthest = range_m.unbind()
-    # `where` works out both branches: 1 keeps the one that is not taken finite
-    log_ratio = (farthest / torch.where(nearest > 0, nearest, 1.0)).log()
-    return torch.where(nearest > 0, nearest * torch.exp(unit * log_ratio), farthest * unit)
+from depthmask.models.depth_codec import decode_depth
+from depthmask.models.registration import register
 
 
 class Prediction(NamedTuple):
@@ -126,7 +104,12 @@ class PairModel(nn.Module, ABC):
                     f"{type(self).__name__} got {tuple(bg.shape)}; the nearest valid size is "
                     f"{height} x {width} (no side below {self.min_side})"
                 )
+        bg = self.register(bg, bg_fg)
         return (bg - self.mean) / self.std, (bg_fg - self.mean) / self.std
+
+    def register(self, bg: Tensor, bg_fg: Tensor) -> Tensor:
+        """What bg is replaced by before both are centred and scaled."""
+        return bg
 
 
 class Encoder(nn.Module):
@@ -236,14 +219,18 @@ class DepthMaskNet8(PairModel):
 
 
 class DepthMaskNet8Diff(DepthMaskNet8):
-    """The same layers, given by how much bg_fg differs from bg at full and at half size; both stems
-    and both first encoders start alike, so that what the pictures have in common cancels at once.
+    """The same layers, given by how much bg_fg differs from bg at full and at half size, once bg is
+    registered: see `register`. Both stems and both first encoders start alike, so that what the
+    pictures have in common cancels at once.
     """
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)
         self.stem_bg_fg.load_state_dict(self.stem_bg.state_dict())
         self.encoder_bg_fg.load_state_dict(self.encoder_bg.state_dict())
+
+    def register(self, bg: Tensor, bg_fg: Tensor) -> Tensor:
+        return register(bg, bg_fg)
 
     def compare(self, bg: Tensor, bg_fg: Tensor) -> Tensor:
         return torch.cat(((bg_fg - bg).abs(), bg_fg), dim=1)

@@ -15,8 +15,8 @@ from depthmask.data.scenes.scene import REFERENCE_FOCAL, Alignment, Scene
 from depthmask.errors import TrainingDiverged
 from depthmask.metrics import METRICS, SceneMetrics
 from depthmask.models import MODELS, PairModel, Prediction
+from depthmask.models.depth_codec import encode_depth
 from depthmask.models.losses import SceneLoss
-from depthmask.models.networks import encode_depth
 from depthmask.training.optimization import build_optimizer, build_scheduler
 
 VAL_METRICS = tuple(name for name in METRICS if name != "person_distance_error")

@@ -21,7 +21,7 @@ from depthmask.data.scenes.files import replaced_file
 from depthmask.data.scenes.placement import Recipes
 from depthmask.data.scenes.scene import Scene
 from depthmask.errors import InputError
-from depthmask.models.networks import encode_depth
+from depthmask.models.depth_codec import encode_depth
 
 # how the names in each folder end
 SUFFIXES = {"bg": ".jpeg", "bg_fg": ".jpeg", "bg_fg_mask": "_mask.jpeg"}

@@ -1,0 +1,76 @@
+"""The plate in the light and from the place of the frame, where both are known."""
+
+import math
+
+import pytest
+import torch
+import torch.nn.functional as F
+
+from depthmask.models.registration import register
+
+SIDE = 96
+INNER = slice(8, -8)  # beyond the plate's edge nothing is known
+
+
+def textures(num: int, seed: int = 0) -> torch.Tensor:
+    """Rooms of 0.1 to 0.7 with structure of every size."""
+    generator, total = torch.Generator().manual_seed(seed), torch.zeros(num, 3, SIDE, SIDE)
+    for cells in (4, 8, 16, 32):
+        noise = torch.rand(num, 3, cells, cells, generator=generator)
+        total += F.interpolate(noise, (SIDE, SIDE), mode="bicubic") / cells**0.5
+    low, high = (total.flatten(1).quantile(q, 1).view(-1, 1, 1, 1) for q in (0.01, 0.99))
+    return 0.1 + 0.6 * ((total - low) / (high - low)).clamp(0, 1)
+
+
+def moved(images: torch.Tensor, px: float, degrees: float, aspect: float = 1.0) -> torch.Tensor:
+    """Moved along the diagonal and turned, as a frame `aspect` times as wide as high is."""
+    cos, sin, shift = *(f(math.radians(degrees)) for f in (math.cos, math.sin)), 2 * px / SIDE
+    theta = torch.tensor([[cos, -sin / aspect, shift * 0.7], [sin * aspect, cos, -shift * 0.7]])
+    grid = F.affine_grid(theta.expand(len(images), 2, 3), list(images.shape), align_corners=False)
+    return F.grid_sample(images, grid, mode="bicubic", padding_mode="border", align_corners=False)
+
+
+def error(found: torch.Tensor, true: torch.Tensor) -> float:
+    return float((found - true)[..., INNER, INNER].abs().mean())
+
+
+@pytest.mark.parametrize("px, degrees, aspect", [(2, 0, 1), (4, 0, 1), (0, 3, 1), (2, 2, 1.78)])
+def test_a_plate_of_a_camera_that_moved_comes_back_whoever_stands_there(px, degrees, aspect):
+    rooms = textures(8)
+    frames = rooms.clone()
+    frames[..., 30:, 40:62] = textures(8, seed=1)[..., 30:, 40:62]  # a sixth of the frame
+    plates = moved(rooms, px, degrees, aspect)
+    assert error(register(plates, frames), rooms) < 0.3 * error(plates, rooms)
+
+
+def test_light_comes_back_channel_by_channel_and_what_is_clipped_does_not_mislead():
+    rooms = textures(4)
+    gain = torch.tensor([0.5, 0.7, 1.3]).view(1, 3, 1, 1)
+    frames = (rooms * gain).clamp(max=1)
+    assert error(register(rooms, frames), frames) < 0.004
+    bright = (rooms * 2).clamp(max=1)  # half of it is white
+    found, dark = register(bright, rooms), bright < 0.97
+    assert float(((found - rooms).abs() * dark)[..., INNER, INNER].mean()) < 0.01
+
+
+def test_what_is_alike_stays_as_it_is():
+    rooms = textures(4)
+    torch.testing.assert_close(register(rooms, rooms), rooms, atol=1e-4, rtol=0)
+
+
+@pytest.mark.parametrize(
+    "plate, frame", [(0.0, 0.0), (1.0, 1.0), (1.0, 0.3), (0.0, 1.0), (0.4, 0.4)]
+)
+def test_without_anything_to_hold_on_to_the_answer_is_a_picture(plate, frame):
+    pair = (torch.full((2, 3, SIDE, SIDE), value) for value in (plate, frame))
+    found = register(*pair)
+    assert found.isfinite().all() and 0 <= found.min() and found.max() <= 1
+
+
+def test_sizes_that_eight_does_not_divide_and_autocast_change_little():
+    rooms = textures(2)[..., :75, :91]
+    frames = moved(rooms, 1, 0)
+    found = register(rooms, frames)
+    assert error(found, frames) < 0.4 * error(rooms, frames)
+    with torch.autocast("cpu", torch.bfloat16):
+        assert torch.equal(register(rooms, frames), found)

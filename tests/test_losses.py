@@ -47,6 +47,16 @@ def test_by_hand(name: str, expected: float) -> None:
     assert value.item() == pytest.approx(expected, rel=1e-5)
 
 
+def test_person_l1_is_the_person_s_alone_and_a_mean_over_images() -> None:
+    logits, target = logit(image(0.5, 0.8, 0.8, 0.1)), image(1, 1, 0, 0)
+    person, nobody = image(1, 0.5, 0, 0), image(0, 0, 0, 0)
+    value = losses.person_l1(logits, target, person)
+    assert value.item() == pytest.approx((0.5 + 0.5 * 0.2) / (1.5 + 1), rel=1e-5)
+    pair = (torch.cat((each, each)) for each in (logits, target))
+    both = losses.person_l1(*pair, torch.cat((person, nobody)))
+    assert both.item() == pytest.approx(value.item() / 2)
+
+
 def test_dice_is_a_mean_over_images_and_not_fooled_by_an_empty_mask() -> None:
     good, bad = image(1, 1, 0, 0), image(0, 0, 1, 1)
     both = losses.dice(logit(torch.cat((good, bad))), torch.cat((good, good)))

@@ -221,6 +221,16 @@ def test_the_lens_shows_the_part_asked_for():
     np.testing.assert_allclose(apply(shown, np.array([[0.0, 100.0]])), [[25, 87.5]])
 
 
+def test_a_plate_that_moved_is_shifted_in_frames_and_turned_whatever_the_crop_and_squeeze():
+    scale, centre, points = np.array([[0.5, 0.25]]), np.array([[0.5, 0.5]]), [[90.0, 50], [50, 90]]
+    shown = lens(scale, centre, np.array([30.0]), np.array([[0.1, 0.0]]), 100)
+    middle, right, below = (apply(shown, np.array([p]))[0] for p in ([50.0, 50.0], *points))
+    np.testing.assert_allclose(middle, [55, 50])  # a tenth of the frame, which is half the plate
+    assert np.linalg.norm(right - middle) == pytest.approx(20)  # 40 px of the frame
+    assert np.linalg.norm(below - middle) == pytest.approx(10)
+    assert (right - middle) @ (below - middle) == pytest.approx(0)  # no shear
+
+
 @pytest.mark.parametrize("pitch", [0.0, 0.35])
 def test_foot_and_head_are_where_the_camera_sees_them(pitch):
     library, one = make_library(), np.zeros(1, np.int64)

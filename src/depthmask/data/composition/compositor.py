@@ -128,17 +128,17 @@ class Compositor:
         return Scene(bg, bg_fg, mask, depth, self._column(shots.focal))
 
     def _points(self, frame: Tensor, depth: Tensor, recipes: Recipes) -> Tensor:
-        """What every second pixel shows, in the camera's coordinates, N x size/2 x size/2 x 3."""
-        half, focal = depth[:, 0, ::2, ::2, None], self.library.focals(recipes.plate)
-        rays = frame[:, ::2, ::2] / (2 * self._tensor(focal))
-        return torch.cat([rays * half, half], -1)
+        """What every 2 x 2 pixels show, in the camera's coordinates, N x size/2 x size/2 x 3."""
+        rays = frame / (2 * self._tensor(self.library.focals(recipes.plate)))
+        depth = depth.movedim(1, -1)
+        points = torch.cat([rays * depth, depth], -1)
+        return F.avg_pool2d(points.movedim(-1, 1), 2).movedim(1, -1)
 
     def _light(self, sources: Sources, figure: Figure, shots: Shots, points: Tensor) -> Tensor:
         """The share of the light that a person leaves the room, M x 1 x size x size: on floors,
         walls and furniture alike, what each lamp sees of the person is dark."""
         rows, up = figure.rows, shots.up[figure.rows]
-        alpha = sources.shapes[-1][self._tensor(figure.recipes.cutout), 1:]
-        alpha = F.avg_pool2d(alpha, 3, stride=1, padding=1)  # shadows are soft
+        cutout = self._tensor(figure.recipes.cutout)
         points, foot = points[rows], self._vectors(figure.foot)
         offset = points - foot
         near = torch.exp(-(offset / CONTACT_M).square().sum(-1))
@@ -156,6 +156,9 @@ class Compositor:
             metres = [_dot(hit, self._vectors(axis)) for axis in (side, up)]
             place = torch.stack(metres, -1) * self._vectors(figure.per_metre)
             place += self._vectors(figure.foot_at)
+            # one lamp is small, the other large: its shadows are softer
+            alpha = sources.shapes[NUM_LEVELS - NUM_LAMPS + lamp][cutout, 1:]
+            alpha = F.avg_pool2d(alpha, 3, stride=1, padding=1)
             dark = F.grid_sample(alpha, place, align_corners=False)[:, 0] * (share > 0)
             light *= 1 - self._vectors(shots.cast[rows, lamp])[..., 0] * dark
         light = F.interpolate(light[:, None], scale_factor=2, mode="bilinear")

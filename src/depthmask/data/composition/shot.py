@@ -237,9 +237,11 @@ def lens(
     """
     cos, sin = np.cos(np.deg2rad(degrees)), np.sin(np.deg2rad(degrees))
     rotation = np.stack([np.stack([cos, -sin], 1), np.stack([sin, cos], 1)], axis=1)
-    linear = rotation * scale[:, :, None]
+    linear = rotation * scale[:, None, :]
     middle = np.full((len(degrees), 2), size / 2)
-    return _affine(linear, size * (centre + shift) - np.einsum("nij,nj->ni", linear, middle))
+    return _affine(
+        linear, size * (centre + scale * shift) - np.einsum("nij,nj->ni", linear, middle)
+    )
 
 
 def apply(maps: np.ndarray, points: np.ndarray) -> np.ndarray:

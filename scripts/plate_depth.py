@@ -49,7 +49,7 @@ def main() -> None:
                 for image in (scene.bg, scene.bg_fg)
             )
             focal = REFERENCE_FOCAL if scene.focal is None else scene.focal[row].item()
-            fov = fov_of(focal, bg.shape) if predictor.knows_lens else None
+            fov = fov_of(focal, bg.shape) if predictor.depth_unit == "metre" else None
             plate_depth = depth_of(row, bg, fov)
             answer = predictor.predict(bg, bg_fg, plate_depth=plate_depth, fov_degrees=fov)
             planes = (torch.from_numpy(plane)[None, None] for plane in answer)

@@ -71,7 +71,7 @@ def test_file_is_the_same_from_any_checkout(difference_onnx, tmp_path):
 def test_names_axes_opset_and_metadata(network):
     proto = onnx.load(network[0])
     metadata = {prop.key: prop.value for prop in proto.metadata_props}
-    own = {"depthmask_format": "1", "training_size": "48", "reference_focal": "0.9"}
+    own = {"depthmask_format": "2", "training_size": "48", "reference_focal": "0.9"}
     assert metadata == {**own, **METADATA}
     shapes = {
         port.name: [dim.dim_param or dim.dim_value for dim in port.type.tensor_type.shape.dim]

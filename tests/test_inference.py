@@ -85,7 +85,7 @@ def test_a_file_that_does_not_load_says_why_and_what_to_do(tmp_path):
 def test_refuses_other_metadata(difference_onnx, tmp_path):
     for key, value, message in (
         ("data_hash", None, "lacks the metadata data_hash"),
-        ("depthmask_format", "2", "has the depthmask_format '2', not 1: export it again"),
+        ("depthmask_format", "1", "has the depthmask_format '1', not 2: export it again"),
         ("training_size", "big", "has the training_size 'big'"),
         ("depth_unit", "mile", "has the depth_unit 'mile'"),
     ):

@@ -17,14 +17,18 @@ def person(last: int) -> np.ndarray:
 
 
 @pytest.mark.parametrize("scale", [1, 0.5])
-def test_the_scale_of_the_network_does_not_matter_and_the_feet_correct_it(scale):
+def test_the_room_tells_an_unknown_lens_and_the_feet_correct_a_person(scale):
+    of_lens = {"knows_lens": scale == 1}
     mask = person(100)
     foot_m = ROOM[100, 60]
     true = np.where(mask > 0, foot_m, ROOM)
-    np.testing.assert_allclose(depth_with_plate(mask, scale * true, ROOM), true, rtol=0.03)
+    np.testing.assert_allclose(
+        depth_with_plate(mask, scale * true, ROOM, **of_lens), true, rtol=0.03
+    )
     # the person 1.44 times too far by the network: the geometric mean with the feet is 1.2 times
     wrong = scale * np.where(mask > 0, 1.44 * foot_m, ROOM)
-    assert depth_with_plate(mask, wrong, ROOM)[60, 60] == pytest.approx(1.2 * foot_m, rel=0.03)
+    found = depth_with_plate(mask, wrong, ROOM, **of_lens)[60, 60]
+    assert found == pytest.approx(1.2 * foot_m, rel=0.03)
     assert plate_at_feet(mask, ROOM)[60, 60] == foot_m
 
 
@@ -35,6 +39,14 @@ def test_feet_below_the_frame_say_nothing_and_nobody_is_behind_the_room():
     assert plate_at_feet(mask, ROOM)[60, 60] == ROOM[-1, 60] > 1.5
     behind = depth_with_plate(person(70), np.where(mask > 0, 40.0, ROOM), ROOM)
     assert (behind <= ROOM).all()
+
+
+def test_somebody_further_below_in_the_same_columns_does_not_move_the_feet():
+    alone = person(90)
+    both = alone.copy()
+    both[100:, 52:68] = 1
+    depths = [depth_with_plate(mask, np.where(mask > 0, 3, ROOM), ROOM) for mask in (alone, both)]
+    assert depths[0][60, 60] == depths[1][60, 60]
 
 
 def test_two_people_nobody_and_unknown_depth():

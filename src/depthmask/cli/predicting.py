@@ -94,7 +94,7 @@ def plate(
         raise InputError("--at belongs to --teacher here: fit the network's depth by `calibrate`")
     else:
         predictor = Predictor(model, device=device)
-        if fov is None and predictor.knows_lens:
+        if fov is None and predictor.depth_unit == "metre":
             fov = read_fov(bg, image.shape)
         depth = calibration.from_network(predictor, image, fov)
     calibration.write_depth(out, depth)

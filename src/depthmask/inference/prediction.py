@@ -107,7 +107,7 @@ def _predict_file(
         other = f"the plate {plate} {bg.shape[1]}x{bg.shape[0]}"
         raise InputError(f"{scene} is {width}x{height} px and {other}: {SAME_SIZE}")
     unit, fov, fov_from = predictor.depth_unit, given["fov_degrees"], "--fov"
-    if fov is None and predictor.knows_lens:
+    if fov is None and unit == "metre":
         fov, fov_from = read_fov(scene, bg_fg.shape), "EXIF"
     start = time.perf_counter()
     mask, depth = predictor.predict(bg, bg_fg, plate_depth=given["plate_depth"], fov_degrees=fov)

@@ -10,10 +10,10 @@ import onnxruntime
 
 from depthmask.data.scenes.onnx_session import CUDA, Device, open_session
 from depthmask.data.scenes.plate_depth import depth_with_plate
-from depthmask.data.scenes.scene import REFERENCE_FOCAL, UNITS
+from depthmask.data.scenes.scene import UNITS
 from depthmask.errors import InputError
 
-FORMAT = "1"  # raised when the file's inputs or outputs change
+FORMAT = "2"  # raised when the file's inputs, outputs or metadata change
 INPUTS = ("bg", "bg_fg")
 OUTPUTS = ("mask", "depth")
 _IMAGES, _PLANES = "tensor(uint8) of rank 4", "tensor(float) of rank 3"
@@ -24,6 +24,7 @@ METADATA = {  # what every exported file says about itself: a pattern of each va
     "data_hash": ".+",
     "training_size": "[1-9][0-9]{0,4}",
     "depth_unit": "|".join(UNITS),
+    "reference_focal": r"[0-9]+(\.[0-9]+)?",
 }
 
 SAME_SIZE = "take both with the same camera at one size"
@@ -48,7 +49,6 @@ class Predictor:
         depth_unit: `metre`, or `relative`: depth grows with distance, scale and shift are unknown.
         training_size: px, the side that every image is resized to before the network sees it.
         reference_focal: of the lens that depth is told for, in heights of the frame.
-        knows_lens: whether the file says it; the metres of an older one are of its training's lens.
     """
 
     def __init__(
@@ -69,8 +69,7 @@ class Predictor:
         self.metadata = _checked_metadata(self.path, self._session)
         self.depth_unit = self.metadata["depth_unit"]
         self.training_size = int(self.metadata["training_size"])
-        self.knows_lens = self.depth_unit == "metre" and "reference_focal" in self.metadata
-        self.reference_focal = float(self.metadata.get("reference_focal", REFERENCE_FOCAL))
+        self.reference_focal = float(self.metadata["reference_focal"])
         self.providers: list[str] = self._session.get_providers()
         self.device = "cuda" if self.providers[0] == CUDA else "cpu"
 
@@ -101,7 +100,8 @@ class Predictor:
             if plate_depth.shape != mask.shape:
                 sizes = (f"{width}x{height}" for height, width in (plate_depth.shape, mask.shape))
                 raise InputError("the plate's depth is {} px and the frame {} px".format(*sizes))
-            depth = depth_with_plate(mask, depth, plate_depth)
+            knows_lens = fov_degrees is not None
+            depth = depth_with_plate(mask, depth, plate_depth, knows_lens=knows_lens)
         return Result(mask, depth)
 
     def predict_batch(self, bg: np.ndarray, bg_fg: np.ndarray) -> Result:

@@ -11,20 +11,20 @@ from depthmask.data.scenes.person import THRESHOLD
 
 _EDGE = 0.3  # of the mask: what is above it, half covered pixels among it, takes the person's depth
 _EMPTY = 0.2  # of the mask: below it a pixel is the room's alone
-_AROUND = 0.1  # of the frame's height: how far around a person the room is compared
-_ALIKE = 1.5  # the largest ratio there of the room's distance and the person's
 _SOLES = 0.05  # of a person's height: the lowest part, which stands on the floor
 _FINEST_PX = 256  # the side at which distances are estimated; larger frames are thinned out
 
 
-def depth_with_plate(mask: np.ndarray, depth: np.ndarray, plate_depth: np.ndarray) -> np.ndarray:
+def depth_with_plate(
+    mask: np.ndarray, depth: np.ndarray, plate_depth: np.ndarray, *, knows_lens: bool = True
+) -> np.ndarray:
     """Depth in the plate's unit, float32 H x W, from a network's mask and depth and the empty
     room's depth, 0 or no number where that is unknown; all H x W.
 
     Where nobody stands it is the room's; unknown pixels take the network's, scaled to the others. A
     person is as far as two estimates say in the geometric mean, but never behind the room: the
-    network's depth, scaled to the room's right around, and the room's under the feet. The first
-    stands alone where the frame's lower edge cuts the person off.
+    network's and the room's under the feet. The first stands alone where the frame's lower edge
+    cuts the person off; it is scaled to the room unless it is the true lens's (`knows_lens`).
     """
     known = np.isfinite(plate_depth) & (plate_depth > 0)
     _, labels = cv2.connectedComponents((mask > _EDGE).astype(np.uint8))
@@ -36,39 +36,29 @@ def depth_with_plate(mask: np.ndarray, depth: np.ndarray, plate_depth: np.ndarra
     compared = empty if empty.any() else known[thin]
     ratio = np.median((room - found)[compared]) if compared.any() else 0.0
     room = np.where(known[thin], room, found + ratio)
+    found = found if knows_lens else found + ratio
     distances = np.full(labels.max() + 1, np.inf, np.float32)
     distances[1:] = [
-        _distance(labels[thin] == label, mask[thin], found, room, empty, ratio)
+        _distance(labels[thin] == label, mask[thin], found, room)
         for label in range(1, len(distances))
     ]
     answer = np.where(known, plate_depth, depth * np.exp(ratio))
     return np.minimum(answer, distances[labels]).astype(np.float32)
 
 
-def _distance(
-    region: np.ndarray,
-    mask: np.ndarray,
-    found: np.ndarray,
-    room: np.ndarray,
-    empty: np.ndarray,
-    ratio: float,
-) -> float:
+def _distance(region: np.ndarray, mask: np.ndarray, found: np.ndarray, room: np.ndarray) -> float:
     """How far a region's person is, infinite if it holds none; `found` by the network and `room`
-    are logarithms, `ratio` is their difference over the whole frame."""
+    are logarithms."""
     person = region & (mask > THRESHOLD)
     if not person.any():
         return np.inf
-    x, y, width, height = cv2.boundingRect(person.astype(np.uint8))
-    reach = round(_AROUND * len(mask))
-    around = np.s_[max(0, y - reach) : y + height + reach, max(0, x - reach) : x + width + reach]
     far = np.median(found[person])
-    alike = empty[around] & (np.abs(found[around] - far) < np.log(_ALIKE))
-    far += np.median((room - found)[around][alike]) if alike.any() else ratio
+    _, y, _, height = cv2.boundingRect(person.astype(np.uint8))
     last = y + height - 1
     if last < 0.99 * (len(mask) - 1):
         columns = person[max(0, last + 1 - max(3, round(_SOLES * height))) : last + 1].any(0)
-        # soft pixels below the last count as their share: the feet end between two rows
-        foot = last + mask[last + 1 :, columns].mean(1).sum()
+        # soft pixels right below count as their share: the feet end between two rows
+        foot = last + np.minimum.accumulate(mask[last + 1 :, columns]).mean(1).sum()
         floor = np.interp(foot, np.arange(len(mask)), np.median(room[:, columns], axis=1))
         far = (far + floor) / 2
     return float(np.exp(far))

@@ -87,6 +87,9 @@ def test_one_half_becomes_the_best_threshold_of_the_mask():
     data, module = make_data(), make_module(DifferenceNet())
     assert centre_mask(module, data, device="cpu") < 0.4
     assert abs(centre_mask(module, data, device="cpu") - 0.5) <= 0.05
+    nobody = make_module(DifferenceNet())
+    torch.nn.init.constant_(nobody.model.mask.bias, -20)  # at every threshold the same IoU
+    assert centre_mask(nobody, data, device="cpu") == 0.5
 
 
 def assert_equal_weights(first, second):

@@ -115,11 +115,6 @@ def test_train_evaluate_and_the_exported_file_have_the_same_figures(inside):
         test = load_model(Path(f"models/experiments/{name}/seed_0")).card["test"]
         assert test["set"] == "in_scene" and test["device"] == "cpu"
         assert test["figures"] == pytest.approx(report["experiments"][name]["in_scene"], abs=1e-6)
-    # the validation during training may run in bfloat16
-    validation = load_model(Path("models/experiments/bce_rmse/seed_0")).card["val"]
-    expected = {metric: value for metric, value in validation.items() if metric in METRICS}
-    found = {metric: report["validation"]["bce_rmse"][metric] for metric in expected}
-    assert found == pytest.approx(expected, rel=0.03, abs=0.02)
     parity = json.loads(Path("models/best/parity.json").read_text())
     figures = {key: value for key, value in parity["figures"].items() if key in METRICS}
     expected = report["experiments"][report["best"]]["in_scene"]
@@ -176,7 +171,7 @@ def test_seeds_are_trained_apart_and_reported_together(project, tmp_path, monkey
     cards = {
         seed: load_model(Path(f"models/experiments/bce_rmse/seed_{seed}")).card for seed in (0, 3)
     }
-    assert cards[0]["key"] != cards[3]["key"] and cards[0]["val"] != cards[3]["val"]
+    assert cards[0]["key"] != cards[3]["key"] and cards[0]["test"] != cards[3]["test"]
     report = read_report()
     figures = [report["seeds"]["bce_rmse"][seed]["in_scene"]["depth_rmse"] for seed in ("0", "3")]
     for what, expected in (("experiments", np.mean(figures)), ("spread", np.std(figures, ddof=1))):

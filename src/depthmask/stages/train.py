@@ -98,8 +98,6 @@ def train(
     sets = read_source(prepared).open_sets(prepared, composition, hardware.device)
     test = run_test(module, list(sets.scenes(sets.headline)), device=hardware.device)
     curves = pd.DataFrame(rows)
-    val = curves.filter(like="val/").iloc[-1]
-    card["val"] = val.rename(lambda column: column.removeprefix("val/")).to_dict()
     card["test"] = {"set": sets.headline, "device": hardware.device, "figures": test}
     save_model(output, module.model, card)
     curves.insert(0, "experiment", name)

@@ -26,7 +26,7 @@ from depthmask.training.scene_data import SceneData
 
 EpochListener = Callable[[int, dict[str, float]], None]
 LAST, PREVIOUS = "last.ckpt", "previous.ckpt"
-THRESHOLDS = [percent / 100 for percent in range(20, 81, 2)]  # of the mask
+THRESHOLDS = sorted((percent / 100 for percent in range(20, 81, 2)), key=lambda t: abs(t - 0.5))
 
 for _message in (
     r".*isinstance\(treespec, LeafSpec\)",  # torch's deprecation, in Lightning's own code
@@ -165,8 +165,9 @@ def fit(
 @torch.inference_mode()
 def centre_mask(module: DepthMaskModule, data: SceneData, *, device: str) -> float:
     """Shift the mask's logits so that one half is the threshold with the best mean IoU on
-    validation, in float32; returns the threshold that it was."""
-    model, totals = module.model.eval().to(device), torch.zeros(len(THRESHOLDS))
+    validation, in float32, of equals the nearest; returns the threshold that it was."""
+    model = module.model.eval().to(device)
+    totals = torch.zeros(len(THRESHOLDS), dtype=torch.float64)
     last, params = len(data.sizes) - 1, data.params
     for batch in data.scenes.loader(
         "val", params.scenes_per_epoch, params.batch_size, data.sizes, last
@@ -177,7 +178,7 @@ def centre_mask(module: DepthMaskModule, data: SceneData, *, device: str) -> flo
         mask = model(scene.bg, scene.bg_fg).mask_logits.float().sigmoid()
         ious = [mask_iou((mask > t).float(), scene.mask).sum() for t in THRESHOLDS]
         totals += torch.stack(ious).cpu()
-    best = THRESHOLDS[int(totals.argmax())]
+    best = THRESHOLDS[int(totals.numpy().argmax())]  # the first of equals
     model.mask.get_parameter("bias").sub_(math.log(best / (1 - best)))
     return best
 

@@ -200,6 +200,16 @@ def test_bands_follow_the_rule_of_all_intervals(frames):
     assert (row.mask_iou_low, row.mask_iou_high) == pytest.approx((low, high)) and low < high
 
 
+def test_the_lead_of_the_first_is_paired_and_has_the_interval_of_the_difference(table, frames):
+    assert table[table.experiment == "truth"].lead.isna().all()
+    rows = table[table.experiment == "changed"].set_index(["condition", "strength"])
+    np.testing.assert_allclose(rows.lead, 1 - rows.mask_iou)
+    iou = mask_iou(changed(frames.people.scene, None)[0], frames.people.scene.mask).numpy()
+    low, high = cluster_mean(1 - iou, frames.people.origins).bounds(0.95)
+    row = rows.loc["shift", 0]
+    assert (row.lead_low, row.lead_high) == pytest.approx((low, high), nan_ok=True)
+
+
 def test_a_difference_suffers_from_what_changes_the_plate(table):
     rows = table[table.experiment == "changed"].set_index(["condition", "strength"])
     iou = rows.mask_iou

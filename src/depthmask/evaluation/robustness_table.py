@@ -51,9 +51,11 @@ def _false(mask_prob: Tensor, true_mask: Tensor) -> Tensor:
 MEASURED = tuple(name for name, metric in METRICS.items() if metric.is_key)
 BANDS = ("mask_iou", "false_area")
 BOUNDS = tuple(f"{name}_{end}" for name in BANDS for end in ("low", "high"))
+LEAD = ("lead", "lead_low", "lead_high")
+"""In mask IoU of the first method over a row's, on the same frames; NaN in its own rows."""
 COLUMNS = [
     *("experiment", "condition", "strength", "num_scenes"),
-    *(*MEASURED, *FALSE_PERSON, *BOUNDS),
+    *(*MEASURED, *FALSE_PERSON, *BOUNDS, *LEAD),
 ]
 """Of the table: where a figure does not count it is NaN; `false_alarm` is nobody's alone."""
 
@@ -108,32 +110,42 @@ def cases(sets: FrameSets, params: Robustness) -> Iterator[tuple[str, float, Fra
 def measure_robustness(
     methods: Mapping[str, Method], sets: FrameSets, params: Robustness, level: float
 ) -> pd.DataFrame:
-    """Measure methods that predict a mask, by name, under every condition that has frames: a row of
-    `COLUMNS` each."""
+    """Measure methods that predict a mask, by name, the best first, under every condition that has
+    frames: a row of `COLUMNS` each."""
     rows: dict[str, list[dict[str, Any]]] = {name: [] for name in methods}
     people = sets.people.scene
     unchanged = {name: _predict(each, people, sets.device) for name, each in methods.items()}
     for condition, strength, frames in cases(sets, params):
         about = {"condition": condition, "strength": strength, "num_scenes": len(frames.origins)}
+        ious: list[Tensor] = []
         for name, method in methods.items():
             same = frames.scene is people
             answer = unchanged[name] if same else _predict(method, frames.scene, sets.device)
-            figures = _figures(answer, frames, condition == "nobody", sets.alignment, level)
+            scores = _scores(answer, frames.scene, condition == "nobody", sets.alignment)
+            ious.append(scores["mask_iou"])
+            figures = _figures(scores, frames.origins, level)
+            if len(ious) > 1:
+                lead = cluster_mean((ious[0] - ious[-1]).numpy(), frames.origins)
+                figures |= dict(zip(LEAD, (lead.value, *lead.bounds(level)), strict=True))
             rows[name].append({"experiment": name, **about, **figures})
     return pd.DataFrame(sum(rows.values(), [])).reindex(columns=COLUMNS)
 
 
-def _figures(
-    answer: Answer, frames: Frames, is_empty: bool, alignment: Alignment | None, level: float
-) -> dict[str, float]:
-    """The means of one row, those of `BANDS` with the bounds of their interval."""
-    truth = frames.scene.mask, frames.scene.depth
+def _scores(
+    answer: Answer, scene: Scene[Tensor], is_empty: bool, alignment: Alignment | None
+) -> dict[str, Tensor]:
+    truth = scene.mask, scene.depth
     scores = score_scenes(*answer, *truth, alignment=alignment, names=MEASURED)
     for name in FALSE_PERSON if is_empty else ("false_area",):
         scores[name] = FALSE_PERSON[name].function(answer[0], truth[0])
+    return scores
+
+
+def _figures(scores: dict[str, Tensor], origins: pd.DataFrame, level: float) -> dict[str, float]:
+    """The means of one row, those of `BANDS` with the bounds of their interval."""
     figures = {}
     for name, values in scores.items():
-        estimate = cluster_mean(values.numpy(), frames.origins)
+        estimate = cluster_mean(values.numpy(), origins)
         figures[name] = estimate.value
         if name in BANDS:
             figures[f"{name}_low"], figures[f"{name}_high"] = estimate.bounds(level)

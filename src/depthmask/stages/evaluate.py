@@ -82,8 +82,10 @@ def evaluate(
 
     best, seed = result["best"], result["best_seed"]
     frames = collect_frames(sets, params.robustness.num_scenes)
-    compared = [name for name in (best, result["verdict"]["runner_up"]) if name]
-    harder = {name: methods[name, result["best_seeds"][name]] for name in compared}
+    masks = _best_masks(scenes, models)
+    seeds = masks | result["best_seeds"]
+    compared = dict.fromkeys((best, result["verdict"]["runner_up"] or best, *masks))
+    harder = {name: methods[name, seeds[name]] for name in compared}
     harder["difference_threshold"] = methods["difference_threshold", NO_SEED]
     robustness = measure_robustness(harder, frames, params.robustness, params.level)
 
@@ -120,6 +122,13 @@ def load_models(
     for stored in models.values():
         stored.model.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     return models
+
+
+def _best_masks(scenes: pd.DataFrame, models: dict[tuple[str, int], StoredModel]) -> dict[str, int]:
+    """Of each network the experiment, and its seed, with the best mask IoU on validation."""
+    validation = scenes[scenes["set"] == "val"].groupby(["experiment", "seed"])
+    ranking = validation["mask_iou"].mean().sort_values().index
+    return dict({models[key].card["model"]: key for key in ranking}.values())
 
 
 def _method(stored: StoredModel) -> Method:

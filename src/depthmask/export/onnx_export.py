@@ -24,7 +24,7 @@ from depthmask.data.scenes.scene import REFERENCE_FOCAL
 from depthmask.export.refinement import guidance, refined
 from depthmask.inference.predictor import FORMAT, INPUTS, METADATA, OUTPUTS, Predictor
 from depthmask.metrics import SceneMetrics
-from depthmask.models.networks import decode_depth
+from depthmask.models.depth_codec import decode_depth
 
 
 class ParityError(RuntimeError):
@@ -59,22 +59,23 @@ class ExportWrapper(nn.Module):
         def enlarge(plane: Tensor) -> Tensor:
             return (rows @ (plane @ columns.T)).squeeze(1)
 
+        bg, bg_fg = bg.float(), bg_fg.float()  # once: a cast of a large frame takes a millisecond
         small = self._shrink(bg), self._shrink(bg_fg)
         logits = self.model(*small)
         if self.refine is None:
             mask, unit = (enlarge(plane).sigmoid() for plane in logits)
         else:
-            guide = guidance(bg.float(), bg_fg.float(), 3)
+            guide = guidance(bg, bg_fg, 3)
             small_guide = guidance(*small, 1).unsqueeze(1)
             mask, unit = refined(logits, small_guide, guide, enlarge, self.refine)
         return mask, decode_depth(unit, self.range_m)
 
     def _shrink(self, image: Tensor) -> Tensor:
-        """uint8 N x H x W x 3, 0 to 255, to float32 N x 3 x S x S, 0 to 1."""
+        """N x H x W x 3, 0 to 255, to N x 3 x S x S, 0 to 1."""
         num, height, width, channels = image.shape
         size = self.input_size
         # rows first, as one large product over the pixels as they lie in memory
-        rows = resampling_matrix(height, size) / 255 @ image.float().reshape(num, height, -1)
+        rows = resampling_matrix(height, size) / 255 @ image.reshape(num, height, -1)
         rows = rows.reshape(num, size, width, channels).permute(0, 3, 1, 2)
         return rows @ resampling_matrix(width, size).T
 

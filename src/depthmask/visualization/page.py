@@ -32,7 +32,7 @@ from depthmask.visualization.theme import COLORS, Chart, svg_of
 
 TEMPLATES = Path(__file__).parent / "templates"
 SHEET_WIDTH = 1400
-STATS = ("mask_iou", "depth_delta1", "depth_abs_rel", "depth_rmse", "person_distance_error")
+STATS = ("mask_iou", "depth_delta1", "person_delta1", "depth_abs_rel", "person_distance_error")
 GROUPS = {
     "best": ("The best scenes", "by mask IoU"),
     "median": ("The median scenes", "half of all scenes are better than these, half are worse"),

@@ -95,6 +95,12 @@ def test_metrics_follow_the_contract_and_nothing_is_left_beside_them(inside):
     assert not [*Path().rglob("*.partial"), *Path(".checkpoints").glob("*")]
 
 
+def test_harder_frames_have_the_best_of_every_network_and_its_lead(inside):
+    table = pd.read_csv("reports/robustness.csv")
+    assert list(table.experiment.unique()) == [*NAMES, "difference_threshold"]
+    assert (table.lead.isna() == (table.experiment == read_report()["best"])).all()
+
+
 def test_every_scene_has_its_row(inside):
     """The figures are the means of a table that anybody can average again."""
     scenes, report = pd.read_csv("reports/scenes.csv"), read_report()

@@ -18,8 +18,7 @@ ThreadsOption = Annotated[
     int | None, typer.Option("--threads", min=1, max=256, help="Of the CPU; by default one a core.")
 ]
 FovOption = Annotated[
-    float | None,
-    typer.Option(help="The camera's horizontal field of view, degrees; else EXIF's."),
+    float | None, typer.Option(help="The camera's horizontal field of view, degrees; else EXIF's.")
 ]
 AT = typer.Option(
     metavar="X,Y=METRES",
@@ -186,8 +185,7 @@ def evaluate_footage(
         int, typer.Option(min=1, show_default="all", help="Of each sequence, evenly spread.")
     ] = 10**9,
     threshold: Annotated[
-        float | None,
-        typer.Option(min=0, max=1, help="Of the difference; by default evaluate's."),
+        float | None, typer.Option(min=0, max=1, help="Of the difference; by default evaluate's.")
     ] = None,
     out: Annotated[Path, typer.Option(help="The folder to write to.")] = Path("reports/footage"),
     model: ModelOption = MODEL,

@@ -56,10 +56,7 @@ CONDITIONS: dict[str, Condition] = {}
 
 
 def condition(
-    label: str,
-    unit: str,
-    bounds: tuple[float, float],
-    **about: Any,
+    label: str, unit: str, bounds: tuple[float, float], **about: Any
 ) -> Callable[[Change], Change]:
     """Enter a change into `CONDITIONS` under its name; arguments are fields of `Condition`."""
 

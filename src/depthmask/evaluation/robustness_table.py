@@ -15,11 +15,7 @@ from depthmask.data.scenes.person import THRESHOLD, largest_region
 from depthmask.data.scenes.scene import Alignment, Scene
 from depthmask.evaluation.intervals import cluster_mean
 from depthmask.evaluation.measuring import Method
-from depthmask.evaluation.robustness import (
-    CONDITIONS,
-    draw,
-    make_harder,
-)
+from depthmask.evaluation.robustness import CONDITIONS, draw, make_harder
 from depthmask.metrics import METRICS, Metric, metric, score_scenes
 
 LARGE = 0.001  # of a frame: a region of false person that a user would call somebody

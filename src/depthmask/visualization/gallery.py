@@ -16,13 +16,7 @@ from depthmask.metrics import METRICS, align_depth, score_scenes
 from depthmask.models.store import StoredModel
 from depthmask.tracking.notes import network_words
 from depthmask.visualization import plots
-from depthmask.visualization.canvas import (
-    DepthScale,
-    error_rgb,
-    mask_errors_rgb,
-    mask_rgb,
-    spread,
-)
+from depthmask.visualization.canvas import DepthScale, error_rgb, mask_errors_rgb, mask_rgb, spread
 from depthmask.visualization.results import Results
 from depthmask.visualization.sheets import hero, panels
 from depthmask.visualization.theme import save_png

@@ -22,11 +22,11 @@ from depthmask.evaluation.measuring import (
     plate_methods,
 )
 from depthmask.evaluation.results import best_on_validation, headline_figures, summarise
-from depthmask.evaluation.robustness_table import collect_frames, measure_robustness
+from depthmask.evaluation.robustness_table import MEASURED, collect_frames, measure_robustness
 from depthmask.metrics import METRICS
 from depthmask.models.hardware import choose_hardware
 from depthmask.models.store import StoredModel, load_model, seed_folder, trained_seeds
-from depthmask.stages import EXPERIMENTS, PARAMS, PREPARED, REPORTS, prune_checkpoints, read_params
+from depthmask.stages import EXPERIMENTS, PREPARED, REPORTS, prune_checkpoints, read_params
 from depthmask.stages.report import write_report
 from depthmask.tracking.sync import sync
 from depthmask.visualization.gallery import draw_panels, draw_plots, draw_scene_tiles
@@ -64,8 +64,7 @@ def evaluate(
     if {*sets.leak_sets} <= {*sets.names}:
         leak_scenes = table[table["set"].isin(sets.leak_sets)]
     else:
-        keys = [name for name, metric in METRICS.items() if metric.is_key]
-        leak_scenes = measure_scenes(methods, sets, sets.leak_sets, keys)
+        leak_scenes = measure_scenes(methods, sets, sets.leak_sets, MEASURED)
     figures = summarise(
         scenes,
         pd.concat([table[~trained], given_plate], ignore_index=True),
@@ -136,7 +135,7 @@ def _method(stored: StoredModel) -> Method:
 
 
 def main() -> None:
-    params = read_params(PARAMS)
+    params = read_params()
     result = evaluate(
         params.compare,
         params.evaluate,

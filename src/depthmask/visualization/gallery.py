@@ -30,7 +30,7 @@ def draw_panels(
     folder: Path, models: dict[str, StoredModel], sets: EvalSets, *, num_panels: int
 ) -> None:
     """Draw NAME.png for every model: the same frames, spread over the set, on one depth scale."""
-    scene = _headline_scenes(sets)
+    scene = joined(sets.scenes(sets.headline))
     scene = scene.take(spread(len(scene.mask), num_panels))
     scale = DepthScale.spanning(_planes(scene.depth), unit=sets.unit)
     with replaced_folder(folder) as temporary:
@@ -69,14 +69,13 @@ def draw_plots(
     with replaced_folder(folder) as temporary:
         for title, chart in charts.items():
             save_png(chart.properties(spacing=30), temporary / f"{title}.png")
-        everything = _headline_scenes(sets)
+        everything = joined(sets.scenes(sets.headline))
         sizes = everything.mask.mean((1, 2, 3)).cpu().numpy()
         shown = everything.take(typical_scenes(scenes["mask_iou"].to_numpy(), sizes))
         mask, depth = best.predict(shown)
         assert depth is not None
-        hero(
-            temporary / "hero.png", _arrays(shown._replace(mask=mask, depth=depth)), unit=sets.unit
-        )
+        found = _arrays(shown._replace(mask=mask, depth=depth))
+        hero(temporary / "hero.png", found, unit=sets.unit)
 
 
 def draw_scene_tiles(
@@ -86,7 +85,7 @@ def draw_scene_tiles(
     groups and the colours' scale; `scenes` are its rows on the headline set."""
     groups = chosen_scenes(scenes, num_each)
     numbers = sorted({*sum(groups.values(), [])})
-    scene = _headline_scenes(sets).take(numbers)
+    scene = joined(sets.scenes(sets.headline)).take(numbers)
     scale = DepthScale.spanning(_planes(scene.depth), unit=sets.unit)
     _, pictures = _predict(stored, scene, sets, scale)
     with replaced_folder(folder) as temporary:
@@ -123,10 +122,6 @@ def typical_scenes(ious: np.ndarray, sizes: np.ndarray, count: int = 3) -> list[
     ious = np.where(large, ious, np.nan) if large.sum() >= count else ious
     distance = np.abs(ious - np.nanquantile(ious, 0.75))  # NaN stands last
     return sorted(distance.argsort(kind="stable")[:count].tolist())
-
-
-def _headline_scenes(sets: EvalSets) -> Scene[Tensor]:
-    return joined(sets.scenes(sets.headline))
 
 
 def _predict(

@@ -8,9 +8,9 @@ from typing import Any, NamedTuple, Self
 import onnx
 import pandas as pd
 
+from depthmask.config import BASELINES
 from depthmask.data.scenes.files import read_json, read_summary, read_table
 from depthmask.data.scenes.scene import SETS
-from depthmask.evaluation.measuring import BASELINES
 from depthmask.evaluation.measuring import KEYS as KEY_COLUMNS
 from depthmask.evaluation.robustness_table import COLUMNS
 from depthmask.metrics import METRICS, Metric

@@ -21,7 +21,6 @@ from depthmask.metrics import METRICS, Metric, metric, score_scenes
 LARGE = 0.001  # of a frame: a region of false person that a user would call somebody
 Answer = tuple[Tensor, Tensor | None]  # a mask and perhaps a depth
 
-
 FALSE_PERSON: dict[str, Metric] = {}  # what the robustness table has beside metrics
 _false_metric = partial(metric, part="nobody", higher_is_better=False, into=FALSE_PERSON)
 

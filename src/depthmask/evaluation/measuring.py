@@ -142,10 +142,9 @@ def check_agreement(card: Mapping[str, Any], figures: Mapping[str, float], devic
         found = f"{card['experiment']}: its training found {name} {before:.8g} on {test['set']},"
         found += f" evaluate finds {now:.8g}"
         if not apart <= TOLERANCE:  # so that a NaN is refused as well
-            raise InputError(
-                f"{found}: the network, the data or the code is not what was trained; run"
-                f" `dvc repro --force train@{card['experiment']}`"
-            )
+            cause = "the network, the data or the code is not what was trained"
+            again = f"run `dvc repro --force train@{card['experiment']}`"
+            raise InputError(f"{found}: {cause}; {again}")
         if apart > SAME and test.get("device") == device == "cpu":
             print(f"depthmask: {found}: trained on another processor?", file=sys.stderr)
             return

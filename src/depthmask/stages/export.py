@@ -81,10 +81,8 @@ def main() -> None:
         export(stored, metrics, params.export, composition, PREPARED, BEST)
     except onnx_export.ParityError as error:
         # DVC has removed its output before the stage ran
-        raise SystemExit(
-            f"depthmask: not exported: {error}; the champion stays, and"
-            f" `dvc checkout {BEST}` brings an earlier model back"
-        ) from None
+        remedy = f"the champion stays, and `dvc checkout {BEST}` brings an earlier model back"
+        raise SystemExit(f"depthmask: not exported: {error}; {remedy}") from None
     judgement = publish(params.export.gate)
     told = sys.stderr if judgement.misses else sys.stdout
     for line in judgement.lines():

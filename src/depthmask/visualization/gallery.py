@@ -149,10 +149,8 @@ def _predict(
 
 def _arrays(scene: Scene[Tensor]) -> Scene[np.ndarray]:
     """A batch of tensors as arrays: images uint8 N x H x W x 3, planes float32 N x H x W."""
-    bg, bg_fg = (
-        (batch * 255).round().byte().permute(0, 2, 3, 1).cpu().numpy()
-        for batch in (scene.bg, scene.bg_fg)
-    )
+    pair = ((images * 255).round().byte() for images in (scene.bg, scene.bg_fg))
+    bg, bg_fg = (pixels.permute(0, 2, 3, 1).cpu().numpy() for pixels in pair)
     return Scene(bg, bg_fg, _planes(scene.mask), _planes(scene.depth))
 
 

@@ -105,9 +105,8 @@ class Results:
         return dict(self.at(*keys))
 
     def figure(self, name: str, set_name: str, metric: Metric) -> Figure:
-        bounds, spread = (
-            self.at(key, name, set_name, metric.name) for key in ("intervals", "spread")
-        )
+        place = name, set_name, metric.name
+        bounds, spread = self.at("intervals", *place), self.at("spread", *place)
         value = self.figures(name, set_name).get(metric.name)
         return Figure(value, bounds or (), spread, metric.decimals)
 

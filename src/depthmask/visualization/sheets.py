@@ -47,9 +47,8 @@ def contact_sheet(
 ) -> None:
     """Draw rooms with their depth, people, and in-scene test frames (with a leading axis N, which
     may be 0; `frames.bg` is not drawn); the split of each is shown."""
-    rooms, people = (
-        sample_splits(each.split.tolist()) for each in (library.plates, library.cutouts)
-    )
+    rooms = sample_splits(library.plates.split.tolist())
+    people = sample_splits(library.cutouts.split.tolist())
     shown = canvas.spread(len(frames.bg_fg), COLUMNS)
     scale = canvas.DepthScale.spanning(library.depths[[*rooms]], frames.depth[shown], unit=unit)
     sheet = _start("The prepared data", subtitle, SPLIT_COLORS, scale)
@@ -146,8 +145,7 @@ def hero(path: Path, scenes: Scene[np.ndarray], *, unit: str) -> None:
         for x, pixels in zip(lefts, pictures, strict=True):
             sheet.image(x, y, HERO, HERO, pixels, radius=8)
         middle, person = y + HERO / 2, canvas.unit_mask(mask) > THRESHOLD
-        style = {"font_size": 26, "fill": CARD_MUTED, "text_anchor": "middle"}
-        sheet.text(lefts[2] - 29, middle, "→", **style)
+        sheet.text(lefts[2] - 29, middle, "→", font_size=26, fill=CARD_MUTED, text_anchor="middle")
         if unit == "metre" and person.any():
             words = f"{np.median(depth[person]):.1f} m"
             style = {"font_size": 20, "fill": CARD_INK, "font_weight": "bold"}

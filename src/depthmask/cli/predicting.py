@@ -149,8 +149,7 @@ def bench(
 
 def parse_size(text: str) -> tuple[int, int]:
     """HEIGHTxWIDTH as (height, width), px; raises InputError if it is not of that form."""
-    match = re.fullmatch(r"([1-9][0-9]{0,4})x([1-9][0-9]{0,4})", text)
-    if match is None:
+    if (match := re.fullmatch(r"([1-9][0-9]{0,4})x([1-9][0-9]{0,4})", text)) is None:
         raise InputError(f"--size {text} is no size: write HEIGHTxWIDTH, such as 480x640")
     return int(match[1]), int(match[2])
 

@@ -43,7 +43,7 @@ def test_every_chart_is_valid_vega_lite(results):
 
 def test_rows_stand_in_the_order_of_the_validation_s_ranking(results, metrics):
     order = [*metrics["ranking"], "masknet3_bce", *metrics["baselines"]]
-    chart = plots.comparison_charts(results)[0]
+    chart = next(plots.comparison_charts(results))
     drawn = [text for text in re.findall(r">(\w+)</text>", svg_of(chart, "")) if text in order]
     assert drawn == order
     lines = results_table(results).splitlines()
@@ -54,7 +54,7 @@ def test_rows_stand_in_the_order_of_the_validation_s_ranking(results, metrics):
 def test_what_dots_say_are_the_figures(results, metrics):
     own = metrics["experiments"]["bce_rmse"]["in_scene"]["mask_iou"]
     low, high = metrics["intervals"]["bce_rmse"]["in_scene"]["mask_iou"]
-    chart = plots.comparison_charts(results)[0]
+    chart = next(plots.comparison_charts(results))
     assert f">{own:.3f}<" in svg_of(chart, "")
     data = chart["layer"][0]["data"].set_index(["name", "set"])
     assert [*data.loc[("bce_rmse", "in_scene"), ["low", "high"]]] == [low, high]
@@ -69,7 +69,7 @@ def test_curves_are_means_over_seeds_with_their_range(results):
 
 def test_of_every_condition_harder_is_to_the_right(results, metrics):
     table = robustness_table(Run(), metrics["best"])
-    charts = plots.condition_charts(table, results, "mask_iou")
+    charts = [*plots.condition_charts(table, results, "mask_iou")]
     titles = [chart["title"].to_dict()["text"] for chart in charts]
     assert titles == [CONDITIONS[name].label for name in ("shift", "jpeg", "nobody", "nobody")]
     dot = r'no JPEG: (\d+);[^"]*"[^>]*translate\(([\d.]+)'
@@ -85,7 +85,7 @@ def test_an_experiment_s_look_does_not_hang_on_the_order_of_rows():
 
 
 def test_the_svg_follows_the_page_and_the_png_is_the_same_each_time(results, tmp_path):
-    chart = plots.comparison_charts(results)[0]
+    chart = next(plots.comparison_charts(results))
     svg = svg_of(chart, 'Mask "IoU"')
     assert "var(--s0)" in svg and "var(--ink)" in svg and "http" not in svg
     assert 'aria-label="Mask &quot;IoU&quot;"' in svg

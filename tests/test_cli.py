@@ -145,13 +145,13 @@ def test_several_frames_are_each_read_and_predicted_once(run, photos, scenes, mo
     for name in ("b.png", "a.JPG", "notes.txt"):
         shutil.copy("frame.png", Path("more") / name)
     read, predicted = [], []
-    read_rgb, predict = prediction.read_rgb, Predictor.predict
+    read_rgb, predict = prediction.images.read_rgb, Predictor.predict
 
     def counted(*args, **options):
         predicted.append(1)
         return predict(*args, **options)
 
-    monkeypatch.setattr(prediction, "read_rgb", lambda path: read.append(path) or read_rgb(path))
+    monkeypatch.setattr(prediction.images, "read_rgb", lambda p: read.append(p) or read_rgb(p))
     monkeypatch.setattr(Predictor, "predict", counted)
     code, out, _ = run(f"predict --bg plate.png --scene {scenes} --out x/y")
     assert code == 0 and len(listing(photos / "x/y")) == 12 and "Wrote 12 files" in out

@@ -69,7 +69,7 @@ def test_each_stage_declares_the_sections_it_reads(monkeypatch, tmp_path):
     monkeypatch.setattr(evaluate, "write_report", lambda: None)
     for module in (prepare, augment, train, evaluate, export):
         stage = module.__name__.rpartition(".")[2]
-        monkeypatch.setattr(module, "read_params", lambda path: recorder)
+        monkeypatch.setattr(module, "read_params", lambda *_: recorder)
         monkeypatch.setattr(module, stage, lambda *args, **kwargs: result)
         recorder.read.clear()
         module.main()

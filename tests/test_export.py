@@ -116,7 +116,7 @@ def test_a_miswired_file_is_refused(network, tmp_path, change):
     ],
 )
 def test_an_input_without_effect_is_refused(difference_onnx, monkeypatch, change, seen):
-    network, predict = ExportWrapper(difference_model(), SIZE), Predictor.predict_batch
+    network, predict = ExportWrapper(difference_model(), SIZE, None), Predictor.predict_batch
     monkeypatch.setattr(Predictor, "predict_batch", lambda self, *pair: predict(self, *seen(*pair)))
     pair = np.full((2, 1, 48, 48, 3), 20, dtype=np.uint8)
     pair[1, 0, 10:30, 20:30] = 31
@@ -126,7 +126,7 @@ def test_an_input_without_effect_is_refused(difference_onnx, monkeypatch, change
 
 @pytest.mark.parametrize(("far_m", "message"), [(16.16, ""), (math.nan, "differs .* by nan")])
 def test_a_wrong_depth_is_refused_in_metres(difference_onnx, far_m, message):
-    wrapper = ExportWrapper(difference_model(), DIFFERENCE_SIZE)
+    wrapper = ExportWrapper(difference_model(), DIFFERENCE_SIZE, None)
     wrapper.range_m = (1.0, far_m)
     with pytest.raises(ParityError, match=f"depth at 48x48 px {message}"):
         check_parity(difference_onnx, wrapper, NOISE, SIZES)

@@ -215,7 +215,7 @@ def test_without_parity_nothing_is_promoted(inside, monkeypatch):
 
     files = [inside / "models/best/model.onnx", inside / "reports/gate.json"]
     before = [path.read_bytes() for path in files]
-    monkeypatch.setattr(export, "check_parity", differ)
+    monkeypatch.setattr(export.onnx_export, "check_parity", differ)
     with pytest.raises(SystemExit) as stopped:
         call(export)
     assert str(stopped.value) == (

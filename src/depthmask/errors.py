@@ -69,10 +69,8 @@ def _end(error: BaseException) -> NoReturn:
     elif isinstance(error, OSError) and error.filename is not None:
         line = f"{error.filename}: {error.strerror}: mend the path or its rights"
     elif not isinstance(error, InputError):
-        error.add_note(
-            "depthmask: this is no fault of yours: please report this with the traceback in the"
-            " project's issue tracker"
-        )
+        wish = "please report this with the traceback in the project's issue tracker"
+        error.add_note(f"depthmask: this is no fault of yours: {wish}")
         raise error
     print(f"depthmask: {line}", file=sys.stderr)
     raise SystemExit(code) from None

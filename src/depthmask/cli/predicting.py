@@ -18,8 +18,7 @@ ThreadsOption = Annotated[
     int | None, typer.Option("--threads", min=1, max=256, help="Of the CPU; by default one a core.")
 ]
 FovOption = Annotated[
-    float | None,
-    typer.Option(help="The camera's horizontal field of view, degrees; else EXIF's."),
+    float | None, typer.Option(help="The camera's horizontal field of view, degrees; else EXIF's.")
 ]
 AT = typer.Option(
     metavar="X,Y=METRES",
@@ -150,8 +149,7 @@ def bench(
 
 def parse_size(text: str) -> tuple[int, int]:
     """HEIGHTxWIDTH as (height, width), px; raises InputError if it is not of that form."""
-    match = re.fullmatch(r"([1-9][0-9]{0,4})x([1-9][0-9]{0,4})", text)
-    if match is None:
+    if (match := re.fullmatch(r"([1-9][0-9]{0,4})x([1-9][0-9]{0,4})", text)) is None:
         raise InputError(f"--size {text} is no size: write HEIGHTxWIDTH, such as 480x640")
     return int(match[1]), int(match[2])
 
@@ -186,8 +184,7 @@ def evaluate_footage(
         int, typer.Option(min=1, show_default="all", help="Of each sequence, evenly spread.")
     ] = 10**9,
     threshold: Annotated[
-        float | None,
-        typer.Option(min=0, max=1, help="Of the difference; by default evaluate's."),
+        float | None, typer.Option(min=0, max=1, help="Of the difference; by default evaluate's.")
     ] = None,
     out: Annotated[Path, typer.Option(help="The folder to write to.")] = Path("reports/footage"),
     model: ModelOption = MODEL,

@@ -94,12 +94,12 @@ def lr_find(
     """Test a range of learning rates on an experiment: a plot and a suggestion."""
     from depthmask.config import Composition, named_experiment
     from depthmask.models.hardware import choose_hardware
-    from depthmask.stages import AUGMENTED, PARAMS, PREPARED, REPORTS, read_params
+    from depthmask.stages import AUGMENTED, PREPARED, REPORTS, read_params
     from depthmask.training.lr_finder import find_rate
     from depthmask.training.module import build_module
     from depthmask.training.scene_data import assemble_data
 
-    params = read_params(PARAMS)
+    params = read_params()
     experiment, train = named_experiment(params, name), params.train
     side, out = train.schedule[0].size, REPORTS / "lr_find" / f"{name}.png"
     hardware = choose_hardware(train.device, train.precision)

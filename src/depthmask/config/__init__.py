@@ -241,13 +241,15 @@ class ExportParams(Section):
     gate: Gate
 
 
-BASELINES = {  # evaluate's names
-    "difference_threshold",
-    "constant_depth",
-    "plate_depth",
-    "plate_at_feet",
-    "best_with_plate_depth",
+BASELINES = {
+    "difference_threshold": "person is where frame and plate differ by more than a threshold",
+    "constant_depth": "one depth for every pixel",
+    "plate_depth": "the empty room’s true depth, which no network is given",
+    "plate_at_feet": "the same, and the best’s person as far as that under its mask’s lowest row",
+    "best_with_plate_depth": "the best, given the empty room’s true depth: `--plate-depth`",
 }
+"""What `evaluate` measures that needs no training, but for the best's mask: a model that does not
+beat the first three has learnt nothing; the last two say what a measured room is worth."""
 SECTIONS = ("prepare", "placement", "compositor", "augment", "train", "evaluate", "export")
 
 
@@ -267,7 +269,7 @@ class Params(Section):
         if unknown := [name for name in self.compare if name not in self.experiments]:
             known = ", ".join(self.experiments)
             raise ValueError(f"`compare` names {unknown[0]!r}, and `experiments` defines {known}")
-        if taken := BASELINES.intersection(self.compare):
+        if taken := BASELINES.keys() & {*self.compare}:
             raise ValueError(f"{min(taken)} is a baseline's name: call the experiment otherwise")
         if len(set(self.compare)) < len(self.compare):
             raise ValueError("`compare` names an experiment twice")

@@ -53,9 +53,7 @@ def with_profile(path: Path, name: str) -> tuple[str, Params]:
     return text, read_params(path, text)
 
 
-def read_profiles(
-    path: Path, text: str | None = None
-) -> tuple[dict[str, Any], dict[str, dict[str, Any]]]:
+def read_profiles(path: Path, text: str | None = None) -> tuple[dict, dict[str, dict]]:
     """The top level of `params.yaml`, as DVC reads it, and its profiles apart; or InputError."""
     try:
         text = path.read_bytes().decode() if text is None else text

@@ -18,7 +18,6 @@ from depthmask.metrics.mask import mask_boundary_f, mask_iou
 
 Predict = Callable[[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]]
 """bg and bg_fg, uint8 H x W x 3 -> mask, 0 to 1, and depth, both H x W."""
-PlateRule = Literal["truth", "median"]
 
 LAYOUTS = {"groundtruth": "input", "mask": "bg_fg"}
 """The folder of true masks and, beside it, that of the frames: of CDnet and SBI, matched by the
@@ -127,7 +126,7 @@ def spread_evenly(frames: Sequence[Frame], count: int) -> list[Frame]:
     return [frames[place] for place in np.unique(places.round().astype(int))]
 
 
-def make_plate(frames: Sequence[Frame], rule: PlateRule) -> np.ndarray:
+def make_plate(frames: Sequence[Frame], rule: Literal["truth", "median"]) -> np.ndarray:
     """The empty room, uint8 H x W x 3: each pixel's median over the frames in which the truth calls
     it empty, over all frames if there are none such or with `median`."""
     frames = spread_evenly([f for f in frames if f.truth or rule == "median"], PLATE_FRAMES)

@@ -30,16 +30,6 @@ KEYS = ("experiment", "seed", "set", "scene", *ORIGINS, "person_share")
 NO_SEED = -1  # of what was not trained
 THRESHOLDS = tuple(step / 100 for step in range(2, 62, 2))  # of an image's range 0 to 1
 
-BASELINES = {
-    "difference_threshold": "person is where frame and plate differ by more than a threshold",
-    "constant_depth": "one depth for every pixel",
-    "plate_depth": "the empty room’s true depth, which no network is given",
-    "plate_at_feet": "the same, and the best’s person as far as that under its mask’s lowest row",
-    "best_with_plate_depth": "the best, given the empty room’s true depth: `--plate-depth`",
-}
-"""What needs no training, but for the best's mask: a model that does not beat the first three has
-learnt nothing; the last two say what a measured room is worth."""
-
 SAME = 1e-6  # largest difference, absolute or relative, of two passes on one machine
 TOLERANCE = 1e-3  # on another, whose convolutions round otherwise; more is another network
 
@@ -86,17 +76,14 @@ def over_seeds(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def baseline_methods(sets: EvalSets) -> tuple[dict[str, float], dict[tuple[str, int], Method]]:
-    """`BASELINES`, their settings tuned on validation; with the settings."""
-    threshold, constant = best_threshold(sets.scenes("val")), best_constant(sets.scenes("val"))
+    """The first of `BASELINES`, their settings tuned on validation; with the settings."""
+    least, constant = best_threshold(sets.scenes("val")), best_constant(sets.scenes("val"))
     methods: dict[str, Method] = {
-        "difference_threshold": lambda s, _: (
-            (difference(s.bg, s.bg_fg) > threshold).float(),
-            None,
-        ),
+        "difference_threshold": lambda s, _: ((difference(s.bg, s.bg_fg) > least).float(), None),
         "constant_depth": lambda scene, _: (None, torch.full_like(scene.depth, constant)),
         "plate_depth": lambda scene, plate_depth: (None, plate_depth),
     }
-    settings = {"difference_threshold": threshold, "constant_depth": constant}
+    settings = {"difference_threshold": least, "constant_depth": constant}
     return settings, {(name, NO_SEED): method for name, method in methods.items()}
 
 
@@ -152,15 +139,12 @@ def check_agreement(card: Mapping[str, Any], figures: Mapping[str, float], devic
     for name, before in test.get("figures", {}).items():
         now = figures.get(name, math.nan)
         apart = 0.0 if now == before else abs(now - before) / max(1, abs(before))
-        found = (
-            f"{card['experiment']}: its training found {name} {before:.8g} on {test['set']},"
-            f" evaluate finds {now:.8g}"
-        )
+        found = f"{card['experiment']}: its training found {name} {before:.8g} on {test['set']},"
+        found += f" evaluate finds {now:.8g}"
         if not apart <= TOLERANCE:  # so that a NaN is refused as well
-            raise InputError(
-                f"{found}: the network, the data or the code is not what was trained; run"
-                f" `dvc repro --force train@{card['experiment']}`"
-            )
+            cause = "the network, the data or the code is not what was trained"
+            again = f"run `dvc repro --force train@{card['experiment']}`"
+            raise InputError(f"{found}: {cause}; {again}")
         if apart > SAME and test.get("device") == device == "cpu":
             print(f"depthmask: {found}: trained on another processor?", file=sys.stderr)
             return

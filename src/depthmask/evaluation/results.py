@@ -124,9 +124,8 @@ def judge(
     differences: dict[str, dict[str, dict[str, float]]] = {name: {} for name in compared}
     for metric in ("score", *METRICS):
         pairs = {name: mine[metric] - tables[name][metric] for name in compared}
-        leads = {
-            name: cluster_mean(pair, mine) for name, pair in pairs.items() if pair.notna().any()
-        }
+        known = {name: pair for name, pair in pairs.items() if pair.notna().any()}
+        leads = {name: cluster_mean(pair, mine) for name, pair in known.items()}
         p_values = holm(pd.Series({name: lead.p for name, lead in leads.items()}, dtype=float))
         for name, lead in leads.items():
             low, high = lead.bounds(level)
@@ -154,11 +153,9 @@ def iou_by_size(scenes: pd.DataFrame) -> dict[str, dict[str, dict[str, float]]]:
     halves: dict[str, dict[str, dict[str, float]]] = {}
     people = scenes[(scenes["person_share"] > 0) & (scenes["set"] != "val")]
     for (name, set_name), part in people.groupby(["experiment", "set"], sort=False):
-        large = part["person_share"] > part["person_share"].median()
-        ious = {"small": part["mask_iou"][~large], "large": part["mask_iou"][large]}
-        halves.setdefault(str(name), {})[str(set_name)] = {
-            half: float(iou.mean()) for half, iou in ious.items()
-        }
+        iou, large = part["mask_iou"], part["person_share"] > part["person_share"].median()
+        means = {"small": float(iou[~large].mean()), "large": float(iou[large].mean())}
+        halves.setdefault(str(name), {})[str(set_name)] = means
     return halves
 
 

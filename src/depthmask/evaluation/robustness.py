@@ -56,10 +56,7 @@ CONDITIONS: dict[str, Condition] = {}
 
 
 def condition(
-    label: str,
-    unit: str,
-    bounds: tuple[float, float],
-    **about: Any,
+    label: str, unit: str, bounds: tuple[float, float], **about: Any
 ) -> Callable[[Change], Change]:
     """Enter a change into `CONDITIONS` under its name; arguments are fields of `Condition`."""
 
@@ -132,9 +129,8 @@ def camouflage(scene: Scene[Tensor], share: float, draws: Draws) -> Scene[Tensor
     luminance = (person * person.new_tensor(LUMINANCE).view(1, 3, 1, 1)).sum(1, keepdim=True)
     folds = luminance.clamp_min(1e-3) ** FOLDS
     area = mask.sum((2, 3), keepdim=True).clamp_min(1e-3)
-    mean_room, mean_folds = (
-        (values * mask).sum((2, 3), keepdim=True) / area for values in (room, folds)
-    )
+    mean_room = (room * mask).sum((2, 3), keepdim=True) / area
+    mean_folds = (folds * mask).sum((2, 3), keepdim=True) / area
     wall = mean_room * folds / mean_folds.clamp_min(1e-3)
     return scene._replace(bg_fg=scene.bg_fg + share * mask * (wall - person))
 

@@ -15,16 +15,11 @@ from depthmask.data.scenes.person import THRESHOLD, largest_region
 from depthmask.data.scenes.scene import Alignment, Scene
 from depthmask.evaluation.intervals import cluster_mean
 from depthmask.evaluation.measuring import Method
-from depthmask.evaluation.robustness import (
-    CONDITIONS,
-    draw,
-    make_harder,
-)
+from depthmask.evaluation.robustness import CONDITIONS, draw, make_harder
 from depthmask.metrics import METRICS, Metric, metric, score_scenes
 
 LARGE = 0.001  # of a frame: a region of false person that a user would call somebody
 Answer = tuple[Tensor, Tensor | None]  # a mask and perhaps a depth
-
 
 FALSE_PERSON: dict[str, Metric] = {}  # what the robustness table has beside metrics
 _false_metric = partial(metric, part="nobody", higher_is_better=False, into=FALSE_PERSON)

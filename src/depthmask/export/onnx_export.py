@@ -40,9 +40,7 @@ class ExportWrapper(nn.Module):
     edges of the frame. ValueError without a depth head.
     """
 
-    def __init__(
-        self, model: nn.Module, input_size: int, refine: RefineParams | None = None
-    ) -> None:
+    def __init__(self, model: nn.Module, input_size: int, refine: RefineParams | None) -> None:
         super().__init__()
         if not model.has_depth:
             raise ValueError(f"{type(model).__name__} has no depth head: export a depthmasknet8")
@@ -197,10 +195,8 @@ def check_parity(
         differences[size] = dict(zip(OUTPUTS, largest, strict=True))
         for name, difference in differences[size].items():
             if not difference <= tolerance:  # so that a NaN is refused as well
-                raise ParityError(
-                    f"{path.name}: {name} at {size} px differs from torch by {difference:.3g},"
-                    f" more than {tolerance:g}"
-                )
+                apart = f"{path.name}: {name} at {size} px differs from torch by {difference:.3g}"
+                raise ParityError(f"{apart}, more than {tolerance:g}")
         for change, pair in (
             ("swapping the inputs", (bg_fg, bg)),
             ("giving the plate for the frame", (bg, bg)),
@@ -209,10 +205,9 @@ def check_parity(
             # either output: the mask of a hardly trained network may be flat
             effect = np.abs(np.stack(predictor.predict_batch(*pair)) - found).max()
             if effect <= tolerance:
-                raise ParityError(
-                    f"{path.name}: {change} at {size} px changes the answer by only {effect:.3g}:"
-                    " an input is not wired up, or the network ignores it"
-                )
+                little = f"{change} at {size} px changes the answer by only {effect:.3g}"
+                cause = "an input is not wired up, or the network ignores it"
+                raise ParityError(f"{path.name}: {little}: {cause}")
     return {"tolerance": tolerance, "num_scenes": len(pairs[0]), "differences": differences}
 
 
@@ -243,10 +238,8 @@ def largest_difference(
     apart = (other - true).abs() / true.abs().clip(lower=1)
     apart[true.isna() & ~np.isfinite(other)] = 0  # a number for neither
     for name in apart.index[~(apart <= tolerance)]:  # so that a NaN is refused as well
-        raise ParityError(
-            f"{name} is {other[name]:.6g} for the exported file and {true[name]:.6g} for the"
-            f" network, more than {tolerance:g} apart"
-        )
+        both = f"{other[name]:.6g} for the exported file and {true[name]:.6g} for the network"
+        raise ParityError(f"{name} is {both}, more than {tolerance:g} apart")
     return float(apart.max())
 
 

@@ -68,11 +68,9 @@ def depth_at(depth: np.ndarray, points: Sequence[Point]) -> np.ndarray:
 
 
 def calibrate(depth: np.ndarray, points: Sequence[Point]) -> Calibration:
-    """Fit depth to the distances measured in it, in closed form.
-
-    A scale, from 3 points on also a slope in log depth, is taken if it comes nearer to points left
-    out than what is simpler; of one point, of which none can be left out, the scale is taken.
-    """
+    """Fit depth to the distances measured in it, in closed form: a scale, from 3 points on also a
+    slope in log depth, is taken if it comes nearer to points left out than what is simpler; of one
+    point, of which none can be left out, the scale is taken."""
     x, y = np.log(depth_at(depth, points)), np.log([point.metres for point in points])
     if len(x) == 1:
         return Calibration(*_fit(x, y, "scale"), "scale", {})
@@ -114,10 +112,8 @@ def describe(depth: np.ndarray, points: Sequence[Point], fit: Calibration) -> st
 
 def from_network(predictor: Predictor, bg: np.ndarray, fov_degrees: float | None) -> np.ndarray:
     """A plate's depth, float32 H x W, metres: the network's of the plate as both inputs and of the
-    same in a mirror, in the geometric mean.
-
-    Other brightnesses and crops gained nothing on the museum's validation rooms.
-    """
+    same in a mirror, in the geometric mean; other brightnesses and crops gained nothing on the
+    museum's validation rooms."""
     if predictor.depth_unit != "metre":
         raise InputError(f"{predictor.path} tells relative depth: name a model in metres")
     views = bg, np.ascontiguousarray(bg[:, ::-1])

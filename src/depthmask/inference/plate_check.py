@@ -23,10 +23,8 @@ def plate_warning(bg: np.ndarray, bg_fg: np.ndarray, mask: np.ndarray) -> str:
         return f"{share:.0%} of the frame is taken for a person: {_SAME_ROOM}"
     apart = float(np.median(cv2.absdiff(bg, bg_fg).mean(axis=2)[room])) / 255
     if apart > _UNLIKE:
-        return (
-            f"half of the room differs from the plate by more than {apart:.0%}: take a new plate"
-            " if the camera or the light has changed"
-        )
+        remedy = "take a new plate if the camera or the light has changed"
+        return f"half of the room differs from the plate by more than {apart:.0%}: {remedy}"
     scale = min(1.0, 128 / max(mask.shape))  # there is less noise than at full size
     size = [max(8, round(side * scale)) for side in reversed(mask.shape)]
     maps = [_edges(cv2.resize(each, size, interpolation=cv2.INTER_AREA)) for each in (bg, bg_fg)]

@@ -12,14 +12,7 @@ import cv2
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from depthmask.data.scenes.images import (
-    SUFFIXES,
-    encode_depth,
-    encode_mask,
-    read_depth,
-    read_fov,
-    read_rgb,
-)
+from depthmask.data.scenes import images
 from depthmask.data.scenes.person import THRESHOLD, Person, find_person
 from depthmask.errors import InputError
 from depthmask.inference.plate_check import plate_warning
@@ -33,18 +26,16 @@ def list_scenes(paths: Sequence[Path]) -> list[Path]:
     """The frames that the paths name; InputError where two results would share a name."""
     scenes: list[Path] = []
     for path in paths:
-        images = [item for item in path.glob("*") if item.suffix.lower() in SUFFIXES]
-        if path.is_dir() and not images:
-            raise InputError(f"{path} holds no image: give frames as {', '.join(SUFFIXES)}")
-        scenes += sorted(images) if path.is_dir() else [path]
+        found = [item for item in path.glob("*") if item.suffix.lower() in images.SUFFIXES]
+        if path.is_dir() and not found:
+            raise InputError(f"{path} holds no image: give frames as {', '.join(images.SUFFIXES)}")
+        scenes += sorted(found) if path.is_dir() else [path]
     scenes = list({os.path.abspath(scene): scene for scene in scenes}.values())
     by_stem = {scene.stem: scene for scene in reversed(scenes)}
     for scene in scenes:
         if (other := by_stem[scene.stem]) is not scene:
-            raise InputError(
-                f"{other} and {scene} would both become {scene.stem}_mask.png:"
-                " rename one, or predict them into two folders"
-            )
+            both = f"{other} and {scene} would both become {scene.stem}_mask.png"
+            raise InputError(f"{both}: rename one, or predict them into two folders")
     return scenes
 
 
@@ -65,15 +56,14 @@ def predict_files(
     home = next(path for path in (out, *out.parents) if path.exists())
     if not home.is_dir():
         raise InputError(f"{home} is a file: name a folder with --out")
-    bg = read_rgb(plate)
+    bg = images.read_rgb(plate)
     depth = None if plate_depth is None else read_plate_depth(plate_depth, bg.shape)
     given = {"plate_depth": depth, "fov_degrees": fov_degrees}
     try:
         with tempfile.TemporaryDirectory(prefix=".", suffix=".partial", dir=home) as name:
             folder = Path(name)
-            summaries = [
-                _predict_file(predictor, plate, bg, scene, folder, given) for scene in scenes
-            ]
+            about = predictor, plate, bg
+            summaries = [_predict_file(*about, scene, folder, given) for scene in scenes]
             out.mkdir(parents=True, exist_ok=True)
             targets = {file: out / file.name for file in sorted(folder.iterdir())}
             if blocking := next(filter(Path.is_dir, targets.values()), None):
@@ -81,15 +71,14 @@ def predict_files(
             for file, target in targets.items():
                 file.replace(target)
     except OSError as error:
-        raise InputError(
-            f"cannot write to {out} ({error.strerror}): make room or name another --out"
-        ) from None
+        what = f"cannot write to {out} ({error.strerror})"
+        raise InputError(f"{what}: make room or name another --out") from None
     return summaries
 
 
 def read_plate_depth(path: Path, shape: tuple[int, ...]) -> np.ndarray:
     """A plate's depth, H x W, metres, in the size of the plate; InputError at another aspect."""
-    depth = read_depth(path)
+    depth = images.read_depth(path)
     height, width = shape[:2]
     if abs(depth.shape[1] * height / (depth.shape[0] * width) - 1) > 0.01:
         size = f"{depth.shape[1]}x{depth.shape[0]} px and the plate {width}x{height}"
@@ -101,14 +90,14 @@ def read_plate_depth(path: Path, shape: tuple[int, ...]) -> np.ndarray:
 def _predict_file(
     predictor: Predictor, plate: Path, bg: np.ndarray, scene: Path, folder: Path, given: dict
 ) -> dict[str, Any]:
-    bg_fg = read_rgb(scene)
+    bg_fg = images.read_rgb(scene)
     height, width, _ = bg_fg.shape
     if bg_fg.shape != bg.shape:
         other = f"the plate {plate} {bg.shape[1]}x{bg.shape[0]}"
         raise InputError(f"{scene} is {width}x{height} px and {other}: {SAME_SIZE}")
     unit, fov, fov_from = predictor.depth_unit, given["fov_degrees"], "--fov"
     if fov is None and unit == "metre":
-        fov, fov_from = read_fov(scene, bg_fg.shape), "EXIF"
+        fov, fov_from = images.read_fov(scene, bg_fg.shape), "EXIF"
     start = time.perf_counter()
     mask, depth = predictor.predict(bg, bg_fg, plate_depth=given["plate_depth"], fov_degrees=fov)
     latency_ms = (time.perf_counter() - start) * 1000
@@ -134,8 +123,9 @@ def _predict_file(
         "warning": plate_warning(bg, bg_fg, mask) or None,
     }
     stem = str(folder / scene.stem)
-    encode_mask(mask).save(f"{stem}_mask.png")
-    encode_depth(depth).save(f"{stem}{'_depth' if unit == 'metre' else '_depth_relative'}.png")
+    images.encode_mask(mask).save(f"{stem}_mask.png")
+    depth_stem = f"{stem}_depth" if unit == "metre" else f"{stem}_depth_relative"
+    images.encode_depth(depth).save(f"{depth_stem}.png")
     draw_overlay(bg_fg, mask, person, unit).save(f"{stem}_overlay.png")
     Path(f"{stem}.json").write_text(json.dumps(summary, indent=2) + "\n", encoding="utf-8")
     return summary

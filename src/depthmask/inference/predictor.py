@@ -89,10 +89,8 @@ class Predictor:
         unknown; see `depth_with_plate`. Both need a model in metres.
         """
         if self.depth_unit != "metre" and not plate_depth is fov_degrees is None:
-            raise InputError(
-                f"{self.path} tells relative depth: a plate's depth and a field of view need a"
-                " model whose depth is in metres"
-            )
+            needs = "a plate's depth and a field of view need a model whose depth is in metres"
+            raise InputError(f"{self.path} tells relative depth: {needs}")
         mask, depth = (plane[0] for plane in self.predict_batch(bg[np.newaxis], bg_fg[np.newaxis]))
         if fov_degrees is not None:
             depth = depth * np.float32(focal_of(fov_degrees, mask.shape) / self.reference_focal)

@@ -22,11 +22,8 @@ TEACHER_CACHE = Path(".teacher_cache")
 
 
 def read_params(path: Path = PARAMS) -> config.Params:
-    """Read `params.yaml`, and look up the names in it before hours are spent on the first stages.
-
-    Raises:
-        InputError: a value is wrong, or no network, loss term or condition has such a name.
-    """
+    """Read `params.yaml`, and look up the names in it before hours are spent on the first stages;
+    InputError if a value is wrong, or no network, loss term or condition has such a name."""
     # not above: the command line, which needs the paths, does not wait for torch
     from depthmask.evaluation.robustness import check_strengths
     from depthmask.models import MODELS
@@ -37,9 +34,8 @@ def read_params(path: Path = PARAMS) -> config.Params:
         for name, experiment in params.experiments.items():
             where = f"experiments.{name}"
             if experiment.model not in MODELS:
-                raise InputError(
-                    f"unknown model {experiment.model!r}; use one of {', '.join(MODELS)}"
-                )
+                known = ", ".join(MODELS)
+                raise InputError(f"unknown model {experiment.model!r}; use one of {known}")
             SceneLoss(experiment.mask, experiment.depth)
             if MODELS[experiment.model].has_depth and not experiment.depth:
                 raise InputError(f"{experiment.model} needs a loss term under `depth`")

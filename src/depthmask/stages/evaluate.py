@@ -12,21 +12,13 @@ from depthmask.config import Composition, EvaluateParams
 from depthmask.data.scenes.files import read_summary, read_table, replaced_file
 from depthmask.data.sources import read_source
 from depthmask.errors import InputError, exit_on_error
-from depthmask.evaluation.measuring import (
-    NO_SEED,
-    Method,
-    baseline_methods,
-    check_agreement,
-    mean_figures,
-    measure_scenes,
-    plate_methods,
-)
+from depthmask.evaluation import measuring
 from depthmask.evaluation.results import best_on_validation, headline_figures, summarise
-from depthmask.evaluation.robustness_table import collect_frames, measure_robustness
+from depthmask.evaluation.robustness_table import MEASURED, collect_frames, measure_robustness
 from depthmask.metrics import METRICS
 from depthmask.models.hardware import choose_hardware
 from depthmask.models.store import StoredModel, load_model, seed_folder, trained_seeds
-from depthmask.stages import EXPERIMENTS, PARAMS, PREPARED, REPORTS, prune_checkpoints, read_params
+from depthmask.stages import EXPERIMENTS, PREPARED, REPORTS, prune_checkpoints, read_params
 from depthmask.stages.report import write_report
 from depthmask.tracking.sync import sync
 from depthmask.visualization.gallery import draw_panels, draw_plots, draw_scene_tiles
@@ -49,23 +41,22 @@ def evaluate(
     device = choose_hardware("auto", "float32").device
     models = load_models(names, experiments, device)
     sets = source.open_sets(prepared, composition, device)
-    settings, baselines = baseline_methods(sets)
+    settings, baselines = measuring.baseline_methods(sets)
     methods = {key: _method(stored) for key, stored in models.items()} | baselines
-    table = measure_scenes(methods, sets, sets.names)
-    trained = table["seed"] != NO_SEED
+    table = measuring.measure_scenes(methods, sets, sets.names)
+    trained = table["seed"] != measuring.NO_SEED
     scenes = table[trained]
-    of_best = plate_methods(methods[best_on_validation(scenes, sets.alignment)])
+    of_best = measuring.plate_methods(methods[best_on_validation(scenes, sets.alignment)])
     depths = [name for name, metric in METRICS.items() if metric.part != "mask"]
-    given_plate = measure_scenes(of_best, sets, sets.names[1:], depths)
+    given_plate = measuring.measure_scenes(of_best, sets, sets.names[1:], depths)
     headline = scenes[scenes["set"] == sets.headline]
     for (name, seed), stored in models.items():
         rows = headline[(headline["experiment"] == name) & (headline["seed"] == seed)]
-        check_agreement(stored.card, mean_figures(rows), device)
+        measuring.check_agreement(stored.card, measuring.mean_figures(rows), device)
     if {*sets.leak_sets} <= {*sets.names}:
         leak_scenes = table[table["set"].isin(sets.leak_sets)]
     else:
-        keys = [name for name, metric in METRICS.items() if metric.is_key]
-        leak_scenes = measure_scenes(methods, sets, sets.leak_sets, keys)
+        leak_scenes = measuring.measure_scenes(methods, sets, sets.leak_sets, MEASURED)
     figures = summarise(
         scenes,
         pd.concat([table[~trained], given_plate], ignore_index=True),
@@ -86,7 +77,7 @@ def evaluate(
     seeds = masks | result["best_seeds"]
     compared = dict.fromkeys((best, result["verdict"]["runner_up"] or best, *masks))
     harder = {name: methods[name, seeds[name]] for name in compared}
-    harder["difference_threshold"] = methods["difference_threshold", NO_SEED]
+    harder["difference_threshold"] = methods["difference_threshold", measuring.NO_SEED]
     robustness = measure_robustness(harder, frames, params.robustness, params.level)
 
     folders = [seed_folder(experiments / name, number) for name, number in models]
@@ -131,12 +122,12 @@ def _best_masks(scenes: pd.DataFrame, models: dict[tuple[str, int], StoredModel]
     return dict({models[key].card["model"]: key for key in ranking}.values())
 
 
-def _method(stored: StoredModel) -> Method:
+def _method(stored: StoredModel) -> measuring.Method:
     return lambda scene, plate_depth: stored.predict(scene)
 
 
 def main() -> None:
-    params = read_params(PARAMS)
+    params = read_params()
     result = evaluate(
         params.compare,
         params.evaluate,

@@ -12,27 +12,12 @@ from depthmask.config import Composition, ExportParams, Gate
 from depthmask.data.scenes.files import read_json, replaced_folder
 from depthmask.data.sources import read_source
 from depthmask.errors import exit_on_error
+from depthmask.export import onnx_export
 from depthmask.export.benchmark import measure_latency, write_latency
 from depthmask.export.model_card import model_card
-from depthmask.export.onnx_export import (
-    ParityError,
-    check_figures,
-    check_parity,
-    export_onnx,
-    held_out_pairs,
-)
 from depthmask.inference.predictor import Predictor
 from depthmask.models.store import StoredModel, load_model, seed_folder
-from depthmask.stages import (
-    BEST,
-    EXPERIMENTS,
-    METRICS,
-    PARAMS,
-    PREPARED,
-    RECORD,
-    REPORTS,
-    read_params,
-)
+from depthmask.stages import BEST, EXPERIMENTS, METRICS, PREPARED, RECORD, REPORTS, read_params
 from depthmask.stages.report import write_report
 from depthmask.tracking.gate import Judgement, judge, register, write_record
 
@@ -56,10 +41,10 @@ def export(
     with replaced_folder(output) as folder:
         path = folder / "model.onnx"
         options = {"input_size": card["size"], "opset": params.opset, "refine": params.refine}
-        wrapper = export_onnx(stored.model, path, metadata=metadata, **options)
-        pairs = held_out_pairs(sets)
-        parity = check_parity(path, wrapper, pairs, params.sizes, tolerance=params.tolerance)
-        parity["figures"] = check_figures(path, sets, expected, params.tolerance)
+        wrapper = onnx_export.export_onnx(stored.model, path, metadata=metadata, **options)
+        pairs, tolerance = onnx_export.held_out_pairs(sets), params.tolerance
+        parity = onnx_export.check_parity(path, wrapper, pairs, params.sizes, tolerance=tolerance)
+        parity["figures"] = onnx_export.check_figures(path, sets, expected, tolerance)
         (folder / "parity.json").write_text(json.dumps(parity, indent=2) + "\n")
         text = model_card(card, metrics, parity, params.opset)
         (folder / "model_card.md").write_text(text, encoding="utf-8")
@@ -88,18 +73,16 @@ def publish(gate: Gate) -> Judgement:
 
 
 def main() -> None:
-    params = read_params(PARAMS)
+    params = read_params()
     metrics = read_json(METRICS, ("best", "best_seed", "headline", "seeds"))
     stored = load_model(seed_folder(EXPERIMENTS / metrics["best"], metrics["best_seed"]))
     composition = Composition(params.placement, params.compositor)
     try:
         export(stored, metrics, params.export, composition, PREPARED, BEST)
-    except ParityError as error:
+    except onnx_export.ParityError as error:
         # DVC has removed its output before the stage ran
-        raise SystemExit(
-            f"depthmask: not exported: {error}; the champion stays, and"
-            f" `dvc checkout {BEST}` brings an earlier model back"
-        ) from None
+        remedy = f"the champion stays, and `dvc checkout {BEST}` brings an earlier model back"
+        raise SystemExit(f"depthmask: not exported: {error}; {remedy}") from None
     judgement = publish(params.export.gate)
     told = sys.stderr if judgement.misses else sys.stdout
     for line in judgement.lines():

@@ -104,10 +104,9 @@ def attempt(root: Path, action: Callable[[Store], Result]) -> Result | None:
     except Exception as error:  # whatever MLflow raises
         _offline.add(uri)
         lines = str(error).strip().splitlines() or [type(error).__name__]
-        say(
-            f"MLflow is left out: {without_password(lines[0])[:160]}. The outputs keep everything;"
-            " the next evaluate, export or `make ui` makes up for it."
-        )
+        later = "the next evaluate, export or `make ui` makes up for it"
+        said = without_password(lines[0])[:160]
+        say(f"MLflow is left out: {said}. The outputs keep everything; {later}.")
         return None
 
 

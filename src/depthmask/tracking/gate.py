@@ -94,8 +94,7 @@ class Judgement:
 
     def passed_words(self) -> str:
         """What a model that passed has, beside what was asked."""
-        words = (words for _, _, words in self._checks())
-        return ", ".join(words) or "export.gate asks for nothing"
+        return ", ".join(words for _, _, words in self._checks()) or "export.gate asks for nothing"
 
 
 def judge(
@@ -106,10 +105,8 @@ def judge(
     best, scenes = metrics["best"], metrics["headline"]["set"]
     for name, key in (("best", "experiment"), ("data", "data_hash")):
         if metrics[name] != metadata[key]:
-            raise InputError(
-                f"{metrics_path} calls {metrics[name]} the {name} and {model} {metadata[key]}:"
-                " run `dvc repro`, then both are of one run"
-            )
+            both = f"{metrics_path} calls {metrics[name]} the {name} and {model} {metadata[key]}"
+            raise InputError(f"{both}: run `dvc repro`, then both are of one run")
     own = metrics["seeds"][best][metadata["seed"]][scenes]
     leak = metrics["leak"].get(best, {}).get("mask_iou", {}).get("excess")
     figures = {name: own.get(name) for name in CRITERIA}
@@ -120,10 +117,8 @@ def judge(
 def register(
     judgement: Judgement, model: Path, key: str, *, experiments: Path, reports: Path
 ) -> Judgement:
-    """Register the model, its run of that key first, once for the same bytes of the same run.
-
-    If nothing was missed it becomes the champion, but never from a copy made by DVC.
-    """
+    """Register the model, its run of that key first, once for the same bytes of the same run; if
+    nothing was missed it becomes the champion, but never from a copy made by DVC."""
     sync(experiments, reports)
     misses, figures = judgement.misses.values(), judgement.figures.items()
     tags = {name: f"{value:.6g}" for name, value in figures if value is not None}

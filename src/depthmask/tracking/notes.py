@@ -18,8 +18,7 @@ def run_metrics(metrics: Metrics, name: str, seed: str) -> dict[str, float]:
     figures, headline = metrics["seeds"][name][seed], metrics["headline"]["set"]
     keys = (metric.name for metric in METRICS.values() if metric.is_key)
     shown = {f"headline/{key}": figures[headline].get(key) for key in keys}
-    leak = metrics["leak"].get(name, {}).get("mask_iou", {})
-    shown["headline/leak_gap"] = leak.get("excess")
+    shown["headline/leak_gap"] = metrics["leak"].get(name, {}).get("mask_iou", {}).get("excess")
     for set_name, values in figures.items():
         shown |= {f"test/{set_name}/{metric}": value for metric, value in values.items()}
     return {label: value for label, value in shown.items() if value is not None}

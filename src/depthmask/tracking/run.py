@@ -89,10 +89,8 @@ class OpenRun:
 def start_run(
     key: str, params: Mapping[str, Any], tags: Tags, data_digest: str
 ) -> Iterator[Callable[[int, Mapping[str, float]], None]]:
-    """Record a training, or go on with the run of the same key, as far as MLflow answers.
-
-    Yields what records an epoch, by its number and its metrics. Raises nothing of its own.
-    """
+    """Record a training, or go on with the run of the same key, as far as MLflow answers; raises
+    nothing of its own. Yields what records an epoch, by its number and its metrics."""
     root = find_root()
 
     def begin(store: Store) -> OpenRun | None:

@@ -21,10 +21,8 @@ CARD_KEYS = ("experiment", "seed", "key", "model", "losses", "source", "unit", "
 
 
 def sync(experiments: Path, reports: Path) -> list[str] | None:
-    """Bring the networks below `experiments`, and the comparison in `reports`, to MLflow, once.
-
-    Returns the names of the runs made or changed; None if MLflow cannot be used.
-    """
+    """Bring the networks below `experiments`, and the comparison in `reports`, to MLflow, once; the
+    names of the runs made or changed, None if MLflow cannot be used."""
     metrics = read_json(reports / "metrics.json") if (reports / "metrics.json").exists() else {}
 
     def bring(store: Store) -> list[str]:

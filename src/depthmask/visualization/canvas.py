@@ -21,10 +21,9 @@ MASK_ERRORS = {"missed": LIGHT["sky"], "false": LIGHT["orange"]}
 INVALID_RGB = np.array((128, 134, 140), np.uint8)
 ERROR_TICKS = ((0.0, "−50 %"), (0.5, "0"), (1.0, "+50 %"))
 
-# Magma's lightness rises evenly from dark to bright, so equal steps look equal, it survives
-# greyscale and colour-blindness, and it shows no edge where the depth has none (turbo does).
-# Reversed, near is bright and far sinks into the dark, as under a lamp. Its blackest tenth is
-# left away: the far wall stays apart from a black mask.
+# Magma's lightness rises evenly: equal steps look equal, also in greyscale and to colour-blind
+# readers, without edges where the depth has none (turbo has). Reversed, far sinks into the dark, as
+# under a lamp. Its blackest tenth is left away: the far wall stays apart from a black mask.
 _MAGMA = cv2.applyColorMap(np.arange(256, dtype=np.uint8)[None], cv2.COLORMAP_MAGMA)[0, :, ::-1]
 _NEAR_TO_FAR = _MAGMA[250:25:-1]
 

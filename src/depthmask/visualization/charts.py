@@ -19,12 +19,7 @@ def _title(text: str, note: str) -> alt.TitleParams:
 
 
 def dot_chart(
-    rows: pd.DataFrame,
-    best: str,
-    *,
-    title: str,
-    note: str,
-    legend: bool = False,
+    rows: pd.DataFrame, best: str, *, title: str, note: str, legend: bool = False
 ) -> Chart:
     """A row a name, in their order, with a dot a set, filled for the first, which has a bar for its
     interval and its figure: columns name, set, value, low, high, text, color."""

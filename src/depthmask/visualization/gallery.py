@@ -16,13 +16,7 @@ from depthmask.metrics import METRICS, align_depth, score_scenes
 from depthmask.models.store import StoredModel
 from depthmask.tracking.notes import network_words
 from depthmask.visualization import plots
-from depthmask.visualization.canvas import (
-    DepthScale,
-    error_rgb,
-    mask_errors_rgb,
-    mask_rgb,
-    spread,
-)
+from depthmask.visualization.canvas import DepthScale, error_rgb, mask_errors_rgb, mask_rgb, spread
 from depthmask.visualization.results import Results
 from depthmask.visualization.sheets import hero, panels
 from depthmask.visualization.theme import save_png
@@ -36,7 +30,7 @@ def draw_panels(
     folder: Path, models: dict[str, StoredModel], sets: EvalSets, *, num_panels: int
 ) -> None:
     """Draw NAME.png for every model: the same frames, spread over the set, on one depth scale."""
-    scene = _headline_scenes(sets)
+    scene = joined(sets.scenes(sets.headline))
     scene = scene.take(spread(len(scene.mask), num_panels))
     scale = DepthScale.spanning(_planes(scene.depth), unit=sets.unit)
     with replaced_folder(folder) as temporary:
@@ -75,14 +69,13 @@ def draw_plots(
     with replaced_folder(folder) as temporary:
         for title, chart in charts.items():
             save_png(chart.properties(spacing=30), temporary / f"{title}.png")
-        everything = _headline_scenes(sets)
+        everything = joined(sets.scenes(sets.headline))
         sizes = everything.mask.mean((1, 2, 3)).cpu().numpy()
         shown = everything.take(typical_scenes(scenes["mask_iou"].to_numpy(), sizes))
         mask, depth = best.predict(shown)
         assert depth is not None
-        hero(
-            temporary / "hero.png", _arrays(shown._replace(mask=mask, depth=depth)), unit=sets.unit
-        )
+        found = _arrays(shown._replace(mask=mask, depth=depth))
+        hero(temporary / "hero.png", found, unit=sets.unit)
 
 
 def draw_scene_tiles(
@@ -92,7 +85,7 @@ def draw_scene_tiles(
     groups and the colours' scale; `scenes` are its rows on the headline set."""
     groups = chosen_scenes(scenes, num_each)
     numbers = sorted({*sum(groups.values(), [])})
-    scene = _headline_scenes(sets).take(numbers)
+    scene = joined(sets.scenes(sets.headline)).take(numbers)
     scale = DepthScale.spanning(_planes(scene.depth), unit=sets.unit)
     _, pictures = _predict(stored, scene, sets, scale)
     with replaced_folder(folder) as temporary:
@@ -131,10 +124,6 @@ def typical_scenes(ious: np.ndarray, sizes: np.ndarray, count: int = 3) -> list[
     return sorted(distance.argsort(kind="stable")[:count].tolist())
 
 
-def _headline_scenes(sets: EvalSets) -> Scene[Tensor]:
-    return joined(sets.scenes(sets.headline))
-
-
 def _predict(
     stored: StoredModel, scene: Scene[Tensor], sets: EvalSets, scale: DepthScale
 ) -> tuple[dict[str, Tensor], dict[str, np.ndarray]]:
@@ -160,10 +149,8 @@ def _predict(
 
 def _arrays(scene: Scene[Tensor]) -> Scene[np.ndarray]:
     """A batch of tensors as arrays: images uint8 N x H x W x 3, planes float32 N x H x W."""
-    bg, bg_fg = (
-        (batch * 255).round().byte().permute(0, 2, 3, 1).cpu().numpy()
-        for batch in (scene.bg, scene.bg_fg)
-    )
+    pair = ((images * 255).round().byte() for images in (scene.bg, scene.bg_fg))
+    bg, bg_fg = (pixels.permute(0, 2, 3, 1).cpu().numpy() for pixels in pair)
     return Scene(bg, bg_fg, _planes(scene.mask), _planes(scene.depth))
 
 

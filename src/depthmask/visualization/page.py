@@ -17,15 +17,7 @@ from depthmask.evaluation.robustness import CONDITIONS
 from depthmask.evaluation.robustness_table import FALSE_PERSON
 from depthmask.metrics import METRICS, Metric
 from depthmask.tracking.gate import Judgement
-from depthmask.visualization import plots
-from depthmask.visualization.canvas import (
-    ERROR_TICKS,
-    MASK_ERRORS,
-    DepthScale,
-    as_data,
-    depth_colors,
-    error_colors,
-)
+from depthmask.visualization import canvas, plots
 from depthmask.visualization.results import CHARTED, KEYS, MINUS, Figure, Run, written
 from depthmask.visualization.sheets import FIELDS
 from depthmask.visualization.theme import COLORS, Chart, svg_of
@@ -78,8 +70,8 @@ def write_page(root: Path, *, code: str, gate: Judgement | None) -> Path:
         robust_series=run.series_in(run.robustness),
         robust_columns=[c for c in definitions if c.name in robust and robust[c.name].count()],
         robust_rows=robust.groupby("condition", sort=False),
-        mask_errors=MASK_ERRORS,
-        legends=list(_legends(DepthScale(**run.tiles["scale"]))),
+        mask_errors=canvas.MASK_ERRORS,
+        legends=list(_legends(canvas.DepthScale(**run.tiles["scale"]))),
         level=f"{100 * run.metrics['level']:g}",
         gate=gate,
         code=code,
@@ -107,17 +99,17 @@ def _figure_in(row: dict[str, Any], metric: Metric) -> Figure:
 def _charts(run: Run) -> dict[str, list[Chart]]:
     """Every chart by its place on the page."""
     return {
-        "comparison": plots.comparison_charts(run),
-        "masks": plots.condition_charts(run.robustness, run, "mask_iou"),
-        "depths": plots.condition_charts(run.robustness, run, "depth_delta1"),
-        "curves": plots.curve_charts(run.curves, run),
+        "comparison": [*plots.comparison_charts(run)],
+        "masks": [*plots.condition_charts(run.robustness, run, "mask_iou")],
+        "depths": [*plots.condition_charts(run.robustness, run, "depth_delta1")],
+        "curves": [*plots.curve_charts(run.curves, run)],
     }
 
 
-def _legends(scale: DepthScale) -> Iterator[tuple[str, str, Sequence[tuple[float, str]]]]:
+def _legends(scale: canvas.DepthScale) -> Iterator[tuple[str, str, Sequence[tuple[float, str]]]]:
     """Colour scales of the scenes: a title, a CSS gradient, what to write at which share of it."""
-    yield scale.label.capitalize(), _gradient(depth_colors, 12), scale.ticks()
-    yield "Depth error: too near, too far", _gradient(error_colors, 11), ERROR_TICKS
+    yield scale.label.capitalize(), _gradient(canvas.depth_colors, 12), scale.ticks()
+    yield "Depth error: too near, too far", _gradient(canvas.error_colors, 11), canvas.ERROR_TICKS
 
 
 def _gradient(colors: Callable[[np.ndarray], np.ndarray], num_stops: int) -> str:
@@ -132,4 +124,4 @@ def _picture(path: Path) -> str:
     picture.thumbnail((SHEET_WIDTH, picture.height), Image.Resampling.LANCZOS)
     content = io.BytesIO()
     picture.save(content, "WEBP", quality=90, method=6)
-    return as_data(content.getvalue(), "webp")
+    return canvas.as_data(content.getvalue(), "webp")

@@ -1,6 +1,6 @@
 """The charts of a run, for the page and for PNGs."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import altair as alt
@@ -36,9 +36,10 @@ def _dot(results: Results, name: str, figure: Figure, set_name: str) -> dict[str
     return row | {"text": figure.text, **dict(zip(("low", "high"), figure.bounds, strict=False))}
 
 
-def comparison_charts(results: Results, *, legend: bool = False) -> list[Chart]:
-    """Every experiment and baseline on the headline set and on pasted people, a chart a metric."""
-    charts, sets = list[Chart](), dict.fromkeys((results.headline, *COMPARED_SETS))
+def comparison_charts(results: Results, *, legend: bool = False) -> Iterator[Chart]:
+    """Every experiment and baseline on the headline set and on pasted people, a chart a metric;
+    the `legend` is the first one's."""
+    sets = dict.fromkeys((results.headline, *COMPARED_SETS))
     for metric in results.columns(results.headline, CHARTED):
         rows = [
             _dot(results, name, results.figure(name, set_name, metric), set_name)
@@ -47,10 +48,8 @@ def comparison_charts(results: Results, *, legend: bool = False) -> list[Chart]:
             if results.figures(name, set_name)
         ]
         dots, note = pd.DataFrame(rows), f"{metric.better} is better"
-        has_key = legend and not charts
-        chart = dot_chart(dots, results.best, title=metric.title, note=note, legend=has_key)
-        charts.append(chart)
-    return charts
+        yield dot_chart(dots, results.best, title=metric.title, note=note, legend=legend)
+        legend = False
 
 
 def curve_charts(
@@ -58,16 +57,15 @@ def curve_charts(
     results: Results,
     columns: Iterable[str] = CURVES,
     legend: alt.Legend | None = None,
-) -> list[Chart]:
+) -> Iterator[Chart]:
     """Columns of `curves.csv` over the epochs: the mean over seeds, and the best's range."""
-    charts = []
     for column in columns:
         if column not in table or table[column].isna().all():
             continue
         title, note, y_scale = CURVES[column]
         groups = table.dropna(subset=[column]).groupby(["experiment", "epoch"], sort=False)[column]
         data = groups.agg(value="mean", low="min", high="max").reset_index()
-        chart = line_chart(
+        yield line_chart(
             data,
             results.series,
             results.best,
@@ -79,22 +77,17 @@ def curve_charts(
             title=title,
             note=note,
         )
-        charts.append(chart)
-    return charts
 
 
 def condition_charts(
     table: pd.DataFrame, results: Results, name: str, legend: alt.Legend | None = None
-) -> list[Chart]:
-    """A metric over the strength of every condition with a person in it, all on one range.
-
-    Of frames with nobody in them: what is found there, beside the mask's IoU only.
-    """
+) -> Iterator[Chart]:
+    """A metric over the strength of every condition with a person in it, all on one range; beside
+    the mask's IoU also what is found in frames with nobody in them."""
     shown = [(condition, METRICS[name], "") for condition in CONDITIONS if condition != "nobody"]
     if name == "mask_iou":
         found = FALSE_PERSON.values()
         shown += [("nobody", metric, f"{metric.label}, lower is better") for metric in found]
-    charts = []
     for condition, metric, note in shown:
         rows = table[(table["condition"] == condition) & table[metric.name].notna()]
         if rows.empty:
@@ -103,7 +96,7 @@ def condition_charts(
         scale = alt.Scale(reverse=is_falling, zero=False, nice=False, padding=10)
         axis = alt.Axis(grid=False, tickCount=5)
         bounds = f"{metric.name}_low", f"{metric.name}_high"
-        chart = line_chart(
+        yield line_chart(
             rows,
             results.series_in(table),
             results.best,
@@ -115,5 +108,3 @@ def condition_charts(
             title=words.label,
             note=note,
         )
-        charts.append(chart)
-    return charts

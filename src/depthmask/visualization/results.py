@@ -8,9 +8,9 @@ from typing import Any, NamedTuple, Self
 import onnx
 import pandas as pd
 
+from depthmask.config import BASELINES
 from depthmask.data.scenes.files import read_json, read_summary, read_table
 from depthmask.data.scenes.scene import SETS
-from depthmask.evaluation.measuring import BASELINES
 from depthmask.evaluation.measuring import KEYS as KEY_COLUMNS
 from depthmask.evaluation.robustness_table import COLUMNS
 from depthmask.metrics import METRICS, Metric
@@ -105,9 +105,8 @@ class Results:
         return dict(self.at(*keys))
 
     def figure(self, name: str, set_name: str, metric: Metric) -> Figure:
-        bounds, spread = (
-            self.at(key, name, set_name, metric.name) for key in ("intervals", "spread")
-        )
+        place = name, set_name, metric.name
+        bounds, spread = self.at("intervals", *place), self.at("spread", *place)
         value = self.figures(name, set_name).get(metric.name)
         return Figure(value, bounds or (), spread, metric.decimals)
 

@@ -10,19 +10,7 @@ from depthmask.data.scenes.library import Library
 from depthmask.data.scenes.person import THRESHOLD
 from depthmask.data.scenes.scene import SPLITS, Scene
 from depthmask.evaluation.footage import View
-from depthmask.visualization.canvas import (
-    ERROR_TICKS,
-    INVALID_RGB,
-    MASK_ERRORS,
-    Canvas,
-    DepthScale,
-    depth_colors,
-    error_colors,
-    mask_errors_rgb,
-    mask_rgb,
-    spread,
-    unit_mask,
-)
+from depthmask.visualization import canvas
 from depthmask.visualization.theme import LIGHT
 
 FIELDS = {
@@ -59,27 +47,26 @@ def contact_sheet(
 ) -> None:
     """Draw rooms with their depth, people, and in-scene test frames (with a leading axis N, which
     may be 0; `frames.bg` is not drawn); the split of each is shown."""
-    rooms, people = (
-        sample_splits(each.split.tolist()) for each in (library.plates, library.cutouts)
-    )
-    shown = spread(len(frames.bg_fg), COLUMNS)
-    scale = DepthScale.spanning(library.depths[[*rooms]], frames.depth[shown], unit=unit)
-    canvas = _start("The prepared data", subtitle, SPLIT_COLORS, scale)
+    rooms = sample_splits(library.plates.split.tolist())
+    people = sample_splits(library.cutouts.split.tolist())
+    shown = canvas.spread(len(frames.bg_fg), COLUMNS)
+    scale = canvas.DepthScale.spanning(library.depths[[*rooms]], frames.depth[shown], unit=unit)
+    sheet = _start("The prepared data", subtitle, SPLIT_COLORS, scale)
     columns = [
         Column((library.images[i], scale.rgb(library.depths[i])), color=SPLIT_COLORS[split])
         for i, split in rooms.items()
     ]
     note = "nobody in them, and how far everything is"
-    y = _section(canvas, LEFT, TOP, ("image", "depth"), columns, name="Rooms", note=note)
+    y = _section(sheet, LEFT, TOP, ("image", "depth"), columns, name="Rooms", note=note)
     cutouts = zip(_on_ground(library.rgba[[*people]]), people.values(), strict=True)
     columns = [Column([rgb], color=SPLIT_COLORS[split]) for rgb, split in cutouts]
-    y = _section(canvas, LEFT, y, [""], columns, name="People", note="cut out, at one scale")
+    y = _section(sheet, LEFT, y, [""], columns, name="People", note="cut out, at one scale")
     if shown:
         note, labels = "people rendered inside test rooms, with true shadows", Scene._fields[1:4]
         pictures = _shown(frames.take(shown), scale)
         columns = [Column(each[1:]) for each in pictures]
-        y = _section(canvas, LEFT, y, labels, columns, name="In-scene test frames", note=note)
-    canvas.save(path, y)
+        y = _section(sheet, LEFT, y, labels, columns, name="In-scene test frames", note=note)
+    sheet.save(path, y)
 
 
 def composed_sheet(
@@ -91,12 +78,11 @@ def composed_sheet(
     title: str = "Composed scenes",
 ) -> None:
     """Draw up to 24 composed scenes, uint8 N x H x W x 3, a column each: bg, bg_fg, mask, depth."""
-    chosen = spread(len(scenes.bg_fg), NUM_SHOWN)
-    scenes = scenes.take(chosen)
-    scale = DepthScale.spanning(scenes.depth, unit=unit)
-    canvas = _start(title, subtitle, {}, scale)
+    scenes = scenes.take(canvas.spread(len(scenes.bg_fg), NUM_SHOWN))
+    scale = canvas.DepthScale.spanning(scenes.depth, unit=unit)
+    sheet = _start(title, subtitle, {}, scale)
     columns = [Column(pictures) for pictures in _shown(scenes, scale)]
-    canvas.save(path, _section(canvas, LEFT, TOP, Scene._fields[:4], columns))
+    sheet.save(path, _section(sheet, LEFT, TOP, Scene._fields[:4], columns))
 
 
 def panels(
@@ -106,19 +92,18 @@ def panels(
     *,
     title: str,
     subtitle: str,
-    scale: DepthScale,
+    scale: canvas.DepthScale,
 ) -> None:
-    """Draw a row a scene: `pictures` N x H x W x 3 by names of `FIELDS`, with N `captions`.
-
-    `scale` is the same for every experiment that is compared.
-    """
+    """Draw a row a scene: `pictures` N x H x W x 3 by names of `FIELDS`, with N `captions`; `scale`
+    is the same for every experiment that is compared."""
     width = PANEL_LEFT + len(pictures) * (PANEL + GAP) + MARGIN
     has_depth = "depth_error" in pictures
-    canvas = _start(title, subtitle, MASK_ERRORS, scale if has_depth else None, width)
+    sheet = _start(title, subtitle, canvas.MASK_ERRORS, scale if has_depth else None, width)
     if has_depth:
-        canvas.legend(width - MARGIN - 160, 72, 160, error_colors, ERROR_TICKS, "depth error")
+        colors, ticks = canvas.error_colors, canvas.ERROR_TICKS
+        sheet.legend(width - MARGIN - 160, 72, 160, colors, ticks, "depth error")
     columns = [Column([*column], FIELDS[name]) for name, column in pictures.items()]
-    canvas.save(path, _section(canvas, PANEL_LEFT, TOP + 40, captions, columns, width=PANEL))
+    sheet.save(path, _section(sheet, PANEL_LEFT, TOP + 40, captions, columns, width=PANEL))
 
 
 def footage_sheet(
@@ -127,69 +112,69 @@ def footage_sheet(
     """Draw a block a sequence: the plate, then a column a view, headed by its kind: the frame above
     what each method found; grey is what the truth leaves open."""
     width = PANEL_LEFT + (1 + max(map(len, footage.values()))) * (PANEL + GAP) + MARGIN
-    canvas, y = _start("The best and the worst frames", subtitle, MASK_ERRORS, width=width), TOP
+    sheet = _start("The best and the worst frames", subtitle, canvas.MASK_ERRORS, width=width)
+    y = TOP
     for name, views in footage.items():
         columns = [Column([views[0][1].bg], "plate")]
         for kind, view in views:
             pictures, words = [view.bg_fg], []
             for found in view.found.values():
-                errors = mask_errors_rgb(found, view.true)
-                errors[~view.valid] = INVALID_RGB
+                errors = canvas.mask_errors_rgb(found, view.true)
+                errors[~view.valid] = canvas.INVALID_RGB
                 pictures.append(errors)
                 iou = (found & view.true).sum() / max(1, (found | view.true).sum())
                 is_empty = not view.true.any()
                 words.append(f"{100 * found.mean():.1f} % false" if is_empty else f"IoU {iou:.2f}")
             columns.append(Column(pictures, f"{kind}: {view.name}", foot=", ".join(words)))
         labels = ("frame", *views[0][1].found)
-        y = _section(canvas, PANEL_LEFT, y, labels, columns, name=name, width=PANEL)
-    canvas.save(path, y)
+        y = _section(sheet, PANEL_LEFT, y, labels, columns, name=name, width=PANEL)
+    sheet.save(path, y)
 
 
 def hero(path: Path, scenes: Scene[np.ndarray], *, unit: str) -> None:
     """Draw a few scenes (with a leading axis N) on a dark card, clear outside its round corners: it
     looks the same on a white page and on a dark one."""
     lefts = (32, 306, 628, 902)
-    canvas = Canvas(lefts[-1] + HERO + 96, CARD, radius=18)
+    sheet = canvas.Canvas(lefts[-1] + HERO + 96, CARD, radius=18)
     heads = ("bg", "the empty room"), ("bg_fg", "a frame"), ("mask", "who"), ("depth", "how far")
     for x, (name, note) in zip(lefts, heads, strict=True):
-        canvas.text(x + 2, 46, name, note, font_size=20, font_weight="bold", fill=CARD_INK)
-    scale, y = DepthScale.spanning(scenes.depth, unit=unit), 74
+        sheet.text(x + 2, 46, name, note, font_size=20, font_weight="bold", fill=CARD_INK)
+    scale, y = canvas.DepthScale.spanning(scenes.depth, unit=unit), 74
     rows = zip(_shown(scenes, scale), scenes.mask, scenes.depth, strict=True)
     for pictures, mask, depth in rows:
         for x, pixels in zip(lefts, pictures, strict=True):
-            canvas.image(x, y, HERO, HERO, pixels, radius=8)
-        middle, person = y + HERO / 2, unit_mask(mask) > THRESHOLD
-        style = {"font_size": 26, "fill": CARD_MUTED, "text_anchor": "middle"}
-        canvas.text(lefts[2] - 29, middle, "→", **style)
+            sheet.image(x, y, HERO, HERO, pixels, radius=8)
+        middle, person = y + HERO / 2, canvas.unit_mask(mask) > THRESHOLD
+        sheet.text(lefts[2] - 29, middle, "→", font_size=26, fill=CARD_MUTED, text_anchor="middle")
         if unit == "metre" and person.any():
             words = f"{np.median(depth[person]):.1f} m"
             style = {"font_size": 20, "fill": CARD_INK, "font_weight": "bold"}
-            canvas.text(lefts[-1] + HERO + 16, middle, words, **style)
+            sheet.text(lefts[-1] + HERO + 16, middle, words, **style)
         y += HERO + 10
     where = lefts[2] + 80, y + 8, lefts[-1] + HERO - lefts[2] - 80
-    canvas.legend(*where, depth_colors, scale.ticks(), scale.label, CARD_MUTED)
-    canvas.save(path, y + 64)
+    sheet.legend(*where, canvas.depth_colors, scale.ticks(), scale.label, CARD_MUTED)
+    sheet.save(path, y + 64)
 
 
 def _start(
     title: str,
     subtitle: str,
     keys: Mapping[str, str],
-    scale: DepthScale | None = None,
+    scale: canvas.DepthScale | None = None,
     width: int = WIDTH,
-) -> Canvas:
+) -> canvas.Canvas:
     """A sheet with its title, what colours mean and the colours of depth."""
-    canvas, right = Canvas(width), width - MARGIN
-    canvas.text(MARGIN, 40, title, font_size=24, font_weight="bold")
-    canvas.text(MARGIN, 68, subtitle, font_size=14, fill=LIGHT["muted"])
+    sheet, right = canvas.Canvas(width), width - MARGIN
+    sheet.text(MARGIN, 40, title, font_size=24, font_weight="bold")
+    sheet.text(MARGIN, 68, subtitle, font_size=14, fill=LIGHT["muted"])
     if scale is not None:
-        canvas.legend(right - 260, 36, 260, depth_colors, scale.ticks(), scale.label)
-    canvas.keys(right if scale is None else right - 370, 40, keys)
-    return canvas
+        sheet.legend(right - 260, 36, 260, canvas.depth_colors, scale.ticks(), scale.label)
+    sheet.keys(right if scale is None else right - 370, 40, keys)
+    return sheet
 
 
 def _section(
-    canvas: Canvas,
+    sheet: canvas.Canvas,
     x: int,
     y: int,
     labels: Sequence[str],
@@ -201,7 +186,7 @@ def _section(
 ) -> int:
     """Draw columns of pictures `width` px wide, twelve side by side, with a label for each of a
     column's pictures left of `x`; returns where it ends."""
-    canvas.text(x, y + 16, name, note, font_size=17, font_weight="bold")
+    sheet.text(x, y + 16, name, note, font_size=17, font_weight="bold")
     y += 62 if name and columns[0].head else 40 if name else 0
     tall, wide, *_ = columns[0].pictures[0].shape
     height = round(width * tall / wide)
@@ -209,20 +194,20 @@ def _section(
     for number, (pictures, head, color, foot) in enumerate(columns):
         row, column = divmod(number, COLUMNS)
         left, top = x + column * (width + GAP), y + row * row_height
-        canvas.text(left, top - 17, head, fill=LIGHT["ink"])
-        canvas.box(left, top - 8, width, 3, fill=color, rx=1)
+        sheet.text(left, top - 17, head, fill=LIGHT["ink"])
+        sheet.box(left, top - 8, width, 3, fill=color, rx=1)
         for place, label in enumerate(labels if column == 0 else ()):
             middle = top + place * (height + GAP) + height / 2
-            canvas.text(x - 14, middle, label, fill=LIGHT["muted"], text_anchor="end")
+            sheet.text(x - 14, middle, label, fill=LIGHT["muted"], text_anchor="end")
         for place, pixels in enumerate(pictures):
-            canvas.image(left, top + place * (height + GAP), width, height, pixels)
-        canvas.text(left, top + row_height - ROW_GAP + 8, foot, font_size=12, fill=LIGHT["muted"])
+            sheet.image(left, top + place * (height + GAP), width, height, pixels)
+        sheet.text(left, top + row_height - ROW_GAP + 8, foot, font_size=12, fill=LIGHT["muted"])
     return y + -(-len(columns) // COLUMNS) * row_height
 
 
-def _shown(scenes: Scene[np.ndarray], scale: DepthScale) -> list[tuple[np.ndarray, ...]]:
+def _shown(scenes: Scene[np.ndarray], scale: canvas.DepthScale) -> list[tuple[np.ndarray, ...]]:
     """bg, bg_fg, mask and depth of each scene as pictures."""
-    fields = scenes.bg, scenes.bg_fg, mask_rgb(scenes.mask), scale.rgb(scenes.depth)
+    fields = scenes.bg, scenes.bg_fg, canvas.mask_rgb(scenes.mask), scale.rgb(scenes.depth)
     return list(zip(*fields, strict=True))
 
 
@@ -238,4 +223,4 @@ def _on_ground(rgba: np.ndarray) -> np.ndarray:
 def sample_splits(splits: Sequence[str]) -> dict[int, str]:
     """Indices of some of every split, twelve of them of the first, by split."""
     members = {split: [i for i, s in enumerate(splits) if s == split] for split in SPLITS}
-    return {of[i]: s for s, of in members.items() for i in spread(len(of), NUM_OF_SPLIT[s])}
+    return {of[i]: s for s, of in members.items() for i in canvas.spread(len(of), NUM_OF_SPLIT[s])}

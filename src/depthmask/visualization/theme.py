@@ -88,10 +88,8 @@ BASELINE = Series(-1, "var(--muted)", "muted", (2, 3))
 
 
 def series_of(names: Iterable[str]) -> dict[str, Series]:
-    """Give each experiment a look, the same in every figure with the same names.
-
-    By name, so that the order of rows changes nothing; dashes part the second and third seven.
-    """
+    """Give each experiment a look by its name, the same in every figure with the same names and for
+    any order of rows; dashes part the second and third seven."""
     return {
         name: Series(i, f"var(--s{i})", SERIES[i % 7], DASHES[i // 7 % len(DASHES)])
         for i, name in enumerate(sorted(set(names)))
@@ -107,9 +105,8 @@ def on_paper(text: str) -> str:
 def spec_of(chart: Chart) -> dict[str, Any]:
     """A chart as Vega-Lite, its look included."""
     # a figure that is no number, which JSON does not know, is not drawn
-    spec: dict[str, Any] = json.loads(
-        json.dumps(chart.to_dict(validate=False)), parse_constant=lambda _: None
-    )
+    text = json.dumps(chart.to_dict(validate=False))
+    spec: dict[str, Any] = json.loads(text, parse_constant=lambda _: None)
     return spec | {"config": _CONFIG}
 
 

@@ -117,10 +117,8 @@ def _write(writer: Writer, rest: int, num_workers: int) -> None:
                 done += count
                 advance(count)
     except (KeyboardInterrupt, SystemExit):
-        print(
-            f"{done} of {writer.count} scenes are in {out}: the same command goes on",
-            file=sys.stderr,
-        )
+        words = f"{done} of {writer.count} scenes are in {out}: the same command goes on"
+        print(words, file=sys.stderr)
         raise
     except RuntimeError as error:
         if not str(error).startswith("DataLoader worker"):
@@ -143,7 +141,7 @@ def plain_shots(params: CompositorParams) -> CompositorParams:
 def write_report(writer: Writer, set_name: str, unit: str) -> None:
     """Write statistics.json, contact_sheet.png, bbox.txt and, last, file_map.txt."""
     out = writer.out
-    notes = [pd.read_csv(writer.note(chunk)) for chunk in writer.chunks]
+    notes = (pd.read_csv(writer.note(chunk)) for chunk in writer.chunks)
     table = pd.concat(notes, ignore_index=True)
     boxes = table[["name", "x", "y", "width", "height"]].assign(name=table["name"] + ".jpeg")
     statistics = summarise(writer, table) | {"set": set_name, "unit": unit}
@@ -153,10 +151,8 @@ def write_report(writer: Writer, set_name: str, unit: str) -> None:
     shown = Scene(bg, bg_fg, mask[..., 0], scene.depth[:, 0].numpy())
     subtitle = f"{len(table)} scenes of {set_name} · {writer.size} px"
     composed_sheet(out / "contact_sheet.png", shown, unit=unit, subtitle=subtitle)
-    names = {
-        name: table["name"] + end for name, end in (("mask", "_mask"), ("depth", "_depth_map"))
-    }
-    file_map = table[["bg", "name"]].assign(**names)
+    stem = table["name"]
+    file_map = table[["bg", "name"]].assign(mask=stem + "_mask", depth=stem + "_depth_map")
     for name, lines in (("bbox", boxes), ("file_map", file_map)):
         with replaced_file(out / f"{name}.txt") as path:
             lines.to_csv(path, sep="\t", index=False, header=False)

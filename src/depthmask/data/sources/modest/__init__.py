@@ -88,10 +88,8 @@ class Modest(Source):
         layout = read_layout(places.source)
         side, content = check_images(places.source, layout)
         if params.size > side:
-            raise InputError(
-                f"the images of {places.source} are {side} px: set prepare.size to {side} or less,"
-                f" not {params.size}"
-            )
+            remedy = f"set prepare.size to {side} or less, not {params.size}"
+            raise InputError(f"the images of {places.source} are {side} px: {remedy}")
         sizes = params.num_scenes.model_dump(include=set(COMPOSED_SETS))
         samples = draw_sets(layout, params.splits, sizes, params.seed)
         samples.to_parquet(folder / SAMPLES)
@@ -124,8 +122,7 @@ class Modest(Source):
         self, prepared: Path, folder: Path, params: AugmentParams, composition: Composition
     ) -> Iterator[Scene[Tensor]]:
         """No variants but strengths: colours are drawn while the files are read."""
-        text = json.dumps(params.model_dump(mode="json"), indent=2) + "\n"
-        (folder / COLOURS).write_text(text)
+        (folder / COLOURS).write_text(json.dumps(params.model_dump(mode="json"), indent=2) + "\n")
         return self.samples(prepared, NUM_STATISTICS)
 
     def training_scenes(

@@ -71,16 +71,14 @@ def read_layout(folder: Path) -> pd.DataFrame:
         files = [file for file in files if file.lower().endswith((".jpeg", ".jpg", ".png"))]
         found = table[field].map({file.rpartition(".")[0]: f"{name}/{file}" for file in files})
         if (gone := found.isna()).any():
-            raise InputError(
-                f"{gone.sum()} of {len(table)} lines of {path} name a missing file, such as"
-                f" {name}/{table[field][gone].iloc[0]}: unpack such files or remove the lines"
-            )
+            first = f"{name}/{table[field][gone].iloc[0]}: unpack such files or remove the lines"
+            lines = f"{gone.sum()} of {len(table)} lines of {path}"
+            raise InputError(f"{lines} name a missing file, such as {first}")
         unnamed = {f"{name}/{file}" for file in files}.difference(found)
         if unnamed and field != "bg":
-            raise InputError(
-                f"{path} does not name {len(unnamed)} images, such as {min(unnamed)}: restore the"
-                " lines that are missing or move the images away"
-            )
+            remedy = "restore the lines that are missing or move the images away"
+            first = f"such as {min(unnamed)}: {remedy}"
+            raise InputError(f"{path} does not name {len(unnamed)} images, {first}")
         table[field] = found
     return table.join(numbers.astype(int))
 
@@ -101,10 +99,9 @@ def check_images(folder: Path, table: pd.DataFrame) -> tuple[int, str]:
                 faults.append(f"{path} is not {side} x {side} px")
             advance(1)
     if faults:
-        raise InputError(
-            f"{len(faults)} of {len(paths)} images in {folder} cannot be used, such as {faults[0]}:"
-            " unpack them again, or remove their lines from file_map.txt"
-        )
+        remedy = "unpack them again, or remove their lines from file_map.txt"
+        images = f"{len(faults)} of {len(paths)} images in {folder}"
+        raise InputError(f"{images} cannot be used, such as {faults[0]}: {remedy}")
     return side, content.hexdigest()[:16]
 
 
@@ -143,10 +140,8 @@ def draw_sets(
         # what is left of seen_seen's rectangle is trained on: something must be
         count, available = sizes[name], len(inside) - (name == "seen_seen")
         if count > available:
-            raise InputError(
-                f"the set {name} asks for {count} composites of {available}: change its size or"
-                " give the split more plates and people"
-            )
+            remedy = "change its size or give the split more plates and people"
+            raise InputError(f"the set {name} asks for {count} composites of {available}: {remedy}")
         parts.append(inside[:count].assign(set=name))
         if name == "seen_seen":
             parts.append(inside[count:].assign(set="train"))

@@ -28,10 +28,9 @@ def ingest_photos(
     if not map_paths and photos.teacher:
         teacher = pictures.Teacher(folder / photos.teacher, photos.teacher_size, cache)
     elif not map_paths:
-        raise InputError(
-            f"{folder} tells no depth: put a depth map for each picture of bg/ into depth/, or"
-            " name a teacher (an ONNX file) under prepare.photos.teacher"
-        )
+        remedy = "or name a teacher (an ONNX file) under prepare.photos.teacher"
+        maps = "put a depth map for each picture of bg/ into depth/"
+        raise InputError(f"{folder} tells no depth: {maps}, {remedy}")
     plates: list[Plate] = []
     cutouts: list[Cutout] = []
     source_of: dict[pictures.Unit, Path] = {}
@@ -66,8 +65,7 @@ def ingest_photos(
 
     groups = group([plate.image for plate in plates]), group([each.rgba for each in cutouts])
     weights, splits = params.splits.model_dump(), []
-    kinds = zip(weights, (plate_paths, cutout_paths), groups, strict=True)
-    for kind, paths, firsts in kinds:
+    for kind, paths, firsts in zip(weights, (plate_paths, cutout_paths), groups, strict=True):
         files = list(paths.values())
         for index in np.flatnonzero(firsts != np.arange(len(files))):
             text = f"looks nearly like {files[firsts[index]].name}: both are in one split"

@@ -27,7 +27,7 @@ REPORT = {
     "experiments": {
         "mask_only": {"in_scene": {"mask_iou": 0.6}},
         "b": {
-            "in_scene": FIGURES | {"mask_iou": 0.81234, "depth_rmse": 1.25},
+            "in_scene": FIGURES | {"mask_iou": 0.81234, "person_delta1": 0.65},
             "seen_seen": {"mask_iou": 0.99},
         },
     },
@@ -64,7 +64,7 @@ def test_summary_names_only_what_exists(tmp_path: Path) -> None:
     text = printed(tmp_path)
     rows = [line.split("│")[1:-1] for line in text.splitlines() if line.startswith("│")]
     assert [[cell.strip() for cell in row] for row in rows] == [
-        ["b (best)", "0.812", "0.700", "0.150", "1.25"],
+        ["b (best)", "0.812", "0.700", "0.650", "0.150"],
         ["mask_only", "0.600", "–", "–", "–"],
         ["difference_threshold", "0.900", "–", "–", "–"],
     ]

@@ -57,8 +57,8 @@ at most, their masks by {largest["mask"]:.1e} and their depths by {largest["dept
 ## Limits
 
 - {limit}
-- Plate and frame must come from the same place under the same light; `depthmask predict` warns
-  where the room, the light or the camera has changed.
+- Plate and frame must come from the same place; `depthmask predict` warns where the room, the light
+  or the camera has changed.
 - The network sees {card["size"]} px a side: thin and far people may be missed.
 - Metres are of a lens of {REFERENCE_FOCAL} frame heights; `--fov` or EXIF scales them, as above.
 - Of several people the mask holds all, the reported distance is the largest region's.

@@ -88,6 +88,7 @@ CONDITIONS = "evaluate.robustness.conditions"
         ("experiments.ssim_rmse", {"model": "unet"}, ["'unet'", "masknet3"]),
         ("experiments.masknet3_bce", {"depth": {"rmse": 1}}, ["no depth head"]),
         ("experiments.bce_rmse", {"depth": {}}, ["needs a loss term under `depth`"]),
+        ("experiments.bce_rmse", {"mask": {"person_l1": 1}}, ["person_l1 belongs under `depth`"]),
         ("compare", ["masknet3_bce"], ["needs a network with depth"]),
         (CONDITIONS, {"fog": [1.0]}, ["unknown condition 'fog'"]),
         (CONDITIONS, {"jpeg": [0.0]}, ["jpeg lies between 1 and 100"]),

@@ -249,21 +249,23 @@ def test_the_headline_is_the_best_on_the_hardest_set():
                      "depth_delta1": 0.8, "depth_ssim": 0.7, "person_distance_error": math.nan},
         "verdict": {"runner_up": "b", "differences": lead},
         "leak": {"a": {"mask_iou": {"gap": 0.04, "excess": 0.0123}}},
+        "experiments": {"a": {}, "b": {}},
         "baselines": {"best_with_plate_depth": {"in_scene": {"person_delta1": 0.9}}},
     }  # fmt: skip
-    columns = ["experiment", "condition", "strength", "mask_iou"]
-    rows = [("a", "shift", 0.0, 0.81), ("a", "exposure", -0.5, 0.3), ("a", "nobody", 1.0, 0.0)]
-    rows += [("b", "shift", 4.0, 0.1), ("a", "jpeg", 15.0, math.nan)]
+    columns, nan = ["experiment", "condition", "strength", "mask_iou", "lead"], math.nan
+    rows = [("a", "shift", 0, 0.81, nan), ("a", "noise", 0.1, 0.3, nan), ("a", "nobody", 1, 0, nan)]
+    rows += [("b", "shift", 4, 0.1, 0.02), ("a", "jpeg", 15, nan, nan), ("b", "nobody", 1, 0, -1)]
+    rows += [("difference_threshold", "shift", 4, 0.1, -0.5)]
     harder = pd.DataFrame(rows, columns=columns)
     figures = headline_figures(result, harder)
     assert figures == {
         "best": "a", "mask_iou": 0.8123, "mask_dice": 0.9, "depth_delta1": 0.8, "depth_ssim": 0.7,
         "person_delta1_with_plate_depth": 0.9, "lead": 0.0123, "leak_gap": 0.0123,
-        "worst_iou": 0.3,
+        "worst_iou": 0.3, "worst_lead": 0.02,
     }  # fmt: skip
     assert json.loads(json.dumps(figures, allow_nan=False)) == figures
     alone = result | {"verdict": {"runner_up": None, "differences": {}}, "leak": {}}
-    others = harder[harder.experiment == "b"]
+    others = harder[harder.experiment == "difference_threshold"]
     first = {"best", "mask_iou", "mask_dice", "depth_delta1", "depth_ssim"}
     assert set(headline_figures(alone | {"baselines": {}}, others)) == first
 

@@ -160,6 +160,8 @@ def test_the_verb_writes_tables_and_a_sheet(run, tmp_path):
     assert Image.open(tmp_path / "out/best_and_worst.png").width > 900
     assert run("--frames 1")[0] == 0
     assert len(pd.read_csv(tmp_path / "out/frames.csv")) == 2 * 2
+    (tmp_path / "plate.png").write_bytes((tmp_path / "clips/two/input/in000002.png").read_bytes())
+    assert run("--bg plate.png --frames 1")[0] == 0  # a plate beside --out is no reason to refuse
 
 
 def test_what_is_wrong_with_the_footage_is_said_in_a_line(run, tmp_path):

@@ -87,6 +87,8 @@ def test_refuses_other_metadata(difference_onnx, tmp_path):
         ("data_hash", None, "lacks the metadata data_hash"),
         ("depthmask_format", "1", "has the depthmask_format '1', not 2: export it again"),
         ("training_size", "big", "has the training_size 'big'"),
+        ("reference_focal", None, "lacks the metadata reference_focal"),
+        ("reference_focal", "0.0", "has the reference_focal '0.0'"),
         ("depth_unit", "mile", "has the depth_unit 'mile'"),
     ):
         proto = onnx.load(difference_onnx)
@@ -169,6 +171,15 @@ def test_a_lens_and_the_depth_of_the_plate(difference_onnx, relative_onnx, room_
     mask, depth = predictor.predict(bg, bg_fg, plate_depth=wall)
     assert (mask == plain.mask).all() and (depth[10:20] == 6).all()
     assert np.isfinite(depth).all(), "the network's, scaled, where the plate's is unknown"
+    # a person whom the lower edge cuts off: by a known lens, else scaled to the room
+    bg_fg[24:, 60:84] = 0  # near, to this network
+    near = predictor.predict(bg, bg_fg).depth
+    room_m, person_m = float(np.median(near)), float(near[60, 72])
+    deep = np.full(plain.mask.shape, 50.0)
+    by_room = predictor.predict(bg, bg_fg, plate_depth=deep).depth
+    by_lens = predictor.predict(bg, bg_fg, plate_depth=deep, fov_degrees=fov).depth
+    assert by_room[60, 72] == pytest.approx(50 * person_m / room_m, rel=0.01)
+    assert by_lens[60, 72] == pytest.approx(person_m, rel=0.01)
     for options, message in (
         ({"plate_depth": wall[1:]}, "plate's depth is 144x95 px and the frame 144x96"),
         ({"fov_degrees": 180}, "180 degrees: give it between 1 and 179"),

@@ -52,6 +52,8 @@ def test_person_l1_is_the_person_s_alone_and_a_mean_over_images() -> None:
     person, nobody = image(1, 0.5, 0, 0), image(0, 0, 0, 0)
     value = losses.person_l1(logits, target, person)
     assert value.item() == pytest.approx((0.5 + 0.5 * 0.2) / (1.5 + 1), rel=1e-5)
+    _, terms = SceneLoss({"bce": 1}, {"person_l1": 1})(Prediction(target, logits), person, target)
+    assert terms["depth_person_l1"] == value
     pair = (torch.cat((each, each)) for each in (logits, target))
     both = losses.person_l1(*pair, torch.cat((person, nobody)))
     assert both.item() == pytest.approx(value.item() / 2)

@@ -204,10 +204,15 @@ def test_the_lead_of_the_first_is_paired_and_has_the_interval_of_the_difference(
     assert table[table.experiment == "truth"].lead.isna().all()
     rows = table[table.experiment == "changed"].set_index(["condition", "strength"])
     np.testing.assert_allclose(rows.lead, 1 - rows.mask_iou)
-    iou = mask_iou(changed(frames.people.scene, None)[0], frames.people.scene.mask).numpy()
-    low, high = cluster_mean(1 - iou, frames.people.origins).bounds(0.95)
-    row = rows.loc["shift", 0]
-    assert (row.lead_low, row.lead_high) == pytest.approx((low, high), nan_ok=True)
+    people = frames.people.rows(np.repeat(np.arange(3), 4))
+    params = PARAMS.model_copy(update={"conditions": {"shift": (0.0,)}})
+    methods = {"changed": changed, "everybody": METHODS["everybody"]}
+    row = measure_robustness(
+        methods, frames._replace(people=people, empty=None), params, 0.95
+    ).iloc[1]
+    ours, theirs = (mask_iou(m(people.scene, None)[0], people.scene.mask) for m in methods.values())
+    low, high = cluster_mean((ours - theirs).numpy(), people.origins).bounds(0.95)
+    assert (row.lead_low, row.lead_high) == pytest.approx((low, high)) and low < high
 
 
 def test_a_difference_suffers_from_what_changes_the_plate(table):

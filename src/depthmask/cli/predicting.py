@@ -201,7 +201,8 @@ def evaluate_footage(
     from depthmask.visualization.sheets import footage_sheet
 
     found = footage.find_footage(folder, bg)
-    homes = {file.parent.resolve() for f in found.values() for file in sum(f, ()) if file}
+    files = {file for each in found.values() for frame in each for file in frame} - {None, bg}
+    homes = {file.parent.resolve() for file in files if file}
     if homes & {out.resolve(), *out.resolve().parents}:
         raise InputError(f"--out {out} lies among the footage's own files: name another folder")
     if threshold is None and METRICS.is_file():

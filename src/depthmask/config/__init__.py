@@ -246,10 +246,10 @@ BASELINES = {
     "constant_depth": "one depth for every pixel",
     "plate_depth": "the empty room’s true depth, which no network is given",
     "plate_at_feet": "the same, and the best’s person as far as that under its mask’s lowest row",
-    "best_with_plate_depth": "the best, given the empty room’s true depth: `--plate-depth`",
+    "best_with_plate_depth": "the best, given the room’s depth and the lens: `--plate-depth --fov`",
 }
 """What `evaluate` measures that needs no training, but for the best's mask: a model that does not
-beat the first three has learnt nothing; the last two say what a measured room is worth."""
+beat the first two has learnt nothing; the others know the room, and say what that is worth."""
 SECTIONS = ("prepare", "placement", "compositor", "augment", "train", "evaluate", "export")
 
 

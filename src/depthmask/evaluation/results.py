@@ -209,19 +209,22 @@ def leak_gaps(
 
 def headline_figures(metrics: Mapping[str, Any], robustness: pd.DataFrame) -> dict[str, Any]:
     """What `reports/headline.json` holds, for `dvc metrics show`: the best on the hardest set,
-    also with the plate's depth, its lead, leak and lowest IoU on harder frames, where known."""
+    also with the plate's depth, its lead, leak, and lowest IoU and lead on harder frames, where
+    known."""
     best, verdict, head = metrics["best"], metrics["verdict"], metrics["headline"]
     baselines = metrics.get("baselines", {})
     given = baselines.get("best_with_plate_depth", {}).get(head["set"], {})
     people = ("person_delta1", "person_distance_error")
-    own = robustness[(robustness["experiment"] == best) & (robustness["condition"] != "nobody")]
+    harder = robustness[robustness["condition"] != "nobody"]
+    networks = harder[harder["experiment"].isin([*metrics["experiments"]])]
     figures = {name: head.get(name) for name in METRICS}
     figures |= {f"{name}_with_plate_depth": given.get(name) for name in people}
     lead = verdict["differences"].get(verdict["runner_up"], {}).get("score", {})
     figures |= {
         "lead": lead.get("difference"),
         "leak_gap": metrics["leak"].get(best, {}).get("mask_iou", {}).get("excess"),
-        "worst_iou": own["mask_iou"].min(),
+        "worst_iou": harder.loc[harder["experiment"] == best, "mask_iou"].min(),
+        "worst_lead": networks["lead"].min(),
     }
     known = ((name, float(value)) for name, value in figures.items() if value is not None)
     return {"best": best} | {name: round(each, 4) for name, each in known if math.isfinite(each)}

@@ -24,7 +24,7 @@ METADATA = {  # what every exported file says about itself: a pattern of each va
     "data_hash": ".+",
     "training_size": "[1-9][0-9]{0,4}",
     "depth_unit": "|".join(UNITS),
-    "reference_focal": r"[0-9]+(\.[0-9]+)?",
+    "reference_focal": r"(?=.*[1-9])[0-9]+(\.[0-9]+)?",
 }
 
 SAME_SIZE = "take both with the same camera at one size"

@@ -27,7 +27,7 @@ def read_params(path: Path = PARAMS) -> config.Params:
     # not above: the command line, which needs the paths, does not wait for torch
     from depthmask.evaluation.robustness import check_strengths
     from depthmask.models import MODELS
-    from depthmask.models.losses import SceneLoss
+    from depthmask.models.losses import PERSON_TERMS, SceneLoss
 
     params = reading.read_params(path)
     try:
@@ -37,6 +37,8 @@ def read_params(path: Path = PARAMS) -> config.Params:
                 known = ", ".join(MODELS)
                 raise InputError(f"unknown model {experiment.model!r}; use one of {known}")
             SceneLoss(experiment.mask, experiment.depth)
+            if wrong := experiment.mask.keys() & PERSON_TERMS:
+                raise InputError(f"{min(wrong)} belongs under `depth`: of a mask white is the best")
             if MODELS[experiment.model].has_depth and not experiment.depth:
                 raise InputError(f"{experiment.model} needs a loss term under `depth`")
             if experiment.depth and not MODELS[experiment.model].has_depth:

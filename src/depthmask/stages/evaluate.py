@@ -73,10 +73,9 @@ def evaluate(
 
     best, seed = result["best"], result["best_seed"]
     frames = collect_frames(sets, params.robustness.num_scenes)
-    masks = _best_masks(scenes, models)
-    seeds = masks | result["best_seeds"]
-    compared = dict.fromkeys((best, result["verdict"]["runner_up"] or best, *masks))
-    harder = {name: methods[name, seeds[name]] for name in compared}
+    first = [name for name in (best, result["verdict"]["runner_up"]) if name]
+    seeds = best_masks(scenes, models) | {name: result["best_seeds"][name] for name in first}
+    harder = {name: methods[name, seeds[name]] for name in dict.fromkeys((*first, *seeds))}
     harder["difference_threshold"] = methods["difference_threshold", measuring.NO_SEED]
     robustness = measure_robustness(harder, frames, params.robustness, params.level)
 
@@ -115,7 +114,7 @@ def load_models(
     return models
 
 
-def _best_masks(scenes: pd.DataFrame, models: dict[tuple[str, int], StoredModel]) -> dict[str, int]:
+def best_masks(scenes: pd.DataFrame, models: dict[tuple[str, int], StoredModel]) -> dict[str, int]:
     """Of each network the experiment, and its seed, with the best mask IoU on validation."""
     validation = scenes[scenes["set"] == "val"].groupby(["experiment", "seed"])
     ranking = validation["mask_iou"].mean().sort_values().index

@@ -19,9 +19,9 @@ from depthmask.data.scenes.library import Library
 from depthmask.data.scenes.placement import TRAIN_STREAM, Placer
 from depthmask.errors import exit_on_error
 from depthmask.models import MODELS
+from depthmask.models.depth_codec import encode_depth
 from depthmask.models.hardware import Hardware, choose_hardware
 from depthmask.models.losses import SceneLoss
-from depthmask.models.depth_codec import encode_depth
 from depthmask.stages import AUGMENTED, PARAMS, PREPARED
 
 

@@ -51,7 +51,7 @@ def predict_files(
     """Predict every frame and write `STEM_mask.png`, `_depth.png` or `_depth_relative.png`,
     `_overlay.png`, `STEM.json`, once all are done; what the JSON files hold, or InputError.
 
-    plate_depth: a file of `read_depth`. fov_degrees: without it a frame's EXIF tells, if it does.
+    plate_depth: a file of `read_depth`. fov_degrees: without both a frame's EXIF tells, if it does.
     """
     home = next(path for path in (out, *out.parents) if path.exists())
     if not home.is_dir():
@@ -96,12 +96,14 @@ def _predict_file(
         other = f"the plate {plate} {bg.shape[1]}x{bg.shape[0]}"
         raise InputError(f"{scene} is {width}x{height} px and {other}: {SAME_SIZE}")
     unit, fov, fov_from = predictor.depth_unit, given["fov_degrees"], "--fov"
-    if fov is None and unit == "metre":
+    # of an unknown lens the room's depth tells more than EXIF: it may have been fitted
+    ask_lens = fov is None and unit == "metre" and given["plate_depth"] is None
+    if ask_lens:
         fov, fov_from = images.read_fov(scene, bg_fg.shape), "EXIF"
     start = time.perf_counter()
     mask, depth = predictor.predict(bg, bg_fg, plate_depth=given["plate_depth"], fov_degrees=fov)
     latency_ms = (time.perf_counter() - start) * 1000
-    if unit == "metre" and fov is None:
+    if ask_lens and fov is None:
         fov, fov_from = fov_of(predictor.reference_focal, mask.shape), "training"
     person = find_person(mask, depth)
     distance = round(person.depth, 3) if person else None

@@ -113,7 +113,8 @@ class Predictor:
                 f"{len(each)} of {each.shape[2]}x{each.shape[1]} px".removeprefix("1 of ")
                 for each in (bg, bg_fg)
             )
-            raise InputError(f"the plate is {plate} and the frame {frame}: {SAME_SIZE}")
+            remedy = SAME_SIZE if len(bg) == len(bg_fg) else "give as many plates as frames"
+            raise InputError(f"the plate is {plate} and the frame {frame}: {remedy}")
         feed = {"bg": np.ascontiguousarray(bg), "bg_fg": np.ascontiguousarray(bg_fg)}
         return Result(*self._session.run(list(OUTPUTS), feed))
 

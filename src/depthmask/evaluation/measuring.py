@@ -76,7 +76,7 @@ def over_seeds(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def baseline_methods(sets: EvalSets) -> tuple[dict[str, float], dict[tuple[str, int], Method]]:
-    """The first of `BASELINES`, their settings tuned on validation; with the settings."""
+    """The baselines without a network, their settings tuned on validation; the settings first."""
     least, constant = best_threshold(sets.scenes("val")), best_constant(sets.scenes("val"))
     methods: dict[str, Method] = {
         "difference_threshold": lambda s, _: ((difference(s.bg, s.bg_fg) > least).float(), None),

@@ -129,6 +129,7 @@ def measure_robustness(
 def _scores(
     answer: Answer, scene: Scene[Tensor], is_empty: bool, alignment: Alignment | None
 ) -> dict[str, Tensor]:
+    """Each figure of each scene, N; `is_empty`: nobody is there, so that false alarms count."""
     truth = scene.mask, scene.depth
     scores = score_scenes(*answer, *truth, alignment=alignment, names=MEASURED)
     for name in FALSE_PERSON if is_empty else ("false_area",):

@@ -19,7 +19,8 @@ from depthmask.models import Prediction
 Term = Callable[[Tensor, Tensor], Tensor]
 TERMS: dict[str, Term] = {}
 """A term by the name that params.yaml gives it, that of its function."""
-PERSON_TERMS: dict[str, Callable[[Tensor, Tensor, Tensor], Tensor]] = {}
+PersonTerm = Callable[[Tensor, Tensor, Tensor], Tensor]
+PERSON_TERMS: dict[str, PersonTerm] = {}
 """Terms that take the true mask, N x 1 x H x W, too."""
 
 SSIM_WINDOW_PX, SSIM_SIGMA_PX = 11, 1.5
@@ -35,6 +36,12 @@ def term(function: Term) -> Term:
     return function
 
 
+def person_term(function: PersonTerm) -> PersonTerm:
+    PERSON_TERMS[function.__name__] = function
+    return function
+
+
+@person_term
 def person_l1(logits: Tensor, target: Tensor, mask: Tensor) -> Tensor:
     """Mean absolute error of the sigmoid over the person's pixels, weighted by their share of each,
     mean over images, 0 to 1.
@@ -44,9 +51,6 @@ def person_l1(logits: Tensor, target: Tensor, mask: Tensor) -> Tensor:
     """
     error = mask * (logits.sigmoid() - target).abs()
     return (error.sum(dim=(1, 2, 3)) / (mask.sum(dim=(1, 2, 3)) + 1)).mean()
-
-
-PERSON_TERMS["person_l1"] = person_l1
 
 
 @term

@@ -10,16 +10,20 @@ from torch import Tensor
 CLIPPED = 0.98  # of the range: a value above it tells nothing of the light
 LIGHT_SCALE, MOTION_SCALE = 0.05, 0.2  # differences beyond these count little
 LEVELS = (8, 4, 2, 1)  # px that are averaged, the coarsest first
-RIDGE = 0.03  # a room without any texture does not move
+# a room without any texture does not move; of the five a person spoils the zoom, the last, most
+RIDGE = (0.03, 0.03, 0.03, 0.03, 0.1)
+HELPFUL = 0.95  # of the differences left: a motion that leaves more than this is none
 
 
 def register(bg: Tensor, bg_fg: Tensor) -> Tensor:
     """Give bg the light and the camera pose of bg_fg; both N x 3 x H x W, 0 to 1, as the result.
 
-    The light is a gain of each channel. The motion is a shift and a turn, of pictures that may be
-    squeezed: one step of Gauss and Newton a level, coarse to fine (Lucas and Kanade 1981), on grey
-    values. Both are least squares whose weights fall with a pixel's difference (iteratively
-    reweighted, Holland and Welsch 1977), so that a person, a shadow or a highlight hardly counts.
+    The light is a gain of each channel. The motion is a shift, a zoom and a turn, of pictures that
+    may be squeezed: one step of Gauss and Newton a level, coarse to fine (Lucas and Kanade 1981),
+    on grey values. Both are least squares whose weights fall with a pixel's difference (iteratively
+    reweighted, Holland and Welsch 1977), so that a person, a shadow or a highlight hardly counts. A
+    plate stays where it is if moving it does not help: light that changed in one part of a room
+    alone looks like a motion.
     """
     valid = (torch.maximum(bg, bg_fg).amax(1, keepdim=True) < CLIPPED).float()
     bg = bg * _gain(bg, bg_fg, valid)
@@ -29,7 +33,15 @@ def register(bg: Tensor, bg_fg: Tensor) -> Tensor:
         motion = motion + _step(
             _moved(F.avg_pool2d(plate, side), motion), F.avg_pool2d(frame, side)
         )
-    return _moved(bg, motion).clamp(max=1)
+    moved = _moved(bg, motion)
+    helps = _misfit(moved, bg_fg) < HELPFUL * _misfit(bg, bg_fg)
+    return torch.where(helps, moved, bg).clamp(max=1)
+
+
+def _misfit(bg: Tensor, bg_fg: Tensor) -> Tensor:
+    """About the share of pixels that differ, N x 1 x 1 x 1."""
+    error = (bg_fg - bg.clamp(max=1)).square().mean(1, keepdim=True)
+    return (error / (error + LIGHT_SCALE**2)).mean((2, 3), keepdim=True)
 
 
 def _gain(bg: Tensor, bg_fg: Tensor, valid: Tensor) -> Tensor:
@@ -53,16 +65,15 @@ def _step(plate: Tensor, frame: Tensor) -> Tensor:
     right = (middle[..., 1:-1, 2:] - middle[..., 1:-1, :-2]) * (width / 4)
     down = (middle[..., 2:, 1:-1] - middle[..., :-2, 1:-1]) * (height / 4)
     x, y = _places(frame)
-    slopes = torch.cat((right * y, right, down * x, down), 1).flatten(2)
+    slopes = torch.cat((right * y, right, down * x, down, right * x + down * y), 1).flatten(2)
     error = frame - plate
     weighted = slopes * (valid / (1 + error.square() / MOTION_SCALE**2).square()).flatten(2)
     normal = (weighted[:, :, None] * slopes[:, None]).mean(-1)
-    turn_x, shift_x, turn_y, shift_y = _solve(
-        normal + RIDGE * torch.eye(4, device=frame.device),
+    turn_x, shift_x, turn_y, shift_y, zoom = _solve(
+        normal + torch.eye(5, device=frame.device) * torch.tensor(RIDGE, device=frame.device),
         (weighted * error.flatten(2)).mean(-1, keepdim=True),
     ).unbind(1)
-    none = torch.zeros_like(shift_x)
-    return torch.stack((none, turn_x, shift_x, turn_y, none, shift_y), 1).view(-1, 2, 3)
+    return torch.stack((zoom, turn_x, shift_x, turn_y, zoom, shift_y), 1).view(-1, 2, 3)
 
 
 def _solve(matrix: Tensor, vector: Tensor) -> Tensor:

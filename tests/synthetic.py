@@ -78,18 +78,19 @@ def make_placer(library: Library, **settings: float) -> Placer:
     return Placer(library, visible_shares(library), params, **settings)
 
 
-def make_frames(library: Library, count: int) -> Frames:
-    """In-scene frames: people of the test split pasted into rooms of the test split."""
-    rooms, people = library.plates_of("test"), library.cutouts_of("test")
+def make_frames(library: Library, count: int, split: str = "test") -> Frames:
+    """In-scene frames: people of a split pasted into rooms of that split."""
+    rooms, people = library.plates_of(split), library.cutouts_of(split)
     plate, cutout = rooms[np.arange(count) % len(rooms)], people[np.arange(count) % len(people)]
     stand = np.arange(count) % library.stands.shape[1]
     original, no = np.zeros(count, int), np.zeros(count, bool)
     still = np.full((count, NUM_UNIFORMS), 0.99)  # above most probabilities: nothing varies
-    recipes = Recipes(plate, cutout, original, original, stand, no, no, still)
+    recipes = Recipes(plate, cutout, original, original, stand, no, no, original - 1, still)
     scene = Compositor(library, TINY.compositor)(recipes, library.size)
     distance = library.stands[plate, stand, 2]
+    table = {"plate": plate, "cutout": cutout, "stand": stand, "distance_m": distance}
     return Frames(
-        table=pd.DataFrame({"plate": plate, "cutout": cutout, "distance_m": distance}),
+        table=pd.DataFrame(table),
         bg_fg=(scene.bg_fg * 255).round().byte().permute(0, 2, 3, 1).numpy(),
         mask=(scene.mask[:, 0] * 255).round().byte().numpy(),
         depth=scene.depth[:, 0].numpy(),
@@ -109,6 +110,7 @@ def write_synthetic(root: Path) -> None:
     """`data/prepared` and `data/augmented` under `root`, of synthetic sources at SIZE px."""
     library, prepare = make_library(), TINY.prepare.model_copy(update={"size": SIZE})
     rendered = {
+        "rendered": make_frames(library, prepare.museum.rendered, "train"),
         "in_scene": make_frames(library, prepare.num_scenes.in_scene),
         "nobody": make_empty_frames(library, prepare.num_scenes.nobody),
     }

@@ -21,7 +21,8 @@ from depthmask.data.composition.shot import apply, lens, stances
 from depthmask.data.materialise import plain_shots
 from depthmask.data.scenes.placement import NUM_UNIFORMS, Recipes
 from depthmask.data.scenes.scene import REFERENCE_FOCAL
-from synthetic import CAMERA_M, FOCAL, WALL_M, make_library, make_placer
+from depthmask.metrics import mask_iou
+from synthetic import CAMERA_M, FOCAL, SIZE, WALL_M, make_frames, make_library, make_placer
 
 PARAMS = read_params(Path(__file__).parents[1] / "params.yaml")
 SHIPPED, AUGMENT = PARAMS.compositor, PARAMS.augment
@@ -34,7 +35,7 @@ def still(**changes) -> CompositorParams:
 
 def recipe(**choices) -> Recipes:
     first, no = np.zeros(1, np.int64), np.zeros(1, bool)
-    plain = Recipes(*[first] * 5, no, no, np.full((1, NUM_UNIFORMS), 0.4))
+    plain = Recipes(*[first] * 5, no, no, first - 1, np.full((1, NUM_UNIFORMS), 0.4))
     return plain._replace(**{name: np.array([value]) for name, value in choices.items()})
 
 
@@ -87,6 +88,29 @@ def test_what_is_nearer_hides_the_person_and_nobody_means_the_plate(library):
     assert scene.mask.sum() == 0
     assert torch.allclose(scene.bg, scene.bg_fg, atol=1e-5)
     assert torch.equal(scene.depth[0, 0], torch.from_numpy(library.depths[0]))
+
+
+def test_a_rendered_frame_is_shown_as_it_is_and_moves_as_a_composed_one(library):
+    frames = make_frames(library, 3, "train")
+    plate, cutout, stand = (int(frames.table[name][2]) for name in ("plate", "cutout", "stand"))
+    chosen = {"plate": plate, "cutout": cutout, "stand": stand, "nobody": True, "frame": 2}
+    noise = np.random.default_rng(0).integers(0, 256, frames.bg_fg.shape, np.uint8)
+    shown = Compositor(library, still(), frames=frames._replace(bg_fg=noise))
+    scene, empty = shown(recipe(**chosen), library.size), shoot(library, plate=plate, nobody=True)
+    assert torch.equal(scene.bg, empty.bg) and torch.equal(scene.focal, empty.focal)
+    for found, stored in ((scene.bg_fg, noise[2]), (scene.mask, frames.mask[2])):
+        stored = torch.from_numpy(stored).view(*found.shape[-2:], -1).movedim(-1, 0)
+        torch.testing.assert_close(found[0], stored / 255, atol=1e-4, rtol=0)
+    torch.testing.assert_close(scene.depth[0, 0], torch.from_numpy(frames.depth[2]))
+    half = still(crop={"p": 1.0, "min_scale": 0.5, "max_aspect": 1.0}, flipped=1.0)
+    composed = Compositor(library, half)(recipe(plate=plate, cutout=cutout, stand=stand), SIZE)
+    moved = Compositor(library, half, frames=frames)(recipe(**chosen), SIZE)
+    assert 0.3 < float(composed.mask.mean() / scene.mask.mean()) / 4 < 1.1  # nearer by a zoom
+    assert torch.equal(moved.bg, composed.bg)
+    assert float(mask_iou(moved.mask, composed.mask)) > 0.85  # but for the enlarged edge
+    for name in ("bg_fg", "depth"):
+        apart = (getattr(moved, name) - getattr(composed, name)).abs()
+        assert float((apart < 0.05).float().mean()) > 0.9, name
 
 
 def test_a_person_is_mirrored_about_the_foot_and_a_flipped_scene_is_the_mirror_image(library):
@@ -236,7 +260,7 @@ def test_foot_and_head_are_where_the_camera_sees_them(pitch):
     library, one = make_library(), np.zeros(1, np.int64)
     up = np.array([0.0, -np.cos(pitch), -np.sin(pitch)])  # looking down: the head is nearer
     tilted = replace(library, plates=library.plates.assign(up_x=up[0], up_y=up[1], up_z=up[2]))
-    recipes = Recipes(one, one, one, one, one + 4, one > 0, one > 0, np.zeros((1, NUM_UNIFORMS)))
+    recipes = Recipes(*[one] * 4, one + 4, one > 0, one > 0, one - 1, np.zeros((1, NUM_UNIFORMS)))
     stance = stances(tilted, recipes, 64)
     cutout, camera = tilted.cutouts.iloc[0], tilted.camera(0)
     rows = cutout.height_m / cutout.metres_per_px

@@ -88,6 +88,8 @@ def test_every_set_shows_its_own_splits(prepared):
     assert "1 of 2 scenes" in said and "room-00004" in said
     change(prepared / "in_scene.parquet", 1, "cutout", 0)
     assert "in_scene.parquet show a cutout" in refusal(prepared)
+    change(prepared / "rendered.parquet", 1, "plate", 6)
+    assert "rendered.parquet show a plate" in refusal(prepared)
 
 
 @pytest.fixture

@@ -15,6 +15,7 @@ pytest.importorskip("mitsuba")
 
 import drjit
 
+from depthmask.data.scenes.library import Library
 from depthmask.data.scenes.scene import Camera
 from depthmask.data.sources.museum import optics, prepare, render, rooms, textures
 from depthmask.data.sources.museum.optics import View, depth_map, load_scene, meshes
@@ -127,10 +128,16 @@ def test_frames_are_rendered_room_by_room_and_come_back_in_their_order(tmp_path,
     assert kinds == ["person", "thing"] + ["person"] * (num_sources - 2)
     turns = [room for room, _ in groupby(visited)]
     assert len(turns) == len(set(turns)) < len(visited), "a room is loaded once"
-    plates = pd.read_parquet(tmp_path / "in_scene.parquet")["plate"]
-    numbers = np.load(tmp_path / "in_scene_bg_fg.npy")[:, 0, 0, 0]
-    pairs = {(plate, visited[number]) for plate, number in zip(plates, numbers, strict=True)}
-    assert len(pairs) == plates.nunique()
+    pairs, tables = set(), []
+    for name in ("rendered", "in_scene"):
+        tables.append(pd.read_parquet(tmp_path / f"{name}.parquet"))
+        numbers = np.load(tmp_path / f"{name}_bg_fg.npy")[:, 0, 0, 0]
+        pairs |= {(p, visited[n]) for p, n in zip(tables[-1]["plate"], numbers, strict=True)}
+    assert len(pairs) == sum(table["plate"].nunique() for table in tables)
+    library = Library.read(tmp_path)
+    for table, split in zip(tables, ("train", "test"), strict=True):
+        assert {*table["plate"]} <= {*library.plates_of(split)}
+        assert {*table["cutout"]} <= {*library.cutouts_of(split)}
 
 
 def test_rooms_are_seen_by_narrow_and_wide_lenses():

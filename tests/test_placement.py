@@ -11,7 +11,15 @@ from depthmask.data.scenes.library import Frames, Library
 from depthmask.data.scenes.placement import Placer, uniforms, visible_shares
 from depthmask.data.sources import read_source
 from depthmask.errors import InputError
-from synthetic import COMPOSITION, SIZE, TINY, make_empty_frames, make_library, make_placer
+from synthetic import (
+    COMPOSITION,
+    SIZE,
+    TINY,
+    make_empty_frames,
+    make_frames,
+    make_library,
+    make_placer,
+)
 
 
 @pytest.fixture(scope="module")
@@ -48,6 +56,26 @@ def test_only_the_named_splits_are_drawn(library, placer):
     assert set(recipes.plate_variant) == {0, 1, 2}
     assert recipes.mirrored.mean() == pytest.approx(0.5, abs=0.1)
     assert recipes.nobody.mean() == pytest.approx(0.1, abs=0.06)
+
+
+def test_a_share_is_rendered_and_nobody_is_pasted_into_it(library):
+    table = make_frames(library, 5, "train").table
+    placer = make_placer(
+        library, nobody=0.1, others=1.0, rendered=0.4, num_variants=2, frames=table
+    )
+    recipes = placer.draw(0, 0, range(300))
+    rows = np.flatnonzero(recipes.frame >= 0)
+    assert len(rows) / 300 == pytest.approx(0.4, abs=0.08)
+    assert set(recipes.frame[rows]) == set(range(5))
+    for name in ("plate", "cutout", "stand"):
+        np.testing.assert_array_equal(
+            getattr(recipes, name)[rows], table[name][recipes.frame[rows]]
+        )
+    assert recipes.nobody[rows].all() and (recipes.plate_variant[rows] == 0).all()
+    assert np.delete(recipes.nobody, rows).mean() == pytest.approx(0.1 / 0.6, abs=0.08)
+    assert placer.draw_others(recipes, 0, range(300)).nobody[rows].all()
+    plain = make_placer(library, nobody=0.1, num_variants=2).draw(0, 0, range(300))
+    np.testing.assert_array_equal(np.delete(plain.cutout, rows), np.delete(recipes.cutout, rows))
 
 
 def test_a_screen_before_the_stand_hides_the_person_and_where_nobody_is_seen_is_named(library):

@@ -81,7 +81,9 @@ def test_summary_offers_a_prediction_that_can_be_typed(tmp_path: Path) -> None:
     mask = np.zeros((2, 8, 8), np.uint8)
     mask[1, 2:6] = 255  # the second frame has the larger person, in the third room
     Frames(
-        pd.DataFrame({"plate": [0, 2], "cutout": [0, 1], "distance_m": [3.0, 2.0]}),
+        pd.DataFrame(
+            {"plate": [0, 2], "cutout": [0, 1], "stand": [0, 1], "distance_m": [3.0, 2.0]}
+        ),
         np.stack([np.full((8, 8, 3), value, np.uint8) for value in (110, 130)]),
         mask,
         np.ones((2, 8, 8), np.float32),

@@ -59,6 +59,7 @@ class PrepareParams(Section):
         samples_per_px: PositiveInt
         cutout_samples_per_px: PositiveInt
         things: Probability  # share of the cutouts to train on
+        rendered: NonNegativeInt  # frames of the rooms and people to train on
 
     seed: Seed
     source: Literal["museum", "photos", "modest"]
@@ -173,6 +174,7 @@ class TrainParams(Section):
     scenes_per_epoch: PositiveInt
     nobody: Probability
     others: Probability
+    rendered: Probability
     schedule: Annotated[tuple[SizeSchedule, ...], FromFilledList]
     optimizer: Optimizer
     scheduler: Scheduler

@@ -17,7 +17,7 @@ from depthmask.data.composition.shot import (
     horizontal,
     plan_shots,
 )
-from depthmask.data.scenes.library import Library
+from depthmask.data.scenes.library import Frames, Library
 from depthmask.data.scenes.placement import Recipes
 from depthmask.data.scenes.scene import Scene
 
@@ -31,8 +31,9 @@ CONTACT_M = 0.25
 class Sources(NamedTuple):
     """Plates and cutouts as they are at one size, on the device; a level a list's item."""
 
-    images: Tensor  # uint8 [P, 3, S, S], the originals first
-    depths: Tensor  # float32 [P, 1, S, S], metres
+    images: Tensor  # uint8 [P, 3, S, S], the originals first, then the rendered frames
+    depths: Tensor  # float32 [P', 1, S, S], metres, of the plates, then of the frames
+    masks: Tensor  # uint8 [F, 1, S, S], of the frames
     colours: list[Tensor]  # float32 [C, 3, h, w], premultiplied, the originals first
     shapes: list[Tensor]  # float32 [C', 2, h, w], premultiplied relief in metres, and alpha
 
@@ -41,7 +42,8 @@ class Compositor:
     """Composes batches of scenes at any size up to the library's.
 
     The variants are other colours of the train split's sources, uint8 [V, P', S, S, 3] and
-    [V, C', h, w, 3]; a cutout's alpha is its original's.
+    [V, C', h, w, 3]; a cutout's alpha is its original's. `frames` are those of recipes that are
+    rendered.
     """
 
     def __init__(
@@ -51,11 +53,18 @@ class Compositor:
         *,
         plate_variants: np.ndarray | None = None,
         cutout_variants: np.ndarray | None = None,
+        frames: Frames | None = None,
         device: torch.device | str = "cpu",
     ) -> None:
         self.library, self.params, self.device = library, params, torch.device(device)
         plates, cutouts = library.plates_of("train"), library.cutouts_of("train")
         self._images, self.plate_rows = _stack(library.images, plate_variants, plates)
+        self._depths, self._masks = library.depths, np.zeros((0, library.size, library.size))
+        self.first_frame = len(self._images)
+        if frames is not None:
+            pictures = torch.from_numpy(np.array(frames.bg_fg)).permute(0, 3, 1, 2)
+            self._images = torch.cat([self._images, pictures])
+            self._depths, self._masks = np.concatenate([self._depths, frames.depth]), frames.mask
         self._rgb, self.cutout_rows = _stack(library.rgba[..., :3], cutout_variants, cutouts)
         self.num_variants = len(self.plate_rows) - 1
         self._prepared: tuple[int, torch.device, Sources] | None = None
@@ -71,9 +80,12 @@ class Compositor:
         if size > library.size:
             raise ValueError(f"size {size} exceeds the library's {library.size}")
         # in parts, since the float copies of a large library are big
-        parts = self._images.split(64)
-        images = torch.cat([_resize(p.float(), [size, size]).round_().byte() for p in parts])
-        depths = torch.from_numpy(np.array(library.depths))[:, None]
+        masks = torch.from_numpy(np.array(self._masks, np.uint8))[:, None]
+        images, masks = (
+            torch.cat([_resize(p.float(), [size, size]).round_().byte() for p in part.split(64)])
+            for part in (self._images, masks)
+        )
+        depths = torch.from_numpy(np.array(self._depths))[:, None]
         depths = F.interpolate(depths, size=(size, size), mode="nearest-exact")
         alpha = torch.from_numpy(np.array(library.rgba[..., 3])).float()[:, None] / 255
         relief = torch.from_numpy(np.array(library.relief))[:, None] * alpha
@@ -90,7 +102,9 @@ class Compositor:
             colours.append(torch.cat(colour).to(self.device))
             shape = torch.cat([_resize(relief, edges), _resize(alpha, edges)], 1)
             shapes.append(shape.to(self.device))
-        return Sources(images.to(self.device), depths.to(self.device), colours, shapes)
+        return Sources(
+            *(planes.to(self.device) for planes in (images, depths, masks)), colours, shapes
+        )
 
     def __call__(self, recipes: Recipes, size: int, others: Recipes | None = None) -> Scene[Tensor]:
         """Compose the recipes at `size` px, with `others` in the same rooms: a batch of float32, as
@@ -102,19 +116,26 @@ class Compositor:
         )
         shape = [len(recipes.plate), 1, size, size]
         rows = self.plate_rows[recipes.plate_variant, recipes.plate]
-        image = sources.images[self._tensor(rows)].float().div_(255)
+        is_rendered, num_plates = recipes.frame >= 0, len(self.library.plates)
+        shown = np.where(is_rendered, self.first_frame + recipes.frame, rows)
+        room, image = (sources.images[self._tensor(r)].float().div_(255) for r in (rows, shown))
         frame, clean = self._grid(shots.frame, shape), self._grid(shots.clean, shape)
         bg_fg = F.grid_sample(image, frame, padding_mode="border", align_corners=False)
-        bg = F.grid_sample(image, clean, padding_mode="border", align_corners=False)
+        bg = F.grid_sample(room, clean, padding_mode="border", align_corners=False)
         # depth is not blended: between a plinth and the wall behind it nothing hangs in the air
         depth = F.grid_sample(
-            sources.depths[self._tensor(recipes.plate)],
+            sources.depths[
+                self._tensor(np.where(is_rendered, num_plates + recipes.frame, recipes.plate))
+            ],
             frame,
             mode="nearest",
             padding_mode="border",
             align_corners=False,
         )
         points, mask = self._points(frame, depth, recipes), torch.zeros_like(depth)
+        if len(rows := np.flatnonzero(is_rendered)):
+            masks = sources.masks[self._tensor(recipes.frame[rows])].float().div_(255)
+            mask[rows] = F.grid_sample(masks, frame[rows], align_corners=False)
         for figure in shots.figures:
             bg_fg[figure.rows] *= self._light(sources, figure, shots, points)
         for figure in shots.figures:
@@ -172,7 +193,7 @@ class Compositor:
         rows = self._tensor(self.cutout_rows[recipes.cutout_variant, recipes.cutout])
         cutout = self._tensor(recipes.cutout)
         out = torch.zeros(len(grid), 5, *grid.shape[1:3], device=self.device)
-        for level, (colours, shapes) in enumerate(zip(*sources[2:], strict=True)):
+        for level, (colours, shapes) in enumerate(zip(*sources[3:], strict=True)):
             chosen = self._tensor(np.flatnonzero(figure.level == level))
             if len(chosen) > 0:
                 source = torch.cat([colours[rows[chosen]], shapes[cutout[chosen]]], 1)

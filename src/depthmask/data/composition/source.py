@@ -17,7 +17,7 @@ from depthmask.data.composition.training_scenes import (
 )
 from depthmask.data.scenes.files import read_array
 from depthmask.data.scenes.leakage_check import check_library
-from depthmask.data.scenes.library import Library
+from depthmask.data.scenes.library import Frames, Library
 from depthmask.data.scenes.placement import TRAIN_STREAM, Placer, placed_recipes
 from depthmask.data.scenes.scene import Scene
 
@@ -115,7 +115,9 @@ class LibrarySource(Source):
         self, prepared: Path, augmented: Path | None, params: TrainParams, composition: Composition
     ) -> TrainingScenes:
         library, placement = Library.read(prepared), composition.placement
-        compositor = read_compositor(library, composition.compositor, augmented)
+        there = (prepared / "rendered.parquet").exists()
+        frames = Frames.read(prepared, "rendered") if there else None
+        compositor = read_compositor(library, composition.compositor, augmented, frames)
         # other seeds of a training see other draws; its validation stays the same
         draws = placement.model_copy(update={"seed": placement.seed + (params.seed << 32)})
         visible = read_array(prepared / "visible_shares.npy", shape=library.stands.shape[:2])
@@ -127,6 +129,8 @@ class LibrarySource(Source):
             nobody=params.nobody,
             others=params.others,
             num_variants=num_variants,
+            rendered=params.rendered,
+            frames=frames.table if frames else None,
         )
         return ComposedScenes(compositor, placer, placed_recipes(prepared, "val", placement.seed))
 

@@ -11,7 +11,7 @@ from torch.utils.data import DataLoader
 from depthmask.config import CompositorParams
 from depthmask.data.composition.compositor import Compositor
 from depthmask.data.scenes.files import read_array
-from depthmask.data.scenes.library import Library
+from depthmask.data.scenes.library import Frames, Library
 from depthmask.data.scenes.placement import TRAIN_STREAM, Placer, Recipes
 from depthmask.data.scenes.scene import Scene
 
@@ -66,11 +66,15 @@ class ComposedScenes:
 
 
 def read_compositor(
-    library: Library, params: CompositorParams, augmented: Path | None
+    library: Library,
+    params: CompositorParams,
+    augmented: Path | None,
+    frames: Frames | None = None,
 ) -> Compositor:
-    """A compositor of the library's sources and, where the folder is given, their variants."""
+    """A compositor of the library's sources, of frames rendered for training and, where the folder
+    is given, of the sources' variants."""
     if augmented is None:
-        return Compositor(library, params)
+        return Compositor(library, params, frames=frames)
     num_plates, num_cutouts = len(library.plates_of("train")), len(library.cutouts_of("train"))
     plates = (None, num_plates, *library.images.shape[1:])
     cutouts = (None, num_cutouts, *library.rgba.shape[1:3], 3)
@@ -79,4 +83,5 @@ def read_compositor(
         params,
         plate_variants=read_array(augmented / "plates_image.npy", shape=plates),
         cutout_variants=read_array(augmented / "cutouts_rgb.npy", shape=cutouts),
+        frames=frames,
     )

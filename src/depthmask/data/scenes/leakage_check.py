@@ -40,10 +40,12 @@ def check_library(prepared: Path, *, compare: bool) -> None:
     """
     library = Library.read(prepared)
     tables = {"plate": library.plates, "cutout": library.cutouts}
-    for path in (prepared / f"{name}.parquet" for name in ("placements", "in_scene", "nobody")):
-        if path.name == "placements.parquet" or path.exists():
+    unseen = dict.fromkeys(("in_scene", "nobody"), "unseen_unseen")
+    for name, one_set in ({"placements": "", "rendered": "seen_seen"} | unseen).items():
+        path = prepared / f"{name}.parquet"
+        if name == "placements" or path.exists():
             scenes = read_table(path, ["plate"])
-            sets = scenes.get("set", pd.Series("unseen_unseen", scenes.index))
+            sets = scenes.get("set", pd.Series(one_set, scenes.index))
             for kind in scenes.columns.intersection([*_KINDS]):
                 shown, wanted = tables[kind].iloc[scenes[kind]], _splits(sets, kind).to_numpy()
                 if len(wrong := shown[shown["split"] != wanted]):

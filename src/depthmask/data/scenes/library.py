@@ -106,10 +106,10 @@ class Library:
 
 
 class Frames(NamedTuple):
-    """What was rendered inside rooms, never trained on: `in_scene`, people, and `nobody`, the
-    plates once more with other noise."""
+    """What was rendered inside rooms: `rendered`, people of the training's splits, `in_scene`, of
+    the tests', and `nobody`, the tests' plates once more with other noise."""
 
-    table: pd.DataFrame  # columns plate and, of people, cutout (indices) and distance_m
+    table: pd.DataFrame  # columns plate and, of people, cutout and stand (indices) and distance_m
     bg_fg: np.ndarray  # uint8, N x S x S x 3
     mask: np.ndarray  # uint8, N x S x S, 255 where a pixel is all person
     depth: np.ndarray  # float32, N x S x S, metres
@@ -122,7 +122,7 @@ class Frames(NamedTuple):
     @classmethod
     def read(cls, folder: Path, name: str) -> "Frames":
         """Open written frames beside their library; raises InputError as `read_array`."""
-        columns = ("plate",) if name == "nobody" else ("plate", "cutout", "distance_m")
+        columns = ("plate", *(() if name == "nobody" else ("cutout", "stand", "distance_m")))
         table = read_table(folder / f"{name}.parquet", columns)
         bg_fg = read_array(folder / f"{name}_bg_fg.npy", np.uint8, (len(table), None, None, 3))
         if name == "nobody":

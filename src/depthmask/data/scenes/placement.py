@@ -36,7 +36,8 @@ class Recipes(NamedTuple):
     cutout_variant: np.ndarray  # int64 [N]
     stand: np.ndarray  # int64 [N], index into the plate's stands
     mirrored: np.ndarray  # bool [N]
-    nobody: np.ndarray  # bool [N]; the frame is the plate again
+    nobody: np.ndarray  # bool [N]; nobody is pasted
+    frame: np.ndarray  # int64 [N]; a rendered frame, index, in place of the plate; -1: none
     uniforms: np.ndarray  # float64 [N, NUM_UNIFORMS] in [0, 1), for the compositor
 
     def take(self, rows: np.ndarray | Sequence[int]) -> "Recipes":
@@ -77,8 +78,9 @@ def visible_shares(library: Library) -> np.ndarray:
 
 class Placer:
     """Draws recipes from the plates and the cutouts of a split each, `nobody` the probability of a
-    frame without a person, `others` that of somebody else in it; raises InputError if a plate has
-    no stand that may be used."""
+    frame without a person, `others` that of somebody else in it, `rendered` that of one of
+    `frames`, a table of rendered ones; raises InputError if a plate has no stand that may be used.
+    """
 
     def __init__(
         self,
@@ -90,7 +92,10 @@ class Placer:
         nobody: float = 0.0,
         others: float = 0.0,
         num_variants: int = 0,
+        rendered: float = 0.0,
+        frames: pd.DataFrame | None = None,
     ) -> None:
+        self.rendered, self.frames = rendered, frames
         self.plates, self.cutouts = library.plates_of(splits[0]), library.cutouts_of(splits[1])
         self.params, self.num_variants = params, num_variants
         self.nobody, self.others = nobody, others
@@ -115,7 +120,17 @@ class Placer:
         numbers = uniforms(self.params.seed, stream, epoch, indices)
         sizes = len(self.plates), len(self.cutouts)
         pick, who = pairs or (numbers[:, :2] * sizes).astype(np.int64).T
-        return self._recipes(numbers, pick, who)
+        recipes = self._recipes(numbers, pick, who)
+        if self.frames is None:
+            return recipes
+        rows = np.flatnonzero(numbers[:, 6] >= 1 - self.rendered)
+        frame = (numbers[rows, 0] * len(self.frames)).astype(np.int64)
+        shown = {name: self.frames[name].to_numpy()[frame] for name in ("plate", "cutout", "stand")}
+        # as they were rendered: in the plate's own colours
+        changes = shown | {"frame": frame, "plate_variant": 0, "nobody": True}
+        for name, values in changes.items():
+            getattr(recipes, name)[rows] = values
+        return recipes
 
     def draw_others(self, recipes: Recipes, epoch: int, indices: Sequence[int]) -> Recipes:
         """Somebody else in the rooms of the training's samples, or `nobody`."""
@@ -141,6 +156,7 @@ class Placer:
             stand=np.array(stand, np.int64),
             mirrored=numbers[:, 5] < self.params.mirrored,
             nobody=numbers[:, 6] < self.nobody,
+            frame=np.full(len(pick), -1),
             uniforms=numbers[:, _NUM_CHOICES:_COUNT],
         )
 
@@ -156,6 +172,7 @@ def placed_recipes(prepared: Path, name: str, seed: int) -> Recipes:
         plate_variant=original,
         cutout_variant=original,
         nobody=original > 0,
+        frame=original - 1,
         uniforms=numbers[:, _NUM_CHOICES:],
     )
 

@@ -1,5 +1,6 @@
 """Rendering the rooms, the people and the test frames, each in a process of a core."""
 
+import itertools
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
@@ -17,11 +18,11 @@ from depthmask.data.scenes.scene import SPLITS
 from depthmask.data.sources.museum import render
 from depthmask.data.work import end_with_parent, num_cores, progress
 
-_IN_SCENE_STREAM = 100
+_STREAMS = {"train": 101, "test": 100}  # of the stands of rendered frames
 
 
 def prepare_museum(folder: Path, params: PrepareParams, placement: PlacementParams) -> None:
-    """Render rooms and people, people of the test in its rooms, these rooms anew; write them."""
+    """Render rooms and people, some people inside rooms, the test rooms anew; write them."""
     size, sampling = params.size, params.museum
     settings = {"size": size, "samples_per_px": sampling.samples_per_px}
     plain = {"size": size, "samples_per_px": sampling.cutout_samples_per_px}
@@ -39,33 +40,50 @@ def prepare_museum(folder: Path, params: PrepareParams, placement: PlacementPara
     library = Library.pack(rooms, room_splits, people, person_splits)
     visible = visible_shares(library)
 
-    plate, cutout, stands = _place(library, visible, params.num_scenes.in_scene, placement)
-    seeds = _seeds(len(plate), params.seed, 2)
-    jobs = [
-        partial(render.render_in_scene, room_seeds[p], person_seeds[c], stand, seed=s, **settings)
-        for p, c, stand, s in zip(plate, cutout, stands, seeds, strict=True)
-    ]
+    placed = {
+        "rendered": _place(library, visible, "train", sampling.rendered, placement),
+        "in_scene": _place(library, visible, "test", params.num_scenes.in_scene, placement),
+    }
+    frame_jobs: dict[str, list[partial[Any]]] = {
+        name: [
+            partial(
+                render.render_in_scene,
+                room_seeds[row.plate],
+                person_seeds[row.cutout],
+                library.stands[row.plate, row.stand],
+                kind=kinds[row.cutout],
+                seed=seed,
+                **settings,
+            )
+            for row, seed in zip(table.itertuples(), seeds, strict=True)
+        ]
+        for (name, table), stream in zip(placed.items(), (4, 2), strict=True)
+        for seeds in [_seeds(len(table), params.seed, stream)]
+    }
     test_rooms = library.plates_of("test")
     empty = test_rooms[np.arange(params.num_scenes.nobody) % len(test_rooms)]
-    jobs += [
+    frame_jobs["nobody"] = [
         partial(render.render_empty, room_seeds[p], seed=seed, **settings)
         for p, seed in zip(empty, _seeds(len(empty), params.seed, 3), strict=True)
     ]
     # room by room: a worker loads a room once, and keeps the last
-    order = np.argsort(np.concatenate([plate, empty]), kind="stable").tolist()
-    frames_by_job = dict(zip(order, run_jobs([jobs[n] for n in order], "test frames"), strict=True))
-    rendered = [frames_by_job[n] for n in range(len(jobs))]
-    images, masks, depths = zip(*rendered[: len(plate)], strict=True)
-    table = {"plate": plate, "cutout": cutout, "distance_m": stands[:, 2].astype(float)}
-    frames = Frames(
-        table=pd.DataFrame(table),
-        bg_fg=np.stack(images),
-        mask=np.round(np.stack(masks) * 255).astype(np.uint8),
-        depth=np.stack(depths),
-    )
-    nobody = Frames.of_nobody(empty, np.stack(rendered[len(plate) :]), library.depths)
-    both = {"in_scene": frames, "nobody": nobody}
-    write_prepared(folder, library, visible, params, placement, rendered=both)
+    rooms_of = np.concatenate([*(table["plate"] for table in placed.values()), empty])
+    order = np.argsort(rooms_of, kind="stable").tolist()
+    jobs = sum(frame_jobs.values(), [])
+    found = dict(zip(order, run_jobs([jobs[n] for n in order], "frames"), strict=True))
+    results = iter([found[n] for n in range(len(jobs))])
+    frames = {
+        name: _packed(table, list(itertools.islice(results, len(table))))
+        for name, table in placed.items()
+        if len(table)
+    }
+    frames["nobody"] = Frames.of_nobody(empty, np.stack(list(results)), library.depths)
+    write_prepared(folder, library, visible, params, placement, rendered=frames)
+
+
+def _packed(table: pd.DataFrame, scenes: Sequence[render.InScene]) -> Frames:
+    images, masks, depths = (np.stack(planes) for planes in zip(*scenes, strict=True))
+    return Frames(table, images, np.round(masks * 255).astype(np.uint8), depths)
 
 
 def _split_seeds(sizes: SplitSizes, *stream: int) -> tuple[list[int], list[str]]:
@@ -75,7 +93,7 @@ def _split_seeds(sizes: SplitSizes, *stream: int) -> tuple[list[int], list[str]]
     return seeds, np.repeat(SPLITS, counts).tolist()
 
 
-def _kinds(sizes: SplitSizes, things: float) -> list[Any]:
+def _kinds(sizes: SplitSizes, things: float) -> list[render.Kind]:
     """What each cutout is: a share of those to train on, spread evenly, are things."""
     thing = np.diff(np.floor(np.arange(sizes.train + 1) * things + 1e-9)) > 0
     return np.where(thing, "thing", "person").tolist() + ["person"] * (sizes.val + sizes.test)
@@ -86,18 +104,22 @@ def _seeds(count: int, *stream: int) -> list[int]:
 
 
 def _place(
-    library: Library, visible: np.ndarray, count: int, placement: PlacementParams
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Plates, cutouts (indices [n]) and stands [n, 3] of in-scene frames."""
-    placer = Placer(library, visible, placement, splits=("test", "test"))
+    library: Library, visible: np.ndarray, split: str, count: int, placement: PlacementParams
+) -> pd.DataFrame:
+    """Who stands where in a split's rendered frames: the table of `Frames`."""
+    placer = Placer(library, visible, placement, splits=(split, split))
     # every room and person takes its turn: a draw would leave some of the few out
     turn, num_rooms = np.arange(count), len(placer.plates)
+    plate = placer.plates[turn % num_rooms]
     cutout = placer.cutouts[(turn + turn // num_rooms) % len(placer.cutouts)]
-    numbers = uniforms(placement.seed, _IN_SCENE_STREAM, 0, range(count), 1)[:, 0]
+    numbers = uniforms(placement.seed, _STREAMS[split], 0, range(count), 1)[:, 0] if count else turn
     usable = [placer.stands[room] for room in turn % num_rooms]
     stand = [each[int(n * len(each))] for each, n in zip(usable, numbers, strict=True)]
-    plate = placer.plates[turn % num_rooms]
-    return plate, cutout, library.stands[plate, stand]
+    stand = np.array(stand, np.int64)
+    distance_m = library.stands[plate, stand, 2].astype(float)
+    return pd.DataFrame(
+        {"plate": plate, "cutout": cutout, "stand": stand, "distance_m": distance_m}
+    )
 
 
 def run_jobs(jobs: Sequence[Callable[[], Any]], description: str) -> list[Any]:

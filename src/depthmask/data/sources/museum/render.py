@@ -14,6 +14,9 @@ from depthmask.data.sources.museum.rooms import Room, draw_room
 from depthmask.data.sources.museum.shapes import moved, rotation
 from depthmask.data.sources.museum.things import draw_thing
 
+Kind = Literal["person", "thing"]
+_DRAWN: dict[str, Any] = {"person": draw_person, "thing": draw_thing}
+
 ADULT_M = 1.7
 HEIGHT_RANGE = (0.25, 0.9)
 """Shares of the frame's height that an adult takes up."""
@@ -73,16 +76,18 @@ def render_in_scene(
     person_seed: int,
     stand: np.ndarray,
     *,
+    kind: Kind = "person",
     seed: int,
     size: int,
     samples_per_px: int,
 ) -> InScene:
-    """Render a person at a stand [3] of a room's plate; `seed` is of the heading and the noise."""
+    """Render a person, or a thing, at a stand [3] of a room's plate; `seed` is of the heading and
+    the noise."""
     loaded, shape = _load_room(room_seed), (size, size)
     view, stream = loaded.room.view, (_FRAME, room_seed, person_seed, seed)
     foot = view.to_world(np.asarray(stand, np.float64)) * [1, 1, 0]
     heading = float(np.random.default_rng(stream).uniform(0, 360))
-    person = moved(draw_person(person_seed).parts, foot, rotation("z", heading))
+    person = moved(_DRAWN[kind](person_seed)[0], foot, rotation("z", heading))
     content = meshes(person, "person")
     in_front, behind = sub_depths([load_scene(content), loaded.scene], view, shape, person)
     scene = load_scene(loaded.content | content, loaded.room.lamps)
@@ -93,13 +98,11 @@ def render_in_scene(
     )
 
 
-def render_cutout(
-    seed: int, *, size: int, samples_per_px: int, kind: Literal["person", "thing"] = "person"
-) -> Cutout:
+def render_cutout(seed: int, *, size: int, samples_per_px: int, kind: Kind = "person") -> Cutout:
     """Render the person (or the thing left behind) of a seed alone, on a canvas `size` px high and
     3/4 of that wide."""
     rng = np.random.default_rng([_CUTOUT, seed])
-    parts, height_m = draw_person(seed) if kind == "person" else draw_thing(seed)
+    parts, height_m = _DRAWN[kind](seed)
     heading = 180 + float(rng.normal(0, 45) if rng.random() < 0.7 else rng.uniform(0, 360))
     parts = moved(parts, (0, 0, 0), rotation("z", heading))
     content, shape = meshes(parts, "person"), (size, size * 3 // 4)

@@ -92,7 +92,7 @@ class PairModel(nn.Module, ABC):
         """Make the layers, with a 1 x 1 convolution called `mask` and, if it has one, `depth`."""
 
     def normalise(self, bg: Tensor, bg_fg: Tensor) -> tuple[Tensor, Tensor]:
-        """Centre and scale both; a ValueError names the nearest valid shape for a wrong one."""
+        """Register bg, centre and scale both; a ValueError names the nearest valid shape."""
         # a comparison would fix the sizes of an exported graph
         if not torch.compiler.is_compiling():
             if bg.shape != bg_fg.shape or bg.shape[1:2] != (3,) or bg.ndim != 4:

@@ -102,9 +102,8 @@ class Compositor:
             colours.append(torch.cat(colour).to(self.device))
             shape = torch.cat([_resize(relief, edges), _resize(alpha, edges)], 1)
             shapes.append(shape.to(self.device))
-        return Sources(
-            *(planes.to(self.device) for planes in (images, depths, masks)), colours, shapes
-        )
+        images, depths, masks = (planes.to(self.device) for planes in (images, depths, masks))
+        return Sources(images, depths, masks, colours, shapes)
 
     def __call__(self, recipes: Recipes, size: int, others: Recipes | None = None) -> Scene[Tensor]:
         """Compose the recipes at `size` px, with `others` in the same rooms: a batch of float32, as
@@ -116,7 +115,7 @@ class Compositor:
         )
         shape = [len(recipes.plate), 1, size, size]
         rows = self.plate_rows[recipes.plate_variant, recipes.plate]
-        is_rendered, num_plates = recipes.frame >= 0, len(self.library.plates)
+        is_rendered, frames = recipes.frame >= 0, len(self.library.plates) + recipes.frame
         shown = np.where(is_rendered, self.first_frame + recipes.frame, rows)
         room, image = (sources.images[self._tensor(r)].float().div_(255) for r in (rows, shown))
         frame, clean = self._grid(shots.frame, shape), self._grid(shots.clean, shape)
@@ -124,9 +123,7 @@ class Compositor:
         bg = F.grid_sample(room, clean, padding_mode="border", align_corners=False)
         # depth is not blended: between a plinth and the wall behind it nothing hangs in the air
         depth = F.grid_sample(
-            sources.depths[
-                self._tensor(np.where(is_rendered, num_plates + recipes.frame, recipes.plate))
-            ],
+            sources.depths[self._tensor(np.where(is_rendered, frames, recipes.plate))],
             frame,
             mode="nearest",
             padding_mode="border",

@@ -44,34 +44,34 @@ def prepare_museum(folder: Path, params: PrepareParams, placement: PlacementPara
         "rendered": _place(library, visible, "train", sampling.rendered, placement),
         "in_scene": _place(library, visible, "test", params.num_scenes.in_scene, placement),
     }
-    frame_jobs: dict[str, list[partial[Any]]] = {
-        name: [
+    jobs = []
+    for table, stream in zip(placed.values(), (4, 2), strict=True):
+        who = table["plate"].tolist(), table["cutout"].tolist()
+        stands = library.stands[table["plate"], table["stand"]]
+        seeds = _seeds(len(table), params.seed, stream)
+        jobs += [
             partial(
                 render.render_in_scene,
-                room_seeds[row.plate],
-                person_seeds[row.cutout],
-                library.stands[row.plate, row.stand],
-                kind=kinds[row.cutout],
+                room_seeds[p],
+                person_seeds[c],
+                stand,
+                kind=kinds[c],
                 seed=seed,
                 **settings,
             )
-            for row, seed in zip(table.itertuples(), seeds, strict=True)
+            for p, c, stand, seed in zip(*who, stands, seeds, strict=True)
         ]
-        for (name, table), stream in zip(placed.items(), (4, 2), strict=True)
-        for seeds in [_seeds(len(table), params.seed, stream)]
-    }
     test_rooms = library.plates_of("test")
     empty = test_rooms[np.arange(params.num_scenes.nobody) % len(test_rooms)]
-    frame_jobs["nobody"] = [
+    jobs += [
         partial(render.render_empty, room_seeds[p], seed=seed, **settings)
         for p, seed in zip(empty, _seeds(len(empty), params.seed, 3), strict=True)
     ]
     # room by room: a worker loads a room once, and keeps the last
-    rooms_of = np.concatenate([*(table["plate"] for table in placed.values()), empty])
-    order = np.argsort(rooms_of, kind="stable").tolist()
-    jobs = sum(frame_jobs.values(), [])
-    found = dict(zip(order, run_jobs([jobs[n] for n in order], "frames"), strict=True))
-    results = iter([found[n] for n in range(len(jobs))])
+    plates = np.concatenate([*(table["plate"] for table in placed.values()), empty])
+    order = np.argsort(plates, kind="stable").tolist()
+    done = dict(zip(order, run_jobs([jobs[n] for n in order], "frames"), strict=True))
+    results = iter([done[n] for n in range(len(jobs))])
     frames = {
         name: _packed(table, list(itertools.islice(results, len(table))))
         for name, table in placed.items()
@@ -114,8 +114,8 @@ def _place(
     cutout = placer.cutouts[(turn + turn // num_rooms) % len(placer.cutouts)]
     numbers = uniforms(placement.seed, _STREAMS[split], 0, range(count), 1)[:, 0] if count else turn
     usable = [placer.stands[room] for room in turn % num_rooms]
-    stand = [each[int(n * len(each))] for each, n in zip(usable, numbers, strict=True)]
-    stand = np.array(stand, np.int64)
+    chosen = [each[int(n * len(each))] for each, n in zip(usable, numbers, strict=True)]
+    stand = np.array(chosen, np.int64)
     distance_m = library.stands[plate, stand, 2].astype(float)
     return pd.DataFrame(
         {"plate": plate, "cutout": cutout, "stand": stand, "distance_m": distance_m}

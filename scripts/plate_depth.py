@@ -1,8 +1,8 @@
 """What a plate's depth is worth: `python scripts/plate_depth.py`.
 
 Gives the exported model, on a test set, the room's true depth, the depth that it makes of the plate
-itself, and that fitted to so many true distances at random pixels of the lower two thirds; prints
-the person's δ1 and distance error, and the frame's δ1, of the scenes.
+itself, and that fitted to so many true distances, at random pixels of the lower two thirds or, of
+in-scene frames, where people may stand; prints the person's δ1 and distance error, the frame's δ1.
 """
 
 import argparse
@@ -26,10 +26,13 @@ FIGURES = ("person_delta1", "person_distance_error", "depth_delta1")
 POINTS = (1, 2, 3, 4, 6)
 
 
-def fitted(made: np.ndarray, true: np.ndarray, count: int, rng: np.random.Generator) -> np.ndarray:
-    height, width = made.shape
-    rows, columns = rng.integers(height // 3, height, count), rng.integers(width, size=count)
-    points = [Point(x, y, float(true[y, x])) for x, y in zip(columns, rows, strict=True)]
+def fitted(
+    made: np.ndarray, true: np.ndarray, count: int, rng: np.random.Generator, places: np.ndarray
+) -> np.ndarray:
+    """What was made of a plate, fitted to the truth at some of the places, pixels N x 2."""
+    inside = places[((places >= 0) & (places < len(made))).all(1)]
+    chosen = rng.choice(inside, min(count, len(inside)), replace=False)
+    points = [Point(x, y, float(true[y, x])) for x, y in chosen]
     return calibrate(made, points).apply(made)
 
 
@@ -56,19 +59,32 @@ def main() -> None:
             truth = scene.mask[row : row + 1], scene.depth[row : row + 1]
             metrics.setdefault(way, SceneMetrics(names=FIGURES)).update(*planes, *truth)
 
+    rows, columns = np.indices((sets.size, sets.size)).reshape(2, -1)
+    lower = np.stack([columns, rows], 1)[rows >= sets.size // 3]
+    first, is_rendered = 0, name == "in_scene"
     for scene, plate_depths in zip(sets.scenes(name), sets.plate_depths(name), strict=True):
         true = plate_depths[:, 0].numpy()
         score("no plate depth", scene, lambda *_: None)
         score("true", scene, lambda row, *_, true=true: true[row])
         score("made of the plate", scene, lambda row, bg, fov: from_network(predictor, bg, fov))
-        for count in POINTS:
-            score(
-                f"fitted to {count}",
-                scene,
-                lambda row, bg, fov, true=true, count=count: fitted(
-                    from_network(predictor, bg, fov), true[row], count, rng
-                ),
-            )
+        pixels = {"anywhere": [lower] * len(true)}
+        if is_rendered:
+            plates = sets.frames[name].table["plate"].to_numpy()[first : first + len(true)]
+            stands = ((sets.library.camera(p), sets.library.stands[p]) for p in plates)
+            pixels["on the floor"] = [
+                camera.project(np.asarray(feet, float), sets.size).astype(int)
+                for camera, feet in stands
+            ]
+        first += len(true)
+        for where, places in pixels.items():
+            for count in POINTS:
+                score(
+                    f"fitted to {count} {where}",
+                    scene,
+                    lambda row, bg, fov, true=true, count=count, places=places: fitted(
+                        from_network(predictor, bg, fov), true[row], count, rng, places[row]
+                    ),
+                )
     table = pd.DataFrame({way: each.compute() for way, each in metrics.items()}).T
     print(f"{predictor.metadata['experiment']} on {name}\n{table.round(3).to_string()}")
 

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 
+from depthmask.data.materialise import plain_shots
 from depthmask.data.scenes.library import Frames, Library
 from depthmask.data.scenes.placement import Placer, uniforms, visible_shares
 from depthmask.data.sources import read_source
@@ -118,6 +119,22 @@ def test_what_is_written_comes_back_and_files_that_do_not_fit_are_named(library,
 def sets(synthetic_data):
     prepared = synthetic_data / "prepared"
     return read_source(prepared).open_sets(prepared, COMPOSITION, "cpu")
+
+
+def test_training_sees_what_was_rendered_for_it(synthetic_data):
+    prepared, still = synthetic_data / "prepared", plain_shots(TINY.compositor)
+    shares = {"rendered": 1.0, "nobody": 0.0, "others": 0.0}
+    train, numbers = TINY.train.model_copy(update=shares), list(range(8))
+    composition = COMPOSITION._replace(compositor=still)
+    scenes = read_source(prepared).training_scenes(prepared, None, train, composition)
+    options = {"split": "train", "epoch": 0, "size": SIZE, "device": torch.device("cpu")}
+    seen = scenes.scene(numbers, **options)
+    stored = Frames.read(prepared, "rendered").mask
+    for mask in seen.mask[:, 0]:
+        apart = [
+            float((mask - torch.from_numpy(np.array(each)) / 255).abs().max()) for each in stored
+        ]
+        assert min(apart) < 1e-3
 
 
 def test_rendered_empty_frames_stand_beside_their_plates(sets):

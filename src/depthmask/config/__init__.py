@@ -185,6 +185,8 @@ class TrainParams(Section):
     def model_post_init(self, _: Any) -> None:
         if self.depth_range_m[0] >= self.depth_range_m[1]:
             raise ValueError("depth_range_m must rise from near to far")
+        if self.nobody + self.rendered > 1:
+            raise ValueError("nobody and rendered are shares of one whole, and above it together")
         if self.scenes_per_epoch < self.batch_size:
             raise ValueError("scenes_per_epoch must be at least batch_size")
         num_epochs = sum(step.epochs for step in self.schedule)

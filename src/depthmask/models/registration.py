@@ -26,9 +26,7 @@ def register(bg: Tensor, bg_fg: Tensor) -> Tensor:
     alone looks like a motion.
     """
     valid = (torch.maximum(bg, bg_fg).amax(1, keepdim=True) < CLIPPED).float()
-    gain = _gain(bg, bg_fg, valid)
-    # what was white is at least that bright: where the frame is brighter, it tells no difference
-    bg = torch.where(bg < CLIPPED, bg * gain, torch.maximum(bg * gain, bg_fg))
+    bg = bg * _gain(bg, bg_fg, valid)
     plate, frame = torch.cat((bg.mean(1, keepdim=True), valid), 1), bg_fg.mean(1, keepdim=True)
     motion = torch.eye(2, 3, device=bg.device).expand(bg.shape[0], 2, 3)
     for side in LEVELS:

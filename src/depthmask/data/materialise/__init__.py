@@ -48,9 +48,10 @@ def materialise(
 ) -> tuple[int, float]:
     """Write the first `count` scenes of a set as files, or go on where a run was stopped.
 
-    Scene k of `train` is number k of training's first epoch, without who else is there; in the
-    share `nobody` nobody stands. Returns how many were written, and the seconds of it; raises
-    InputError if an argument or the folder is wrong, or the data is missing.
+    Scene k of `train` is number k of training's first epoch, without who else is there, and
+    composed where that is a rendered frame; in the share `nobody` nobody stands. Returns how many
+    were written, and the seconds of it; raises InputError if an argument or the folder is wrong, or
+    the data is missing.
     """
     summary = read_summary(prepared)
     if not read_source(prepared).is_composed:

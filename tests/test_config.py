@@ -60,6 +60,7 @@ def test_a_profile_overrides_single_values(path):
         ("train.mask_prior", float("inf"), ["train.mask_prior"]),
         ("augment.num_variants", 10**9, ["augment.num_variants"]),
         ("train.schedule", [{"size": 64, "epochs": 1}], ["prepare.size"]),
+        ("prepare.museum.rendered", 0, ["train.rendered asks for frames"]),
         ("train.nobody", 0.9, ["nobody and rendered"]),
         ("train.depth_range_m", [3.0, 3.0], ["rise from near to far"]),
         ("train.scheduler", {"name": "onecycle", "warmup": 0.0, "step_epochs": 1, "factor": 0.1,

@@ -278,9 +278,12 @@ class Params(Section):
         if len(set(self.compare)) < len(self.compare):
             raise ValueError("`compare` names an experiment twice")
         sizes, size = [step.size for step in self.train.schedule], self.prepare.size
+        museum = self.prepare.museum
         if sizes[-1] != size or max(sizes) > size:
             words = f"train.schedule must end at prepare.size, {size} px, and not exceed it"
             raise ValueError(f"{words}; its sizes are {', '.join(map(str, sizes))}")
+        if self.train.rendered and self.prepare.source == "museum" and not museum.rendered:
+            raise ValueError("train.rendered asks for frames, and prepare.museum.rendered is 0")
 
 
 def own_training(experiment: Experiment, train: TrainParams) -> TrainParams:

@@ -278,20 +278,17 @@ class Params(Section):
         if len(set(self.compare)) < len(self.compare):
             raise ValueError("`compare` names an experiment twice")
         sizes, size = [step.size for step in self.train.schedule], self.prepare.size
-        museum = self.prepare.museum
         if sizes[-1] != size or max(sizes) > size:
             words = f"train.schedule must end at prepare.size, {size} px, and not exceed it"
             raise ValueError(f"{words}; its sizes are {', '.join(map(str, sizes))}")
-        if self.train.rendered and self.prepare.source == "museum" and not museum.rendered:
+        if self.prepare.source == "museum" and self.train.rendered > self.prepare.museum.rendered:
             raise ValueError("train.rendered asks for frames, and prepare.museum.rendered is 0")
 
 
 def own_training(experiment: Experiment, train: TrainParams) -> TrainParams:
     """The training of an experiment: as many epochs of each size as it asks for."""
-    schedule = tuple(
-        step.model_copy(update={"epochs": max(1, round(step.epochs * experiment.longer))})
-        for step in train.schedule
-    )
+    steps = [(step, max(1, round(step.epochs * experiment.longer))) for step in train.schedule]
+    schedule = tuple(step.model_copy(update={"epochs": epochs}) for step, epochs in steps)
     return train.model_copy(update={"schedule": schedule})
 
 

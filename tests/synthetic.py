@@ -1,6 +1,7 @@
 """Sources with known geometry: a level camera, a floor, a back wall, flat people."""
 
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -72,7 +73,7 @@ def make_library(num_train: int = 4, num_val: int = 2, num_test: int = 2) -> Lib
     return Library.pack(list(plates), splits, list(cutouts), splits)
 
 
-def make_placer(library: Library, **settings: float) -> Placer:
+def make_placer(library: Library, **settings: Any) -> Placer:
     """A placer of the training split, which hides up to 0.6 of a person."""
     params = TINY.placement.model_copy(update={"occluded": 0.6})
     return Placer(library, visible_shares(library), params, **settings)

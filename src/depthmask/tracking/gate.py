@@ -14,24 +14,19 @@ from pydantic import TypeAdapter
 from depthmask.config import Gate
 from depthmask.data.scenes.files import read_json, replaced_file
 from depthmask.errors import InputError
+from depthmask.metrics import METRICS
 from depthmask.tracking import Store, attempt, copied_checkout, file_lock, find_root
 from depthmask.tracking.sync import sync
 
 MODEL = "DepthMaskNet"
 
 
-class Criterion(NamedTuple):
-    label: str
-    at_least: bool = False
-    unit: str = ""
-
-
 CRITERIA = {
-    "mask_iou": Criterion("{scenes} mask IoU", at_least=True),
-    "depth_delta1": Criterion("{scenes} depth δ1{fitted}", at_least=True),
-    "depth_abs_rel": Criterion("{scenes} depth AbsRel{fitted}"),
-    "leak_gap": Criterion("leak gap"),
-    "latency_ms": Criterion("latency", unit=" ms"),
+    "mask_iou": "{scenes} mask IoU",
+    "depth_delta1": "{scenes} depth δ1{fitted}",
+    "depth_abs_rel": "{scenes} depth AbsRel{fitted}",
+    "leak_gap": "leak gap",
+    "latency_ms": "latency",
 }
 
 
@@ -60,8 +55,9 @@ class Judgement:
         by how much."""
         fitted = ", scale and shift fitted," if self.unit == "relative" else ""
         for name, threshold in self.gate.model_dump(exclude_none=True).items():
-            label, at_least, unit = CRITERIA[name]
-            label, asked = label.format(scenes=self.scenes, fitted=fitted), f"export.gate.{name}"
+            label = CRITERIA[name].format(scenes=self.scenes, fitted=fitted)
+            at_least = name in METRICS and METRICS[name].higher_is_better
+            unit, asked = " ms" * (name == "latency_ms"), f"export.gate.{name}"
             value = self.figures.get(name)
             if value is None or math.isnan(value):
                 yield name, False, f"{label} is missing; {asked} asks for {threshold:.12g}"

@@ -118,6 +118,6 @@ def write_synthetic(root: Path) -> None:
     prepared = root / "data/prepared"
     prepared.mkdir(parents=True)
     visible = visible_shares(library)
-    placement.write_prepared(prepared, library, visible, prepare, TINY.placement, rendered=rendered)
+    placement.write_prepared(prepared, library, visible, prepare, TINY.placement, frames=rendered)
     draw_library(prepared)
     augment(prepared, root / "data/augmented", TINY.augment, COMPOSITION)

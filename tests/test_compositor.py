@@ -111,6 +111,10 @@ def test_a_rendered_frame_is_shown_as_it_is_and_moves_as_a_composed_one(library)
     for name in ("bg_fg", "depth"):
         apart = (getattr(moved, name) - getattr(composed, name)).abs()
         assert float((apart < 0.05).float().mean()) > 0.9, name
+    # whoever the frame's edge cuts off is there up to it
+    everywhere = frames._replace(mask=np.full_like(frames.mask, 255))
+    cropped = Compositor(library, half, frames=everywhere)(recipe(**chosen), SIZE)
+    assert float(cropped.mask.min()) > 0.999
 
 
 def test_a_person_is_mirrored_about_the_foot_and_a_flipped_scene_is_the_mirror_image(library):

@@ -17,6 +17,7 @@ from depthmask.evaluation.measuring import (
     best_threshold,
     check_agreement,
     difference,
+    largest_difference,
 )
 from depthmask.evaluation.results import (
     best_on_validation,
@@ -276,6 +277,14 @@ CARD = {
 }
 
 
+def test_the_largest_difference_is_relative_above_one_and_infinite_without_a_number():
+    expected = {"mask_iou": 0.5, "silog": 20.0}
+    name, apart = largest_difference({"mask_iou": 0.5004, "silog": 20.01}, expected)
+    assert name == "silog" and apart == pytest.approx(5e-4)
+    assert largest_difference({"silog": 20.0}, expected) == ("mask_iou", math.inf)
+    assert largest_difference({"mask_iou": -math.inf}, {"mask_iou": None}) == ("mask_iou", 0)
+
+
 def test_the_same_figures_pass_another_rounding_is_said_another_network_is_refused(capsys):
     check_agreement(CARD, {"mask_iou": 0.8 + 9e-7, "silog": 20.0 + 1e-5}, "cpu")
     found = {"mask_iou": 0.8 + 3e-5, "silog": 20.0}
@@ -283,11 +292,13 @@ def test_the_same_figures_pass_another_rounding_is_said_another_network_is_refus
     assert capsys.readouterr().err == ""
     check_agreement(CARD, found, "cpu")
     assert "mask_iou 0.8 on in_scene, evaluate finds 0.80003" in capsys.readouterr().err
-    broken = CARD | {"test": CARD["test"] | {"figures": {"mask_iou": -math.inf}}}
+    broken = CARD | {"test": CARD["test"] | {"figures": {"mask_iou": None}}}
     check_agreement(broken, {"mask_iou": -math.inf}, "cpu")
-    for found in ({"mask_iou": 0.802}, {"mask_iou": math.nan}, {"silog": 20.0}):
+    with pytest.raises(InputError, match="found mask_iou nan on in_scene, evaluate finds 0.8"):
+        check_agreement(broken, {"mask_iou": 0.8}, "cpu")
+    for wrong in ({"mask_iou": 0.802}, {"mask_iou": math.nan}):
         with pytest.raises(InputError, match="mask_iou .*dvc repro --force train@bce_rmse"):
-            check_agreement(CARD, found, "cpu")
+            check_agreement(CARD, {"silog": 20.0} | wrong, "cpu")
 
 
 def test_float32_is_float32(monkeypatch):

@@ -138,6 +138,10 @@ def test_frames_are_rendered_room_by_room_and_come_back_in_their_order(tmp_path,
     for table, split in zip(tables, ("train", "test"), strict=True):
         assert {*table["plate"]} <= {*library.plates_of(split)}
         assert {*table["cutout"]} <= {*library.cutouts_of(split)}
+    sampling = sampling.model_copy(update={"rendered": 0})
+    (other := tmp_path / "none").mkdir()
+    prepare.prepare_museum(other, params.model_copy(update={"museum": sampling}), TINY.placement)
+    assert (other / "in_scene.parquet").exists() and not list(other.glob("rendered*"))
 
 
 def test_rooms_are_seen_by_narrow_and_wide_lenses():

@@ -18,7 +18,7 @@ from depthmask.config.reading import read_params
 from depthmask.data.scenes.scene import COMPOSED_SETS
 from depthmask.data.sources import read_source
 from depthmask.evaluation.robustness import CONDITIONS
-from depthmask.evaluation.robustness_table import collect_frames, measure_robustness
+from depthmask.evaluation.robustness_table import measure_robustness
 from depthmask.stages import augment, evaluate, export, prepare, train
 from modest_folder import write_modest
 from photo_files import WEIGHTS, write_photos, write_teacher
@@ -102,9 +102,8 @@ def test_what_robustness_asks_of_the_sets(project):
         patch.chdir(folder)
         sets = read_source(prepared).open_sets(prepared, composition, "cpu")
         empty = list(sets.scenes("nobody"))
-        frames = collect_frames(sets, 2)
         nothing = {"nothing": lambda scene, _: (torch.zeros_like(scene.mask), scene.depth)}
-        table = measure_robustness(nothing, frames, params.evaluate.robustness, level=0.95)
+        table = measure_robustness(nothing, sets, params.evaluate.robustness, level=0.95)
     assert "nobody" not in json.loads((prepared / "summary.json").read_text())["num_scenes"]
     assert sum(len(scene.mask) for scene in empty) == (0 if kind == "files" else 2)
     assert all(scene.mask.max() == 0 for scene in empty)

@@ -74,6 +74,24 @@ def test_light_comes_back_channel_by_channel_and_what_is_clipped_does_not_mislea
     assert register(rooms, bright).max() <= 1
 
 
+def test_a_plate_that_moved_and_is_white_in_part_comes_back():
+    rooms = textures(4)
+    plates = (moved(rooms, 2, 1) * 2).clamp(max=1)
+    found, dark = register(plates, rooms), plates < 0.97
+    apart, before = ((x - rooms).abs() * dark for x in (found, plates / 2))
+    assert error(apart, torch.zeros(())) < 0.35 * error(before, torch.zeros(()))
+
+
+def test_each_of_a_batch_moves_as_it_would_alone():
+    rooms = textures(3)
+    plates = torch.cat((rooms[:1], moved(rooms[1:2], 3, 1), 0.5 * rooms[2:]))
+    alone = torch.cat(
+        [register(*pair) for pair in zip(plates.split(1), rooms.split(1), strict=True)]
+    )
+    torch.testing.assert_close(register(plates, rooms), alone, atol=1e-5, rtol=0)
+    assert error(alone[:1], rooms[:1]) < 1e-4 < error(alone[1:2], rooms[1:2])
+
+
 @pytest.mark.parametrize("kind", ["half", "ramp"])
 def test_light_that_changed_in_a_part_of_the_room_is_no_motion(kind):
     rooms = textures(8)

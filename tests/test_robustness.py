@@ -1,5 +1,6 @@
 """Harder frames: what each condition does, and the table of predictors whose figures are known."""
 
+import copy
 import itertools
 import math
 
@@ -7,14 +8,15 @@ import numpy as np
 import pytest
 import torch
 
-from depthmask.data.composition.eval_sets import PAIR_SETS
+from depthmask.data.composition.eval_sets import PAIR_SETS, joined
+from depthmask.data.scenes.library import Frames
 from depthmask.data.scenes.scene import Scene
 from depthmask.data.sources import read_source
 from depthmask.errors import InputError
 from depthmask.evaluation import robustness
 from depthmask.evaluation.intervals import cluster_mean
 from depthmask.evaluation.robustness import CONDITIONS, draw, make_harder
-from depthmask.evaluation.robustness_table import collect_frames, measure_robustness
+from depthmask.evaluation.robustness_table import measure_robustness
 from depthmask.metrics import mask_iou
 from synthetic import COMPOSITION, TINY
 
@@ -144,11 +146,6 @@ def sets(synthetic_data):
     return read_source(prepared).open_sets(prepared, COMPOSITION, "cpu")
 
 
-@pytest.fixture(scope="module")
-def frames(sets):
-    return collect_frames(sets, 3)
-
-
 def changed(scene, _):
     return ((scene.bg_fg - scene.bg).abs().amax(1, keepdim=True) > 0.15).float(), None
 
@@ -161,8 +158,8 @@ METHODS = {
 
 
 @pytest.fixture(scope="module")
-def table(frames):
-    return measure_robustness(METHODS, frames, PARAMS, 0.95)
+def table(sets):
+    return measure_robustness(METHODS, sets, PARAMS, 0.95)
 
 
 def test_a_row_an_experiment_condition_and_strength(table):
@@ -190,28 +187,35 @@ def test_the_truth_is_right_and_who_sees_people_everywhere_is_found_out(table, s
     assert shift.mask_iou.to_numpy() == pytest.approx(person)
 
 
-def test_bands_follow_the_rule_of_all_intervals(frames):
-    people = frames.people.rows(np.repeat(np.arange(3), 4))
-    alone = frames._replace(people=people, empty=None)
-    params = PARAMS.model_copy(update={"conditions": {"shift": (0.0,)}})
-    row = measure_robustness({"changed": changed}, alone, params, 0.95).iloc[0]
-    ious = mask_iou(changed(people.scene, None)[0], people.scene.mask).numpy()
-    low, high = cluster_mean(ious, people.origins).bounds(0.95)
+@pytest.fixture
+def twelve(sets):
+    """The sets with each in-scene frame four times: enough for an interval; its scenes; params."""
+    rows, sets = np.repeat(np.arange(3), 4), copy.copy(sets)
+    repeated = Frames(*(field.take(rows, axis=0) for field in sets.frames["in_scene"]))
+    sets.frames = sets.frames | {"in_scene": repeated}
+    still = PARAMS.model_copy(update={"num_scenes": 12, "conditions": {"shift": (0.0,)}})
+    return sets, joined(sets.scenes("in_scene")), still
+
+
+def test_bands_follow_the_rule_of_all_intervals(twelve):
+    sets, scene, params = twelve
+    row = measure_robustness({"changed": changed}, sets, params, 0.95).iloc[0]
+    ious = mask_iou(changed(scene, None)[0], scene.mask).numpy()
+    low, high = cluster_mean(ious, sets.origins("in_scene")).bounds(0.95)
+    assert row.condition == "shift" and row.num_scenes == 12
     assert (row.mask_iou_low, row.mask_iou_high) == pytest.approx((low, high)) and low < high
 
 
-def test_the_lead_of_the_first_is_paired_and_has_the_interval_of_the_difference(table, frames):
+def test_the_lead_of_the_first_is_paired_and_has_the_interval_of_the_difference(table, twelve):
     assert table[table.experiment == "truth"].lead.isna().all()
     rows = table[table.experiment == "changed"].set_index(["condition", "strength"])
     np.testing.assert_allclose(rows.lead, 1 - rows.mask_iou)
-    people = frames.people.rows(np.repeat(np.arange(3), 4))
-    params = PARAMS.model_copy(update={"conditions": {"shift": (0.0,)}})
+    sets, scene, params = twelve
     methods = {"changed": changed, "everybody": METHODS["everybody"]}
-    row = measure_robustness(
-        methods, frames._replace(people=people, empty=None), params, 0.95
-    ).iloc[1]
-    ours, theirs = (mask_iou(m(people.scene, None)[0], people.scene.mask) for m in methods.values())
-    low, high = cluster_mean((ours - theirs).numpy(), people.origins).bounds(0.95)
+    rows = measure_robustness(methods, sets, params, 0.95)
+    row = rows[(rows.experiment == "everybody") & (rows.condition == "shift")].iloc[0]
+    ours, theirs = (mask_iou(each(scene, None)[0], scene.mask) for each in methods.values())
+    low, high = cluster_mean((ours - theirs).numpy(), sets.origins("in_scene")).bounds(0.95)
     assert (row.lead_low, row.lead_high) == pytest.approx((low, high)) and low < high
 
 

@@ -37,7 +37,7 @@ def exit_on_error() -> Iterator[None]:
     # and workers stay, and Lightning leaves with exit code 0
     before = signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
     if "DVC_STAGE" in os.environ:
-        threading.Thread(target=_end_with_parent, args=(os.getppid(),), daemon=True).start()
+        end_with_parent()
     try:
         yield
     except SystemExit as stop:
@@ -89,8 +89,14 @@ def _nobody_reads_stdout() -> bool:
     return True
 
 
-def _end_with_parent(parent: int) -> None:
-    """DVC, when it is killed itself, leaves its stage running: a rerun would be a second one."""
-    while os.getppid() == parent:
-        time.sleep(0.5)
-    os.kill(os.getpid(), signal.SIGTERM)
+def end_with_parent() -> None:
+    """End this process, as SIGTERM does, once its parent is gone: DVC, when it is killed itself,
+    leaves its stage running, and a stage its workers."""
+    parent = os.getppid()
+
+    def wait() -> None:
+        while os.getppid() == parent:
+            time.sleep(0.5)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    threading.Thread(target=wait, daemon=True).start()

@@ -197,6 +197,7 @@ def evaluate_footage(
     import pandas as pd
 
     from depthmask.data.scenes.files import read_json, replaced_file
+    from depthmask.data.scenes.scene import spread
     from depthmask.data.work import progress
     from depthmask.evaluation import footage
     from depthmask.inference.predictor import Predictor
@@ -213,7 +214,10 @@ def evaluate_footage(
         threshold = settings["difference_threshold"]
     predictor = Predictor(model, device=device)
     with_truth = {name: [f for f in each if f.truth] for name, each in found.items()}
-    judged = {name: footage.spread_evenly(each, frames) for name, each in with_truth.items()}
+    judged = {
+        name: [each[place] for place in spread(len(each), frames)]
+        for name, each in with_truth.items()
+    }
     tables, views = {}, {}
     with progress(sum(map(len, judged.values())), "frames") as advance:
         for name, some in judged.items():

@@ -1,10 +1,8 @@
-"""Long work over the cores: how many there are, workers that end, and how far it has come."""
+"""Long work over the cores: how many there are, and how far it has come."""
 
 import math
-import multiprocessing
 import os
 import sys
-import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -18,18 +16,6 @@ _LINE_EVERY_S = 15.0
 def num_cores() -> int:
     """How many cores this process may use."""
     return len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
-
-
-def end_with_parent() -> None:
-    """Call it in a worker: a parent that is killed ends nobody, and it would wait for ever."""
-
-    def wait() -> None:
-        parent = multiprocessing.parent_process()
-        assert parent is not None
-        parent.join()
-        os._exit(1)
-
-    threading.Thread(target=wait, daemon=True).start()
 
 
 @contextmanager

@@ -11,6 +11,7 @@ import torch
 
 from depthmask.data.scenes.images import SUFFIXES, read_rgb
 from depthmask.data.scenes.person import THRESHOLD
+from depthmask.data.scenes.scene import spread
 from depthmask.errors import InputError
 from depthmask.evaluation.measuring import difference
 from depthmask.evaluation.robustness_table import false_alarm
@@ -120,16 +121,11 @@ def _read_truth(frame: Frame, like: np.ndarray) -> np.ndarray:
     return truth
 
 
-def spread_evenly(frames: Sequence[Frame], count: int) -> list[Frame]:
-    """At most `count` of them, the first and the last among them."""
-    places = np.linspace(0, len(frames) - 1, min(count, len(frames)))
-    return [frames[place] for place in np.unique(places.round().astype(int))]
-
-
 def make_plate(frames: Sequence[Frame], rule: Literal["truth", "median"]) -> np.ndarray:
     """The empty room, uint8 H x W x 3: each pixel's median over the frames in which the truth calls
     it empty, over all frames if there are none such or with `median`."""
-    frames = spread_evenly([f for f in frames if f.truth or rule == "median"], PLATE_FRAMES)
+    frames = [f for f in frames if f.truth or rule == "median"]
+    frames = [frames[place] for place in spread(len(frames), PLATE_FRAMES)]
     first = read_rgb(frames[0].bg_fg)
     plate, height = np.empty_like(first), max(1, BLOCK_BYTES // (len(frames) * first[0].size))
     for top in range(0, len(first), height):

@@ -135,16 +135,27 @@ def best_constant(scenes: Iterable[Scene[Tensor]]) -> float:
 def check_agreement(card: Mapping[str, Any], figures: Mapping[str, float], device: str) -> None:
     """Compare the means on the headline set with those that the training's own pass noted;
     InputError if a figure is another."""
-    test = card.get("test", {})
-    for name, before in test.get("figures", {}).items():
-        now = figures.get(name, math.nan)
-        apart = 0.0 if now == before else abs(now - before) / max(1, abs(before))
-        found = f"{card['experiment']}: its training found {name} {before:.8g} on {test['set']},"
-        found += f" evaluate finds {now:.8g}"
-        if not apart <= TOLERANCE:  # so that a NaN is refused as well
-            cause = "the network, the data or the code is not what was trained"
-            again = f"run `dvc repro --force train@{card['experiment']}`"
-            raise InputError(f"{found}: {cause}; {again}")
-        if apart > SAME and test.get("device") == device == "cpu":
-            print(f"depthmask: {found}: trained on another processor?", file=sys.stderr)
-            return
+    test = card["test"]
+    name, apart = largest_difference(figures, test["figures"])
+    both = figures.get(name), test["figures"][name]
+    now, before = (math.nan if figure is None else figure for figure in both)
+    found = f"{card['experiment']}: its training found {name} {before:.8g} on {test['set']},"
+    found += f" evaluate finds {now:.8g}"
+    if apart > TOLERANCE:
+        cause = "the network, the data or the code is not what was trained"
+        again = f"run `dvc repro --force train@{card['experiment']}`"
+        raise InputError(f"{found}: {cause}; {again}")
+    if apart > SAME and test["device"] == device == "cpu":
+        print(f"depthmask: {found}: trained on another processor?", file=sys.stderr)
+
+
+def largest_difference(
+    found: Mapping[str, float], expected: Mapping[str, float | None]
+) -> tuple[str, float]:
+    """The expected figure that is missed most, and by how much: absolute or, of what exceeds 1,
+    relative; infinite where one of the two alone is a number."""
+    true = pd.Series(expected, dtype=float)
+    other = pd.Series(found, dtype=float).reindex(true.index)
+    apart = (other - true).abs() / true.abs().clip(lower=1)
+    apart = apart.fillna(math.inf).where(true.notna() | np.isfinite(other), 0)
+    return str(apart.idxmax()), float(apart.max())

@@ -1,10 +1,9 @@
 """Robustness curves: figures on frames of the headline set under every condition."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from functools import partial
 from typing import Any, NamedTuple
 
-import numpy as np
 import pandas as pd
 import torch
 from torch import Tensor
@@ -12,7 +11,7 @@ from torch import Tensor
 from depthmask.config import Robustness
 from depthmask.data.composition.eval_sets import BATCH_SIZE, EvalSets, joined
 from depthmask.data.scenes.person import THRESHOLD, largest_region
-from depthmask.data.scenes.scene import Alignment, Scene
+from depthmask.data.scenes.scene import Alignment, Scene, spread
 from depthmask.evaluation.intervals import cluster_mean
 from depthmask.evaluation.measuring import Method
 from depthmask.evaluation.robustness import CONDITIONS, draw, make_harder
@@ -61,40 +60,26 @@ class Frames(NamedTuple):
     scene: Scene[Tensor]
     origins: pd.DataFrame
 
-    def rows(self, chosen: np.ndarray) -> "Frames":
-        return Frames(self.scene.take(chosen), self.origins.iloc[chosen])
+
+def _some(sets: EvalSets, name: str, count: int) -> Frames | None:
+    """Up to `count` frames of a set, evenly; None where it has none."""
+    origins = sets.origins(name)
+    if origins.empty:
+        return None
+    rows = spread(len(origins), count)
+    return Frames(joined(sets.scenes(name)).to("cpu").take(rows), origins.iloc[rows])
 
 
-class FrameSets(NamedTuple):
-    """What there is to make harder, and with what it is measured."""
-
-    people: Frames  # of the headline set
-    empty: Frames | None  # rooms with nobody in them
-    device: str  # where methods predict
-    alignment: Alignment | None
-
-
-def collect_frames(sets: EvalSets, count: int) -> FrameSets:
-    """Take up to `count` frames of each kind, spread evenly."""
-    people = _some(sets.scenes(sets.headline), sets.origins(sets.headline), count)
-    rooms = sets.origins("nobody").assign(cutout="nobody")
-    empty = _some(sets.scenes("nobody"), rooms, count) if len(rooms) else None
-    return FrameSets(people, empty, sets.device, sets.alignment)
-
-
-def _some(batches: Iterable[Scene[Tensor]], origins: pd.DataFrame, count: int) -> Frames:
-    scene = joined(batches).to("cpu")
-    places = np.linspace(0, len(origins) - 1, min(count, len(origins)))
-    return Frames(scene, origins).rows(np.unique(places.round().astype(int)))
-
-
-def cases(sets: FrameSets, params: Robustness) -> Iterator[tuple[str, float, Frames]]:
+def _cases(
+    people: Frames, empty: Frames | None, params: Robustness
+) -> Iterator[tuple[str, float, Frames]]:
     """Frames under each condition at each of its strengths, also the neutral one, whose scene is
-    that of `sets.people` itself; `nobody` has the strengths of `exposure`."""
+    that of `people` itself; `nobody` has the strengths of `exposure`."""
     for name in CONDITIONS:
-        frames, strengths = sets.people, params.conditions.get(name)
-        if name == "nobody" and sets.empty is not None:
-            frames, strengths = sets.empty, params.conditions.get("exposure", ())
+        frames, strengths = people, params.conditions.get(name)
+        if name == "nobody" and empty is not None:
+            frames = empty._replace(origins=empty.origins.assign(cutout="nobody"))
+            strengths = params.conditions.get("exposure", ())
         if strengths is not None:
             draws = draw(frames.scene, params.seed)
             for strength in sorted({*strengths, CONDITIONS[name].neutral}):
@@ -103,18 +88,19 @@ def cases(sets: FrameSets, params: Robustness) -> Iterator[tuple[str, float, Fra
 
 
 def measure_robustness(
-    methods: Mapping[str, Method], sets: FrameSets, params: Robustness, level: float
+    methods: Mapping[str, Method], sets: EvalSets, params: Robustness, level: float
 ) -> pd.DataFrame:
     """Measure methods that predict a mask, by name, the best first, under every condition that has
-    frames: a row of `COLUMNS` each."""
+    frames, up to `params.num_scenes`: a row of `COLUMNS` each."""
     rows: dict[str, list[dict[str, Any]]] = {name: [] for name in methods}
-    people = sets.people.scene
-    unchanged = {name: _predict(each, people, sets.device) for name, each in methods.items()}
-    for condition, strength, frames in cases(sets, params):
+    people, empty = (_some(sets, name, params.num_scenes) for name in (sets.headline, "nobody"))
+    assert people is not None
+    unchanged = {name: _predict(each, people.scene, sets.device) for name, each in methods.items()}
+    for condition, strength, frames in _cases(people, empty, params):
         about = {"condition": condition, "strength": strength, "num_scenes": len(frames.origins)}
         ious: list[Tensor] = []
         for name, method in methods.items():
-            same = frames.scene is people
+            same = frames.scene is people.scene
             answer = unchanged[name] if same else _predict(method, frames.scene, sets.device)
             scores = _scores(answer, frames.scene, condition == "nobody", sets.alignment)
             ious.append(scores["mask_iou"])

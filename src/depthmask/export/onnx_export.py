@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 import onnx
-import pandas as pd
 import torch
 from onnx import TensorProto, helper, numpy_helper
 from PIL import Image
@@ -18,9 +17,10 @@ from torch import Tensor, nn
 
 import depthmask
 from depthmask.config import RefineParams
-from depthmask.data.composition.eval_sets import EvalSets
+from depthmask.data.composition.eval_sets import EvalSets, to_pixels
 from depthmask.data.scenes.files import replaced_file
-from depthmask.data.scenes.scene import REFERENCE_FOCAL
+from depthmask.data.scenes.scene import REFERENCE_FOCAL, spread
+from depthmask.evaluation.measuring import largest_difference
 from depthmask.export.refinement import guidance, refined
 from depthmask.inference.predictor import FORMAT, INPUTS, METADATA, OUTPUTS, Predictor
 from depthmask.metrics import SceneMetrics
@@ -169,8 +169,8 @@ def _save(proto: onnx.ModelProto, path: Path, metadata: Mapping[str, str]) -> No
 def held_out_pairs(sets: EvalSets) -> tuple[np.ndarray, np.ndarray]:
     """bg and bg_fg, uint8 N x H x W x 3, of a few scenes of the hardest test set."""
     scene = next(sets.scenes(sets.headline))
-    rows = np.unique(np.linspace(0, len(scene.mask) - 1, 4).round().astype(int))
-    return _pixels(scene.bg[rows]), _pixels(scene.bg_fg[rows])
+    rows = spread(len(scene.mask), 4)
+    return to_pixels(scene.bg[rows]), to_pixels(scene.bg_fg[rows])
 
 
 def check_parity(
@@ -219,33 +219,17 @@ def check_figures(
     predictor = Predictor(path, device="cpu")
     metrics = SceneMetrics(sets.alignment)
     for scene in sets.scenes(sets.headline):
-        answer = predictor.predict_batch(_pixels(scene.bg), _pixels(scene.bg_fg))
+        answer = predictor.predict_batch(to_pixels(scene.bg), to_pixels(scene.bg_fg))
         mask, depth = (torch.from_numpy(plane)[:, None] for plane in answer)
         if scene.focal is not None:
             depth = depth * (scene.focal.cpu() / predictor.reference_focal)
         metrics.update(mask, depth, scene.mask, scene.depth)
     found = metrics.compute()
-    apart = largest_difference(found, expected, tolerance)
-    return {"set": sets.headline, "largest_difference": apart, **found}
-
-
-def largest_difference(
-    found: Mapping[str, float], expected: Mapping[str, float | None], tolerance: float
-) -> float:
-    """The largest difference between figures, absolute or, of what exceeds 1, relative."""
-    true = pd.Series(expected, dtype=float)
-    other = pd.Series(found, dtype=float).reindex(true.index)
-    apart = (other - true).abs() / true.abs().clip(lower=1)
-    apart[true.isna() & ~np.isfinite(other)] = 0  # a number for neither
-    for name in apart.index[~(apart <= tolerance)]:  # so that a NaN is refused as well
-        both = f"{other[name]:.6g} for the exported file and {true[name]:.6g} for the network"
+    name, apart = largest_difference(found, expected)
+    if apart > tolerance:
+        both = f"{found.get(name)} for the exported file and {expected[name]} for the network"
         raise ParityError(f"{name} is {both}, more than {tolerance:g} apart")
-    return float(apart.max())
-
-
-def _pixels(images: Tensor) -> np.ndarray:
-    """Float N x 3 x H x W, 0 to 1, as uint8 N x H x W x 3."""
-    return (images * 255).round().byte().permute(0, 2, 3, 1).cpu().numpy()
+    return {"set": sets.headline, "largest_difference": apart, **found}
 
 
 def _resize(images: np.ndarray, size: tuple[int, int]) -> np.ndarray:

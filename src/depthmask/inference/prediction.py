@@ -170,15 +170,13 @@ def draw_overlay(
     font = ImageFont.load_default(size=font_px)
     draw = ImageDraw.Draw(image)
     pad = max(2, font_px // 3)
-    left, top, right, bottom = draw.textbbox((0, 0), text, font=font)
-    width, height = right - left + 2 * pad, bottom - top + 2 * pad
-    x, y = float(pad), float(pad)
+    box = np.reshape(draw.textbbox((0, 0), text, font=font), (2, 2)) + [[-pad], [pad]]
+    size, corner = box[1] - box[0], np.array([pad, pad])
     if person:
-        box_x, box_y, box_width, _ = person.box
-        x, y = round(box_x + (box_width - width) / 2), round(box_y - height - pad)
-    # Within the frame, also for a head at its edge.
-    x = min(max(x, 0), max(image.width - width, 0))
-    y = min(max(y, 0), max(image.height - height, 0))
-    draw.rounded_rectangle((x, y, x + width, y + height), radius=height / 3, fill=fill)
-    draw.text((x + pad - left, y + pad - top), text, font=font, fill=ink)
+        left, top, width, _ = person.box
+        corner = np.rint((left + (width - size[0]) / 2, top - size[1] - pad))
+    # within the frame, also for a head at its edge
+    corner = corner.clip(0, np.maximum(image.size - size, 0))
+    draw.rounded_rectangle((*corner, *(corner + size)), radius=size[1] / 3, fill=fill)
+    draw.text(tuple(corner - box[0]), text, font=font, fill=ink)
     return image

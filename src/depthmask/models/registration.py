@@ -11,7 +11,7 @@ CLIPPED = 0.98  # of the range: a value above it tells nothing of the light
 LIGHT_SCALE, MOTION_SCALE = 0.05, 0.2  # differences beyond these count little
 LEVELS = (8, 4, 2, 1)  # px that are averaged, the coarsest first
 # a room without any texture does not move; of the five a person spoils the zoom, the last, most
-RIDGE = (0.03, 0.03, 0.03, 0.03, 0.1)
+RIDGE = torch.diag(torch.tensor((0.03, 0.03, 0.03, 0.03, 0.1)))
 HELPFUL = 0.95  # of the differences left: a motion that leaves more than this is none
 
 
@@ -39,7 +39,7 @@ def register(bg: Tensor, bg_fg: Tensor) -> Tensor:
 
 
 def _misfit(bg: Tensor, bg_fg: Tensor) -> Tensor:
-    """About the share of pixels that differ, N x 1 x 1 x 1."""
+    """About the share of pixels that differ, N x 1 x 1 x 1 (Geman and McClure 1985)."""
     error = (bg_fg - bg.clamp(max=1)).square().mean(1, keepdim=True)
     return (error / (error + LIGHT_SCALE**2)).mean((2, 3), keepdim=True)
 
@@ -70,7 +70,7 @@ def _step(plate: Tensor, frame: Tensor) -> Tensor:
     weighted = slopes * (valid / (1 + error.square() / MOTION_SCALE**2).square()).flatten(2)
     normal = (weighted[:, :, None] * slopes[:, None]).mean(-1)
     turn_x, shift_x, turn_y, shift_y, zoom = _solve(
-        normal + torch.eye(5, device=frame.device) * torch.tensor(RIDGE, device=frame.device),
+        normal + RIDGE.to(frame.device),
         (weighted * error.flatten(2)).mean(-1, keepdim=True),
     ).unbind(1)
     return torch.stack((zoom, turn_x, shift_x, turn_y, zoom, shift_y), 1).view(-1, 2, 3)

@@ -14,7 +14,7 @@ from depthmask.data.sources import read_source
 from depthmask.errors import InputError, exit_on_error
 from depthmask.evaluation import measuring
 from depthmask.evaluation.results import best_on_validation, headline_figures, summarise
-from depthmask.evaluation.robustness_table import MEASURED, collect_frames, measure_robustness
+from depthmask.evaluation.robustness_table import MEASURED, measure_robustness
 from depthmask.metrics import METRICS
 from depthmask.models.hardware import choose_hardware
 from depthmask.models.store import StoredModel, load_model, seed_folder, trained_seeds
@@ -72,12 +72,11 @@ def evaluate(
     result = json.loads(json.dumps(figures), parse_constant=lambda _: None)
 
     best, seed = result["best"], result["best_seed"]
-    frames = collect_frames(sets, params.robustness.num_scenes)
     first = [name for name in (best, result["verdict"]["runner_up"]) if name]
     seeds = best_masks(scenes, models) | {name: result["best_seeds"][name] for name in first}
     harder = {name: methods[name, seeds[name]] for name in dict.fromkeys((*first, *seeds))}
     harder["difference_threshold"] = methods["difference_threshold", measuring.NO_SEED]
-    robustness = measure_robustness(harder, frames, params.robustness, params.level)
+    robustness = measure_robustness(harder, sets, params.robustness, params.level)
 
     folders = [seed_folder(experiments / name, number) for name, number in models]
     curves = pd.concat([read_table(each / "curves.csv") for each in folders], ignore_index=True)

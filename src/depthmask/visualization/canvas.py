@@ -192,9 +192,3 @@ def _element(tag: str, content: str = "", /, **attributes: object) -> str:
 def as_data(content: bytes, kind: str) -> str:
     """A picture's bytes as an address that holds them."""
     return f"data:image/{kind};base64,{base64.b64encode(content).decode('ascii')}"
-
-
-def spread(num_total: int, num_wanted: int) -> list[int]:
-    """Choose up to `num_wanted` indices below `num_total`, evenly spread, the first among them."""
-    num_wanted = min(num_total, num_wanted)
-    return [i * num_total // num_wanted for i in range(num_wanted)]

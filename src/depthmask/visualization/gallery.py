@@ -9,14 +9,14 @@ import pandas as pd
 from PIL import Image
 from torch import Tensor
 
-from depthmask.data.composition.eval_sets import EvalSets, joined
+from depthmask.data.composition.eval_sets import EvalSets, joined, to_pixels
 from depthmask.data.scenes.files import replaced_folder
-from depthmask.data.scenes.scene import Scene
+from depthmask.data.scenes.scene import Scene, spread
 from depthmask.metrics import METRICS, align_depth, score_scenes
 from depthmask.models.store import StoredModel
 from depthmask.tracking.notes import network_words
 from depthmask.visualization import plots
-from depthmask.visualization.canvas import DepthScale, error_rgb, mask_errors_rgb, mask_rgb, spread
+from depthmask.visualization.canvas import DepthScale, error_rgb, mask_errors_rgb, mask_rgb
 from depthmask.visualization.results import Results
 from depthmask.visualization.sheets import hero, panels
 from depthmask.visualization.theme import save_png
@@ -149,8 +149,7 @@ def _predict(
 
 def _arrays(scene: Scene[Tensor]) -> Scene[np.ndarray]:
     """A batch of tensors as arrays: images uint8 N x H x W x 3, planes float32 N x H x W."""
-    pair = ((images * 255).round().byte() for images in (scene.bg, scene.bg_fg))
-    bg, bg_fg = (pixels.permute(0, 2, 3, 1).cpu().numpy() for pixels in pair)
+    bg, bg_fg = map(to_pixels, scene[:2])
     return Scene(bg, bg_fg, _planes(scene.mask), _planes(scene.depth))
 
 

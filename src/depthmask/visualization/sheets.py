@@ -8,7 +8,7 @@ import numpy as np
 
 from depthmask.data.scenes.library import Library
 from depthmask.data.scenes.person import THRESHOLD
-from depthmask.data.scenes.scene import SPLITS, Scene
+from depthmask.data.scenes.scene import SPLITS, Scene, spread
 from depthmask.evaluation.footage import View
 from depthmask.visualization import canvas
 from depthmask.visualization.theme import LIGHT
@@ -49,7 +49,7 @@ def contact_sheet(
     may be 0; `frames.bg` is not drawn); the split of each is shown."""
     rooms = sample_splits(library.plates.split.tolist())
     people = sample_splits(library.cutouts.split.tolist())
-    shown = canvas.spread(len(frames.bg_fg), COLUMNS)
+    shown = spread(len(frames.bg_fg), COLUMNS)
     scale = canvas.DepthScale.spanning(library.depths[[*rooms]], frames.depth[shown], unit=unit)
     sheet = _start("The prepared data", subtitle, SPLIT_COLORS, scale)
     columns = [
@@ -78,7 +78,7 @@ def composed_sheet(
     title: str = "Composed scenes",
 ) -> None:
     """Draw up to 24 composed scenes, uint8 N x H x W x 3, a column each: bg, bg_fg, mask, depth."""
-    scenes = scenes.take(canvas.spread(len(scenes.bg_fg), NUM_SHOWN))
+    scenes = scenes.take(spread(len(scenes.bg_fg), NUM_SHOWN))
     scale = canvas.DepthScale.spanning(scenes.depth, unit=unit)
     sheet = _start(title, subtitle, {}, scale)
     columns = [Column(pictures) for pictures in _shown(scenes, scale)]
@@ -223,4 +223,4 @@ def _on_ground(rgba: np.ndarray) -> np.ndarray:
 def sample_splits(splits: Sequence[str]) -> dict[int, str]:
     """Indices of some of every split, twelve of them of the first, by split."""
     members = {split: [i for i, s in enumerate(splits) if s == split] for split in SPLITS}
-    return {of[i]: s for s, of in members.items() for i in canvas.spread(len(of), NUM_OF_SPLIT[s])}
+    return {of[i]: s for s, of in members.items() for i in spread(len(of), NUM_OF_SPLIT[s])}

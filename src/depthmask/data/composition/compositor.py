@@ -31,7 +31,7 @@ CONTACT_M = 0.25
 class Sources(NamedTuple):
     """Plates and cutouts as they are at one size, on the device; a level a list's item."""
 
-    images: Tensor  # uint8 [P, 3, S, S], the originals first, then the rendered frames
+    images: Tensor  # uint8 [P, 3, S, S], the originals, their variants, the rendered frames
     depths: Tensor  # float32 [P', 1, S, S], metres, of the plates, then of the frames
     masks: Tensor  # uint8 [F, 1, S, S], of the frames
     colours: list[Tensor]  # float32 [C, 3, h, w], premultiplied, the originals first
@@ -132,7 +132,9 @@ class Compositor:
         points, mask = self._points(frame, depth, recipes), torch.zeros_like(depth)
         if len(rows := np.flatnonzero(is_rendered)):
             masks = sources.masks[self._tensor(recipes.frame[rows])].float().div_(255)
-            mask[rows] = F.grid_sample(masks, frame[rows], align_corners=False)
+            mask[rows] = F.grid_sample(
+                masks, frame[rows], padding_mode="border", align_corners=False
+            )
         for figure in shots.figures:
             bg_fg[figure.rows] *= self._light(sources, figure, shots, points)
         for figure in shots.figures:
@@ -179,8 +181,7 @@ class Compositor:
             alpha = F.avg_pool2d(alpha, 3, stride=1, padding=1)
             dark = F.grid_sample(alpha, place, align_corners=False)[:, 0] * (share > 0)
             light *= 1 - self._vectors(shots.cast[rows, lamp])[..., 0] * dark
-        light = F.interpolate(light[:, None], scale_factor=2, mode="bilinear")
-        return torch.where(self._column(figure.recipes.nobody), 1.0, light)
+        return F.interpolate(light[:, None], scale_factor=2, mode="bilinear")
 
     def _person(self, sources: Sources, figure: Figure, size: int) -> tuple[Tensor, Tensor, Tensor]:
         """Colour M x 3, depth in metres M x 1 and alpha M x 1 in the frame, each from its fitting
@@ -200,7 +201,7 @@ class Compositor:
         above_foot = self._column(figure.foot_row) - ((grid[..., 1] + 1) / 2 * height)[:, None]
         depth = self._column(figure.foot[:, 2]) + self._column(figure.slope) * above_foot
         colour = colour / opaque * self._column(figure.gain)
-        return colour, depth + relief / opaque, alpha * ~self._column(recipes.nobody)
+        return colour, depth + relief / opaque, alpha
 
     def _develop(self, pictures: Tensor, shots: Shots) -> Tensor:
         """Both pictures, N x 2 x 3 x size x size, as their cameras deliver them."""

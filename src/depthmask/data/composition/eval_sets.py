@@ -150,5 +150,10 @@ def joined(batches: Iterable[Scene[Tensor]]) -> Scene[Tensor]:
     return Scene(*map(torch.cat, fields))
 
 
+def to_pixels(images: Tensor) -> np.ndarray:
+    """Float N x 3 x H x W, 0 to 1, as uint8 N x H x W x 3."""
+    return (images * 255).round().byte().permute(0, 2, 3, 1).cpu().numpy()
+
+
 def _without_people(recipes: Recipes) -> Recipes:
     return recipes._replace(nobody=np.ones(len(recipes.plate), bool))

@@ -131,11 +131,11 @@ def plan_shots(
     sigma = draw(2) * p.noise.sigma * happens(p.noise.p, 1)
     noise_key = (draw() * 2.0**53).astype(np.int64) ^ (p.seed << 31)
 
-    square, rows = (size, size), np.arange(num)
-    everybody = [(stance, recipes, rows)]
-    if others is not None and len(there := np.flatnonzero(~others.nobody)):
-        others = others.take(there)
-        everybody.append((stances(library, others, size), others, there))
+    square, figures = (size, size), []
+    for people in (recipes, others):
+        if people is not None and len(rows := np.flatnonzero(~people.nobody)):
+            about = library, p, people.take(rows), rows
+            figures.append(_figure(*about, frame=frame[rows], size=size, canvas_rows=canvas_rows))
     return Shots(
         frame=to_theta(frame, square, square),
         clean=to_theta(clean, square, square),
@@ -150,17 +150,13 @@ def plan_shots(
         sigma=sigma,
         quality=quality,
         noise_key=noise_key,
-        figures=[
-            _figure(library, p, *one, frame=frame[one[2]], size=size, canvas_rows=canvas_rows)
-            for one in everybody
-        ],
+        figures=figures,
     )
 
 
 def _figure(
     library: Library,
     p: CompositorParams,
-    stance: Stance,
     recipes: Recipes,
     rows: np.ndarray,
     *,
@@ -168,7 +164,7 @@ def _figure(
     size: int,
     canvas_rows: int,
 ) -> Figure:
-    cutouts = library.cutouts.iloc[recipes.cutout]
+    cutouts, stance = library.cutouts.iloc[recipes.cutout], stances(library, recipes, size)
     person = compose(inverse(stance.to_plate), frame)
     original = np.array([library.rgba.shape[2], library.rgba.shape[1]])
     rows_kept = canvas_rows / original[1]

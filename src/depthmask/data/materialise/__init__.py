@@ -21,12 +21,11 @@ from depthmask.data.materialise.writing import NOTES, SUFFIXES, Encoding, Writer
 from depthmask.data.scenes.files import read_array, read_summary, read_text, replaced_file
 from depthmask.data.scenes.library import Library
 from depthmask.data.scenes.placement import TRAIN_STREAM, Placer, Recipes, placed_recipes
-from depthmask.data.scenes.scene import Scene
+from depthmask.data.scenes.scene import Scene, spread
 from depthmask.data.sources import read_source
 from depthmask.data.work import num_cores, progress
 from depthmask.errors import InputError
 from depthmask.tracking.provenance import code_hash
-from depthmask.visualization.canvas import spread
 from depthmask.visualization.sheets import NUM_SHOWN, composed_sheet
 
 _PLATE_PARTS = ("camera", "crop", "noise", "plate_light", "plate_motion")

@@ -123,14 +123,18 @@ class Placer:
         recipes = self._recipes(numbers, pick, who)
         if self.frames is None:
             return recipes
-        rows = np.flatnonzero(numbers[:, 6] >= 1 - self.rendered)
-        frame = (numbers[rows, 0] * len(self.frames)).astype(np.int64)
-        shown = {name: self.frames[name].to_numpy()[frame] for name in ("plate", "cutout", "stand")}
-        # as they were rendered: in the plate's own colours
-        changes = shown | {"frame": frame, "plate_variant": 0, "nobody": True}
-        for name, values in changes.items():
-            getattr(recipes, name)[rows] = values
-        return recipes
+        frame = (numbers[:, 0] * len(self.frames)).astype(np.int64)
+        plate, cutout, stand = self.frames[["plate", "cutout", "stand"]].to_numpy()[frame].T
+        taken = numbers[:, 6] >= 1 - self.rendered
+        # as they were rendered: in the plate's own colours, and nobody is pasted
+        return recipes._replace(
+            plate=np.where(taken, plate, recipes.plate),
+            cutout=np.where(taken, cutout, recipes.cutout),
+            plate_variant=np.where(taken, 0, recipes.plate_variant),
+            stand=np.where(taken, stand, recipes.stand),
+            nobody=taken | recipes.nobody,
+            frame=np.where(taken, frame, recipes.frame),
+        )
 
     def draw_others(self, recipes: Recipes, epoch: int, indices: Sequence[int]) -> Recipes:
         """Somebody else in the rooms of the training's samples, or `nobody`."""
@@ -185,17 +189,17 @@ def write_prepared(
     placement: PlacementParams,
     *,
     unit: str = "metre",
-    rendered: Mapping[str, Frames] | None = None,
+    frames: Mapping[str, Frames] | None = None,
 ) -> None:
     """Place the people of the composed sets and write what the other stages read.
 
     Relative depth is in nominal metres, right but for the scale and shift of their inverse;
-    `rendered` are the frames `in_scene` and `nobody`, if the source has any.
+    `frames` are `rendered`, `in_scene` and `nobody`, whichever the source has.
     """
-    rendered = rendered or {}
+    frames = frames or {}
     library.write(folder)
-    for name, frames in rendered.items():
-        frames.write(folder, name)
+    for name, each in frames.items():
+        each.write(folder, name)
     np.save(folder / "visible_shares.npy", visible)
     tables = []
     for stream, (name, splits) in enumerate(SET_SPLITS.items(), start=TRAIN_STREAM + 1):
@@ -211,9 +215,7 @@ def write_prepared(
         "size": params.size,
         "num_plates": {split: len(library.plates_of(split)) for split in SPLITS},
         "num_cutouts": {split: len(library.cutouts_of(split)) for split in SPLITS},
-        "num_scenes": params.num_scenes.model_dump(
-            exclude={"in_scene", "nobody"} - rendered.keys()
-        ),
+        "num_scenes": params.num_scenes.model_dump(exclude={"in_scene", "nobody"} - frames.keys()),
         "data_hash": content_hash(folder),
     }
     (folder / "summary.json").write_text(json.dumps(summary, indent=2) + "\n")

@@ -93,6 +93,11 @@ class Camera(NamedTuple):
         return size * (self.focal * points[..., :2] / points[..., 2:] + 0.5)
 
 
+def spread(total: int, count: int) -> list[int]:
+    """Up to `count` of the numbers below `total`, evenly, the first and the last among them."""
+    return np.linspace(0, total - 1, min(count, total)).round().astype(int).tolist()
+
+
 @dataclass(frozen=True)
 class Plate:
     """A room with nobody in it, by a name unique within the source, such as `room-0007`."""

@@ -15,7 +15,7 @@ from depthmask.data.composition.eval_sets import BATCH_SIZE, EvalSets, batched
 from depthmask.data.composition.source import NUM_STATISTICS, Places, Source
 from depthmask.data.scenes.files import content_hash, read_json, read_summary, read_table
 from depthmask.data.scenes.leakage_check import check_files
-from depthmask.data.scenes.scene import COMPOSED_SETS, Scene
+from depthmask.data.scenes.scene import COMPOSED_SETS, Scene, spread
 from depthmask.data.sources.modest.layout import FOLDERS, check_images, draw_sets, read_layout
 from depthmask.data.sources.modest.scenes import FileScenes, FileTrainingScenes, read_image
 from depthmask.errors import InputError
@@ -31,10 +31,6 @@ def read_samples(prepared: Path, name: str) -> tuple[Path, pd.DataFrame]:
     return Path(read_summary(prepared)["folder"]), table[table["set"] == name]
 
 
-def _spread(table: pd.DataFrame, count: int) -> pd.DataFrame:
-    return table.iloc[np.unique(np.linspace(0, len(table) - 1, min(count, len(table))).astype(int))]
-
-
 def pictures_of(kind: str, folder: Path, table: pd.DataFrame) -> dict[int, np.ndarray | None]:
     """A picture of each `plate` (uint8 S x S x 3) or `cutout`, by its number, to compare them: of a
     person uint8 S x S x 4, RGB and alpha, None where next to nothing is seen of them."""
@@ -45,7 +41,7 @@ def pictures_of(kind: str, folder: Path, table: pd.DataFrame) -> dict[int, np.nd
 
 
 def _person(folder: Path, rows: pd.DataFrame) -> np.ndarray | None:
-    some = _spread(rows, 8)  # in some, furniture or the frame's edge hides part
+    some = rows.iloc[spread(len(rows), 8)]  # in some, furniture or the frame's edge hides part
     masks = [read_image(folder / path, _SIDE, "L") for path in some["mask"]]
     most = int(np.argmax([(mask > 127).sum() for mask in masks]))
     alpha = np.where(masks[most] < 32, 0, masks[most])  # what JPEG leaves of black
@@ -115,7 +111,7 @@ class Modest(Source):
 
     def samples(self, prepared: Path, count: int) -> Iterator[Scene[Tensor]]:
         folder, table = read_samples(prepared, "train")
-        some = FileScenes(folder, _spread(table, count))
+        some = FileScenes(folder, table.iloc[spread(len(table), count)])
         return some.batches(read_summary(prepared)["size"], BATCH_SIZE)
 
     def augment(

@@ -1,4 +1,4 @@
-"""Rendering the rooms, the people and the test frames, each in a process of a core."""
+"""Rendering the rooms, the people and the frames, each in a process of a core."""
 
 import itertools
 from collections.abc import Callable, Sequence
@@ -16,9 +16,11 @@ from depthmask.data.scenes.library import Frames, Library
 from depthmask.data.scenes.placement import Placer, uniforms, visible_shares, write_prepared
 from depthmask.data.scenes.scene import SPLITS
 from depthmask.data.sources.museum import render
-from depthmask.data.work import end_with_parent, num_cores, progress
+from depthmask.data.work import num_cores, progress
+from depthmask.errors import end_with_parent
 
-_STREAMS = {"train": 101, "test": 100}  # of the stands of rendered frames
+# of frames with people: whose rooms and people, the random streams of stands and of noise
+_FRAMES = {"rendered": ("train", 101, 4), "in_scene": ("test", 100, 2)}
 
 
 def prepare_museum(folder: Path, params: PrepareParams, placement: PlacementParams) -> None:
@@ -40,15 +42,16 @@ def prepare_museum(folder: Path, params: PrepareParams, placement: PlacementPara
     library = Library.pack(rooms, room_splits, people, person_splits)
     visible = visible_shares(library)
 
-    placed = {
-        "rendered": _place(library, visible, "train", sampling.rendered, placement),
-        "in_scene": _place(library, visible, "test", params.num_scenes.in_scene, placement),
+    counts = {"rendered": sampling.rendered, "in_scene": params.num_scenes.in_scene}
+    tables = {
+        name: _place(library, visible, name, count, placement)
+        for name, count in counts.items()
+        if count > 0
     }
     jobs = []
-    for table, stream in zip(placed.values(), (4, 2), strict=True):
-        who = table["plate"].tolist(), table["cutout"].tolist()
+    for name, table in tables.items():
         stands = library.stands[table["plate"], table["stand"]]
-        seeds = _seeds(len(table), params.seed, stream)
+        seeds = _seeds(len(table), params.seed, _FRAMES[name][2])
         jobs += [
             partial(
                 render.render_in_scene,
@@ -59,7 +62,7 @@ def prepare_museum(folder: Path, params: PrepareParams, placement: PlacementPara
                 seed=seed,
                 **settings,
             )
-            for p, c, stand, seed in zip(*who, stands, seeds, strict=True)
+            for p, c, stand, seed in zip(table.plate, table.cutout, stands, seeds, strict=True)
         ]
     test_rooms = library.plates_of("test")
     empty = test_rooms[np.arange(params.num_scenes.nobody) % len(test_rooms)]
@@ -68,17 +71,16 @@ def prepare_museum(folder: Path, params: PrepareParams, placement: PlacementPara
         for p, seed in zip(empty, _seeds(len(empty), params.seed, 3), strict=True)
     ]
     # room by room: a worker loads a room once, and keeps the last
-    plates = np.concatenate([*(table["plate"] for table in placed.values()), empty])
+    plates = np.concatenate([*(table["plate"] for table in tables.values()), empty])
     order = np.argsort(plates, kind="stable").tolist()
     done = dict(zip(order, run_jobs([jobs[n] for n in order], "frames"), strict=True))
     results = iter([done[n] for n in range(len(jobs))])
     frames = {
         name: _packed(table, list(itertools.islice(results, len(table))))
-        for name, table in placed.items()
-        if len(table)
+        for name, table in tables.items()
     }
     frames["nobody"] = Frames.of_nobody(empty, np.stack(list(results)), library.depths)
-    write_prepared(folder, library, visible, params, placement, rendered=frames)
+    write_prepared(folder, library, visible, params, placement, frames=frames)
 
 
 def _packed(table: pd.DataFrame, scenes: Sequence[render.InScene]) -> Frames:
@@ -104,15 +106,16 @@ def _seeds(count: int, *stream: int) -> list[int]:
 
 
 def _place(
-    library: Library, visible: np.ndarray, split: str, count: int, placement: PlacementParams
+    library: Library, visible: np.ndarray, name: str, count: int, placement: PlacementParams
 ) -> pd.DataFrame:
-    """Who stands where in a split's rendered frames: the table of `Frames`."""
+    """Who stands where in the frames of that name: the table of `Frames`."""
+    split, stream, _ = _FRAMES[name]
     placer = Placer(library, visible, placement, splits=(split, split))
     # every room and person takes its turn: a draw would leave some of the few out
     turn, num_rooms = np.arange(count), len(placer.plates)
     plate = placer.plates[turn % num_rooms]
     cutout = placer.cutouts[(turn + turn // num_rooms) % len(placer.cutouts)]
-    numbers = uniforms(placement.seed, _STREAMS[split], 0, range(count), 1)[:, 0] if count else turn
+    numbers = uniforms(placement.seed, stream, 0, range(count), 1)[:, 0]
     usable = [placer.stands[room] for room in turn % num_rooms]
     chosen = [each[int(n * len(each))] for each, n in zip(usable, numbers, strict=True)]
     stand = np.array(chosen, np.int64)

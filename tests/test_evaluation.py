@@ -20,7 +20,6 @@ from depthmask.evaluation.measuring import (
     largest_difference,
 )
 from depthmask.evaluation.results import (
-    best_on_validation,
     choosing_metrics,
     headline_figures,
     judge,
@@ -161,13 +160,18 @@ def test_rooms_that_agree_are_one_witness_and_few_scenes_prove_nothing():
 
 
 def test_the_ranking_follows_the_mean_on_validation():
-    validation = {
-        "low": {"mask_iou": 0.9, "person_delta1": 0.1},
-        "high": {"mask_iou": 0.7, "person_delta1": 0.6},
-        "mask_alone": {"mask_iou": 0.99},
-        "spoilt": {"mask_iou": float("-inf"), "person_delta1": 0.9},
+    figures = {
+        "low": (0.9, 0.1),
+        "high": (0.7, 0.6),
+        "mask_alone": (0.99, np.nan),
+        "spoilt": (-np.inf, 0.9),
+        "as_low": (0.1, 0.9),
     }
-    assert rank(validation, CHOSEN_BY) == ["high", "low"]
+    validation = pd.DataFrame.from_dict(figures, orient="index", columns=[*CHOSEN_BY])
+    validation = validation.rename_axis("experiment").reset_index().assign(set="val", seed=3)
+    tests = validation.assign(set="in_scene", **dict.fromkeys(CHOSEN_BY, 1.0))
+    ranking = rank(pd.concat([validation, tests]), None)
+    assert [*ranking] == ["high", "as_low", "low"] and {*ranking.values()} == {3}
     # ratios of depth with an arbitrary zero choose nothing
     assert choosing_metrics("depth") == ("mask_iou", "depth_ssim")
     assert choosing_metrics("disparity") == choosing_metrics(None) == CHOSEN_BY
@@ -214,7 +218,10 @@ def summary(*tables: pd.DataFrame) -> dict:
 def test_the_summary_has_a_figure_an_interval_and_a_leak_for_every_set():
     result = summary(table("a", 0.1), table("b", 0.0))
     assert (result["best_seed"], result["ranking"]) == (0, ["a", "b"])
-    assert best_on_validation(pd.concat([table("b", 0.0), table("a", 0.1)]), None) == ("a", 0)
+    assert [*rank(pd.concat([table("b", 0.0), table("a", 0.1)]), None).items()] == [
+        ("a", 0),
+        ("b", 0),
+    ]
     assert result["headline"] == {"set": "in_scene", **result["experiments"]["a"]["in_scene"]}
     assert set(result["experiments"]["a"]) == set(SETS) - {"val"} == set(result["intervals"]["a"])
     for set_name, figures in result["experiments"]["b"].items():
@@ -237,7 +244,7 @@ def test_several_seeds_are_a_mean_and_a_spread_and_the_best_of_them_is_exported(
     spread = result["spread"]["a"]["in_scene"]["mask_iou"]
     assert spread == pytest.approx(np.std(of_seeds, ddof=1)) == pytest.approx(0.02)
     assert result["best_seeds"] == {"a": 2, "b": 0} and result["best_seed"] == 2
-    assert best_on_validation(table("a", 0.1, seeds=(0, 2, 1)), None) == ("a", 2)
+    assert rank(table("a", 0.1, seeds=(0, 2, 1)), None) == {"a": 2}
     assert "b" not in result["spread"] and "trained once" not in result["verdict"]["sentence"]
 
 

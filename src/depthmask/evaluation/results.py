@@ -35,11 +35,11 @@ def summarise(
         of_seed[str(set_name)] = mean_figures(part)
     means = {name: _over(each, "mean") for name, each in seeds.items()}
     validation = {name: sets.pop("val") for name, sets in means.items()}
-    ranking = rank(validation, chosen_by)
-    of_seeds = {
-        name: {seed: sets.pop("val") for seed, sets in each.items()} for name, each in seeds.items()
-    }
-    best_seeds = {name: int(rank(of_seeds[name], chosen_by)[0]) for name in ranking}
+    for each in seeds.values():
+        for sets in each.values():
+            del sets["val"]
+    best_seeds = rank(scenes, alignment)
+    ranking = [*best_seeds]
     tables = {**_tables(scenes), **_tables(baselines)}
     on_headline = {name: sets[headline] for name, sets in tables.items() if headline in sets}
     verdict = judge(ranking, on_headline, headline, chosen_by, level)
@@ -85,22 +85,14 @@ def choosing_metrics(alignment: Alignment | None) -> tuple[str, str]:
     return ("mask_iou", "depth_ssim" if alignment == "depth" else "person_delta1")
 
 
-def best_on_validation(scenes: pd.DataFrame, alignment: Alignment | None) -> tuple[str, int]:
-    """The best experiment, and its best seed, of a table of `measure_scenes`."""
+def rank(scenes: pd.DataFrame, alignment: Alignment | None) -> dict[str, int]:
+    """The experiments with both figures, the best first, by the mean of both on validation, and the
+    best seed of each; of a table of `measure_scenes`."""
     validation = scenes[scenes["set"] == "val"].groupby(["experiment", "seed"])
     scores = validation[[*choosing_metrics(alignment)]].mean().sum(axis="columns", skipna=False)
-    best = scores.groupby("experiment").mean().idxmax()
-    return str(best), int(str(scores.xs(best).idxmax()))
-
-
-def rank(validation: Mapping[str, Mapping[str, float]], chosen_by: tuple[str, str]) -> list[str]:
-    """Experiments with both figures, the best first, by the mean of both on validation."""
-    scores = {
-        name: math.fsum(figures.get(metric, math.nan) for metric in chosen_by)
-        for name, figures in validation.items()
-    }
-    known = [name for name in scores if math.isfinite(scores[name])]
-    return sorted(known, key=lambda name: (-scores[name], name))
+    means = scores.groupby("experiment").mean()
+    ranking = means[np.isfinite(means)].sort_values(ascending=False, kind="stable").index
+    return {str(name): int(str(scores.xs(name).idxmax())) for name in ranking}
 
 
 def judge(

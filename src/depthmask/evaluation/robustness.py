@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from PIL import Image
 from torch import Tensor
 
+from depthmask.data.composition.eval_sets import to_8_bits
 from depthmask.data.scenes.scene import Scene
 from depthmask.errors import InputError
 
@@ -153,12 +154,6 @@ def make_harder(scene: Scene[Tensor], name: str, strength: float, draws: Draws) 
     if strength == CONDITIONS[name].neutral:
         return scene
     return to_8_bits(CONDITIONS[name].apply(scene, strength, draws))
-
-
-def to_8_bits(scene: Scene[Tensor]) -> Scene[Tensor]:
-    """Both pictures cut off at 0 and 1 and rounded to 8 bits."""
-    bg, bg_fg = ((image.clamp(0, 1) * 255).round() / 255 for image in (scene.bg, scene.bg_fg))
-    return scene._replace(bg=bg, bg_fg=bg_fg)
 
 
 def check_strengths(strengths: Mapping[str, Sequence[float]]) -> None:

@@ -8,6 +8,7 @@ import pandas as pd
 from depthmask.data.scenes.scene import REFERENCE_FOCAL, SETS
 from depthmask.data.sources import source_named
 from depthmask.metrics import METRICS
+from depthmask.tracking.notes import network_words
 
 
 def model_card(
@@ -19,11 +20,6 @@ def model_card(
     description, limit = source_named(source).description, source_named(source).limit
     figures, test_set = parity["figures"], parity["figures"]["set"]
     depth = {"metre": "metres along the optical axis"}.get(unit, "relative: it grows with distance")
-    losses = ", ".join(
-        f"{part} {' + '.join(f'{weight:g} {term}' for term, weight in terms.items())}"
-        for part, terms in card["losses"].items()
-        if terms
-    )
     largest = pd.DataFrame(parity["differences"]).max(axis=1)
     return f"""# DepthMaskNet: {name}
 
@@ -33,8 +29,8 @@ Finds a person and the scene's depth from two pictures of one camera that does n
 - File: `model.onnx`, ONNX opset {opset}, {card["num_parameters"]:,} parameters, self-contained
 - In: `bg` (the plate) and `bg_fg` (the frame), uint8, N x H x W x 3, RGB, any one size
 - Out: `mask`, float32, N x H x W, 0 to 1; `depth`, float32, N x H x W, {depth}
-- Network: {card["model"]} at {card["size"]} x {card["size"]} px; resizing is part of the file
-- Trained with: {losses}; seed {card["seed"]}, run {card["key"]}
+- Network: {network_words(card)}; seed {card["seed"]}, run {card["key"]}
+- Its size: {card["size"]} x {card["size"]} px; resizing is part of the file
 - Licence: MIT
 
 ## Data

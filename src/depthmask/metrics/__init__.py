@@ -13,20 +13,11 @@ from torch import Tensor
 
 from depthmask.data.scenes.person import THRESHOLD
 from depthmask.data.scenes.scene import Alignment
-from depthmask.metrics.depth import align_depth, depth_abs_rel, is_known
+from depthmask.metrics.depth import align_depth, is_known
 from depthmask.metrics.mask import as_float64, mask_iou
 from depthmask.metrics.registry import METRICS, Metric, metric
 
-__all__ = [
-    "METRICS",
-    "Metric",
-    "SceneMetrics",
-    "align_depth",
-    "depth_abs_rel",
-    "mask_iou",
-    "metric",
-    "score_scenes",
-]
+__all__ = ["METRICS", "Metric", "SceneMetrics", "align_depth", "mask_iou", "metric", "score_scenes"]
 
 
 @torch.no_grad()

@@ -16,7 +16,7 @@ from depthmask.data.scenes.person import THRESHOLD, find_person, largest_region
 from depthmask.data.scenes.scene import Alignment
 from depthmask.metrics.mask import as_pair
 from depthmask.metrics.registry import METRICS, metric
-from depthmask.models.losses import C1, C2, MIN_SIDE_PX, blur_matrix
+from depthmask.models.losses import MIN_SIDE_PX, similarity
 
 SMALLEST_DEPTH_M = 1e-6
 SMALLEST_SPAN = 1e-3
@@ -133,14 +133,7 @@ def depth_ssim(found: Tensor, true: Tensor) -> Tensor:
     span = (farthest - nearest).maximum(SMALLEST_SPAN * farthest).clamp(min=SMALLEST_DEPTH_M)
     mean = _mean(true)[:, None, None, None]
     x, y = (values.clamp(min=0).where(known, mean) / span for values in (found, true))
-    blur_rows, blur_columns = (blur_matrix(side, x.device, x.dtype) for side in (height, width))
-    # the variances enter only as their sum, so one map serves both
-    maps = torch.stack((x, y, x.square() + y.square(), x * y))
-    mean_x, mean_y, squares, product = (blur_rows @ maps @ blur_columns.T).unbind()
-    mean_xy, mean_squares = mean_x * mean_y, mean_x.square() + mean_y.square()
-    similarity = (2 * mean_xy + C1) / (mean_squares + C1)
-    similarity = similarity * (2 * (product - mean_xy) + C2) / (squares - mean_squares + C2)
-    return _mean(similarity.where(known, torch.nan))
+    return _mean(similarity(x, y).where(known, torch.nan))
 
 
 for _name in ("abs_rel", "rmse", "delta1"):

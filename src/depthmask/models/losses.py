@@ -146,7 +146,7 @@ def ssim(logits: Tensor, target: Tensor) -> Tensor:
     Wang et al. 2004: a Gaussian window of 11 px and sigma 1.5 px, constants 0.01 and 0.03 for a
     range of 1; beyond its border an image is reflected, so every pixel counts the same.
     """
-    return _dissimilarity(logits.sigmoid(), target)
+    return 1 - similarity(logits.sigmoid(), target).mean()
 
 
 @term
@@ -156,20 +156,18 @@ def raised_ssim(logits: Tensor, target: Tensor) -> Tensor:
     The luminance is a ratio: at 0, where nearly all of a mask lies, it falls so steeply that a
     network learns to see nobody before anything else, and stays there.
     """
-    return _dissimilarity(0.5 + 0.5 * logits.sigmoid(), 0.5 + 0.5 * target)
+    return 1 - similarity(0.5 + 0.5 * logits.sigmoid(), 0.5 + 0.5 * target).mean()
 
 
-def _dissimilarity(image: Tensor, target: Tensor) -> Tensor:
-    blur_rows, blur_columns = (blur_matrix(side, target.device) for side in target.shape[-2:])
-    # The variances enter only as their sum, so one map serves both.
-    maps = torch.stack((image, image.square() + target.square(), image * target))
-    mean_x, square_sum, product = (blur_rows @ maps @ blur_columns.T).unbind()
-    mean_y = blur_rows @ target @ blur_columns.T
-    mean_xy = mean_x * mean_y
-    mean_squares = mean_x.square() + mean_y.square()
-    similarity = (2 * mean_xy + C1) * (2 * (product - mean_xy) + C2)
-    similarity = similarity / ((mean_squares + C1) * (square_sum - mean_squares + C2))
-    return 1 - similarity.mean()
+def similarity(x: Tensor, y: Tensor) -> Tensor:
+    """Structural similarity around each pixel of N x 1 x H x W, of a range of 1, as `ssim` says."""
+    rows, columns = (blur_matrix(side, x.device, x.dtype) for side in x.shape[-2:])
+    # the variances enter only as their sum, so one map serves both
+    maps = torch.stack((x, y, x.square() + y.square(), x * y))
+    mean_x, mean_y, squares, product = (rows @ maps @ columns.T).unbind()
+    mean_xy, mean_squares = mean_x * mean_y, mean_x.square() + mean_y.square()
+    found = (2 * mean_xy + C1) * (2 * (product - mean_xy) + C2)
+    return found / ((mean_squares + C1) * (squares - mean_squares + C2))
 
 
 @cache

@@ -13,7 +13,7 @@ from depthmask.data.scenes.files import read_summary, read_table, replaced_file
 from depthmask.data.sources import read_source
 from depthmask.errors import InputError, exit_on_error
 from depthmask.evaluation import measuring
-from depthmask.evaluation.results import best_on_validation, headline_figures, summarise
+from depthmask.evaluation.results import headline_figures, rank, summarise
 from depthmask.evaluation.robustness_table import MEASURED, measure_robustness
 from depthmask.metrics import METRICS
 from depthmask.models.hardware import choose_hardware
@@ -46,7 +46,8 @@ def evaluate(
     table = measuring.measure_scenes(methods, sets, sets.names)
     trained = table["seed"] != measuring.NO_SEED
     scenes = table[trained]
-    of_best = measuring.plate_methods(methods[best_on_validation(scenes, sets.alignment)])
+    leader = next(iter(rank(scenes, sets.alignment).items()))
+    of_best = measuring.plate_methods(methods[leader])
     depths = [name for name, metric in METRICS.items() if metric.part != "mask"]
     given_plate = measuring.measure_scenes(of_best, sets, sets.names[1:], depths)
     headline = scenes[scenes["set"] == sets.headline]

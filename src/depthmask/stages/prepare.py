@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 
 from depthmask.config import PlacementParams, PrepareParams
+from depthmask.data.composition.eval_sets import to_pixels
 from depthmask.data.composition.source import Places, Source
 from depthmask.data.scenes.files import read_summary, replaced_folder
 from depthmask.data.scenes.library import Frames, Library
@@ -39,21 +40,19 @@ def draw_library(folder: Path) -> None:
         bg = library.images[frames.table["plate"].to_numpy()]
         scenes = Scene(bg, frames.bg_fg, frames.mask, frames.depth)
         counts += f", {len(frames.table)} in-scene frames"
-    subtitle = f"{counts}, {library.size} px"
-    path, unit = folder / "contact_sheet.png", summary["unit"]
-    contact_sheet(path, library, scenes, unit=unit, subtitle=subtitle)
+    about = {"unit": summary["unit"], "subtitle": f"{counts}, {library.size} px"}
+    contact_sheet(folder / "contact_sheet.png", library, scenes, **about)
 
 
 def draw_samples(folder: Path, source: Source) -> None:
     """Draw the contact sheet of prepared files: some of the training scenes."""
     bg, bg_fg, mask, depth = next(source.samples(folder, NUM_SHOWN))[:4]
-    bg, bg_fg = ((image * 255).round().byte().permute(0, 2, 3, 1) for image in (bg, bg_fg))
     composed_sheet(
         folder / "contact_sheet.png",
-        Scene(bg.numpy(), bg_fg.numpy(), mask[:, 0].numpy(), depth[:, 0].numpy()),
+        Scene(to_pixels(bg), to_pixels(bg_fg), mask[:, 0].numpy(), depth[:, 0].numpy()),
         unit="relative",
         title="The prepared data",
-        subtitle=f"composites of the training split, {bg.shape[1]} px",
+        subtitle=f"composites of the training split, {bg.shape[-1]} px",
     )
 
 

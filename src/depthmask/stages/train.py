@@ -26,7 +26,7 @@ from depthmask.stages import (
     read_params,
 )
 from depthmask.tracking.notes import run_tags
-from depthmask.tracking.provenance import run_key, training_code_hash
+from depthmask.tracking.provenance import TRAINING, code_hash, run_key
 from depthmask.tracking.run import start_run
 from depthmask.training.fitting import centre_mask, fit, run_test
 from depthmask.training.module import build_module
@@ -61,7 +61,7 @@ def train(
         "compositor": composition.compositor.model_dump(mode="json"),
     }
     data_hash = summary["data_hash"]
-    key = run_key(**settings, data=data_hash, augmented=digest, code=training_code_hash())
+    key = run_key(**settings, data=data_hash, augmented=digest, code=code_hash(TRAINING))
     label = f"{name} (seed {params.seed})" if len(experiment.seeds) > 1 else name
     print(f"{label}: {experiment.model} on {hardware}, run {key}", flush=True)
     variants = augmented if experiment.augmented else None

@@ -28,11 +28,6 @@ def _git(folder: Path, *arguments: str) -> str:
         return ""
 
 
-def training_code_hash() -> str:
-    """`code_hash` of the modules that decide a training's result."""
-    return code_hash(TRAINING)
-
-
 def code_hash(modules: Iterable[str]) -> str:
     """SHA-256 of files and folders of this package, by their paths in it, 16 hex digits."""
     package = Path(depthmask.__file__).parent

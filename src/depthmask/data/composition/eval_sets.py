@@ -117,9 +117,7 @@ class LibrarySets(EvalSets):
     def _composed(self, recipes: Recipes) -> Iterator[Scene[Tensor]]:
         """The pictures rounded as a file's: a test scene is what a camera would have delivered."""
         for rows in batched(np.arange(len(recipes.plate))):
-            scene = self.compositor(recipes.take(rows), self.library.size)
-            bg, bg_fg = ((image * 255).round() / 255 for image in (scene.bg, scene.bg_fg))
-            yield scene._replace(bg=bg, bg_fg=bg_fg)
+            yield to_8_bits(self.compositor(recipes.take(rows), self.library.size))
 
     def _rendered(self, name: str, rows: np.ndarray | None = None) -> Iterator[Scene[Tensor]]:
         """Frames, each with its room's plate."""
@@ -148,6 +146,12 @@ def joined(batches: Iterable[Scene[Tensor]]) -> Scene[Tensor]:
     """All batches as one; of files the lens, which comes last, is not known."""
     fields = (parts for parts in zip(*batches, strict=True) if parts[0] is not None)
     return Scene(*map(torch.cat, fields))
+
+
+def to_8_bits(scene: Scene[Tensor]) -> Scene[Tensor]:
+    """Both pictures cut off at 0 and 1 and rounded to 8 bits."""
+    bg, bg_fg = ((image.clamp(0, 1) * 255).round() / 255 for image in (scene.bg, scene.bg_fg))
+    return scene._replace(bg=bg, bg_fg=bg_fg)
 
 
 def to_pixels(images: Tensor) -> np.ndarray:

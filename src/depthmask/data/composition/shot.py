@@ -16,12 +16,9 @@ from depthmask.config import CompositorParams
 from depthmask.data.scenes.library import Library
 from depthmask.data.scenes.placement import Recipes
 
-NUM_LEVELS = 3
-
+NUM_LEVELS, NUM_LAMPS = 3, 2  # of a cutout's pyramid; above each person
 _LAMP_ASIDE_M = 3.5  # from above a person to a lamp, at most, both to the right and away
 _LAMP_LOW_M, _LAMP_HIGHER_M = 2.0, 2.5  # the lowest lamp's height over the floor, and the range
-
-NUM_LAMPS = 2
 
 
 class Figure(NamedTuple):

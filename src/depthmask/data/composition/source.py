@@ -115,20 +115,19 @@ class LibrarySource(Source):
         self, prepared: Path, augmented: Path | None, params: TrainParams, composition: Composition
     ) -> TrainingScenes:
         library, placement = Library.read(prepared), composition.placement
-        there = (prepared / "rendered.parquet").exists()
-        frames = Frames.read(prepared, "rendered") if there else None
+        is_there = (prepared / "rendered.parquet").exists()
+        frames = Frames.read(prepared, "rendered") if is_there else None
         compositor = read_compositor(library, composition.compositor, augmented, frames)
         # other seeds of a training see other draws; its validation stays the same
         draws = placement.model_copy(update={"seed": placement.seed + (params.seed << 32)})
         visible = read_array(prepared / "visible_shares.npy", shape=library.stands.shape[:2])
-        num_variants = compositor.num_variants
         placer = Placer(
             library,
             visible,
             draws,
             nobody=params.nobody,
             others=params.others,
-            num_variants=num_variants,
+            num_variants=compositor.num_variants,
             rendered=params.rendered,
             frames=frames.table if frames else None,
         )

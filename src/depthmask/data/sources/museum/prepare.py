@@ -1,15 +1,18 @@
 """Rendering the rooms, the people and the frames, each in a process of a core."""
 
 import itertools
+import operator
+import signal
 from collections.abc import Callable, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from functools import partial
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
 import drjit
 import numpy as np
 import pandas as pd
-from torch.utils.data import DataLoader
 
 from depthmask.config import PlacementParams, PrepareParams, SplitSizes
 from depthmask.data.scenes.library import Frames, Library
@@ -127,25 +130,16 @@ def _place(
 
 def run_jobs(jobs: Sequence[Callable[[], Any]], description: str) -> list[Any]:
     """Call picklable functions in processes of their own, one a core; results in order."""
-    loader: DataLoader[Any] = DataLoader(
-        jobs,  # type: ignore[arg-type]
-        collate_fn=_call,
-        num_workers=min(num_cores(), len(jobs)),
-        multiprocessing_context="spawn",
-        worker_init_fn=_start_worker,
-    )
+    workers = min(num_cores(), len(jobs)), get_context("spawn"), _start_worker
     results = []
-    with progress(len(jobs), description) as advance:
-        for result in loader:
+    with progress(len(jobs), description) as advance, ProcessPoolExecutor(*workers) as pool:
+        for result in pool.map(operator.call, jobs):
             results.append(result)
             advance(1)
     return results
 
 
-def _call(jobs: list[Callable[[], Any]]) -> Any:
-    return jobs[0]()
-
-
-def _start_worker(_: int) -> None:
+def _start_worker() -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C ends the parent, and that its workers
     end_with_parent()
     drjit.set_thread_count(1)

@@ -1,15 +1,19 @@
-"""Mitsuba's `scalar_rgb`: no GPU, no compiler, the same bytes for any number of threads."""
+"""Mitsuba's `scalar_rgb`: no GPU, no compiler, the same bytes for any number of threads; and Intel
+Open Image Denoise, which takes the noise of few samples away."""
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import cv2
 import mitsuba as mi
 import numpy as np
+import pyoidn
 
 from depthmask.data.sources.museum.shapes import Part, Vector
 
+# pictures are rendered one a core; read at the first use
+os.environ |= {"OIDN_NUM_THREADS": "1", "OIDN_SET_AFFINITY": "0"}
 mi.set_variant("scalar_rgb")
 mi.set_log_level(mi.LogLevel.Error)
 
@@ -54,18 +58,21 @@ def _spectrum(color: np.ndarray) -> dict[str, Any]:
     return {"type": "bitmap", "bitmap": flipped, "raw": True}
 
 
-def _bsdf(part: Part) -> Any:
-    """Matt or coated, its sRGB colour (IEC 61966-2-1) made linear."""
+def _surface(part: Part, is_albedo: bool) -> dict[str, Any]:
+    """Matt or coated, its sRGB colour (IEC 61966-2-1) made linear, or of light of that colour."""
     color, roughness = part.material.color, part.material.roughness
-    color = np.where(color <= 0.04045, color / 12.92, ((color + 0.055) / 1.055) ** 2.4)
-    coat = {"type": "diffuse", "reflectance": _spectrum(color)}
+    linear = _spectrum(np.where(color <= 0.04045, color / 12.92, ((color + 0.055) / 1.055) ** 2.4))
+    if is_albedo:
+        return {"emitter": mi.load_dict({"type": "area", "radiance": linear})}
+    coat = {"type": "diffuse", "reflectance": linear}
     if roughness is not None:
-        coat = {"type": "principled", "base_color": _spectrum(color), "roughness": roughness**0.5}
-    return mi.load_dict({"type": "twosided", "side": coat})
+        coat = {"type": "principled", "base_color": linear, "roughness": roughness**0.5}
+    return {"bsdf": mi.load_dict({"type": "twosided", "side": coat})}
 
 
-def meshes(parts: Sequence[Part], name: str) -> dict[str, Any]:
-    """The content of a scene: one mesh for all parts of a material and a way of shading."""
+def meshes(parts: Sequence[Part], name: str, *, is_albedo: bool = False) -> dict[str, Any]:
+    """The content of a scene: one mesh for all parts of a material and a way of shading; with
+    `is_albedo` of one whose light is what every surface reflects of white light."""
     groups: dict[tuple[int, bool], list[Part]] = {}
     for part in parts:
         groups.setdefault((id(part.material), part.smooth), []).append(part)
@@ -74,7 +81,8 @@ def meshes(parts: Sequence[Part], name: str) -> dict[str, Any]:
         first = np.cumsum([0] + [len(part.vertices) for part in group])
         faces = np.concatenate([p.faces + f for p, f in zip(group, first, strict=False)])
         properties = mi.Properties()
-        properties["bsdf"] = _bsdf(group[0])
+        for key, value in _surface(group[0], is_albedo).items():
+            properties[key] = value
         named = f"{name}_{number}", first[-1], len(faces), properties
         mesh = mi.Mesh(*named, has_vertex_normals=group[0].smooth, has_vertex_texcoords=True)
         vertices = np.concatenate([part.vertices for part in group])
@@ -163,33 +171,34 @@ def radiance(
     seed: int,
     *,
     lamps_visible: bool = True,
-) -> tuple[np.ndarray, np.ndarray]:
-    """Linear light, float32 [h, w, 3], twice, from half the samples each."""
-    settings = {"type": "path", "max_depth": 3, "hide_emitters": not lamps_visible}
+    max_depth: int = 3,
+) -> np.ndarray:
+    """Linear light, float32 [h, w, 3]; with a `max_depth` of 1 what shines by itself."""
+    settings = {"type": "path", "max_depth": max_depth, "hide_emitters": not lamps_visible}
     # blocks have random numbers of their own, and would be smaller for more threads
     integrator = mi.load_dict(settings | {"block_size": 32})
     # multijitter divides a pixel into k * k or k * (k + 1) strata
-    k = max(1, int((samples_per_px / 2) ** 0.5))
-    count = k * (k + 1) if k * (k + 1) <= samples_per_px / 2 else k * k
+    k = max(1, int(samples_per_px**0.5))
+    count = k * (k + 1) if k * (k + 1) <= samples_per_px else k * k
     sensor = _sensor(view, shape, {"type": "multijitter", "sample_count": count}, {})
-    first, second = (
-        np.array(mi.render(scene, sensor=sensor, integrator=integrator, spp=count, seed=half_seed))
-        for half_seed in np.random.SeedSequence(seed).generate_state(2).tolist()
+    return np.array(
+        mi.render(scene, sensor=sensor, integrator=integrator, spp=count, seed=mi.UInt32(seed))
     )
-    return first, second
 
 
 def depth_map(
     scene: Any, view: View, shape: tuple[int, int], crop: dict[str, int] | None = None
 ) -> np.ndarray:
     """Planar depth through pixel middles, float32 [h, w] (of Mitsuba's crop); inf: nothing."""
-    sensor = _sensor(
-        view, shape, {"type": "stratified", "sample_count": 1, "jitter": False}, crop or {}
-    )
-    integrator = mi.load_dict({"type": "aov", "aovs": "point:position,distance:depth"})
-    channels = np.array(mi.render(scene, sensor=sensor, integrator=integrator, spp=1), np.float64)
-    planar = (channels[..., :3] - view.origin) @ view.axes[2]
-    return np.where(channels[..., 3] > 0, planar, np.inf).astype(np.float32)
+    crop, sampler = crop or {}, {"type": "stratified", "sample_count": 1, "jitter": False}
+    sensor, integrator = _sensor(view, shape, sampler, crop), mi.load_dict({"type": "depth"})
+    distance = np.array(mi.render(scene, sensor=sensor, integrator=integrator, spp=1))[..., 0]
+    first = np.array([crop.get("crop_offset_y", 0), crop.get("crop_offset_x", 0)])
+    pixels = np.moveaxis(np.indices(distance.shape), 0, -1) + first + 0.5
+    rays = (pixels - np.array(shape) / 2) / (shape[0] * view.focal)
+    # along the ray, from the near plane on
+    planar = _NEAR_M + distance / np.sqrt(1 + (rays**2).sum(-1))
+    return np.where(distance > 0, planar, np.inf).astype(np.float32)
 
 
 def sub_depths(
@@ -212,33 +221,7 @@ def sub_depths(
     return list(blocks.reshape(len(scenes), *shape, k * k))
 
 
-def denoise(first: np.ndarray, second: np.ndarray) -> np.ndarray:
-    """The mean of two halves [h, w, 3] of exposed linear light, with less noise.
-
-    Rousselle et al. 2012, "Adaptive rendering with non-local means filtering": their difference
-    measures the noise, and each is averaged with weights found in the other.
-    """
-    radius, strength, (height, width) = 4, 0.7, first.shape[:2]
-    halves = np.maximum(np.stack([first, second]), 0).astype(np.float64)
-    # a spark is in one of them alone
-    around = [cv2.dilate(half, np.ones((3, 3))) for half in halves[::-1]]
-    halves = np.minimum(halves, 1.25 * np.stack(around))
-    # distances are judged as the eye does, values averaged as light adds
-    seen = np.minimum(halves, 1.5) ** (1 / 2.2)
-    noise = 0.5 * (seen[0] - seen[1]) ** 2
-    variance = cv2.blur(noise, (5, 5), borderType=cv2.BORDER_REPLICATE).mean(-1) + 2e-6
-    pads = [(radius, radius), (radius, radius)]
-    wide, wide_seen = (np.pad(a, [(0, 0), *pads, (0, 0)], mode="reflect") for a in (halves, seen))
-    wide_variance = np.pad(variance, pads, mode="reflect")
-    total, weights = np.zeros_like(halves), np.zeros((2, height, width, 1))
-    for dy, dx in np.ndindex(2 * radius + 1, 2 * radius + 1):
-        window = (slice(dy, dy + height), slice(dx, dx + width))
-        there = wide_variance[window]
-        scale = 1e-8 + strength**2 * (variance + there)
-        distance = ((seen - wide_seen[:, *window]) ** 2).mean(-1)
-        distance = (distance - variance - np.minimum(variance, there)) / scale
-        near = [cv2.blur(d, (3, 3), borderType=cv2.BORDER_REPLICATE) for d in distance[::-1]]
-        weight = np.exp(-np.maximum(near, 0))[..., None]
-        total += weight * wide[:, *window]
-        weights += weight
-    return (total / weights).mean(0).astype(np.float32)
+def denoise(light: np.ndarray, albedo: np.ndarray) -> np.ndarray:
+    """Exposed linear light, float32 [h, w, 3], without its noise (Open Image Denoise, Intel), which
+    is told from texture by the surfaces' albedo, 0 to 1."""
+    return pyoidn.denoise(light, albedo.clip(0, 1), hdr=True, clean_aux=True)

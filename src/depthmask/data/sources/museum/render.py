@@ -1,5 +1,6 @@
 """Plates, cutouts and in-scene frames of the museum, each a function of its seeds."""
 
+from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any, Literal, NamedTuple
 
@@ -11,7 +12,7 @@ from depthmask.data.sources.museum import optics
 from depthmask.data.sources.museum.optics import View, depth_map, load_scene, meshes, sub_depths
 from depthmask.data.sources.museum.people import CANVAS_M, FOOT_MARGIN_M, STUDIO_M, draw_person
 from depthmask.data.sources.museum.rooms import Room, draw_room
-from depthmask.data.sources.museum.shapes import moved, rotation
+from depthmask.data.sources.museum.shapes import Part, moved, rotation
 from depthmask.data.sources.museum.things import draw_thing
 
 Kind = Literal["person", "thing"]
@@ -40,16 +41,22 @@ class InScene(NamedTuple):
 
 class _LoadedRoom(NamedTuple):
     room: Room
-    content: dict[str, Any]  # its meshes, for scenes with somebody in it
+    content: list[dict[str, Any]]  # its meshes, as they are lit and as albedo
     scene: Any
     stands: np.ndarray
     exposure: np.ndarray
 
-    def picture(self, scene: Any, size: int, samples_per_px: int, *stream: int) -> np.ndarray:
-        """uint8 [S, S, 3] of this room's scene, or of one with somebody in it."""
-        view, seed = self.room.view, _noise_seed(*stream)
-        halves = optics.radiance(scene, view, (size, size), samples_per_px, seed)
-        return _develop(optics.denoise(*(half * self.exposure for half in halves)))
+    def picture(
+        self, size: int, samples_per_px: int, *stream: int, person: Sequence[Part] = ()
+    ) -> np.ndarray:
+        """uint8 [S, S, 3] of this room, perhaps with somebody in it."""
+        lit, albedo = (
+            load_scene(room | somebody, self.room.lamps)
+            for room, somebody in zip(self.content, _meshes(person, "person"), strict=True)
+        )
+        view, shape = self.room.view, (size, size)
+        light = optics.radiance(lit, view, shape, samples_per_px, _noise_seed(*stream))
+        return _develop(_denoised(light * self.exposure, albedo, view))
 
 
 def render_plate(seed: int, *, size: int, samples_per_px: int) -> Plate:
@@ -58,7 +65,7 @@ def render_plate(seed: int, *, size: int, samples_per_px: int) -> Plate:
     view = loaded.room.view
     return Plate(
         name=f"room-{seed:05d}",
-        image=loaded.picture(loaded.scene, size, samples_per_px, _PLATE, seed),
+        image=loaded.picture(size, samples_per_px, _PLATE, seed),
         depth=_room_depth(seed, size),
         camera=Camera(float(view.focal), tuple(view.up.tolist()), float(view.origin[2])),
         stands=loaded.stands,
@@ -68,7 +75,7 @@ def render_plate(seed: int, *, size: int, samples_per_px: int) -> Plate:
 def render_empty(room_seed: int, *, seed: int, size: int, samples_per_px: int) -> np.ndarray:
     """Render the plate once more with noise of `seed`: uint8 [S, S, 3], RGB."""
     loaded = _load_room(room_seed)
-    return loaded.picture(loaded.scene, size, samples_per_px, _EMPTY, room_seed, seed)
+    return loaded.picture(size, samples_per_px, _EMPTY, room_seed, seed)
 
 
 def render_in_scene(
@@ -88,11 +95,10 @@ def render_in_scene(
     foot = view.to_world(np.asarray(stand, np.float64)) * [1, 1, 0]
     heading = float(np.random.default_rng(stream).uniform(0, 360))
     person = moved(_DRAWN[kind](person_seed)[0], foot, rotation("z", heading))
-    content = meshes(person, "person")
-    in_front, behind = sub_depths([load_scene(content), loaded.scene], view, shape, person)
-    scene = load_scene(loaded.content | content, loaded.room.lamps)
+    alone = load_scene(meshes(person, "person"))
+    in_front, behind = sub_depths([alone, loaded.scene], view, shape, person)
     return InScene(
-        loaded.picture(scene, size, samples_per_px, *stream),
+        loaded.picture(size, samples_per_px, *stream, person=person),
         (in_front < behind).mean(-1, dtype=np.float32),
         np.minimum(in_front[..., _MIDDLE], _room_depth(room_seed, size)),
     )
@@ -105,18 +111,19 @@ def render_cutout(seed: int, *, size: int, samples_per_px: int, kind: Kind = "pe
     parts, height_m = _DRAWN[kind](seed)
     heading = 180 + float(rng.normal(0, 45) if rng.random() < 0.7 else rng.uniform(0, 360))
     parts = moved(parts, (0, 0, 0), rotation("z", heading))
-    content, shape = meshes(parts, "person"), (size, size * 3 // 4)
+    (lit, albedo), shape = _meshes(parts, "person"), (size, size * 3 // 4)
     view = View.aimed((0, -STUDIO_M, CANVAS_M / 2 - FOOT_MARGIN_M), 0, 0, STUDIO_M / CANVAS_M)
-    scene, noise_seed = load_scene(content, _studio_lamps(rng)), _noise_seed(_CUTOUT, seed)
-    halves = optics.radiance(scene, view, shape, samples_per_px, noise_seed, lamps_visible=False)
-    [depths] = sub_depths([load_scene(content)], view, shape, parts)
+    scene, noise_seed = load_scene(lit, _studio_lamps(rng)), _noise_seed(_CUTOUT, seed)
+    light = optics.radiance(scene, view, shape, samples_per_px, noise_seed, lamps_visible=False)
+    light = _denoised(light, load_scene(albedo), view)
+    [depths] = sub_depths([load_scene(lit)], view, shape, parts)
     hit = np.isfinite(depths)
     alpha = np.round(hit.mean(-1) * 255).astype(np.uint8)
     offsets = np.where(hit, depths - STUDIO_M, 0)
     # where a pixel's middle misses the person, the mean of what does hit
     mean = offsets.sum(-1) / np.maximum(hit.sum(-1), 1)
     relief = np.where(hit[..., _MIDDLE], offsets[..., _MIDDLE], mean).astype(np.float32)
-    rgb = _develop(0.5 * (halves[0] + halves[1]) / np.maximum(hit.mean(-1), 1e-3)[..., None])
+    rgb = _develop(light / np.maximum(hit.mean(-1), 1e-3)[..., None])
     rgb[alpha == 0] = 0
     relief[alpha == 0] = 0
     return Cutout(
@@ -140,8 +147,8 @@ def _load_room(seed: int) -> _LoadedRoom:
         feet = free_floor(room, seed)
         if len(feet) < 2 * _FEWEST_STANDS:
             continue
-        content = meshes(room.parts, "room")
-        scene = load_scene(content, room.lamps)
+        content = _meshes(room.parts, "room")
+        scene = load_scene(content[0], room.lamps)
         depth = depth_map(scene, room.view, (48, 48))
         if depth.min() <= 0.6 or depth.max() > 24:
             continue
@@ -210,7 +217,7 @@ def draw_stands(scene: Any, view: View, feet: np.ndarray, seed: int) -> np.ndarr
 
 def _exposure(scene: Any, room: Room, seed: int) -> np.ndarray:
     """Gains [3] for linear light: exposure and half a white balance, metered on a small picture."""
-    light = np.mean(optics.radiance(scene, room.view, (32, 32), 12, _noise_seed(_METER, seed)), 0)
+    light = optics.radiance(scene, room.view, (32, 32), 12, _noise_seed(_METER, seed))
     luminance = light @ [0.2126, 0.7152, 0.0722]
     level = np.exp(np.mean(np.log(luminance + 1e-4)))
     # lamps and skylights, mostly in the upper third, may burn out: the rest sets the limit
@@ -234,6 +241,17 @@ def _studio_lamps(rng: np.random.Generator) -> list[dict[str, Any]]:
     center = turn @ [0, -reach, 1.1 + height]
     key = optics.panel(center, turn @ [-half, 0, 0], turn @ up, strength * tone)
     return [optics.sky(above, key["emitter"]["sampling_weight"]), key]
+
+
+def _meshes(parts: Sequence[Part], name: str) -> list[dict[str, Any]]:
+    """As they are lit, and as albedo."""
+    return [meshes(parts, name, is_albedo=is_albedo) for is_albedo in (False, True)]
+
+
+def _denoised(light: np.ndarray, albedo: Any, view: View) -> np.ndarray:
+    """Exposed light [h, w, 3] of a view, whose surfaces another scene shows as albedo."""
+    shown = optics.radiance(albedo, view, light.shape[:2], 16, 0, max_depth=1)
+    return optics.denoise(light.astype(np.float32), shown)
 
 
 def _noise_seed(*stream: int) -> int:

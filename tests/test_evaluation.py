@@ -17,7 +17,6 @@ from depthmask.evaluation.measuring import (
     best_threshold,
     check_agreement,
     difference,
-    largest_difference,
 )
 from depthmask.evaluation.results import (
     choosing_metrics,
@@ -27,7 +26,7 @@ from depthmask.evaluation.results import (
     rank,
     summarise,
 )
-from depthmask.metrics import METRICS
+from depthmask.metrics import METRICS, largest_difference
 from depthmask.models.hardware import choose_hardware
 
 CHOSEN_BY = ("mask_iou", "person_delta1")

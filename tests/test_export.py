@@ -167,7 +167,7 @@ def test_model_card_has_figures_with_intervals_data_limits_and_licence():
     text = model_card(card, metrics, parity, 18)
     for part in (
         "# DepthMaskNet: x",
-        "mask 1 bce, depth 2 ssim + 0.1 l1",
+        "depthmasknet8, mask: bce, depth: 2·ssim + 0.1·l1; seed 0, run 0a1b",
         "| Mask IoU ↑ | 0.812 | 0.750 to 0.860 |",
         "| Depth RMSE ↓ | 0.46 m | 0.40 to 0.50 m |",
         "masks by 1.0e-06 and their depths by 2.0e-05",

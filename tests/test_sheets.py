@@ -10,7 +10,7 @@ import pytest
 import torch
 from PIL import Image
 
-from depthmask.data.scenes.scene import Scene
+from depthmask.data.scenes.scene import Scene, spread
 from depthmask.metrics import score_scenes
 from depthmask.visualization import canvas, sheets
 from depthmask.visualization.canvas import (
@@ -18,7 +18,6 @@ from depthmask.visualization.canvas import (
     MASK_ERRORS,
     DepthScale,
     depth_colors,
-    spread,
 )
 from depthmask.visualization.gallery import MAX_SIDE_PX, chosen_scenes, draw_scene_tiles
 
@@ -114,7 +113,7 @@ def test_errors_are_coloured_and_mask_kinds_mean_the_same():
 
 
 def test_samples_are_spread_and_from_every_split():
-    assert (spread(10, 4), spread(3, 9), spread(0, 9)) == ([0, 2, 5, 7], [0, 1, 2], [])
+    assert (spread(10, 4), spread(3, 9), spread(0, 9)) == ([0, 3, 6, 9], [0, 1, 2], [])
     splits = ["test"] * 9 + ["train"] * 20 + ["val"]
     chosen = sheets.sample_splits(splits)
     assert [*chosen.values()] == [splits[i] for i in chosen]

@@ -16,7 +16,7 @@ from depthmask.data.scenes.plate_depth import depth_with_plate, plate_at_feet
 from depthmask.data.scenes.scene import Scene
 from depthmask.errors import InputError
 from depthmask.evaluation.intervals import ORIGINS
-from depthmask.metrics import METRICS, mask_iou, score_scenes
+from depthmask.metrics import METRICS, largest_difference, mask_iou, score_scenes
 from depthmask.metrics.depth import SMALLEST_DEPTH_M
 
 Planes = tuple[Tensor | None, Tensor | None]
@@ -147,15 +147,3 @@ def check_agreement(card: Mapping[str, Any], figures: Mapping[str, float], devic
         raise InputError(f"{found}: {cause}; {again}")
     if apart > SAME and test["device"] == device == "cpu":
         print(f"depthmask: {found}: trained on another processor?", file=sys.stderr)
-
-
-def largest_difference(
-    found: Mapping[str, float], expected: Mapping[str, float | None]
-) -> tuple[str, float]:
-    """The expected figure that is missed most, and by how much: absolute or, of what exceeds 1,
-    relative; infinite where one of the two alone is a number."""
-    true = pd.Series(expected, dtype=float)
-    other = pd.Series(found, dtype=float).reindex(true.index)
-    apart = (other - true).abs() / true.abs().clip(lower=1)
-    apart = apart.fillna(math.inf).where(true.notna() | np.isfinite(other), 0)
-    return str(apart.idxmax()), float(apart.max())

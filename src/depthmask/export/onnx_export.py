@@ -20,10 +20,9 @@ from depthmask.config import RefineParams
 from depthmask.data.composition.eval_sets import EvalSets, to_pixels
 from depthmask.data.scenes.files import replaced_file
 from depthmask.data.scenes.scene import REFERENCE_FOCAL, spread
-from depthmask.evaluation.measuring import largest_difference
 from depthmask.export.refinement import guidance, refined
 from depthmask.inference.predictor import FORMAT, INPUTS, METADATA, OUTPUTS, Predictor
-from depthmask.metrics import SceneMetrics
+from depthmask.metrics import SceneMetrics, largest_difference
 from depthmask.models.depth_codec import decode_depth
 
 

@@ -4,9 +4,12 @@ A new metric is one function under a decorator, in `mask.py` or `depth.py`: tabl
 page and MLflow follow from `METRICS`.
 """
 
-from collections.abc import Collection
+import math
+from collections.abc import Collection, Mapping
 from typing import Any
 
+import numpy as np
+import pandas as pd
 import torch
 import torch.distributed as dist
 from torch import Tensor
@@ -17,7 +20,7 @@ from depthmask.metrics.depth import align_depth, is_known
 from depthmask.metrics.mask import as_float64, mask_iou
 from depthmask.metrics.registry import METRICS, Metric, metric
 
-__all__ = ["METRICS", "Metric", "SceneMetrics", "align_depth", "mask_iou", "metric", "score_scenes"]
+__all__ = ["METRICS", "Metric", "align_depth", "mask_iou", "metric"]
 
 
 @torch.no_grad()
@@ -87,3 +90,15 @@ class SceneMetrics:
 
     def reset(self) -> None:
         self._sums = torch.zeros(len(self.names), 2, dtype=torch.float64)
+
+
+def largest_difference(
+    found: Mapping[str, float], expected: Mapping[str, float | None]
+) -> tuple[str, float]:
+    """The expected figure that is missed most, and by how much: absolute or, of what exceeds 1,
+    relative; infinite where one of the two alone is a number."""
+    true = pd.Series(expected, dtype=float)
+    other = pd.Series(found, dtype=float).reindex(true.index)
+    apart = (other - true).abs() / true.abs().clip(lower=1)
+    apart = apart.fillna(math.inf).where(true.notna() | np.isfinite(other), 0)
+    return str(apart.idxmax()), float(apart.max())

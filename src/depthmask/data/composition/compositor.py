@@ -131,9 +131,9 @@ class Compositor:
         )
         points, mask = self._points(frame, depth, recipes), torch.zeros_like(depth)
         if len(rows := np.flatnonzero(is_rendered)):
-            masks = sources.masks[self._tensor(recipes.frame[rows])].float().div_(255)
+            true = sources.masks[self._tensor(recipes.frame[rows])].float().div_(255)
             mask[rows] = F.grid_sample(
-                masks, frame[rows], padding_mode="border", align_corners=False
+                true, frame[rows], padding_mode="border", align_corners=False
             )
         for figure in shots.figures:
             bg_fg[figure.rows] *= self._light(sources, figure, shots, points)

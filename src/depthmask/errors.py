@@ -64,6 +64,8 @@ def _end(error: BaseException) -> NoReturn:
         code, line = 130, "interrupted"
     elif isinstance(error, MemoryError):
         line = "out of memory: lower the size or the count asked for"
+    elif isinstance(error, ModuleNotFoundError) and not str(error.name).startswith("depthmask"):
+        line = f"{error.name} is not installed: install it, or run this where it is"
     elif isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
         line = f"{error.filename or 'the disk'}: {error.strerror}: make room"
     elif isinstance(error, OSError) and error.filename is not None:
@@ -90,8 +92,7 @@ def _nobody_reads_stdout() -> bool:
 
 
 def end_with_parent() -> None:
-    """End this process, as SIGTERM does, once its parent is gone: DVC, when it is killed itself,
-    leaves its stage running, and a stage its workers."""
+    """End this process, as SIGTERM does, once its parent is gone: who is killed ends nobody."""
     parent = os.getppid()
 
     def wait() -> None:

@@ -213,11 +213,10 @@ def evaluate_footage(
         settings = read_json(METRICS, ["baseline_settings"])["baseline_settings"]
         threshold = settings["difference_threshold"]
     predictor = Predictor(model, device=device)
-    with_truth = {name: [f for f in each if f.truth] for name, each in found.items()}
-    judged = {
-        name: [each[place] for place in spread(len(each), frames)]
-        for name, each in with_truth.items()
-    }
+    judged = dict[str, list[footage.Frame]]()
+    for name, each in found.items():
+        with_truth = [frame for frame in each if frame.truth]
+        judged[name] = [with_truth[place] for place in spread(len(with_truth), frames)]
     tables, views = {}, {}
     with progress(sum(map(len, judged.values())), "frames") as advance:
         for name, some in judged.items():

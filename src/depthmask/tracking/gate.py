@@ -20,7 +20,6 @@ from depthmask.tracking.sync import sync
 
 MODEL = "DepthMaskNet"
 
-
 CRITERIA = {
     "mask_iou": "{scenes} mask IoU",
     "depth_delta1": "{scenes} depth δ1{fitted}",

@@ -113,7 +113,8 @@ def test_a_rendered_frame_is_shown_as_it_is_and_moves_as_a_composed_one(library)
         assert float((apart < 0.05).float().mean()) > 0.9, name
     # whoever the frame's edge cuts off is there up to it
     everywhere = frames._replace(mask=np.full_like(frames.mask, 255))
-    cropped = Compositor(library, half, frames=everywhere)(recipe(**chosen), SIZE)
+    at_the_edge = recipe(**chosen)._replace(uniforms=np.full((1, NUM_UNIFORMS), 0.9))
+    cropped = Compositor(library, half, frames=everywhere)(at_the_edge, SIZE)
     assert float(cropped.mask.min()) > 0.999
 
 

@@ -25,11 +25,6 @@ with exit_on_error(), tempfile.TemporaryDirectory(dir="."):
         (InputError("mend this"), 2, "mend this"),
         (TrainingDiverged("lower that"), 1, "lower that"),
         (KeyboardInterrupt(), 130, "interrupted"),
-        (
-            ModuleNotFoundError("No", name="pyoidn"),
-            2,
-            "pyoidn is not installed: install it, or run",
-        ),
         (MemoryError(), 2, "out of memory: lower the size or the count asked for"),
         (FileNotFoundError(2, "No such file", "a/b"), 2, "a/b: No such file: mend the path or its"),
         (PermissionError(13, "Denied", "a"), 2, "a: Denied: mend the path or its rights"),

@@ -12,6 +12,7 @@ import psutil
 import pytest
 
 pytest.importorskip("mitsuba")
+pytest.importorskip("pyoidn")
 
 import drjit
 
@@ -53,6 +54,10 @@ def test_known_point_is_rendered_where_the_camera_projects_it():
     target = view.to_world(np.array([0.6, -0.35, 3.0]))
     scene = load_scene(meshes([ellipsoid(target, (0.05, 0.05, 0.05), GREY)], "ball"))
     depth = depth_map(scene, view, (200, 200))
+    crop = {"crop_offset_y": 60, "crop_height": 50, "crop_offset_x": 90, "crop_width": 40}
+    np.testing.assert_allclose(
+        depth_map(scene, view, (200, 200), crop), depth[60:110, 90:130], atol=1e-4
+    )
     rows, columns = np.nonzero(np.isfinite(depth))
     camera = Camera(float(view.focal), tuple(view.up), float(view.origin[2]))
     u, v = camera.project((target - view.origin) @ view.axes.T, 200)

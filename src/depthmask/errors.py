@@ -2,6 +2,7 @@
 
 import errno
 import io
+import multiprocessing
 import os
 import select
 import signal
@@ -64,8 +65,6 @@ def _end(error: BaseException) -> NoReturn:
         code, line = 130, "interrupted"
     elif isinstance(error, MemoryError):
         line = "out of memory: lower the size or the count asked for"
-    elif isinstance(error, ModuleNotFoundError) and not str(error.name).startswith("depthmask"):
-        line = f"{error.name} is not installed: install it, or run this where it is"
     elif isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
         line = f"{error.filename or 'the disk'}: {error.strerror}: make room"
     elif isinstance(error, OSError) and error.filename is not None:
@@ -92,8 +91,9 @@ def _nobody_reads_stdout() -> bool:
 
 
 def end_with_parent() -> None:
-    """End this process, as SIGTERM does, once its parent is gone: who is killed ends nobody."""
-    parent = os.getppid()
+    """Send this process SIGTERM once its parent has ended: one that is killed ends no child."""
+    started_by = multiprocessing.parent_process()
+    parent = started_by.pid if started_by else os.getppid()
 
     def wait() -> None:
         while os.getppid() == parent:

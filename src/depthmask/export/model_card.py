@@ -30,7 +30,7 @@ Finds a person and the scene's depth from two pictures of one camera that does n
 - In: `bg` (the plate) and `bg_fg` (the frame), uint8, N x H x W x 3, RGB, any one size
 - Out: `mask`, float32, N x H x W, 0 to 1; `depth`, float32, N x H x W, {depth}
 - Network: {network_words(card)}; seed {card["seed"]}, run {card["key"]}
-- Its size: {card["size"]} x {card["size"]} px; resizing is part of the file
+- Works at {card["size"]} x {card["size"]} px; resizing is part of the file
 - Licence: MIT
 
 ## Data

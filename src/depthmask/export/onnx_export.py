@@ -3,6 +3,7 @@ proof that it equals the network: answers and figures."""
 
 import copy
 import logging
+import math
 import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -226,7 +227,7 @@ def check_figures(
     found = metrics.compute()
     name, apart = largest_difference(found, expected)
     if apart > tolerance:
-        both = f"{found.get(name)} for the exported file and {expected[name]} for the network"
+        both = f"{found.get(name, math.nan):.6g} of the file and {expected[name]} of the network"
         raise ParityError(f"{name} is {both}, more than {tolerance:g} apart")
     return {"set": sets.headline, "largest_difference": apart, **found}
 

@@ -4,6 +4,7 @@ from pathlib import Path
 
 from depthmask.config import PlacementParams, PrepareParams
 from depthmask.data.composition.source import LibrarySource, Places
+from depthmask.errors import InputError
 
 
 class Museum(LibrarySource):
@@ -15,8 +16,10 @@ class Museum(LibrarySource):
         self, folder: Path, places: Places, params: PrepareParams, placement: PlacementParams
     ) -> None:
         # not above: Mitsuba is not on every machine that trains
-        from depthmask.data.sources.museum.prepare import prepare_museum
-
+        try:
+            from depthmask.data.sources.museum.prepare import prepare_museum
+        except ModuleNotFoundError as error:
+            raise InputError(f"{error.name} renders rooms: install it, or `dvc pull`") from None
         prepare_museum(folder, params, placement)
 
 

@@ -12,8 +12,8 @@ import pyoidn
 
 from depthmask.data.sources.museum.shapes import Part, Vector
 
-# pictures are rendered one a core; read at the first use
-os.environ |= {"OIDN_NUM_THREADS": "1", "OIDN_SET_AFFINITY": "0"}
+# of Open Image Denoise, which reads them when it is first used: pictures are rendered one a core
+os.environ |= {"OIDN_NUM_THREADS": "1", "OIDN_SET_AFFINITY": "0"} | os.environ
 mi.set_variant("scalar_rgb")
 mi.set_log_level(mi.LogLevel.Error)
 
@@ -59,7 +59,7 @@ def _spectrum(color: np.ndarray) -> dict[str, Any]:
 
 
 def _surface(part: Part, is_albedo: bool) -> dict[str, Any]:
-    """Matt or coated, its sRGB colour (IEC 61966-2-1) made linear, or of light of that colour."""
+    """Matt or coated, its sRGB colour (IEC 61966-2-1) made linear; or shining in it."""
     color, roughness = part.material.color, part.material.roughness
     linear = _spectrum(np.where(color <= 0.04045, color / 12.92, ((color + 0.055) / 1.055) ** 2.4))
     if is_albedo:
@@ -72,7 +72,7 @@ def _surface(part: Part, is_albedo: bool) -> dict[str, Any]:
 
 def meshes(parts: Sequence[Part], name: str, *, is_albedo: bool = False) -> dict[str, Any]:
     """The content of a scene: one mesh for all parts of a material and a way of shading; with
-    `is_albedo` of one whose light is what every surface reflects of white light."""
+    `is_albedo` the front of every surface shines in its colour, and its back is black."""
     groups: dict[tuple[int, bool], list[Part]] = {}
     for part in parts:
         groups.setdefault((id(part.material), part.smooth), []).append(part)

@@ -1,18 +1,15 @@
 """Rendering the rooms, the people and the frames, each in a process of a core."""
 
 import itertools
-import operator
-import signal
 from collections.abc import Callable, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from functools import partial
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
 import drjit
 import numpy as np
 import pandas as pd
+from torch.utils.data import DataLoader
 
 from depthmask.config import PlacementParams, PrepareParams, SplitSizes
 from depthmask.data.scenes.library import Frames, Library
@@ -29,7 +26,7 @@ _FRAMES = {"rendered": ("train", 101, 4), "in_scene": ("test", 100, 2)}
 def prepare_museum(folder: Path, params: PrepareParams, placement: PlacementParams) -> None:
     """Render rooms and people, some people inside rooms, the test rooms anew; write them."""
     size, sampling = params.size, params.museum
-    settings = {"size": size, "samples_per_px": sampling.samples_per_px}
+    settings: dict[str, Any] = {"size": size, "samples_per_px": sampling.samples_per_px}
     plain = {"size": size, "samples_per_px": sampling.cutout_samples_per_px}
     room_seeds, room_splits = _split_seeds(params.splits.plates, params.seed, 0)
     person_seeds, person_splits = _split_seeds(params.splits.cutouts, params.seed, 1)
@@ -51,20 +48,12 @@ def prepare_museum(folder: Path, params: PrepareParams, placement: PlacementPara
         for name, count in counts.items()
         if count > 0
     }
-    jobs = []
+    jobs, in_scene = [], partial(render.render_in_scene, **settings)
     for name, table in tables.items():
         stands = library.stands[table["plate"], table["stand"]]
         seeds = _seeds(len(table), params.seed, _FRAMES[name][2])
         jobs += [
-            partial(
-                render.render_in_scene,
-                room_seeds[p],
-                person_seeds[c],
-                stand,
-                kind=kinds[c],
-                seed=seed,
-                **settings,
-            )
+            partial(in_scene, room_seeds[p], person_seeds[c], stand, kind=kinds[c], seed=seed)
             for p, c, stand, seed in zip(table.plate, table.cutout, stands, seeds, strict=True)
         ]
     test_rooms = library.plates_of("test")
@@ -120,8 +109,7 @@ def _place(
     cutout = placer.cutouts[(turn + turn // num_rooms) % len(placer.cutouts)]
     numbers = uniforms(placement.seed, stream, 0, range(count), 1)[:, 0]
     usable = [placer.stands[room] for room in turn % num_rooms]
-    chosen = [each[int(n * len(each))] for each, n in zip(usable, numbers, strict=True)]
-    stand = np.array(chosen, np.int64)
+    stand = np.array([each[int(n * len(each))] for each, n in zip(usable, numbers, strict=True)])
     distance_m = library.stands[plate, stand, 2].astype(float)
     return pd.DataFrame(
         {"plate": plate, "cutout": cutout, "stand": stand, "distance_m": distance_m}
@@ -129,17 +117,26 @@ def _place(
 
 
 def run_jobs(jobs: Sequence[Callable[[], Any]], description: str) -> list[Any]:
-    """Call picklable functions in processes of their own, one a core; results in order."""
-    workers = min(num_cores(), len(jobs)), get_context("spawn"), _start_worker
+    """Call picklable functions in processes of a loader's, one a core; results in order."""
+    loader: DataLoader[Any] = DataLoader(
+        jobs,  # type: ignore[arg-type]
+        collate_fn=_call,
+        num_workers=min(num_cores(), len(jobs)),
+        multiprocessing_context="spawn",
+        worker_init_fn=_start_worker,
+    )
     results = []
-    with progress(len(jobs), description) as advance, ProcessPoolExecutor(*workers) as pool:
-        for result in pool.map(operator.call, jobs):
+    with progress(len(jobs), description) as advance:
+        for result in loader:
             results.append(result)
             advance(1)
     return results
 
 
-def _start_worker() -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C ends the parent, and that its workers
+def _call(jobs: list[Callable[[], Any]]) -> Any:
+    return jobs[0]()
+
+
+def _start_worker(_: int) -> None:
     end_with_parent()
     drjit.set_thread_count(1)

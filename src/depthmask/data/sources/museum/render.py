@@ -74,8 +74,7 @@ def render_plate(seed: int, *, size: int, samples_per_px: int) -> Plate:
 
 def render_empty(room_seed: int, *, seed: int, size: int, samples_per_px: int) -> np.ndarray:
     """Render the plate once more with noise of `seed`: uint8 [S, S, 3], RGB."""
-    loaded = _load_room(room_seed)
-    return loaded.picture(size, samples_per_px, _EMPTY, room_seed, seed)
+    return _load_room(room_seed).picture(size, samples_per_px, _EMPTY, room_seed, seed)
 
 
 def render_in_scene(
@@ -136,7 +135,7 @@ def render_cutout(seed: int, *, size: int, samples_per_px: int, kind: Kind = "pe
     )
 
 
-@lru_cache(maxsize=2)  # of 10 MB each: frames are rendered room by room
+@lru_cache(maxsize=2)  # frames are rendered room by room
 def _load_room(seed: int) -> _LoadedRoom:
     """The room of a seed, its stands, and the exposure that all its pictures share.
 

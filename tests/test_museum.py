@@ -85,10 +85,20 @@ def test_light_falls_to_the_right_side_in_the_right_colour_and_texture_stands_up
     light = optics.radiance(scene, view, (16, 16), 4, 0)
     assert light[3, 8, 0] > light[3, 8, 2] and light[12, 8, 2] > light[12, 8, 0]
     # as albedo it shines in its own colour, which is linear: sRGB's 0.9 is 0.787
-    scene = load_scene(meshes([canvas], "canvas", is_albedo=True))
-    albedo = optics.radiance(scene, view, (16, 16), 4, 0, max_depth=1)
-    assert albedo[3, 8, 0] > 5 * albedo[3, 8, 2] and albedo[12, 8, 2] > 5 * albedo[12, 8, 0]
-    np.testing.assert_allclose(albedo[(3, 12), 8].sum(-1), 0.787, atol=0.005)
+    for side in (view, View.aimed((0, 3, 1), 180.0, 0.0, 1.4)):  # from behind as well
+        scene = load_scene(meshes([canvas], "canvas", seen_from=side.origin))
+        albedo = optics.radiance(scene, side, (16, 16), 4, 0, max_depth=1)
+        assert albedo[3, 8, 0] > 5 * albedo[3, 8, 2] and albedo[12, 8, 2] > 5 * albedo[12, 8, 0]
+        np.testing.assert_allclose(albedo[(3, 12), 8].sum(-1), 0.787, atol=0.005)
+
+
+def test_no_surface_of_a_person_is_without_albedo():
+    person = draw_person(PEOPLE[0])[0]
+    view = View.aimed((0, -4, 1), 0.0, 0.0, 1.4)
+    scene = load_scene(meshes(person, "person", seen_from=view.origin))
+    albedo = optics.radiance(scene, view, (64, 64), 4, 0, max_depth=1)
+    [depths] = optics.sub_depths([scene], view, (64, 64), person)
+    assert albedo[np.isfinite(depths).all(-1)].max(-1).min() > 0.001
 
 
 def test_plate_is_as_promised_and_its_stands_lie_on_the_floor_and_in_view(plate):

@@ -12,7 +12,7 @@ import pyoidn
 
 from depthmask.data.sources.museum.shapes import Part, Vector
 
-# of Open Image Denoise, which reads them when it is first used: pictures are rendered one a core
+# Open Image Denoise reads them when it is first used; pictures are rendered one a core
 os.environ |= {"OIDN_NUM_THREADS": "1", "OIDN_SET_AFFINITY": "0"} | os.environ
 mi.set_variant("scalar_rgb")
 mi.set_log_level(mi.LogLevel.Error)
@@ -70,9 +70,11 @@ def _surface(part: Part, is_albedo: bool) -> dict[str, Any]:
     return {"bsdf": mi.load_dict({"type": "twosided", "side": coat})}
 
 
-def meshes(parts: Sequence[Part], name: str, *, is_albedo: bool = False) -> dict[str, Any]:
-    """The content of a scene: one mesh for all parts of a material and a way of shading; with
-    `is_albedo` the front of every surface shines in its colour, and its back is black."""
+def meshes(
+    parts: Sequence[Part], name: str, *, seen_from: np.ndarray | None = None
+) -> dict[str, Any]:
+    """The content of a scene: one mesh for all parts of a material and a way of shading; its albedo
+    is what every surface shines in towards a camera at `seen_from`, [3]."""
     groups: dict[tuple[int, bool], list[Part]] = {}
     for part in parts:
         groups.setdefault((id(part.material), part.smooth), []).append(part)
@@ -81,11 +83,16 @@ def meshes(parts: Sequence[Part], name: str, *, is_albedo: bool = False) -> dict
         first = np.cumsum([0] + [len(part.vertices) for part in group])
         faces = np.concatenate([p.faces + f for p, f in zip(group, first, strict=False)])
         properties = mi.Properties()
-        for key, value in _surface(group[0], is_albedo).items():
+        vertices = np.concatenate([part.vertices for part in group])
+        if seen_from is not None:  # only the front of a triangle shines
+            a, b, c = vertices[faces].swapaxes(0, 1)
+            away = (np.cross(b - a, c - a) * (seen_from - a)).sum(-1) < 0
+            faces[away] = faces[away, ::-1]
+        for key, value in _surface(group[0], seen_from is not None).items():
             properties[key] = value
         named = f"{name}_{number}", first[-1], len(faces), properties
-        mesh = mi.Mesh(*named, has_vertex_normals=group[0].smooth, has_vertex_texcoords=True)
-        vertices = np.concatenate([part.vertices for part in group])
+        is_smooth = group[0].smooth and seen_from is None
+        mesh = mi.Mesh(*named, has_vertex_normals=is_smooth, has_vertex_texcoords=True)
         uv = np.concatenate([part.uv for part in group]) / group[0].material.tile_m
         values = mi.traverse(mesh)
         values["vertex_positions"] = vertices.astype(np.float32).ravel()

@@ -50,11 +50,11 @@ class _LoadedRoom(NamedTuple):
         self, size: int, samples_per_px: int, *stream: int, person: Sequence[Part] = ()
     ) -> np.ndarray:
         """uint8 [S, S, 3] of this room, perhaps with somebody in it."""
+        view, shape = self.room.view, (size, size)
         lit, albedo = (
             load_scene(room | somebody, self.room.lamps)
-            for room, somebody in zip(self.content, _meshes(person, "person"), strict=True)
+            for room, somebody in zip(self.content, _meshes(person, "person", view), strict=True)
         )
-        view, shape = self.room.view, (size, size)
         light = optics.radiance(lit, view, shape, samples_per_px, _noise_seed(*stream))
         return _develop(_denoised(light * self.exposure, albedo, view))
 
@@ -110,8 +110,8 @@ def render_cutout(seed: int, *, size: int, samples_per_px: int, kind: Kind = "pe
     parts, height_m = _DRAWN[kind](seed)
     heading = 180 + float(rng.normal(0, 45) if rng.random() < 0.7 else rng.uniform(0, 360))
     parts = moved(parts, (0, 0, 0), rotation("z", heading))
-    (lit, albedo), shape = _meshes(parts, "person"), (size, size * 3 // 4)
     view = View.aimed((0, -STUDIO_M, CANVAS_M / 2 - FOOT_MARGIN_M), 0, 0, STUDIO_M / CANVAS_M)
+    (lit, albedo), shape = _meshes(parts, "person", view), (size, size * 3 // 4)
     scene, noise_seed = load_scene(lit, _studio_lamps(rng)), _noise_seed(_CUTOUT, seed)
     light = optics.radiance(scene, view, shape, samples_per_px, noise_seed, lamps_visible=False)
     light = _denoised(light, load_scene(albedo), view)
@@ -146,7 +146,7 @@ def _load_room(seed: int) -> _LoadedRoom:
         feet = free_floor(room, seed)
         if len(feet) < 2 * _FEWEST_STANDS:
             continue
-        content = _meshes(room.parts, "room")
+        content = _meshes(room.parts, "room", room.view)
         scene = load_scene(content[0], room.lamps)
         depth = depth_map(scene, room.view, (48, 48))
         if depth.min() <= 0.6 or depth.max() > 24:
@@ -242,9 +242,9 @@ def _studio_lamps(rng: np.random.Generator) -> list[dict[str, Any]]:
     return [optics.sky(above, key["emitter"]["sampling_weight"]), key]
 
 
-def _meshes(parts: Sequence[Part], name: str) -> list[dict[str, Any]]:
+def _meshes(parts: Sequence[Part], name: str, view: View) -> list[dict[str, Any]]:
     """As they are lit, and as albedo."""
-    return [meshes(parts, name, is_albedo=is_albedo) for is_albedo in (False, True)]
+    return [meshes(parts, name, seen_from=place) for place in (None, view.origin)]
 
 
 def _denoised(light: np.ndarray, albedo: Any, view: View) -> np.ndarray:

@@ -96,7 +96,7 @@ def largest_difference(
     found: Mapping[str, float], expected: Mapping[str, float | None]
 ) -> tuple[str, float]:
     """The expected figure that is missed most, and by how much: absolute or, of what exceeds 1,
-    relative; infinite where one of the two alone is a number."""
+    relative; infinite where one of the two alone is a number. At least one must be expected."""
     true = pd.Series(expected, dtype=float)
     other = pd.Series(found, dtype=float).reindex(true.index)
     apart = (other - true).abs() / true.abs().clip(lower=1)

@@ -14,7 +14,7 @@ from depthmask.data.scenes.scene import Scene
 from depthmask.errors import InputError
 from depthmask.models import MODELS, PairModel
 
-CARD = ("model", "size", "experiment", "seed", "key", "unit", "source", "data_hash")
+CARD = ("model", "size", "experiment", "seed", "key", "unit", "source", "data_hash", "test")
 """What a card must tell."""
 
 

@@ -40,8 +40,8 @@ def draw_library(folder: Path) -> None:
         bg = library.images[frames.table["plate"].to_numpy()]
         scenes = Scene(bg, frames.bg_fg, frames.mask, frames.depth)
         counts += f", {len(frames.table)} in-scene frames"
-    about = {"unit": summary["unit"], "subtitle": f"{counts}, {library.size} px"}
-    contact_sheet(folder / "contact_sheet.png", library, scenes, **about)
+    subtitle, sheet = f"{counts}, {library.size} px", folder / "contact_sheet.png"
+    contact_sheet(sheet, library, scenes, unit=summary["unit"], subtitle=subtitle)
 
 
 def draw_samples(folder: Path, source: Source) -> None:

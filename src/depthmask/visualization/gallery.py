@@ -149,7 +149,7 @@ def _predict(
 
 def _arrays(scene: Scene[Tensor]) -> Scene[np.ndarray]:
     """A batch of tensors as arrays: images uint8 N x H x W x 3, planes float32 N x H x W."""
-    bg, bg_fg = map(to_pixels, scene[:2])
+    bg, bg_fg = to_pixels(scene.bg), to_pixels(scene.bg_fg)
     return Scene(bg, bg_fg, _planes(scene.mask), _planes(scene.depth))
 
 

@@ -131,8 +131,8 @@ def plan_shots(
     square, figures = (size, size), []
     for people in (recipes, others):
         if people is not None and len(rows := np.flatnonzero(~people.nobody)):
-            about = library, p, people.take(rows), rows
-            figures.append(_figure(*about, frame=frame[rows], size=size, canvas_rows=canvas_rows))
+            seen, shot = people.take(rows), frame[rows]
+            figures.append(_figure(library, p, seen, rows, shot, size, canvas_rows))
     return Shots(
         frame=to_theta(frame, square, square),
         clean=to_theta(clean, square, square),
@@ -156,7 +156,6 @@ def _figure(
     p: CompositorParams,
     recipes: Recipes,
     rows: np.ndarray,
-    *,
     frame: np.ndarray,
     size: int,
     canvas_rows: int,

@@ -117,7 +117,7 @@ def _place(
 
 
 def run_jobs(jobs: Sequence[Callable[[], Any]], description: str) -> list[Any]:
-    """Call picklable functions in processes of a loader's, one a core; results in order."""
+    """What picklable functions return, in order, called in a loader's processes, one a core."""
     loader: DataLoader[Any] = DataLoader(
         jobs,  # type: ignore[arg-type]
         collate_fn=_call,

@@ -131,8 +131,7 @@ def plan_shots(
     square, figures = (size, size), []
     for people in (recipes, others):
         if people is not None and len(rows := np.flatnonzero(~people.nobody)):
-            seen, shot = people.take(rows), frame[rows]
-            figures.append(_figure(library, p, seen, rows, shot, size, canvas_rows))
+            figures.append(_figure(library, p, people.take(rows), rows, frame, size, canvas_rows))
     return Shots(
         frame=to_theta(frame, square, square),
         clean=to_theta(clean, square, square),
@@ -161,7 +160,7 @@ def _figure(
     canvas_rows: int,
 ) -> Figure:
     cutouts, stance = library.cutouts.iloc[recipes.cutout], stances(library, recipes, size)
-    person = compose(inverse(stance.to_plate), frame)
+    person = compose(inverse(stance.to_plate), frame[rows])
     original = np.array([library.rgba.shape[2], library.rgba.shape[1]])
     rows_kept = canvas_rows / original[1]
     minified = np.sqrt(np.abs(np.linalg.det(person[:, :, :2]))) * rows_kept

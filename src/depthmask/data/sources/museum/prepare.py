@@ -30,8 +30,7 @@ def prepare_museum(folder: Path, params: PrepareParams, placement: PlacementPara
     plain = {"size": size, "samples_per_px": sampling.cutout_samples_per_px}
     room_seeds, room_splits = _split_seeds(params.splits.plates, params.seed, 0)
     person_seeds, person_splits = _split_seeds(params.splits.cutouts, params.seed, 1)
-    jobs: list[partial[Any]] = []
-    jobs += [partial(render.render_plate, seed, **settings) for seed in room_seeds]
+    jobs: list[Any] = [partial(render.render_plate, seed, **settings) for seed in room_seeds]
     kinds = _kinds(params.splits.cutouts, sampling.things)
     jobs += [
         partial(render.render_cutout, seed, kind=kind, **plain)
@@ -67,17 +66,13 @@ def prepare_museum(folder: Path, params: PrepareParams, placement: PlacementPara
     order = np.argsort(plates, kind="stable").tolist()
     done = dict(zip(order, run_jobs([jobs[n] for n in order], "frames"), strict=True))
     results = iter([done[n] for n in range(len(jobs))])
-    frames = {
-        name: _packed(table, list(itertools.islice(results, len(table))))
-        for name, table in tables.items()
-    }
+    frames = {}
+    for name, table in tables.items():
+        planes = zip(*itertools.islice(results, len(table)), strict=True)
+        images, masks, depths = map(np.stack, planes)
+        frames[name] = Frames(table, images, np.round(masks * 255).astype(np.uint8), depths)
     frames["nobody"] = Frames.of_nobody(empty, np.stack(list(results)), library.depths)
     write_prepared(folder, library, visible, params, placement, frames=frames)
-
-
-def _packed(table: pd.DataFrame, scenes: Sequence[render.InScene]) -> Frames:
-    images, masks, depths = (np.stack(planes) for planes in zip(*scenes, strict=True))
-    return Frames(table, images, np.round(masks * 255).astype(np.uint8), depths)
 
 
 def _split_seeds(sizes: SplitSizes, *stream: int) -> tuple[list[int], list[str]]:

@@ -11,8 +11,10 @@ from torch import nn
 from depthmask.config import Optimizer, Scheduler, SizeSchedule
 from depthmask.data.composition.compositor import Compositor
 from depthmask.data.composition.training_scenes import ComposedScenes
+from depthmask.data.scenes.scene import REFERENCE_FOCAL, Scene
 from depthmask.errors import TrainingDiverged
 from depthmask.models import MODELS, Prediction
+from depthmask.models.depth_codec import encode_depth
 from depthmask.models.hardware import Hardware
 from depthmask.models.losses import SceneLoss
 from depthmask.training.fitting import LAST, PREVIOUS, centre_mask, find_checkpoint, fit
@@ -90,6 +92,21 @@ def test_one_half_becomes_the_best_threshold_of_the_mask():
     nobody = make_module(DifferenceNet())
     torch.nn.init.constant_(nobody.model.mask.bias, -20)  # at every threshold the same IoU
     assert centre_mask(nobody, data, device="cpu") == 0.5
+
+
+@pytest.mark.parametrize(("side", "learnt_m"), [(SIZE, 3.0), (SIZE // 2, 6.0)])
+def test_an_image_of_half_the_pixels_is_of_half_the_focal_length(side, learnt_m):
+    plane, focal = torch.full((1, 1, side, side), 3.0), torch.full((1, 1, 1, 1), REFERENCE_FOCAL)
+    picture, nobody = torch.zeros(1, 3, side, side), torch.zeros_like(plane)
+    code = encode_depth(torch.full_like(plane, learnt_m), (0.5, 25.0))
+    module = make_module(DifferenceNet())
+    module.model.forward = lambda bg, bg_fg: Prediction(nobody, code.logit())
+    module.log_dict = lambda *args, **options: None
+    scene = Scene(picture, picture, nobody, plane, focal)
+    module.validation_step(scene, 0)
+    assert module.val_metrics.compute()["depth_rmse"] == pytest.approx(0, abs=1e-4)
+    # of the mask alone, which says one half
+    assert module.training_step(scene, 0).item() == pytest.approx(math.log(2), abs=0.01)
 
 
 def assert_equal_weights(first, second):

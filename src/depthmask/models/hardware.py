@@ -23,13 +23,8 @@ class Hardware(NamedTuple):
 
 
 def choose_hardware(device: str = "auto", precision: str = "auto") -> Hardware:
-    """Choose the device (auto, cpu, cuda or mps) and precision (auto, float32 or bfloat16).
-
-    `auto` is bfloat16 only where the hardware computes in it.
-
-    Raises:
-        InputError: if the named device is not there.
-    """
+    """Choose the device (auto, cpu, cuda or mps) and precision (auto, float32 or bfloat16); `auto`
+    is bfloat16 only where the hardware computes in it. InputError if there is no such device."""
     there = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
     if device == "auto":
         device = next((name for name in there if there[name]), "cpu")

@@ -191,11 +191,8 @@ def blur_matrix(side: int, device: torch.device, dtype: torch.dtype = torch.floa
 
 
 class SceneLoss:
-    """The loss of an experiment: a weight by name of a term in `TERMS`, for each head.
-
-    Raises:
-        InputError: no term has that name.
-    """
+    """The loss of an experiment: a weight by name of a term in `TERMS`, for each head; InputError
+    if no term has that name."""
 
     def __init__(
         self, mask_terms: Mapping[str, float], depth_terms: Mapping[str, float] | None = None

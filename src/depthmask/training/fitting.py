@@ -62,12 +62,8 @@ def find_checkpoint(folder: Path) -> Path | None:
 
 
 class EpochRows(Callback):
-    """Keeps each epoch's figures, across a resume, and hands them on.
-
-    Args:
-        label: what a line an epoch begins with; None: no lines.
-        on_epoch: called with the epoch's number, from 1, and its figures.
-    """
+    """Keeps each epoch's figures, across a resume, prints them in a line that begins with `label`,
+    if there is one, and calls `on_epoch` with the epoch's number, from 1, and them."""
 
     def __init__(self, data: SceneData, label: str | None, on_epoch: EpochListener) -> None:
         self.data, self.label, self.on_epoch = data, label, on_epoch

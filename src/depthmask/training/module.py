@@ -49,7 +49,8 @@ class DepthMaskModule(L.LightningModule):
         bg = scene.bg.contiguous(memory_format=torch.channels_last)
         bg_fg = scene.bg_fg.contiguous(memory_format=torch.channels_last)
         prediction = self.model(bg, bg_fg)
-        scale = 1.0 if scene.focal is None else REFERENCE_FOCAL / scene.focal
+        focal = self._focal(scene)
+        scale = 1.0 if focal is None else REFERENCE_FOCAL / focal
         target = encode_depth(scene.depth * scale, self.depth_range_m)
         total, terms = self.loss(prediction, scene.mask, target)
         # `loss_`: a loss term and a metric may both be called depth_rmse
@@ -57,6 +58,12 @@ class DepthMaskModule(L.LightningModule):
         values[f"{split}/loss"] = total
         self.log_dict(values, on_step=False, on_epoch=True, batch_size=len(scene.mask))
         return total, prediction
+
+    def _focal(self, scene: Scene[Tensor]) -> Tensor | None:
+        """The focal length in pixels, of which a network reads metres (Metric3D, Yin et al. 2023),
+        as a share of the last size: a small image is of a shorter lens."""
+        share = scene.bg.shape[-2] / self.params.schedule[-1].size
+        return None if scene.focal is None else scene.focal * share
 
     def training_step(self, scene: Scene[Tensor], batch_idx: int) -> Tensor:
         total, _ = self._step(scene, "train")
@@ -67,7 +74,8 @@ class DepthMaskModule(L.LightningModule):
 
     def validation_step(self, scene: Scene[Tensor], batch_idx: int) -> None:
         _, prediction = self._step(scene, "val")
-        self.val_metrics.update(*prediction.decode(self.depth_range_m, scene.focal), *scene[2:4])
+        found = prediction.decode(self.depth_range_m, self._focal(scene))
+        self.val_metrics.update(*found, *scene[2:4])
 
     def test_step(self, scene: Scene[Tensor], batch_idx: int) -> None:
         _, prediction = self._step(scene, "test")

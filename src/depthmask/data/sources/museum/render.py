@@ -249,7 +249,7 @@ def _meshes(parts: Sequence[Part], name: str, view: View) -> list[dict[str, Any]
 
 def _denoised(light: np.ndarray, albedo: Any, view: View) -> np.ndarray:
     """Exposed light [h, w, 3] of a view, whose surfaces another scene shows as albedo."""
-    shown = optics.radiance(albedo, view, light.shape[:2], 16, 0, max_depth=1)
+    shown = optics.radiance(albedo, view, light.shape[:2], 9, 0, max_depth=1)
     return optics.denoise(light.astype(np.float32), shown)
 
 

@@ -94,9 +94,12 @@ def test_one_half_becomes_the_best_threshold_of_the_mask():
     assert centre_mask(nobody, data, device="cpu") == 0.5
 
 
-@pytest.mark.parametrize(("side", "learnt_m"), [(SIZE, 3.0), (SIZE // 2, 6.0)])
-def test_an_image_of_half_the_pixels_is_of_half_the_focal_length(side, learnt_m):
-    plane, focal = torch.full((1, 1, side, side), 3.0), torch.full((1, 1, 1, 1), REFERENCE_FOCAL)
+@pytest.mark.parametrize(
+    ("side", "lens", "learnt_m"), [(SIZE, 1.0, 3.0), (SIZE // 2, 1.0, 6.0), (SIZE // 2, 1.5, 4.0)]
+)
+def test_an_image_of_half_the_pixels_is_of_half_the_focal_length(side, lens, learnt_m):
+    plane = torch.full((1, 1, side, side), 3.0)
+    focal = torch.full((1, 1, 1, 1), lens * REFERENCE_FOCAL)
     picture, nobody = torch.zeros(1, 3, side, side), torch.zeros_like(plane)
     code = encode_depth(torch.full_like(plane, learnt_m), (0.5, 25.0))
     module = make_module(DifferenceNet())

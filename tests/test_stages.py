@@ -233,9 +233,11 @@ def test_without_parity_nothing_is_promoted(inside):
     figures = metrics["seeds"][metrics["best"]]["0"][metrics["headline"]["set"]]
     figures["mask_iou"] += 0.01
     report.write_text(json.dumps(metrics))
-    with pytest.raises(SystemExit) as stopped:
-        call(export)
-    report.write_text(written)
+    try:
+        with pytest.raises(SystemExit) as stopped:
+            call(export)
+    finally:
+        report.write_text(written)
     found, _, remedy = str(stopped.value).partition("; ")
     assert found.startswith("depthmask: not exported: mask_iou is ")
     assert found.endswith(f" and {figures['mask_iou']} of the network, more than 0.001 apart")

@@ -145,7 +145,7 @@ def light_between(scene: Scene[Tensor]) -> Tensor:
     return median.nan_to_num(0.0)[..., None, None]
 
 
-# It has frames of its own, and no strengths in params.yaml: see `_cases`.
+# It has frames of its own, and no strengths in params.yaml: see `robustness_table`.
 CONDITIONS["nobody"] = Condition("Nobody in the frame", "stops of the plate", None, exposure)
 
 

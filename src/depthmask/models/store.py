@@ -49,7 +49,7 @@ def trained_seeds(experiment: Path) -> list[int]:
 
 
 def save_model(folder: Path, model: PairModel, card: dict[str, Any]) -> None:
-    """Write `model.safetensors` and `model.json`; `card` must name the `model` and its `size`.
+    """Write `model.safetensors` and `model.json`; `card` must tell `CARD`.
 
     Figures that are no finite number, which JSON does not know, become null.
     """

@@ -61,7 +61,8 @@ class DepthMaskModule(L.LightningModule):
 
     def _focal(self, scene: Scene[Tensor]) -> Tensor | None:
         """The focal length in pixels, of which a network reads metres (Metric3D, Yin et al. 2023),
-        as a share of the last size: a small image is of a shorter lens."""
+        over the last size: a smaller image is of a shorter lens, and its farthest room beyond the
+        depth's range. None, of files, at every size."""
         share = scene.bg.shape[-2] / self.params.schedule[-1].size
         return None if scene.focal is None else scene.focal * share
 
@@ -79,7 +80,8 @@ class DepthMaskModule(L.LightningModule):
 
     def test_step(self, scene: Scene[Tensor], batch_idx: int) -> None:
         _, prediction = self._step(scene, "test")
-        self.test_metrics.update(*prediction.decode(self.depth_range_m, scene.focal), *scene[2:4])
+        found = prediction.decode(self.depth_range_m, self._focal(scene))
+        self.test_metrics.update(*found, *scene[2:4])
 
     def on_validation_epoch_end(self) -> None:
         metrics = self.val_metrics.compute()

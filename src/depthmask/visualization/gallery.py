@@ -22,7 +22,7 @@ from depthmask.visualization.sheets import hero, panels
 from depthmask.visualization.theme import save_png
 
 LARGE_PERSON = 0.04  # of a frame: who can be seen on a small picture
-MAX_SIDE_PX = 128
+MAX_SIDE_PX = 144
 """Of a tile: the page that holds them all is to stay a file that one can send."""
 
 

@@ -18,10 +18,7 @@ ThreadsOption = Annotated[
     int | None, typer.Option("--threads", min=1, max=256, help="Of the CPU; by default one a core.")
 ]
 FovOption = Annotated[
-    float | None,
-    typer.Option(
-        help="Horizontal field of view, degrees; else EXIF's, or as the plate's depth says."
-    ),
+    float | None, typer.Option(help="Horizontal field of view, degrees; else EXIF's or plate's.")
 ]
 AT = typer.Option(
     metavar="X,Y=METRES",

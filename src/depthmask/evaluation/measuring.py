@@ -3,6 +3,7 @@
 import math
 import sys
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -89,6 +90,7 @@ def baseline_methods(sets: EvalSets) -> tuple[dict[str, float], dict[tuple[str, 
 
 def plate_methods(network: Method) -> dict[tuple[str, int], Method]:
     """The baselines that a network's mask and the plate's depth make; nothing without that."""
+    network = lru_cache(maxsize=1)(network)  # both are asked of the same scene
 
     def at_feet(scene: Scene[Tensor], plate_depth: Tensor | None) -> Planes:
         mask, _ = network(scene, plate_depth)

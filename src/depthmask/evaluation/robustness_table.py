@@ -136,11 +136,7 @@ def _figures(scores: dict[str, Tensor], origins: pd.DataFrame, level: float) -> 
 
 def _predict(method: Method, scene: Scene[Tensor], device: str) -> Answer:
     """The mask and the depth of all the scenes, float32 on the CPU."""
-    masks, depths = [], []
-    for rows in torch.arange(len(scene.mask)).split(BATCH_SIZE):
-        mask, depth = method(scene.take(rows).to(device), None)
-        assert mask is not None
-        masks.append(mask.float().cpu())
-        if depth is not None:
-            depths.append(depth.float().cpu())
-    return torch.cat(masks), torch.cat(depths) if depths else None
+    batches = torch.arange(len(scene.mask)).split(BATCH_SIZE)
+    found = [method(scene.take(rows).to(device), None) for rows in batches]
+    masks, depths = ([p for p in parts if p is not None] for parts in zip(*found, strict=True))
+    return torch.cat(masks).cpu(), torch.cat(depths).cpu() if depths else None

@@ -12,10 +12,11 @@ from torch import Tensor
 from depthmask.data.scenes.files import replaced_file
 from depthmask.data.scenes.scene import Scene
 from depthmask.errors import InputError
-from depthmask.models import MODELS, PairModel
+from depthmask.models import MODELS, PairModel, Prediction
 
 CARD = ("model", "size", "experiment", "seed", "key", "unit", "source", "data_hash", "test")
 """What a card must tell."""
+CHUNK = 4
 
 
 class StoredModel(NamedTuple):
@@ -29,7 +30,11 @@ class StoredModel(NamedTuple):
         """The mask, 0..1, and the depth in the card's unit (or None), N x 1 x H x W."""
         images = (scene.bg, scene.bg_fg)
         pair = (image.contiguous(memory_format=torch.channels_last) for image in images)
-        return self.model(*pair).decode(self.model.depth_range_m, scene.focal)
+        # of so few scenes a network's maps stay in a processor's cache
+        parts = zip(*(image.split(CHUNK) for image in pair), strict=True)
+        masks, depths = zip(*(self.model(*part) for part in parts), strict=True)
+        depth = None if depths[0] is None else torch.cat(depths)
+        return Prediction(torch.cat(masks), depth).decode(self.model.depth_range_m, scene.focal)
 
 
 def seed_folder(experiment: Path, seed: int) -> Path:

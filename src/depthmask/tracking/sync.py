@@ -64,11 +64,9 @@ def _bring(store: Store, folder: Path, metrics: Mapping[str, Any], reports: Path
 
     found = store.find_run(card["key"])
     known, status = (found.data.tags, found.info.status) if found else ({}, "")
-    if (
-        (known.get(SYNCED) == digest and status == "FINISHED")
-        or (is_trial and VERDICT in tags and VERDICT in known)  # the checkout's word stays
-        or status == "RUNNING"  # it records itself
-    ):
+    is_there = known.get(SYNCED) == digest and status == "FINISHED"
+    # the checkout's word stays; what runs records itself
+    if is_there or (is_trial and VERDICT in tags and VERDICT in known) or status == "RUNNING":
         return []
     try:
         run = OpenRun(store, card["key"], found, settings, tags, card["data_hash"])

@@ -11,6 +11,7 @@ import math
 from typing import NamedTuple
 
 import numpy as np
+import pandas as pd
 
 from depthmask.config import CompositorParams
 from depthmask.data.scenes.library import Library
@@ -92,7 +93,7 @@ def plan_shots(
         return draw(*shape) < probability
 
     stance = stances(library, recipes, size)
-    up = library.plates[["up_x", "up_y", "up_z"]].to_numpy()[recipes.plate]
+    up = _rows(library.plates, ["up_x", "up_y", "up_z"], recipes.plate)
     right, away = np.array([1.0, 0.0, 0.0]), horizontal(np.array([0.0, 0.0, 1.0]), up)
     aside, behind, height_m = signed(NUM_LAMPS), signed(NUM_LAMPS), draw(NUM_LAMPS)
     lamps = stance.foot[:, None] + (
@@ -159,13 +160,13 @@ def _figure(
     size: int,
     canvas_rows: int,
 ) -> Figure:
-    cutouts, stance = library.cutouts.iloc[recipes.cutout], stances(library, recipes, size)
+    stance = stances(library, recipes, size)
     person = compose(inverse(stance.to_plate), frame[rows])
     original = np.array([library.rgba.shape[2], library.rgba.shape[1]])
     rows_kept = canvas_rows / original[1]
     minified = np.sqrt(np.abs(np.linalg.det(person[:, :, :2]))) * rows_kept
-    foot = cutouts[["foot_u", "foot_v"]].to_numpy()
-    px = 1 / cutouts.metres_per_px.to_numpy()[:, None]
+    foot = _rows(library.cutouts, ["foot_u", "foot_v"], recipes.cutout)
+    px = 1 / _rows(library.cutouts, ["metres_per_px"], recipes.cutout)
     across = np.stack([np.where(recipes.mirrored, -1.0, 1.0), -np.ones(len(rows))], 1)
     tint, gain = 2 * recipes.uniforms[:, -4:-1] - 1, 2 * recipes.uniforms[:, -1:] - 1
     return Figure(
@@ -184,25 +185,23 @@ def _figure(
 
 def stances(library: Library, recipes: Recipes, size: int) -> Stance:
     """Project each placed cutout into its plate of `size` px."""
-    plates = library.plates.iloc[recipes.plate]
-    cutouts = library.cutouts.iloc[recipes.cutout]
-    focal = plates.focal.to_numpy()[:, None]
-    up = plates[["up_x", "up_y", "up_z"]].to_numpy()
+    focal = _rows(library.plates, ["focal"], recipes.plate)
+    up = _rows(library.plates, ["up_x", "up_y", "up_z"], recipes.plate)
     foot = np.asarray(library.stands[recipes.plate, recipes.stand], np.float64)
-    height_m = cutouts.height_m.to_numpy()[:, None]
+    height_m = _rows(library.cutouts, ["height_m"], recipes.cutout)
+    metres_per_px = library.cutouts.metres_per_px.to_numpy()[recipes.cutout]
+    canvas_foot = _rows(library.cutouts, ["foot_u", "foot_v"], recipes.cutout)
 
     def project(points: np.ndarray) -> np.ndarray:
         return size * (focal * points[:, :2] / np.maximum(points[:, 2:], 0.3) + 0.5)
 
     foot_px, head_px = project(foot), project(foot + height_m * up)
-    metres_per_px = cutouts.metres_per_px.to_numpy()
     middle_m = foot[:, 2] + 0.5 * height_m[:, 0] * up[:, 2]
     across = np.zeros_like(foot_px)
     across[:, 0] = size * focal[:, 0] / np.maximum(middle_m, 0.3) * metres_per_px
     across *= np.where(recipes.mirrored, -1.0, 1.0)[:, None]
     rows = height_m / metres_per_px[:, None]  # canvas pixels from foot to head
     linear = np.stack([across, (foot_px - head_px) / rows], axis=2)
-    canvas_foot = cutouts[["foot_u", "foot_v"]].to_numpy()
     return Stance(
         to_plate=_affine(linear, foot_px - np.einsum("nij,nj->ni", linear, canvas_foot)),
         foot_px=foot_px,
@@ -210,6 +209,11 @@ def stances(library: Library, recipes: Recipes, size: int) -> Stance:
         foot=foot,
         depth_per_row=up[:, 2] * metres_per_px,
     )
+
+
+def _rows(table: pd.DataFrame, columns: list[str], rows: np.ndarray) -> np.ndarray:
+    """[N, columns], a tenth of the time that pandas takes to pick rows of a table with strings."""
+    return np.stack([table[name].to_numpy()[rows] for name in columns], 1)
 
 
 def horizontal(directions: np.ndarray, up: np.ndarray) -> np.ndarray:

@@ -66,10 +66,7 @@ class ComposedScenes:
 
 
 def read_compositor(
-    library: Library,
-    params: CompositorParams,
-    augmented: Path | None,
-    frames: Frames | None = None,
+    library: Library, params: CompositorParams, augmented: Path | None, frames: Frames | None = None
 ) -> Compositor:
     """A compositor of the library's sources, of frames rendered for training and, where the folder
     is given, of the sources' variants."""

@@ -143,9 +143,7 @@ class Placer:
         who = (numbers[:, 1] * len(self.cutouts)).astype(np.int64)
         others = self._recipes(numbers, pick, who)
         taken = (others.stand == recipes.stand) | (others.cutout == recipes.cutout)
-        return others._replace(
-            nobody=recipes.nobody | taken | (numbers[:, -1] >= self.others),
-        )
+        return others._replace(nobody=recipes.nobody | taken | (numbers[:, -1] >= self.others))
 
     def _recipes(self, numbers: np.ndarray, pick: np.ndarray, who: np.ndarray) -> Recipes:
         """Of places among the plates and among the cutouts; the numbers decide the rest."""

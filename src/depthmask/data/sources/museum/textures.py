@@ -77,10 +77,12 @@ def leaves(
     image, extent = np.full((*shape, 3), palette[0]), np.array(shape[::-1])
     radii = np.minimum(0.025 * (1 - rng.random(count)) ** -0.5, largest) * shape[0]
     angles, places = 360 * rng.random(count), rng.random((count, 2))
+    tiles = np.indices((3, 3)).reshape(2, 9).T - 1
     for radius, angle, at in zip(radii, angles, places, strict=True):
         color, sides = choose(rng, palette) * rng.uniform(0.8, 1.2), radius * rng.uniform(0.5, 1, 2)
-        for tile in np.ndindex(3, 3):
-            center = (at + tile - 1) * extent
+        centers = (at + tiles) * extent
+        reached = (np.abs(centers - extent / 2) <= extent / 2 + 3 * radius).all(1)
+        for center in centers[reached]:
             corners = cv2.boxPoints((center, 1.8 * sides, angle)).round().astype(np.int32)
             if angle < 120:
                 cv2.ellipse(image, (center, 2 * sides, 3 * angle), color, -1)

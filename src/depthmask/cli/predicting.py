@@ -18,7 +18,10 @@ ThreadsOption = Annotated[
     int | None, typer.Option("--threads", min=1, max=256, help="Of the CPU; by default one a core.")
 ]
 FovOption = Annotated[
-    float | None, typer.Option(help="Horizontal field of view, degrees; else EXIF's or plate's.")
+    float | None,
+    typer.Option(
+        help="Horizontal field of view, degrees; else EXIF's, or as the plate's depth says."
+    ),
 ]
 AT = typer.Option(
     metavar="X,Y=METRES",

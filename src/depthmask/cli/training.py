@@ -34,7 +34,9 @@ def materialise(
     plain: Annotated[
         bool, typer.Option("--plain", help="Paste, and vary nothing else: one file a plate.")
     ] = False,
-    exact_depth: Annotated[bool, typer.Option("--exact-depth", help="Also depth_mm/.")] = False,
+    exact_depth: Annotated[
+        bool, typer.Option("--exact-depth", help="Also depth_mm/: 16 bit PNG, millimetres.")
+    ] = False,
     workers: Annotated[int | None, typer.Option(min=1, help="Processes. [one a core]")] = None,
 ) -> None:
     """Write composed scenes as files, in the original data set's layout, for other tools."""
@@ -113,7 +115,9 @@ def lr_find(
 
 @app.command()
 def gate(
-    promote: Annotated[bool, typer.Option("--promote", help="Register it in MLflow.")] = False,
+    promote: Annotated[
+        bool, typer.Option("--promote", help="Register it in MLflow: champion if it passes.")
+    ] = False,
 ) -> None:
     """Say whether the exported model passes `export.gate`; exit code 1 if it does not."""
     from depthmask.config.reading import read_params

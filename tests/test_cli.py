@@ -20,6 +20,7 @@ from depthmask.inference import prediction
 from depthmask.inference.predictor import Predictor
 from photo_files import write_teacher
 from report_files import write_run
+from test_video import write_video
 from tracked import card, runs, write_outputs
 
 PREDICT = "predict --bg plate.png --scene frame.png"
@@ -56,7 +57,7 @@ def listing(folder: Path) -> list[str]:
 def test_predict_writes_the_files_of_the_contract(run, photos):
     (photos / "found").mkdir()
     (photos / "found/mine.txt").write_text("mine")
-    (photos / "found/frame.json").write_text("old")
+    (photos / "found/frame.json").write_text('{"area_share": 0.0, "of": "an earlier run"}')
     code, out, err = run(f"{PREDICT} --out found --device cpu")
     assert (code, err) == (0, "")
     made = [f"frame{end}" for end in (".json", "_depth.png", "_mask.png", "_overlay.png")]
@@ -81,7 +82,7 @@ def test_predict_writes_the_files_of_the_contract(run, photos):
         "fov_degrees": 79.6, "fov_from": "training", "has_plate_depth": False,
     }  # fmt: skip
     assert "frame.png: a person 4.0" in out
-    assert "Wrote 4 files to found (cpu); look at found/frame_overlay.png" in out
+    assert "Wrote 4 files to found (cpu); look at found/frame_overlay.*" in out
 
 
 def test_nobody_there_and_depth_without_a_unit(run, photos, relative_onnx):
@@ -192,11 +193,9 @@ def broken(photos) -> Path:
     ("change", "message"),
     [
         ("gone.png", "gone.png is missing: check the path"),
-        ("--scene text.png", "text.png cannot be read as an image: give a PNG"),
         ("--bg empty", "empty is a folder: name an image file in it"),
-        ("--scene empty", "empty holds no image: give frames as .bmp"),
-        ("--scene twins", "would both become frame_mask.png: rename one"),
-        ("--scene upright.png", "upright.png is 96x144 px and the plate plate.png 144x96:"),
+        ("--scene empty", "empty holds no frames: give .bmp"),
+        ("--scene twins", "would both become frame_mask: rename one"),
         ("--model gone.onnx", "gone.onnx is missing: make it with `make repro`"),
         ("--model empty", "empty is a folder: make it with `make repro`, or name another"),
         ("--model bad.onnx", "bad.onnx is cut short or no ONNX model"),
@@ -218,6 +217,36 @@ def test_wrong_input_is_one_line_and_leaves_nothing(run, broken, monkeypatch, ch
     assert listing(broken) == before
 
 
+def test_frames_that_fail_are_named_and_counted_and_the_others_kept(run, broken):
+    code, out, err = run(f"{PREDICT} text.png upright.png plate.png --out found")
+    assert code == 2 and "Wrote 8 files to found" in out
+    lines = err.splitlines()
+    assert lines[0].startswith("depthmask: text.png cannot be read as an image: give a PNG")
+    assert "upright.png is 96x144 px and the plate plate.png 144x96: take both" in lines[1]
+    assert lines[2:] == ["depthmask: 2 of 4 failed, for the reasons above"]
+    assert len(listing(broken / "found")) == 8
+    code, out, err = run("predict --bg plate.png --scene text.png --out found")
+    assert (code, out, err.count("\n")) == (2, "", 1), "one alone needs no count"
+
+
+def test_a_plate_made_of_the_frames(run, photos):
+    bg, bg_fg = (np.asarray(Image.open(f"{name}.png")) for name in ("plate", "frame"))
+    Path("walk").mkdir()
+    for number in range(9):
+        frame = np.roll(bg_fg, 16 * number, axis=1)
+        Image.fromarray(frame).save(f"walk/{number}.png")
+    write_video(Path("walk/film.mp4"), [np.roll(bg_fg, 16 * n, axis=1) for n in range(9)])
+    code, out, err = run("predict --bg auto --scene walk --out found")
+    assert code == 0, err
+    made = [path for path in listing(photos / "found") if "plate" in path]
+    assert made == ["film_plate.png", "median_plate.png"]
+    for name in made:
+        plate = np.asarray(Image.open(f"found/{name}")).astype(int)
+        assert np.abs(plate - bg).max() < 12, "the wall, as H.264 has it"
+    assert "Wrote the plate, the median of the frames, to found/median_plate.png" in out
+    assert "film.mp4: 9 frames, a person in 9 of them" in out and "Wrote 39 files" in out
+
+
 @pytest.mark.parametrize(
     ("error", "end"), [(KeyboardInterrupt(), 130), (OSError(28, "No space"), 2)]
 )
@@ -229,7 +258,7 @@ def test_an_end_while_writing_leaves_nothing(run, photos, monkeypatch, error, en
     before = listing(photos)
     code, out, err = run(PREDICT)
     assert (code, out) == (end, "") and listing(photos) == before
-    line = "depthmask: cannot write to predictions (No space): make room or name another --out\n"
+    line = "depthmask: the disk: No space: make room\n"
     assert err == (line if end == 2 else "")
 
 

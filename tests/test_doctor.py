@@ -13,10 +13,10 @@ GPU = {"onnxruntime-gpu": "1.32"}
 @pytest.mark.parametrize(
     ("packages", "working", "subject", "level", "text"),
     [
-        (BOTH, [CUDA], "onnxruntime", "warning", "uninstall both, then install one extra"),
+        (BOTH, [CUDA], "onnxruntime", "warning", "uninstall both, then install one"),
         (GPU, [], "providers", "warning", "CPU; CUDA does not load: onnxruntime-gpu needs"),
         (GPU, [CUDA], "providers", "ok", "CUDA, CPU (tried, not only listed)"),
-        ({}, [], "onnxruntime", "problem", "not installed: install the extra `cpu` or `gpu`"),
+        ({}, [], "onnxruntime", "problem", "not installed: `pip install onnxruntime`"),
         ({}, [], "mlflow", "ok", "not installed; only the pipeline needs it"),
         ({}, [], "model", "warning", "model.onnx is missing: make it with `make repro`"),
     ],

@@ -10,7 +10,6 @@ from depthmask import Predictor
 from depthmask.data.scenes import onnx_session
 from depthmask.errors import InputError
 from depthmask.inference.plate_check import plate_warning
-from depthmask.inference.prediction import list_scenes
 from depthmask.inference.predictor import fov_of
 from synthetic import make_plate
 
@@ -147,13 +146,6 @@ def test_an_implausibly_large_mask_and_other_light_above_15_percent_are_told():
     noise = np.random.default_rng(0).normal(0, 8, (2, 96, 96, 3))
     bg, bg_fg = np.clip(bare + noise, 0, 255).astype(np.uint8)
     assert plate_warning(bg, bg_fg, nobody) == "", "noise on bare walls is no other room"
-
-
-def test_list_scenes_sorts_a_folder_and_keeps_the_order_given(tmp_path):
-    for name in ("b.png", "a.JPEG", "c.txt"):
-        (tmp_path / name).touch()
-    first = tmp_path.parent / "z.png"
-    assert list_scenes([first, tmp_path]) == [first, tmp_path / "a.JPEG", tmp_path / "b.png"]
 
 
 def test_a_lens_and_the_depth_of_the_plate(difference_onnx, relative_onnx, room_and_visitor):

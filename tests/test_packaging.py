@@ -39,8 +39,9 @@ def test_every_direct_dependency_is_pinned_and_installed_as_pinned():
             assert version(name).partition("+")[0] == pin, name
         except PackageNotFoundError:
             continue
-    assert EXTRAS["cpu"] == {"onnxruntime"} and EXTRAS["gpu"] == {"onnxruntime-gpu"}
-    assert not DEPENDENCIES & {"onnxruntime", "onnxruntime-gpu"}, "they overwrite each other"
+    assert "onnxruntime-gpu" in PINS and "onnxruntime" in DEPENDENCIES
+    both = DEPENDENCIES.union(*EXTRAS.values()) >= {"onnxruntime", "onnxruntime-gpu"}
+    assert not both, "they overwrite each other"
 
 
 def test_every_import_is_declared():
@@ -48,7 +49,7 @@ def test_every_import_is_declared():
     imported = {name.partition(".")[0] for path in files for name in imports(path)}
     imported -= sys.stdlib_module_names | {"depthmask"}
     distributions = packages_distributions()
-    declared = DEPENDENCIES | EXTRAS["cpu"] | EXTRAS["gpu"]
+    declared = DEPENDENCIES | EXTRAS["pipeline"] | EXTRAS["video"]
     for module in imported:
         assert declared & {normal(name) for name in distributions.get(module, [module])}, module
 
@@ -142,8 +143,10 @@ DRIVER = Path("/proc/driver/nvidia/version").exists()
 def test_runtime_follows_the_driver(machine, driver, system, runtime):
     machine.put("nvidia-smi", f"#!/bin/sh\nexit {0 if driver else 9}\n")
     machine.put("uname", UNAME.format(*system.split()))
-    wanted = f"--constraint constraints.txt --editable .[{runtime},test]"
-    assert wanted in machine.make("environment")
+    made = machine.make("environment")
+    assert "--constraint constraints.txt --editable .[pipeline,video,test]" in made
+    swapped = "--force-reinstall --no-deps --constraint constraints.txt onnxruntime-gpu"
+    assert (swapped in made) == (runtime == "gpu")
     assert machine.stamps == [f".installed-{runtime}"]
 
 
@@ -153,9 +156,11 @@ def test_installs_again_only_when_something_changed(machine):
     os.utime(machine.root / ".venv/.installed-cpu", (0, 0))
     again = machine.make("environment RUNTIME=cpu")
     assert "pip install" in again and "-m venv" not in again
-    other = machine.make("environment RUNTIME=gpu")
-    removal = "uninstall --quiet --yes onnxruntime onnxruntime-gpu"
-    assert other.index(removal) < other.rindex("[gpu,test]")
+    machine.make("environment RUNTIME=gpu")
+    log = machine.log.read_text()
+    removal = "uninstall --quiet --yes onnxruntime"
+    assert log.index(f"{removal} onnxruntime-gpu") < log.index("[pipeline,video,test]")
+    assert log.index("[pipeline,video,test]") < log.index(f"{removal}\n") < log.index("--no-deps")
     assert machine.stamps == [".installed-gpu"]
 
 

@@ -14,6 +14,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import NoReturn
 
+_EXTRAS = {"av": "video"}  # of pyproject.toml, beside `pipeline`
+
 
 class InputError(ValueError):
     """Something that the user supplied is wrong; the message is one line and says what to do."""
@@ -65,6 +67,9 @@ def _end(error: BaseException) -> NoReturn:
         code, line = 130, "interrupted"
     elif isinstance(error, MemoryError):
         line = "out of memory: lower the size or the count asked for"
+    elif isinstance(error, ModuleNotFoundError) and not str(error.name).startswith("depthmask"):
+        extra = _EXTRAS.get(str(error.name), "pipeline")
+        line = f"{error.name} is not installed: install depthmask with its extra `{extra}`"
     elif isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
         line = f"{error.filename or 'the disk'}: {error.strerror}: make room"
     elif isinstance(error, OSError) and error.filename is not None:

@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 import depthmask
-from depthmask.cli import predicting, training
+from depthmask.cli import predict, predicting, training
 from depthmask.errors import exit_on_error
 
 app = typer.Typer(
@@ -37,5 +37,6 @@ def _options(
     """A person's mask and the scene's depth from a clean plate and a frame."""
 
 
+app.add_typer(predict.app)
 app.add_typer(predicting.app)
 app.add_typer(training.app)

@@ -48,10 +48,12 @@ def _runtime() -> Iterator[Finding]:
     packages = ("onnxruntime", "onnxruntime-gpu")
     installed = [f"{name} {version}" for name in packages if (version := _version(name))]
     if not installed:
-        yield Finding("onnxruntime", "not installed: install the extra `cpu` or `gpu`", "problem")
+        yield Finding(
+            "onnxruntime", "not installed: `pip install onnxruntime`, or onnxruntime-gpu", "problem"
+        )
         return
     text, are_both = ", ".join(installed), len(installed) > 1
-    remedy = ": they overwrite each other; uninstall both, then install one extra, `cpu` or `gpu`"
+    remedy = ": they overwrite each other; uninstall both, then install one"
     yield Finding("onnxruntime", text + remedy * are_both, "warning" if are_both else "ok")
     try:
         from onnxruntime.datasets import get_example

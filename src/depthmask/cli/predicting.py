@@ -1,4 +1,4 @@
-"""Verbs of whoever uses a model: predict, plate, calibrate, bench, doctor, evaluate-footage."""
+"""Verbs of whoever uses a model: plate, calibrate, bench, doctor, evaluate-footage."""
 
 import re
 from pathlib import Path
@@ -6,64 +6,17 @@ from typing import Annotated, Literal
 
 import typer
 
+from depthmask.cli.options import MODEL, DeviceOption, FovOption, ModelOption, ThreadsOption
 from depthmask.errors import InputError
 
-MODEL = Path("models/best/model.onnx")
 TEACHER_PX = 518  # of the shorter side: what Depth Anything V2 was trained at
 SIZES = ["128x128", "480x640", "1080x1920"]
-Device = Literal["auto", "cpu", "cuda"]
-ModelOption = Annotated[Path, typer.Option("--model", help="An ONNX file that depthmask made.")]
-DeviceOption = Annotated[Device, typer.Option("--device", help="auto takes CUDA where it works.")]
-ThreadsOption = Annotated[
-    int | None, typer.Option("--threads", min=1, max=256, help="Of the CPU; by default one a core.")
-]
-FovOption = Annotated[
-    float | None,
-    typer.Option(
-        help="Horizontal field of view, degrees; else EXIF's, or as the plate's depth says."
-    ),
-]
 AT = typer.Option(
     metavar="X,Y=METRES",
     help="A pixel and its distance along the camera's axis; may be given again.",
 )
 
 app = typer.Typer()
-
-
-@app.command()
-def predict(
-    bg: Annotated[Path, typer.Option(help="The plate: the room with nobody in it.")],
-    scene: Annotated[
-        list[Path], typer.Option(help="A frame, or a folder of frames; may be given again.")
-    ],
-    more: Annotated[
-        list[Path] | None,
-        typer.Argument(metavar="FRAME", help="More frames: --scene *.png gives them all."),
-    ] = None,
-    out: Annotated[Path, typer.Option(help="The folder to write to.")] = Path("predictions"),
-    model: ModelOption = MODEL,
-    device: DeviceOption = "auto",
-    threads: ThreadsOption = None,
-    plate_depth: Annotated[
-        Path | None,
-        typer.Option(help="Depth of the plate, 16 bits in mm or floats in m; people stand on it."),
-    ] = None,
-    fov: FovOption = None,
-) -> None:
-    """Find the person in frames: writes STEM_mask.png, _depth.png (mm), _overlay.png, STEM.json."""
-    from depthmask.inference.prediction import describe, list_scenes, predict_files
-    from depthmask.inference.predictor import Predictor
-
-    scenes = list_scenes([*scene, *(more or ())])
-    predictor = Predictor(model, device=device, num_threads=threads)
-    summaries = predict_files(predictor, bg, scenes, out, plate_depth=plate_depth, fov_degrees=fov)
-    for summary in summaries:
-        typer.echo(describe(summary))
-        if summary["warning"]:
-            typer.echo(f"{summary['scene']}: warning: {summary['warning']}", err=True)
-    look_at = out / f"{scenes[0].stem if len(scenes) == 1 else '*'}_overlay.png"
-    typer.echo(f"Wrote {4 * len(scenes)} files to {out} ({predictor.device}); look at {look_at}")
 
 
 @app.command()
@@ -136,17 +89,17 @@ def bench(
     ] = None,
 ) -> None:
     """Measure latency and images per second on this machine."""
-    from depthmask.export.benchmark import measure_latency, processor_name, write_latency
+    from depthmask.export import benchmark
     from depthmask.inference.predictor import Predictor
 
     sizes = [parse_size(text) for text in size]
     predictor = Predictor(model, device=device, num_threads=threads)
-    latencies = measure_latency(predictor, sizes, num_runs=runs, batch=batch)
-    where = processor_name() if predictor.device == "cpu" else "CUDA"
+    latencies = benchmark.measure_latency(predictor, sizes, num_runs=runs, batch=batch)
+    where = benchmark.processor_name() if predictor.device == "cpu" else "CUDA"
     typer.echo(f"{model} on {where}, network at {predictor.training_size} px, {runs} warm runs")
-    typer.echo(latencies.to_string(index=False))
+    typer.echo(benchmark.describe(latencies))
     if json_path is not None:
-        write_latency(json_path, predictor, latencies)
+        benchmark.write_latency(json_path, predictor, latencies)
         typer.echo(f"Wrote {json_path}")
 
 

@@ -135,7 +135,7 @@ def gate(
         from depthmask.inference.predictor import Predictor
 
         predictor = Predictor(model)
-        median_ms = float(measure_latency(predictor, [2 * (predictor.training_size,)]).median_ms[0])
+        median_ms = measure_latency(predictor, [2 * (predictor.training_size,)])[0].median_ms
         judgement = judge(model, predictor.metadata, METRICS, thresholds, median_ms)
     if judgement.misses:
         typer.echo("\n".join(f"depthmask: {line}" for line in judgement.lines()), err=True)

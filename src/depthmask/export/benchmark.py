@@ -9,34 +9,51 @@ import timeit
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import onnxruntime
-import pandas as pd
 
 from depthmask.data.scenes.files import replaced_file
 from depthmask.inference.predictor import Predictor
 
 
+class Latency(NamedTuple):
+    """Times of a call with `batch` images of one size, over `num_runs` warm calls."""
+
+    height: int
+    width: int
+    batch: int
+    num_runs: int
+    median_ms: float
+    p95_ms: float
+    images_per_s: float
+
+
 def measure_latency(
     predictor: Predictor, sizes: Sequence[tuple[int, int]], *, num_runs: int = 20, batch: int = 1
-) -> pd.DataFrame:
-    """Time whole predictions of (height, width) px on noise; a row a size, times of a call."""
+) -> list[Latency]:
+    """Time whole predictions of (height, width) px on noise."""
     rng = np.random.default_rng(0)
-    rows = []
+    latencies = []
     for height, width in sizes:
         pair = rng.integers(0, 256, (2, batch, height, width, 3), dtype=np.uint8)
         call = partial(predictor.predict_batch, *pair)
         # the first calls of a size pay for its buffers
         times_s = timeit.repeat(call, number=1, repeat=3 + num_runs)[3:]
-        rows.append((height, width, batch, num_runs, *1000 * np.percentile(times_s, [50, 95])))
-    columns = ["height", "width", "batch", "num_runs", "median_ms", "p95_ms"]
-    table = pd.DataFrame(rows, columns=columns)
-    table["images_per_s"] = 1000 * batch / table.median_ms
-    return table.round({"median_ms": 3, "p95_ms": 3, "images_per_s": 2})
+        median, p95 = (round(float(ms), 3) for ms in 1000 * np.percentile(times_s, [50, 95]))
+        per_s = round(1000 * batch / median, 2)
+        latencies.append(Latency(height, width, batch, num_runs, median, p95, per_s))
+    return latencies
 
 
-def write_latency(path: Path, predictor: Predictor, latencies: pd.DataFrame) -> None:
+def describe(latencies: Sequence[Latency]) -> str:
+    """A table for people."""
+    rows = [Latency._fields, *latencies]
+    return "\n".join("".join(f"{value:>14}" for value in row) for row in rows)
+
+
+def write_latency(path: Path, predictor: Predictor, latencies: Sequence[Latency]) -> None:
     """Write the figures as JSON, with what they were measured on: they differ by machine."""
     report = {
         "model": predictor.path.as_posix(),
@@ -47,7 +64,7 @@ def write_latency(path: Path, predictor: Predictor, latencies: pd.DataFrame) -> 
         "onnxruntime": onnxruntime.__version__,
         "machine": processor_name(),
         "num_cores": os.cpu_count(),
-        "sizes": latencies.to_dict("records"),
+        "sizes": [latency._asdict() for latency in latencies],
     }
     with replaced_file(path) as temporary:
         temporary.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")

@@ -5,6 +5,7 @@ import re
 from pathlib import Path
 from typing import NamedTuple, get_args
 
+import cv2
 import numpy as np
 import onnxruntime
 
@@ -27,6 +28,7 @@ METADATA = {  # what every exported file says about itself: a pattern of each va
     "reference_focal": r"(?=.*[1-9])[0-9]+(\.[0-9]+)?",
 }
 
+_MOST_PX = 2**23  # in one run of the network's file, which takes about 100 bytes a pixel
 SAME_SIZE = "take both with the same camera at one size"
 _EXPORT_AGAIN = "export it again with `dvc repro export`, or name another with --model"
 _NOT_OURS = "it is not a model that `dvc repro export` made: name another with --model"
@@ -86,20 +88,34 @@ class Predictor:
 
         fov_degrees: horizontal, of the camera; without it the lens is taken for that of
         `reference_focal`. plate_depth: H x W, metres, of the empty room, 0 or no number where
-        unknown; see `depth_with_plate`. Both need a model in metres.
+        unknown; see `depth_with_plate`. Both need a model in metres. Frames above 8 megapixels are
+        answered at that size and the answer enlarged: memory stays bounded.
         """
         if self.depth_unit != "metre" and not plate_depth is fov_degrees is None:
             needs = "a plate's depth and a field of view need a model whose depth is in metres"
             raise InputError(f"{self.path} tells relative depth: {needs}")
+        shape = bg.shape[:2]
+        if plate_depth is not None and plate_depth.shape != shape:
+            sizes = (f"{width}x{height}" for height, width in (plate_depth.shape, shape))
+            raise InputError("the plate's depth is {} px and the frame {} px".format(*sizes))
+        if is_large := bg.size > 3 * _MOST_PX and bg.shape == bg_fg.shape:
+            fraction = math.sqrt(3 * _MOST_PX / bg.size)
+            size = [max(1, int(side * fraction)) for side in reversed(shape)]
+            bg, bg_fg = (
+                cv2.resize(each, size, interpolation=cv2.INTER_AREA) for each in (bg, bg_fg)
+            )
+            if plate_depth is not None:
+                plate_depth = cv2.resize(plate_depth, size, interpolation=cv2.INTER_NEAREST_EXACT)
         mask, depth = (plane[0] for plane in self.predict_batch(bg[np.newaxis], bg_fg[np.newaxis]))
         if fov_degrees is not None:
             depth = depth * np.float32(focal_of(fov_degrees, mask.shape) / self.reference_focal)
         if plate_depth is not None:
-            if plate_depth.shape != mask.shape:
-                sizes = (f"{width}x{height}" for height, width in (plate_depth.shape, mask.shape))
-                raise InputError("the plate's depth is {} px and the frame {} px".format(*sizes))
             knows_lens = fov_degrees is not None
             depth = depth_with_plate(mask, depth, plate_depth, knows_lens=knows_lens)
+        if is_large:
+            mask = cv2.resize(mask, shape[::-1])
+            # nothing lies between a person and the wall behind
+            depth = cv2.resize(depth, shape[::-1], interpolation=cv2.INTER_NEAREST_EXACT)
         return Result(mask, depth)
 
     def predict_batch(self, bg: np.ndarray, bg_fg: np.ndarray) -> Result:

@@ -13,7 +13,7 @@ from depthmask.data.scenes.files import read_json, replaced_folder
 from depthmask.data.sources import read_source
 from depthmask.errors import exit_on_error
 from depthmask.export import onnx_export
-from depthmask.export.benchmark import measure_latency, write_latency
+from depthmask.export.benchmark import describe, measure_latency, write_latency
 from depthmask.export.model_card import model_card
 from depthmask.inference.predictor import Predictor
 from depthmask.models.store import StoredModel, load_model, seed_folder
@@ -63,8 +63,8 @@ def publish(gate: Gate) -> Judgement:
     predictor = Predictor(path)
     latencies = measure_latency(predictor, [2 * (predictor.training_size,), (480, 640)])
     write_latency(REPORTS / "latency.json", predictor, latencies)
-    print(latencies.to_string(index=False))
-    judgement = judge(path, predictor.metadata, METRICS, gate, float(latencies.median_ms[0]))
+    print(describe(latencies))
+    judgement = judge(path, predictor.metadata, METRICS, gate, latencies[0].median_ms)
     key = predictor.metadata["run_key"]
     judgement = register(judgement, path, key, experiments=EXPERIMENTS, reports=REPORTS)
     write_record(RECORD, judgement)

@@ -11,14 +11,16 @@ import uuid
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pandas as pd
 import psutil
 from numpy.typing import DTypeLike
 
 from depthmask.errors import InputError
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 def content_hash(folder: Path) -> str:
@@ -65,8 +67,10 @@ def read_array(
     return array
 
 
-def read_table(path: Path, columns: Sequence[str] = ()) -> pd.DataFrame:
+def read_table(path: Path, columns: Sequence[str] = ()) -> "pd.DataFrame":
     """Read a Parquet or CSV table; raises InputError if it is missing, damaged or empty."""
+    import pandas as pd  # of the extra `pipeline`: inference does without
+
     with _naming(path):
         table = pd.read_csv(path) if path.suffix == ".csv" else pd.read_parquet(path)
         if missing := [column for column in columns if column not in table]:

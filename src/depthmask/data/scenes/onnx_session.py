@@ -39,7 +39,7 @@ def open_session(
     elif device == "cuda":
         raise InputError(
             "device cuda needs onnxruntime-gpu, and this onnxruntime is the CPU's:"
-            " install the extra `gpu` in place of `cpu`, or use --device cpu"
+            " uninstall it and install that, or use --device cpu"
         )
     options = onnxruntime.SessionOptions()
     options.log_severity_level = _SILENT

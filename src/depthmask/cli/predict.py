@@ -1,0 +1,125 @@
+"""The verb predict: pictures and videos through a model."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from depthmask.cli.options import MODEL, DeviceOption, FovOption, ModelOption, ThreadsOption
+from depthmask.errors import InputError
+
+app = typer.Typer()
+
+
+@app.command()
+def predict(
+    bg: Annotated[
+        str, typer.Option(help="The plate: the room with nobody in it. auto: the frames' median.")
+    ],
+    scene: Annotated[
+        list[str],
+        typer.Option(help="A picture, a video, a folder or a pattern; may be given again."),
+    ],
+    more: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="FRAME", help="More of them: --scene *.png gives them all."),
+    ] = None,
+    out: Annotated[Path, typer.Option(help="The folder to write to.")] = Path("predictions"),
+    model: ModelOption = MODEL,
+    device: DeviceOption = "auto",
+    threads: ThreadsOption = None,
+    plate_depth: Annotated[
+        Path | None,
+        typer.Option(help="Depth of the plate, 16 bits in mm or floats in m; people stand on it."),
+    ] = None,
+    fov: FovOption = None,
+) -> None:
+    """Find the person in pictures and videos.
+
+    A picture gives STEM_mask.png, _depth.png (mm), _overlay.png and STEM.json; a video
+    STEM_mask.mp4, _overlay.mp4 (with its sound) and STEM.jsonl, a line a frame.
+    """
+    from depthmask.data.scenes.images import read_rgb
+    from depthmask.inference import frames, prediction
+    from depthmask.inference.predictor import Predictor
+
+    home = next(path for path in (out, *out.parents) if path.exists())
+    if not home.is_dir():
+        raise InputError(f"{home} is a file: name a folder with --out")
+    scenes, notes = frames.list_frames([*scene, *(more or ())], out)
+    pictures = [each for each in scenes if not frames.is_video(each)]
+    predictor = Predictor(model, device=device, num_threads=threads)
+
+    def plate_of(video: Path | None) -> prediction.GivenPlate:
+        """The one that was given, or the median of a video or of all pictures."""
+        if bg == "auto":
+            path, image = _made_plate(video, pictures, out)
+        else:
+            path = frames.parse_path(bg, "--bg")
+            image = read_rgb(path)
+        depth = prediction.read_plate_depth(plate_depth, image.shape) if plate_depth else None
+        return prediction.GivenPlate(path.name, image, depth, fov)
+
+    shared = plate_of(None) if bg != "auto" or pictures else None
+    for note in notes:
+        typer.echo(note, err=True)
+    num_files = num_failed = 0
+    for frame in scenes:
+        is_video = frames.is_video(frame)
+        try:
+            plate = plate_of(frame) if is_video and bg == "auto" else shared
+            assert plate is not None
+            if is_video:
+                num_files += _predict_video(predictor, plate, frame, out)
+                continue
+            summary = prediction.predict_file(predictor, plate, frame, out)
+        except InputError as error:
+            if len(scenes) == 1:
+                raise
+            num_failed += 1
+            typer.echo(f"depthmask: {error}", err=True)
+            continue
+        num_files += 4
+        typer.echo(prediction.describe(summary))
+        if summary["warning"]:
+            typer.echo(f"{summary['scene']}: warning: {summary['warning']}", err=True)
+    if num_files:
+        look_at = out / f"{scenes[0].stem if len(scenes) == 1 else '*'}_overlay.*"
+        typer.echo(f"Wrote {num_files} files to {out} ({predictor.device}); look at {look_at}")
+    if num_failed:
+        raise InputError(f"{num_failed} of {len(scenes)} failed, for the reasons above")
+
+
+def _made_plate(video: Path | None, pictures: list[Path], out: Path) -> tuple:
+    from PIL import Image
+
+    from depthmask.data.scenes.files import replaced_file
+    from depthmask.data.scenes.images import read_rgb
+    from depthmask.inference.frames import median_plate
+
+    if video:
+        from depthmask.inference.video import read_video
+
+        image, warning = median_plate(read_video(video))
+    else:
+        image, warning = median_plate(map(read_rgb, pictures))
+    path = out / f"{video.stem if video else 'median'}_plate.png"
+    with replaced_file(path) as temporary:
+        Image.fromarray(image).save(temporary, format="PNG")
+    typer.echo(f"Wrote the plate, the median of the frames, to {path}")
+    if warning:
+        typer.echo(f"{path}: warning: {warning}", err=True)
+    return path, image
+
+
+def _predict_video(predictor, plate, path: Path, out: Path) -> int:
+    """The number of files written."""
+    from depthmask.data.work import progress
+    from depthmask.inference import video
+
+    with progress(video.count_frames(path), path.name) as advance:
+        summary = video.predict_video(predictor, plate, path, out, advance)
+    typer.echo(video.describe(summary, predictor.depth_unit))
+    for seconds in summary["damaged"]:
+        typer.echo(f"{path.name}: the frame at {seconds} s is damaged and left out", err=True)
+    return 3

@@ -1,0 +1,129 @@
+"""The frames that a user names: pictures, videos, folders and patterns; a plate made from them."""
+
+import glob
+import os
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from depthmask.data.scenes import images
+from depthmask.errors import InputError
+
+PICTURES = (*images.SUFFIXES, ".avif", ".jfif", ".jpe")
+VIDEOS = (".avi", ".gif", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".ts", ".webm", ".wmv")
+SUFFIXES = (*PICTURES, *VIDEOS)
+_RESULTS = (  # of a picture and of a video, and the file that tells them from a user's own
+    (("_mask.png", "_depth.png", "_depth_relative.png", "_overlay.png"), ".json"),
+    (("_mask.mp4", "_overlay.mp4", "_overlay.mkv"), ".jsonl"),
+)
+_PLATE_FRAMES = 31  # at least, and up to twice as many, of which a plate is the median
+_STRIP = 64  # rows of it made at once
+_APART = 25  # of 255: farther from the plate a pixel shows something else
+_SHARE = 0.2  # of the frames: shown less often, it passed by
+
+
+def parse_path(text: str, option: str) -> Path:
+    """The path of a picture or a folder that exists; InputError says what else it is."""
+    path = Path(text)
+    if not text:
+        raise InputError(f"{option} is empty: name a file")
+    if "://" in text:
+        raise InputError(f"{text} is an address: download it and name the file")
+    if path.exists() and not path.is_file() and not path.is_dir():
+        raise InputError(f"{text} is a pipe or a device: save what it gives and name the file")
+    return path
+
+
+def list_frames(texts: Sequence[str], out: Path) -> tuple[list[Path], list[str]]:
+    """The frames that paths and patterns name, and a line for each folder of which something was
+    left out; InputError where a result would take the place of another or of a user's file."""
+    frames, notes = dict[str, Path](), list[str]()
+    for text in texts:
+        for path in _expand(text):
+            found = [path]
+            if path.is_dir():
+                found, note = _list_folder(path, out)
+                notes += note
+            for frame in found:
+                frames.setdefault(os.path.abspath(frame), frame)
+    by_result = {(frame.stem, is_video(frame)): frame for frame in reversed(frames.values())}
+    for frame in frames.values():
+        if (other := by_result[frame.stem, is_video(frame)]) is not frame:
+            both = f"{other} and {frame} would both become {frame.stem}_mask"
+            raise InputError(f"{both}: rename one, or predict them into two folders")
+        if len(os.fsencode(frame.stem)) > 255 - 40:  # of a temporary name, around the result's
+            raise InputError(f"{frame} has a long name that no result's would fit: shorten it")
+        _check_results(out, frame)
+    return list(frames.values()), notes
+
+
+def _expand(text: str) -> list[Path]:
+    path = parse_path(text, "--scene")
+    if path.exists():
+        return [path]
+    if not glob.has_magic(text):
+        what = images.DEAD_LINK if path.is_symlink() else "is missing: check the path"
+        raise InputError(f"{path} {what}")
+    if not (found := sorted(glob.glob(text, recursive=True))):
+        raise InputError(f"{text} matches no file: check the pattern")
+    return [parse_path(each, "--scene") for each in found]
+
+
+def _list_folder(folder: Path, out: Path) -> tuple[list[Path], list[str]]:
+    if folder.resolve() == out.resolve():
+        raise InputError(f"--out {out} is the frames' own folder: name another")
+    files = [each for each in sorted(folder.iterdir()) if each.is_file() and each.name[0] != "."]
+    frames = [each for each in files if each.suffix.lower() in SUFFIXES]
+    if not frames:
+        raise InputError(f"{folder} holds no frames: give {', '.join(SUFFIXES)}")
+    left = Counter(each.suffix.lower() or "no suffix" for each in files if each not in frames)
+    kinds = ", ".join(f"{count} of {suffix}" for suffix, count in left.items())
+    note = f"{folder}: left out what is no picture or video that can be read here: {kinds}"
+    return frames, [note] if left else []
+
+
+def _check_results(out: Path, frame: Path) -> None:
+    """InputError if a result would take the place of what `predict` has not written."""
+    ends, record = _RESULTS[is_video(frame)]
+    present = [p for end in (*ends, record) if (p := out / f"{frame.stem}{end}").exists()]
+    try:
+        with (out / f"{frame.stem}{record}").open(encoding="utf-8") as file:
+            is_ours = '"area_share"' in file.read(10_000)
+    except (OSError, ValueError):
+        is_ours = False
+    if present and not is_ours:
+        raise InputError(f"{present[0]} is no earlier result: name another --out, or move it")
+
+
+def is_video(path: Path) -> bool:
+    """Whether a file is taken for a video."""
+    return path.suffix.lower() in VIDEOS
+
+
+def median_plate(frames: Iterable[np.ndarray]) -> tuple[np.ndarray, str]:
+    """The empty room, uint8 H x W x 3: each pixel's median over frames of one size, evenly spread;
+    and a warning where something stays long enough for the median to show it, else ""."""
+    kept: list[np.ndarray] = []
+    every = 1
+    for number, frame in enumerate(frames):
+        if number % every == 0:
+            if kept and frame.shape != kept[0].shape:
+                raise InputError("the frames are not of one size: give a plate with --bg")
+            kept.append(frame)
+        if len(kept) == 2 * _PLATE_FRAMES:
+            kept, every = kept[::2], 2 * every
+    if len(kept) < 3:
+        raise InputError("a plate needs three frames or more: give one with --bg")
+    plate, changed = np.empty_like(kept[0]), 0
+    for top in range(0, len(plate), _STRIP):
+        strip = np.stack([frame[top : top + _STRIP] for frame in kept])
+        rows = plate[top : top + _STRIP] = np.median(strip, axis=0).astype(np.uint8)
+        apart = np.stack([cv2.absdiff(frame, rows).max(axis=2) > _APART for frame in strip])
+        changed += int(np.count_nonzero(apart.mean(axis=0) > _SHARE))
+    if changed < 0.005 * plate[..., 0].size:
+        return plate, ""
+    share = f"{changed / plate[..., 0].size:.0%} of the room"
+    return plate, f"{share} looks otherwise for a fifth of the time or longer: look at the plate"

@@ -1,0 +1,243 @@
+"""A video through the model: decoded, predicted and encoded side by side, in three threads."""
+
+import json
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager, suppress
+from fractions import Fraction
+from pathlib import Path
+from queue import Full, Queue
+from typing import Any, NamedTuple, TypeVar
+
+import av
+import numpy as np
+
+from depthmask.data.scenes import images
+from depthmask.data.scenes.files import replaced_file
+from depthmask.errors import InputError
+from depthmask.inference.overlay import draw_overlay
+from depthmask.inference.prediction import GivenPlate, check_size, find
+from depthmask.inference.predictor import Predictor
+
+T = TypeVar("T")
+
+_MP4_SOUND = ("aac", "mp3", "ac3", "eac3", "opus", "flac", "alac")
+_AHEAD = 4  # frames that wait between two threads
+
+
+class Frame(NamedTuple):
+    """A frame upright, uint8 H x W x 3, RGB, and when it is shown, in units of `time_base`."""
+
+    number: int  # from 0, of those that can be decoded
+    image: np.ndarray
+    pts: int
+    time_base: Fraction
+
+    @property
+    def time_s(self) -> float:
+        return round(float(self.pts * self.time_base), 3)
+
+
+@contextmanager
+def open_video(path: Path) -> Iterator[av.container.InputContainer]:
+    """Open a file that has a video stream; InputError if it has none or cannot be read."""
+    try:
+        container = av.open(str(path))
+    except av.FFmpegError as error:
+        raise InputError(f"{path} cannot be read as a video ({error.strerror})") from None
+    with container:
+        if not container.streams.video:
+            raise InputError(f"{path} holds no video: name another file")
+        container.streams.video[0].thread_type = "AUTO"
+        yield container
+
+
+def read_video(path: Path) -> Iterator[np.ndarray]:
+    """The frames that can be decoded, uint8 H x W x 3, RGB, upright."""
+    with open_video(path) as container:
+        for item in decode(container, []):
+            if isinstance(item, Frame):
+                yield item.image
+
+
+def count_frames(path: Path) -> int:
+    """How many there are, as the file says or lets expect; 0 if it does not tell."""
+    with open_video(path) as container:
+        video = container.streams.video[0]
+        return video.frames or int(Fraction(container.duration or 0, av.time_base) * _rate(video))
+
+
+def decode(
+    container: av.container.InputContainer, damaged: list[float]
+) -> Iterator["Frame | av.Packet"]:
+    """The frames of the first video stream and, between them, the packets of the first audio
+    stream; the times of what cannot be decoded, in seconds, are added to `damaged`."""
+    video, number = container.streams.video[0], 0
+    base: Fraction = video.time_base or Fraction(1, 1000)
+    last: int | None = None
+    step = max(1, round(1 / (_rate(video) * base)))
+    for packet in container.demux(video, *container.streams.audio[:1]):
+        if packet.stream is not video:
+            if packet.dts is not None:  # the last, empty one has none
+                yield packet
+            continue
+        try:
+            frames = video.decode(packet)
+        except av.FFmpegError:
+            time = last if packet.pts is None else packet.pts
+            damaged.append(round(float((time or 0) * base), 3))
+            continue
+        for frame in frames:
+            pts = frame.pts
+            # an encoder takes no time twice, and a damaged file may tell none
+            if pts is None or last is not None and pts <= last:
+                pts = 0 if last is None else last + step
+            last = pts
+            upright = np.rot90(frame.to_ndarray(format="rgb24"), round(frame.rotation / 90))
+            yield Frame(number, np.ascontiguousarray(upright), pts, base)
+            number += 1
+
+
+def _rate(stream: av.VideoStream) -> Fraction:
+    return stream.average_rate or stream.guessed_rate or Fraction(25)
+
+
+def predict_video(
+    predictor: Predictor,
+    plate: GivenPlate,
+    path: Path,
+    out: Path,
+    advance: Callable[[int], None] = lambda _: None,
+) -> dict[str, Any]:
+    """Predict every frame and write `STEM_overlay.mp4` (`.mkv` where the sound asks for it),
+    `STEM_mask.mp4` and `STEM.jsonl`, a line a frame; a summary of the whole, or InputError."""
+    damaged: list[float] = []
+    found_m: list[float] = []
+    count = 0
+
+    def predict(items: Iterable[Any]) -> Iterator[Any]:
+        for item in items:
+            if isinstance(item, Frame):
+                check_size(path.name, item.image, plate)
+                yield item, find(predictor, plate, item.image, plate.fov_degrees)
+            else:
+                yield item
+
+    start = time.perf_counter()
+    with open_video(path) as container, ExitStack() as stack:
+        frames = stack.enter_context(ahead(decode(container, damaged)))
+        answers = stack.enter_context(ahead(predict(frames)))
+        video, sound = container.streams.video[0], next(iter(container.streams.audio), None)
+        end = "mp4" if sound is None or sound.codec_context.name in _MP4_SOUND else "mkv"
+        about = plate.image.shape, video
+        overlay = stack.enter_context(_encoder(out / f"{path.stem}_overlay.{end}", *about, sound))
+        mask = stack.enter_context(_encoder(out / f"{path.stem}_mask.mp4", *about))
+        temporary = stack.enter_context(replaced_file(out / f"{path.stem}.jsonl"))
+        lines = stack.enter_context(temporary.open("w", encoding="utf-8"))
+        for item in answers:
+            if not isinstance(item, tuple):
+                overlay(item)
+                continue
+            frame, found = item
+            picture = draw_overlay(frame.image, found.mask, found.person, predictor.depth_unit)
+            overlay(frame._replace(image=np.asarray(picture)))
+            mask(frame._replace(image=np.asarray(images.encode_mask(found.mask))))
+            line = {"frame": frame.number, "time_s": frame.time_s, **found.summary}
+            lines.write(json.dumps(line) + "\n")
+            count += 1
+            advance(1)
+            if found.person:
+                found_m.append(found.person.depth)
+        if not count:
+            raise InputError(f"{path} holds no frame that can be decoded")
+    return {
+        "scene": path.name,
+        "num_frames": count,
+        "damaged": damaged,
+        "num_with_person": len(found_m),
+        "nearest": min(found_m, default=None),
+        "farthest": max(found_m, default=None),
+        "frames_per_s": count / (time.perf_counter() - start),
+        "overlay": str(out / f"{path.stem}_overlay.{end}"),
+    }
+
+
+@contextmanager
+def _encoder(
+    path: Path, shape: tuple[int, ...], video: Any, sound: Any = None
+) -> Iterator[Callable[[Any], None]]:
+    """Yield a function that takes frames, H x W x 3 or H x W, and packets of the sound."""
+    kind = {".mp4": "mp4", ".mkv": "matroska"}[path.suffix]
+    with replaced_file(path) as temporary, av.open(str(temporary), "w", format=kind) as container:
+        stream = container.add_stream("libx264", rate=_rate(video), options={"crf": "18"})
+        stream.height, stream.width = shape[:2]
+        # what is halved must be even
+        stream.pix_fmt = "yuv444p" if shape[0] % 2 or shape[1] % 2 else "yuv420p"
+        stream.codec_context.time_base = video.time_base
+        copied = None if sound is None else container.add_stream_from_template(sound)
+
+        def write(item: Any) -> None:
+            if not isinstance(item, Frame):
+                item.stream = copied
+                container.mux(item)
+                return
+            kind = "rgb24" if item.image.ndim == 3 else "gray"
+            frame = av.VideoFrame.from_ndarray(item.image, format=kind)
+            frame.pts, frame.time_base = item.pts, item.time_base
+            container.mux(stream.encode(frame))
+
+        yield write
+        container.mux(stream.encode(None))
+
+
+@contextmanager
+def ahead(items: Iterable[T]) -> Iterator[Iterator[T]]:
+    """Yield the same items, made a few ahead in a thread; its errors come with them."""
+    queue: Queue[tuple[Any, BaseException | None]] = Queue(_AHEAD)
+    is_stopped = threading.Event()
+
+    def put(item: Any, error: BaseException | None = None) -> None:
+        while not is_stopped.is_set():
+            with suppress(Full):
+                return queue.put((item, error), timeout=0.1)
+
+    def work() -> None:
+        try:
+            for item in items:
+                put(item)
+                if is_stopped.is_set():
+                    return
+            put(None, StopIteration())
+        except BaseException as error:
+            put(None, error)
+
+    def results() -> Iterator[T]:
+        while True:
+            item, error = queue.get()
+            if isinstance(error, StopIteration):
+                return
+            if error is not None:
+                raise error
+            yield item
+
+    thread = threading.Thread(target=work, daemon=True)
+    thread.start()
+    try:
+        yield results()
+    finally:
+        is_stopped.set()
+        thread.join()
+
+
+def describe(summary: Mapping[str, Any], unit: str) -> str:
+    """One line for people."""
+    found = "nobody found"
+    if count := summary["num_with_person"]:
+        near, far = summary["nearest"], summary["farthest"]
+        where = f"{near:.2f} to {far:.2f} m away"
+        if unit != "metre":
+            where = f"at relative depths of {near:.2f} to {far:.2f}"
+        found = f"a person in {count} of them, {where}"
+    rate = f"{summary['frames_per_s']:.1f} frames/s from file to file"
+    return f"{summary['scene']}: {summary['num_frames']} frames, {found}; {rate}"

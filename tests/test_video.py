@@ -1,0 +1,196 @@
+"""A video in, its results out: rate, size, rotation and sound are kept."""
+
+import json
+import struct
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+
+from depthmask.errors import InputError
+from depthmask.inference import video
+from depthmask.inference.prediction import GivenPlate
+from depthmask.inference.predictor import Predictor
+
+RATE = Fraction(30000, 1001)
+
+
+def write_video(
+    path: Path, frames: list[np.ndarray], *, codec="libx264", sound="", pts=None, rate=RATE
+) -> Path:
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream(codec, rate=rate)
+        stream.height, stream.width = frames[0].shape[:2]
+        is_odd = stream.height % 2 or stream.width % 2
+        stream.pix_fmt = "yuvj420p" if codec == "mjpeg" else "yuv444p" if is_odd else "yuv420p"
+        tone = container.add_stream(sound, rate=48000, layout="mono") if sound else None
+        for number, image in enumerate(frames):
+            frame = av.VideoFrame.from_ndarray(image, format="rgb24")
+            frame.pts, frame.time_base = (pts or range(len(frames)))[number], 1 / rate
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+        if tone:
+            for start in range(0, int(48000 * len(frames) / rate), 1024):
+                beep = (8000 * np.sin(0.05 * np.arange(start, start + 1024))).astype(np.int16)
+                frame = av.AudioFrame.from_ndarray(beep[None], format="s16", layout="mono")
+                frame.sample_rate, frame.pts = 48000, start
+                container.mux(tone.encode(frame))
+            container.mux(tone.encode(None))
+    return path
+
+
+def decoded(path: Path) -> tuple[list[np.ndarray], list[float]]:
+    with av.open(str(path)) as container:
+        frames = list(container.decode(video=0))
+    return [frame.to_ndarray(format="rgb24") for frame in frames], [frame.time for frame in frames]
+
+
+@pytest.fixture
+def predictor(difference_onnx) -> Predictor:
+    return Predictor(difference_onnx, device="cpu")
+
+
+@pytest.fixture
+def visit(room_and_visitor) -> list[np.ndarray]:
+    """The empty room twice, then three frames of the visitor."""
+    bg, bg_fg = room_and_visitor
+    return [bg, bg, bg_fg, bg_fg, bg_fg]
+
+
+def plate_of(image: np.ndarray) -> GivenPlate:
+    return GivenPlate("plate.png", image)
+
+
+@pytest.mark.parametrize(
+    ("name", "sound", "overlay"),
+    [("a.mp4", "aac", "a_overlay.mp4"), ("a.mkv", "pcm_s16le", "a_overlay.mkv"), ("a.mp4", "", "")],
+)
+def test_rate_size_sound_and_a_line_a_frame(predictor, visit, tmp_path, name, sound, overlay):
+    path = write_video(tmp_path / name, visit, sound=sound)
+    told = []
+    summary = video.predict_video(
+        predictor, plate_of(visit[0]), path, tmp_path / "out", told.append
+    )
+    assert (summary["num_frames"], summary["damaged"], told) == (5, [], [1] * 5)
+    assert summary["num_with_person"] == 3 and summary["nearest"] == pytest.approx(4, abs=0.1)
+    made = tmp_path / "out" / (overlay or "a_overlay.mp4")
+    assert sorted(p.name for p in made.parent.iterdir()) == ["a.jsonl", "a_mask.mp4", made.name]
+    with av.open(str(made)) as container:
+        assert [s.codec_context.name for s in container.streams.audio] == [sound] * bool(sound)
+        if sound:
+            samples = sum(frame.samples for frame in container.decode(audio=0))
+            assert samples / 48000 == pytest.approx(5 / RATE, abs=0.05)
+    pictures, times = decoded(made)
+    assert times == pytest.approx([float(n / RATE) for n in range(5)], abs=2e-3)
+    assert {picture.shape for picture in pictures} == {(96, 144, 3)}
+    assert int(pictures[3][54, 72, 1]) - pictures[3][54, 72, 0] > 40, "tinted"
+    masks, _ = decoded(tmp_path / "out/a_mask.mp4")
+    assert masks[3][54, 72].min() > 245 and masks[3][54, 10].max() < 10 > masks[0].max()
+    lines = [json.loads(line) for line in (tmp_path / "out/a.jsonl").read_text().splitlines()]
+    assert [line["frame"] for line in lines] == list(range(5))
+    assert [line["distance_m"] is None for line in lines] == [True, True, False, False, False]
+    assert lines[4]["time_s"] == pytest.approx(4 / RATE, abs=2e-3) and lines[4]["box"]
+    assert video.describe(summary, "metre").startswith(
+        f"{name}: 5 frames, a person in 3 of them, 3.9"
+    )
+
+
+def test_other_codecs_odd_sizes_and_times_that_are_not_even(predictor, visit, tmp_path):
+    odd = [np.ascontiguousarray(frame[:95, :143]) for frame in visit]
+    path = write_video(tmp_path / "odd.avi", odd, codec="ffv1", rate=Fraction(25))
+    video.predict_video(predictor, plate_of(odd[0]), path, tmp_path)
+    pictures, times = decoded(tmp_path / "odd_overlay.mp4")
+    assert pictures[0].shape == (95, 143, 3) and times == pytest.approx(np.arange(5) / 25)
+    late = [0, 1, 5, 6, 30]
+    path = write_video(tmp_path / "late.mp4", visit, pts=late)
+    video.predict_video(predictor, plate_of(visit[0]), path, tmp_path)
+    times = decoded(tmp_path / "late_overlay.mp4")[1]
+    assert times == pytest.approx([float(n / RATE) for n in late], abs=2e-3)
+
+
+def rotate(path: Path, degrees: int) -> None:
+    """Write a display matrix into the track header of an MP4 file."""
+    content = path.read_bytes()
+    a, b = {90: (0, 1), 180: (-1, 0), 270: (0, -1)}[degrees]
+    plain = struct.pack(">9i", 1 << 16, 0, 0, 0, 1 << 16, 0, 0, 0, 1 << 30)
+    turned = struct.pack(">9i", a << 16, b << 16, 0, -b << 16, a << 16, 0, 0, 0, 1 << 30)
+    track = content.index(b"tkhd")
+    place = content.index(plain, track)
+    path.write_bytes(content[:place] + turned + content[place + len(plain) :])
+
+
+@pytest.mark.parametrize("degrees", [90, 180, 270])
+def test_a_video_is_turned_as_its_matrix_says(tmp_path, visit, degrees):
+    frame = visit[0].copy()
+    frame[:40, :40] = (200, 0, 0)  # the upper left corner
+    path = write_video(tmp_path / "turned.mp4", [frame] * 3)
+    rotate(path, degrees)
+    upright = next(video.read_video(path))
+    # a matrix of 90 degrees turns clockwise
+    expected = np.rot90(frame, -degrees // 90)
+    assert upright.shape == expected.shape
+    assert np.abs(upright.astype(int) - expected)[..., 0].mean() < 12
+
+
+def test_damaged_frames_are_counted_and_the_others_kept(predictor, visit, tmp_path):
+    frames = [np.roll(visit[4], 3 * n, axis=1) for n in range(40)]
+    path = write_video(tmp_path / "cut.avi", frames, codec="mjpeg", rate=Fraction(25))
+    content = bytearray(path.read_bytes())
+    first = content.index(b"movi")
+    starts = [n for n in range(first, len(content)) if content[n : n + 4] == b"00dc"]
+    for number in (7, 20):  # the whole of the frame, its head too
+        content[starts[number] + 8 : starts[number + 1]] = bytes(
+            starts[number + 1] - starts[number] - 8
+        )
+    path.write_bytes(content)
+    summary = video.predict_video(predictor, plate_of(visit[0]), path, tmp_path)
+    assert summary["damaged"] == [7 / 25, 20 / 25] and summary["num_frames"] == 38
+    lines = (tmp_path / "cut.jsonl").read_text().splitlines()
+    told = [json.loads(line) for line in lines]
+    assert [(line["frame"], line["time_s"]) for line in told[6:8]] == [(6, 6 / 25), (7, 8 / 25)]
+
+
+def test_what_is_no_video_leaves_nothing(predictor, visit, tmp_path):
+    (tmp_path / "text.mp4").write_text("no video")
+    with av.open(str(tmp_path / "sound.mp4"), "w") as container:
+        stream = container.add_stream("aac", rate=48000, layout="mono")
+        frame = av.AudioFrame.from_ndarray(np.zeros((1, 1024), np.int16), "s16", "mono")
+        frame.sample_rate = 48000
+        container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+    write_video(tmp_path / "small.mp4", [frame[:48, :48].copy() for frame in visit])
+    for name, message in (
+        ("text.mp4", "cannot be read as a video"),
+        ("sound.mp4", "sound.mp4 holds no video"),
+        ("small.mp4", "small.mp4 is 48x48 px and the plate plate.png 144x96"),
+        ("gone.mp4", "gone.mp4 cannot be read as a video"),
+    ):
+        with pytest.raises(InputError, match=message):
+            video.predict_video(predictor, plate_of(visit[0]), tmp_path / name, tmp_path / "out")
+    assert list((tmp_path / "out").glob("*")) == []
+
+
+def test_items_made_ahead_come_in_order_with_their_errors():
+    def failing():
+        yield from range(9)
+        raise ValueError("at nine")
+
+    got = []
+    with pytest.raises(ValueError, match="at nine"), video.ahead(failing()) as items:
+        for item in items:
+            got.append(item)
+    assert got == list(range(9))
+    ended = []
+
+    def endless():
+        try:
+            while True:
+                yield 0
+        finally:
+            ended.append(True)
+
+    with video.ahead(endless()) as items:
+        assert next(items) == 0
+    assert ended, "whoever stops reading stops the making"

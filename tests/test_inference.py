@@ -9,7 +9,7 @@ from onnx import helper
 from depthmask import Predictor
 from depthmask.data.scenes import onnx_session
 from depthmask.errors import InputError
-from depthmask.inference.plate_check import plate_warning
+from depthmask.inference.plate_check import check_plate
 from depthmask.inference.predictor import fov_of
 from synthetic import make_plate
 
@@ -33,7 +33,7 @@ def test_answer_by_hand_and_at_any_size(difference_onnx, room_and_visitor):
     for size in ((1, 1), (31, 200), (480, 640)):
         image = np.zeros((*size, 3), dtype=np.uint8)
         mask, depth = predictor.predict(image, image)
-        assert mask.shape == depth.shape == size and plate_warning(image, image, mask) == ""
+        assert mask.shape == depth.shape == size and check_plate(image, image, mask) is None
 
 
 GOOD = np.zeros((8, 9, 3), dtype=np.uint8)
@@ -126,26 +126,28 @@ def test_a_wrong_plate_is_told_and_the_right_one_is_not(number):
     frame[mask > 0] = (200, 60, 40)
     brighter = np.clip(frame * 1.1, 0, 255).astype(np.uint8)
     for right in ((frame, mask), (frame, 0 * mask), (brighter, mask)):
-        assert plate_warning(room, *right) == ""
-    assert plate_warning(make_plate(number + 1, 112).image, frame, mask), "another room"
-    assert plate_warning(np.ascontiguousarray(room[:, ::-1]), frame, mask), "mirrored"
-    for shift in (3, 5):  # 2.7 and 4.5 %
-        moved = plate_warning(room[:, :-shift].copy(), frame[:, shift:].copy(), mask[:, shift:])
-        assert "the camera has moved by about" in moved
+        assert check_plate(room, *right) is None
+    for wrong in (make_plate(number + 1, 112).image, np.ascontiguousarray(room[:, ::-1])):
+        assert check_plate(wrong, frame, mask).is_refused, "another room, or mirrored"
+    for shift, is_refused in ((3, False), (6, True)):  # 2.7 and 5.4 %
+        moved = check_plate(room[:, :-shift].copy(), frame[:, shift:].copy(), mask[:, shift:])
+        assert "the camera has moved by about" in moved.text and moved.is_refused == is_refused
 
 
 def test_an_implausibly_large_mask_and_other_light_above_15_percent_are_told():
     bare, nobody = np.full((96, 96, 3), 100, dtype=np.uint8), np.zeros((96, 96))
     for share, warns in ((0.35, False), (0.45, True), (1, True)):
         mask = np.arange(96) < np.full((96, 1), share * 96)
-        assert ("is this the plate of the same room?" in plate_warning(bare, bare, mask)) == warns
+        verdict = check_plate(bare, bare, mask)
+        assert bool(verdict) == warns
+        assert not verdict or "is this the plate of the same room?" in verdict.text
     for difference, warns in ((0, False), (38, False), (39, True)):  # 0.15 * 255 = 38.25
         pair = bare, bare + np.uint8(difference)
-        assert bool(plate_warning(*pair, nobody)) == bool(plate_warning(*pair[::-1], nobody))
-        assert bool(plate_warning(*pair, nobody)) == warns
+        assert bool(check_plate(*pair, nobody)) == bool(check_plate(*pair[::-1], nobody))
+        assert bool(check_plate(*pair, nobody)) == warns
     noise = np.random.default_rng(0).normal(0, 8, (2, 96, 96, 3))
     bg, bg_fg = np.clip(bare + noise, 0, 255).astype(np.uint8)
-    assert plate_warning(bg, bg_fg, nobody) == "", "noise on bare walls is no other room"
+    assert check_plate(bg, bg_fg, nobody) is None, "noise on bare walls is no other room"
 
 
 def test_a_lens_and_the_depth_of_the_plate(difference_onnx, relative_onnx, room_and_visitor):

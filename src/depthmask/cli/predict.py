@@ -33,6 +33,9 @@ def predict(
         typer.Option(help="Depth of the plate, 16 bits in mm or floats in m; people stand on it."),
     ] = None,
     fov: FovOption = None,
+    force: Annotated[
+        bool, typer.Option("--force", help="Answer also where the plate is of another view.")
+    ] = False,
 ) -> None:
     """Find the person in pictures and videos.
 
@@ -58,7 +61,7 @@ def predict(
             path = frames.parse_path(bg, "--bg")
             image = read_rgb(path)
         depth = prediction.read_plate_depth(plate_depth, image.shape) if plate_depth else None
-        return prediction.GivenPlate(path.name, image, depth, fov)
+        return prediction.GivenPlate(path.name, image, depth, fov, force)
 
     shared = plate_of(None) if bg != "auto" or pictures else None
     for note in notes:

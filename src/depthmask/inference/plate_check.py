@@ -1,5 +1,7 @@
 """Whether a frame's room is the plate's; a wrong plate gives an answer like any other."""
 
+from typing import NamedTuple
+
 import cv2
 import numpy as np
 
@@ -8,43 +10,54 @@ import numpy as np
 _MATCH = 0.3  # of whole pictures: other rooms stay below it
 _ROOM_MATCH = 0.5  # without the person: the right plate has 0.8 and more
 _MOVED = 0.01  # of the longer side; with the right plate the estimate stays below 0.6 %
+_TOO_FAR = 0.04  # training draws shifts of 3 %, which the network registers
 _UNLIKE = 0.15  # of full scale; other light and noise stay below it
 _UNLIKE_WITHOUT_MATCH = 0.05
 _SAME_ROOM = "is this the plate of the same room?"
 _BARE = 10.0  # standard deviation of the edges: noise has 4, a room 70
 
 
-def plate_warning(bg: np.ndarray, bg_fg: np.ndarray, mask: np.ndarray) -> str:
-    """One line if the room around the person is not the plate's or the camera moved, else ""; of
-    uint8, H x W x 3, and a mask H x W, 0 to 1."""
+class Verdict(NamedTuple):
+    """What is wrong with a plate, in a line with the remedy, and whether an answer is of no use."""
+
+    text: str
+    is_refused: bool = False
+
+
+def check_plate(bg: np.ndarray, bg_fg: np.ndarray, mask: np.ndarray) -> Verdict | None:
+    """Whether the camera moved, the light changed or the room around the person is not the plate's;
+    None if it is. Of uint8, H x W x 3, and a mask H x W, 0 to 1."""
     room = mask < 0.5
     share = 1 - room.mean()
-    if share > 0.4:
-        return f"{share:.0%} of the frame is taken for a person: {_SAME_ROOM}"
-    step = max(1, max(mask.shape) // 1024)  # every so manieth pixel is enough
+    step = max(1, max(mask.shape) // 512)  # of a larger picture every so manieth pixel is enough
     thin = np.s_[::step, ::step]
-    apart = float(np.median(cv2.absdiff(bg[thin], bg_fg[thin]).mean(axis=2)[room[thin]])) / 255
-    if apart > _UNLIKE:
-        remedy = "take a new plate if the camera or the light has changed"
-        return f"half of the room differs from the plate by more than {apart:.0%}: {remedy}"
+    apart = cv2.absdiff(bg[thin], bg_fg[thin]).mean(axis=2)[room[thin]] / 255
+    apart = float(np.median(apart)) if apart.size else 0.0
     scale = min(1.0, 128 / max(mask.shape))  # there is less noise than at full size
     size = [max(8, round(side * scale)) for side in reversed(mask.shape)]
     maps = [_edges(cv2.resize(each, size, interpolation=cv2.INTER_AREA)) for each in (bg, bg_fg)]
-    if max(edges.std() for edges in maps) < _BARE:
-        return ""  # bare walls: nothing tells one from another
-    # saturated, so that a person in strong colours does not outweigh the room
-    maps = [edges / (edges + edges.mean() + 1e-3) for edges in maps]
-    shift, match = _align(maps)
-    around = cv2.erode(cv2.resize(room.astype(np.uint8), size), np.ones((5, 5), np.uint8)) > 0
-    if around.any():
-        maps = [np.where(around, edges - edges[around].mean(), np.float32(0)) for edges in maps]
-    room_shift, room_match = _align(maps)
-    if match > _MATCH and shift > _MOVED or room_match > _ROOM_MATCH and room_shift > _MOVED:
-        moved = max(shift, room_shift) if match > _MATCH else room_shift
-        return f"the camera has moved by about {moved:.0%} of the frame: take a new plate"
-    if apart > _UNLIKE_WITHOUT_MATCH and max(match, room_match) < _ROOM_MATCH:
-        return f"the frame's edges are not the plate's: {_SAME_ROOM}"
-    return ""
+    if max(edges.std() for edges in maps) >= _BARE:  # bare walls: nothing tells one from another
+        # saturated, so that a person in strong colours does not outweigh the room
+        maps = [edges / (edges + edges.mean() + 1e-3) for edges in maps]
+        shift, match = _align(maps)
+        around = cv2.erode(cv2.resize(room.astype(np.uint8), size), np.ones((5, 5), np.uint8)) > 0
+        if around.any():
+            maps = [np.where(around, edges - edges[around].mean(), np.float32(0)) for edges in maps]
+        room_shift, room_match = _align(maps)
+        if match > _MATCH and shift > _MOVED or room_match > _ROOM_MATCH and room_shift > _MOVED:
+            moved = max(shift, room_shift) if match > _MATCH else room_shift
+            text = f"the camera has moved by about {moved:.0%} of the frame: take a new plate"
+            return Verdict(text, moved > _TOO_FAR)
+        if apart > _UNLIKE_WITHOUT_MATCH and max(match, room_match) < _ROOM_MATCH:
+            return Verdict(f"the frame's edges are not the plate's: {_SAME_ROOM}", True)
+    if share > 0.4:
+        return Verdict(f"{share:.0%} of the frame is taken for a person: {_SAME_ROOM}")
+    if apart > _UNLIKE:
+        remedy = "take a new plate if the camera or the light has changed"
+        return Verdict(
+            f"half of the room differs from the plate by more than {apart:.0%}: {remedy}"
+        )
+    return None
 
 
 def _edges(image: np.ndarray) -> np.ndarray:

@@ -15,7 +15,7 @@ from depthmask.data.scenes.files import replaced_file
 from depthmask.data.scenes.person import Person, find_person
 from depthmask.errors import InputError
 from depthmask.inference.overlay import draw_overlay
-from depthmask.inference.plate_check import plate_warning
+from depthmask.inference.plate_check import Verdict, check_plate
 from depthmask.inference.predictor import SAME_SIZE, Predictor, fov_of
 
 
@@ -26,6 +26,7 @@ class GivenPlate(NamedTuple):
     image: np.ndarray  # uint8, H x W x 3, RGB
     depth: np.ndarray | None = None  # H x W, metres
     fov_degrees: float | None = None  # horizontal; without it and the depth a frame's EXIF tells
+    is_forced: bool = False  # whether frames that it is not the plate of are answered all the same
 
 
 class Answer(NamedTuple):
@@ -34,6 +35,7 @@ class Answer(NamedTuple):
     mask: np.ndarray  # float32, H x W, 0 to 1
     depth: np.ndarray  # float32, H x W, in the model's unit
     person: Person | None
+    verdict: Verdict | None  # on the plate, where something is wrong with it
     summary: dict[str, Any]  # of the person, as JSON holds it
 
 
@@ -58,6 +60,7 @@ def find(
     )
     latency_ms = (time.perf_counter() - start) * 1000
     person = find_person(mask, depth)
+    verdict = check_plate(plate.image, bg_fg, mask)
     distance = round(person.depth, 3) if person else None
     is_metric = predictor.depth_unit == "metre"
     summary = {
@@ -66,9 +69,9 @@ def find(
         "box": list(person.box) if person else None,
         "area_share": round(person.area_share, 5) if person else 0.0,
         "latency_ms": round(latency_ms, 2),
-        "warning": plate_warning(plate.image, bg_fg, mask) or None,
+        "warning": verdict.text if verdict else None,
     }
-    return Answer(mask, depth, person, summary)
+    return Answer(mask, depth, person, verdict, summary)
 
 
 def predict_file(predictor: Predictor, plate: GivenPlate, scene: Path, out: Path) -> dict[str, Any]:
@@ -81,7 +84,8 @@ def predict_file(predictor: Predictor, plate: GivenPlate, scene: Path, out: Path
     ask_lens = fov is None and unit == "metre" and plate.depth is None
     if ask_lens:
         fov, fov_from = images.read_fov(scene, bg_fg.shape), "EXIF"
-    mask, depth, person, found = find(predictor, plate, bg_fg, fov)
+    mask, depth, person, verdict, found = find(predictor, plate, bg_fg, fov)
+    check_verdict(scene.name, verdict, plate)
     if ask_lens and fov is None:
         fov, fov_from = fov_of(predictor.reference_focal, mask.shape), "training"
     summary = {
@@ -116,6 +120,12 @@ def check_size(name: str, bg_fg: np.ndarray, plate: GivenPlate) -> None:
     if bg_fg.shape != plate.image.shape:
         frame, other = (f"{each.shape[1]}x{each.shape[0]}" for each in (bg_fg, plate.image))
         raise InputError(f"{name} is {frame} px and the plate {plate.name} {other}: {SAME_SIZE}")
+
+
+def check_verdict(name: str, verdict: Verdict | None, plate: GivenPlate) -> None:
+    """InputError if the plate is of another room or view, unless it is forced."""
+    if verdict and verdict.is_refused and not plate.is_forced:
+        raise InputError(f"{name}: {verdict.text}, or give --force for an answer all the same")
 
 
 def describe(summary: Mapping[str, Any]) -> str:

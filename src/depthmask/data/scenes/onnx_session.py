@@ -43,6 +43,8 @@ def open_session(
         )
     options = onnxruntime.SessionOptions()
     options.log_severity_level = _SILENT
+    # threads that spin while they wait take the cores from decoding and encoding
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     if num_threads is not None:
         options.intra_op_num_threads = num_threads
     # without a driver the library complains at length on stderr and goes on with the CPU

@@ -85,6 +85,24 @@ def test_predict_writes_the_files_of_the_contract(run, photos):
     assert "Wrote 4 files to found (cpu); look at found/frame_overlay.*" in out
 
 
+def test_the_person_cut_out_and_a_cloud_of_points(run, photos):
+    code, out, _ = run(f"{PREDICT} --alpha --ply --fov 90")
+    assert code == 0 and "Wrote 6 files" in out
+    rgba = np.asarray(Image.open("predictions/frame_alpha.png"))
+    np.testing.assert_array_equal(rgba[..., :3], np.asarray(Image.open("frame.png")))
+    np.testing.assert_array_equal(
+        rgba[..., 3], np.asarray(Image.open("predictions/frame_mask.png"))
+    )
+    head, points = Path("predictions/frame.ply").read_bytes().split(b"end_header\n")
+    assert head.startswith(b"ply\nformat binary_little_endian 1.0\nelement vertex 13824\n")
+    points = np.frombuffer(points, "<f4, <f4, <f4, u1, u1, u1").reshape(96, 144)
+    depth = np.asarray(Image.open("predictions/frame_depth.png")) / 1000
+    x, y, z, red, *_ = points[54, 143].tolist()
+    # at 90 degrees the frame's right edge lies as far to the right as it is away
+    assert z == pytest.approx(depth[54, 143], abs=1e-3) and red == 51
+    assert (x, y) == pytest.approx((z * 71.5 / 72, z * 6.5 / 72), rel=1e-4)
+
+
 def test_nobody_there_and_depth_without_a_unit(run, photos, relative_onnx):
     assert "plate.png: nobody found" in run("predict --bg plate.png --scene plate.png")[1]
     summary = json.loads(Path("predictions/plate.json").read_text())

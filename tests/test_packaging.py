@@ -1,6 +1,8 @@
 import configparser
+import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 import tomllib
@@ -9,6 +11,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from PIL import Image
 
 from test_layers import imports
 
@@ -184,3 +187,45 @@ def test_make_test_checks_style_and_types_and_pytest_closes_it(machine):
     places = [said.rindex(tool) for tool in tools]
     assert places == sorted(places)
     assert "make repro" in machine.make("help")
+
+
+@pytest.mark.slow
+def test_the_wheel_alone_predicts(tmp_path, difference_onnx, room_and_visitor):
+    def run(*command: object, code: int = 0) -> subprocess.CompletedProcess:
+        done = subprocess.run([*map(str, command)], cwd=tmp_path, capture_output=True, text=True)
+        assert done.returncode == code, done.stdout + done.stderr
+        return done
+
+    copy = tmp_path / "project"  # setuptools builds inside of it
+    shutil.copytree(ROOT / "src/depthmask", copy / "src/depthmask")
+    for name in ("pyproject.toml", "README.md", "LICENSE"):
+        shutil.copy(ROOT / name, copy)
+    run(sys.executable, "-m", "venv", "lean")
+    python, pip = tmp_path / "lean/bin/python", ("-m", "pip", "--disable-pip-version-check")
+    run(python, *pip, "install", "--quiet", "--constraint", ROOT / "constraints.txt", copy)
+    installed = {
+        normal(each["name"])
+        for each in json.loads(run(python, *pip, "list", "--format=json").stdout)
+    }
+    assert "onnxruntime" in installed and not installed & {"torch", "pandas", "mlflow", "dvc", "av"}
+    for name, image in zip(("plate", "frame"), room_and_visitor, strict=True):
+        Image.fromarray(image).save(tmp_path / f"{name}.png")
+    (tmp_path / "film.mp4").touch()
+    verb = tmp_path / "lean/bin/depthmask", "predict", "--model", difference_onnx, "--bg"
+    assert "a person 4.0" in run(*verb, "plate.png", "--scene", "frame.png").stdout
+    assert run(
+        tmp_path / "lean/bin/depthmask",
+        "bench",
+        "--model",
+        difference_onnx,
+        "--runs",
+        1,
+        "--size",
+        "48x48",
+    )
+    for command, extra in (
+        ((*verb, "plate.png", "--scene", "film.mp4"), "video"),
+        ((tmp_path / "lean/bin/depthmask", "lr-find", "x"), "pipeline"),
+    ):
+        said = run(*command, code=2).stderr
+        assert f"install depthmask with its extra `{extra}`" in said and said.count("\n") == 1

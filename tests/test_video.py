@@ -71,7 +71,7 @@ def test_rate_size_sound_and_a_line_a_frame(predictor, visit, tmp_path, name, so
     path = write_video(tmp_path / name, visit, sound=sound)
     told = []
     summary = video.predict_video(
-        predictor, plate_of(visit[0]), path, tmp_path / "out", told.append
+        predictor, plate_of(visit[0]), path, tmp_path / "out", advance=told.append
     )
     assert (summary["num_frames"], summary["damaged"], told) == (5, [], [1] * 5)
     assert summary["num_with_person"] == 3 and summary["nearest"] == pytest.approx(4, abs=0.1)
@@ -95,6 +95,21 @@ def test_rate_size_sound_and_a_line_a_frame(predictor, visit, tmp_path, name, so
     assert video.describe(summary, "metre").startswith(
         f"{name}: 5 frames, a person in 3 of them, 3.9"
     )
+
+
+def test_depth_without_loss_and_the_person_cut_out(predictor, visit, tmp_path):
+    path = write_video(tmp_path / "a.mp4", visit)
+    frames = list(video.read_video(path))
+    video.predict_video(predictor, plate_of(frames[0]), path, tmp_path, ["depth", "alpha"])
+    with av.open(str(tmp_path / "a_depth.mkv")) as container:
+        found = [each.to_ndarray(format="gray16le") for each in container.decode(video=0)]
+    expected = np.rint(predictor.predict(frames[0], frames[4]).depth * 1000)
+    np.testing.assert_array_equal(found[4], expected)
+    decoder = av.CodecContext.create("libvpx-vp9", "r")  # FFmpeg's own drops the alpha
+    with av.open(str(tmp_path / "a_alpha.webm")) as container:
+        found = [each for packet in container.demux() for each in decoder.decode(packet)]
+    alpha = found[4].to_ndarray(format="rgba")[..., 3]
+    assert alpha[54, 72] > 240 and alpha[54, 10] < 10 and len(found) == 5
 
 
 def test_other_codecs_odd_sizes_and_times_that_are_not_even(predictor, visit, tmp_path):

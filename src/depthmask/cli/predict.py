@@ -33,6 +33,11 @@ def predict(
         typer.Option(help="Depth of the plate, 16 bits in mm or floats in m; people stand on it."),
     ] = None,
     fov: FovOption = None,
+    alpha: Annotated[bool, typer.Option("--alpha", help="Also the person cut out.")] = False,
+    depth: Annotated[bool, typer.Option("--depth", help="Also the depth of videos.")] = False,
+    ply: Annotated[
+        bool, typer.Option("--ply", help="Also a cloud of points, of pictures.")
+    ] = False,
     force: Annotated[
         bool, typer.Option("--force", help="Answer also where the plate is of another view.")
     ] = False,
@@ -60,12 +65,14 @@ def predict(
         else:
             path = frames.parse_path(bg, "--bg")
             image = read_rgb(path)
-        depth = prediction.read_plate_depth(plate_depth, image.shape) if plate_depth else None
-        return prediction.GivenPlate(path.name, image, depth, fov, force)
+        room = prediction.read_plate_depth(plate_depth, image.shape) if plate_depth else None
+        return prediction.GivenPlate(path.name, image, room, fov, force)
 
     shared = plate_of(None) if bg != "auto" or pictures else None
     for note in notes:
         typer.echo(note, err=True)
+    of_picture = ["mask", "depth", "overlay"] + ["alpha"] * alpha + ["ply"] * ply
+    of_video = ["mask", "overlay"] + ["alpha"] * alpha + ["depth"] * depth
     num_files = num_failed = 0
     for frame in scenes:
         is_video = frames.is_video(frame)
@@ -73,16 +80,16 @@ def predict(
             plate = plate_of(frame) if is_video and bg == "auto" else shared
             assert plate is not None
             if is_video:
-                num_files += _predict_video(predictor, plate, frame, out)
+                num_files += _predict_video(predictor, plate, frame, out, of_video)
                 continue
-            summary = prediction.predict_file(predictor, plate, frame, out)
+            summary = prediction.predict_file(predictor, plate, frame, out, of_picture)
         except InputError as error:
             if len(scenes) == 1:
                 raise
             num_failed += 1
             typer.echo(f"depthmask: {error}", err=True)
             continue
-        num_files += 4
+        num_files += len(of_picture) + 1
         typer.echo(prediction.describe(summary))
         if summary["warning"]:
             typer.echo(f"{summary['scene']}: warning: {summary['warning']}", err=True)
@@ -115,14 +122,14 @@ def _made_plate(video: Path | None, pictures: list[Path], out: Path) -> tuple:
     return path, image
 
 
-def _predict_video(predictor, plate, path: Path, out: Path) -> int:
+def _predict_video(predictor, plate, path: Path, out: Path, kinds: list[str]) -> int:
     """The number of files written."""
     from depthmask.data.work import progress
     from depthmask.inference import video
 
     with progress(video.count_frames(path), path.name) as advance:
-        summary = video.predict_video(predictor, plate, path, out, advance)
+        summary = video.predict_video(predictor, plate, path, out, kinds, advance)
     typer.echo(video.describe(summary, predictor.depth_unit))
     for seconds in summary["damaged"]:
         typer.echo(f"{path.name}: the frame at {seconds} s is damaged and left out", err=True)
-    return 3
+    return len(kinds) + 1

@@ -16,8 +16,11 @@ PICTURES = (*images.SUFFIXES, ".avif", ".jfif", ".jpe")
 VIDEOS = (".avi", ".gif", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".ts", ".webm", ".wmv")
 SUFFIXES = (*PICTURES, *VIDEOS)
 _RESULTS = (  # of a picture and of a video, and the file that tells them from a user's own
-    (("_mask.png", "_depth.png", "_depth_relative.png", "_overlay.png"), ".json"),
-    (("_mask.mp4", "_overlay.mp4", "_overlay.mkv"), ".jsonl"),
+    (
+        ("_mask.png", "_depth.png", "_depth_relative.png", "_overlay.png", "_alpha.png", ".ply"),
+        ".json",
+    ),
+    (("_mask.mp4", "_overlay.mp4", "_overlay.mkv", "_alpha.webm", "_depth.mkv"), ".jsonl"),
 )
 _PLATE_FRAMES = 31  # at least, and up to twice as many, of which a plate is the median
 _STRIP = 64  # rows of it made at once

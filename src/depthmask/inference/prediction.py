@@ -2,13 +2,14 @@
 
 import json
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
+from PIL import Image
 
 from depthmask.data.scenes import images
 from depthmask.data.scenes.files import replaced_file
@@ -16,7 +17,7 @@ from depthmask.data.scenes.person import Person, find_person
 from depthmask.errors import InputError
 from depthmask.inference.overlay import draw_overlay
 from depthmask.inference.plate_check import Verdict, check_plate
-from depthmask.inference.predictor import SAME_SIZE, Predictor, fov_of
+from depthmask.inference.predictor import SAME_SIZE, Predictor, focal_of, fov_of
 
 
 class GivenPlate(NamedTuple):
@@ -74,9 +75,28 @@ def find(
     return Answer(mask, depth, person, verdict, summary)
 
 
-def predict_file(predictor: Predictor, plate: GivenPlate, scene: Path, out: Path) -> dict[str, Any]:
-    """Predict a frame and write `STEM_mask.png`, `_depth.png` or `_depth_relative.png`,
-    `_overlay.png` and `STEM.json`, all or none; what the JSON file holds, or InputError."""
+def draw(kind: str, bg_fg: np.ndarray, answer: Answer, unit: str) -> Image.Image:
+    """An answer as a picture: the `mask`, 8 bits, the `depth`, 16 bits in thousandths, the person
+    cut out with `alpha`, or an `overlay` to look at."""
+    if kind == "mask":
+        return images.encode_mask(answer.mask)
+    if kind == "depth":
+        return images.encode_depth(answer.depth)
+    if kind == "alpha":
+        return Image.fromarray(np.dstack([bg_fg, np.asarray(images.encode_mask(answer.mask))]))
+    return draw_overlay(bg_fg, answer.mask, answer.person, unit)
+
+
+def predict_file(
+    predictor: Predictor,
+    plate: GivenPlate,
+    scene: Path,
+    out: Path,
+    kinds: Sequence[str] = ("mask", "depth", "overlay"),
+) -> dict[str, Any]:
+    """Predict a frame and write `STEM_KIND.png` of each of `kinds` (`_depth_relative.png` where the
+    model's depth has no unit; `ply` is `STEM.ply`) and `STEM.json`, all or none; what the JSON file
+    holds, or InputError."""
     bg_fg = images.read_rgb(scene)
     check_size(scene.name, bg_fg, plate)
     unit, fov, fov_from = predictor.depth_unit, plate.fov_degrees, "--fov"
@@ -84,10 +104,10 @@ def predict_file(predictor: Predictor, plate: GivenPlate, scene: Path, out: Path
     ask_lens = fov is None and unit == "metre" and plate.depth is None
     if ask_lens:
         fov, fov_from = images.read_fov(scene, bg_fg.shape), "EXIF"
-    mask, depth, person, verdict, found = find(predictor, plate, bg_fg, fov)
-    check_verdict(scene.name, verdict, plate)
+    answer = find(predictor, plate, bg_fg, fov)
+    check_verdict(scene.name, answer.verdict, plate)
     if ask_lens and fov is None:
-        fov, fov_from = fov_of(predictor.reference_focal, mask.shape), "training"
+        fov, fov_from = fov_of(predictor.reference_focal, answer.mask.shape), "training"
     summary = {
         "scene": scene.name,
         "plate": plate.name,
@@ -98,21 +118,39 @@ def predict_file(predictor: Predictor, plate: GivenPlate, scene: Path, out: Path
         "has_plate_depth": plate.depth is not None,
         "device": predictor.device,
         "experiment": predictor.metadata["experiment"],
-        **found,
+        **answer.summary,
     }
-    pictures = {
-        "_mask": images.encode_mask(mask),
-        "_depth" if unit == "metre" else "_depth_relative": images.encode_depth(depth),
-        "_overlay": draw_overlay(bg_fg, mask, person, unit),
-    }
+    drawn = {kind: draw(kind, bg_fg, answer, unit) for kind in kinds if kind != "ply"}
     with ExitStack() as stack:
-        for end, image in pictures.items():
-            target = out / f"{scene.stem}{end}.png"
+        for kind, image in drawn.items():
+            end = "depth_relative" if kind == "depth" and unit != "metre" else kind
+            temporary = stack.enter_context(replaced_file(out / f"{scene.stem}_{end}.png"))
             # level 1 takes a third of the time of level 6 and 5 % more bytes
-            image.save(stack.enter_context(replaced_file(target)), format="PNG", compress_level=1)
+            image.save(temporary, format="PNG", compress_level=1)
+        if "ply" in kinds:
+            focal = focal_of(fov, bg_fg.shape) if fov else predictor.reference_focal
+            temporary = stack.enter_context(replaced_file(out / f"{scene.stem}.ply"))
+            write_ply(temporary, bg_fg, answer.depth, focal)
         temporary = stack.enter_context(replaced_file(out / f"{scene.stem}.json"))
         temporary.write_text(json.dumps(summary, indent=2) + "\n", encoding="utf-8")
     return summary
+
+
+def write_ply(path: Path, image: np.ndarray, depth: np.ndarray, focal: float) -> None:
+    """Write a point a pixel, in colour, as a binary PLY: x right, y down, z along the optical axis,
+    in the unit of depth, by a pinhole whose focal length is `focal` heights of the frame."""
+    height, width = depth.shape
+    kinds = [(axis, "<f4") for axis in "xyz"] + [(name, "u1") for name in ("red", "green", "blue")]
+    points = np.empty((height, width), kinds)
+    points["x"] = depth * ((np.arange(width) + 0.5 - width / 2) / (focal * height))
+    points["y"] = depth * ((np.arange(height) + 0.5 - height / 2) / (focal * height))[:, None]
+    points["z"] = depth
+    for place, name in enumerate(("red", "green", "blue")):
+        points[name] = image[..., place]
+    names = {"<f4": "float", "u1": "uchar"}
+    lines = ["ply", "format binary_little_endian 1.0", f"element vertex {depth.size}"]
+    lines += [f"property {names[kind]} {name}" for name, kind in kinds]
+    path.write_bytes("\n".join([*lines, "end_header", ""]).encode() + points.tobytes())
 
 
 def check_size(name: str, bg_fg: np.ndarray, plate: GivenPlate) -> None:

@@ -3,7 +3,7 @@
 import json
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from fractions import Fraction
 from pathlib import Path
@@ -13,17 +13,23 @@ from typing import Any, NamedTuple, TypeVar
 import av
 import numpy as np
 
-from depthmask.data.scenes import images
 from depthmask.data.scenes.files import replaced_file
 from depthmask.errors import InputError
-from depthmask.inference.overlay import draw_overlay
-from depthmask.inference.prediction import GivenPlate, check_size, check_verdict, find
+from depthmask.inference.prediction import GivenPlate, check_size, check_verdict, draw, find
 from depthmask.inference.predictor import Predictor
 
 T = TypeVar("T")
 
 _MP4_SOUND = ("aac", "mp3", "ac3", "eac3", "opus", "flac", "alac")
 _X264 = {"crf": "18", "preset": "veryfast"}  # twice as fast as by default
+_VP9 = {"crf": "24", "b": "0", "deadline": "realtime", "cpu-used": "8", "row-mt": "1"}
+_ENCODINGS: dict[str, tuple[str, str, str, dict[str, str]]] = {  # of what `draw` draws
+    "mask": (".mp4", "libx264", "yuv420p", _X264),
+    "overlay": (".mp4", "libx264", "yuv420p", _X264),
+    "depth": (".mkv", "ffv1", "gray16le", {}),  # lossless
+    "alpha": (".webm", "libvpx-vp9", "yuva420p", _VP9),
+}
+_FORMATS = {".mp4": "mp4", ".mkv": "matroska", ".webm": "webm"}
 _AHEAD = 4  # frames that wait between two threads
 
 
@@ -109,10 +115,11 @@ def predict_video(
     plate: GivenPlate,
     path: Path,
     out: Path,
+    kinds: Sequence[str] = ("mask", "overlay"),
     advance: Callable[[int], None] = lambda _: None,
 ) -> dict[str, Any]:
-    """Predict every frame and write `STEM_overlay.mp4` (`.mkv` where the sound asks for it),
-    `STEM_mask.mp4` and `STEM.jsonl`, a line a frame; a summary of the whole, or InputError."""
+    """Predict every frame and write a video of each of `kinds`, with `_ENCODINGS`, and
+    `STEM.jsonl`, a line a frame; a summary of the whole, or InputError."""
     damaged: list[float] = []
     found_m: list[float] = []
     count = 0
@@ -133,20 +140,23 @@ def predict_video(
         frames = stack.enter_context(ahead(decode(container, damaged)))
         answers = stack.enter_context(ahead(predict(frames)))
         video, sound = container.streams.video[0], next(iter(container.streams.audio), None)
-        end = "mp4" if sound is None or sound.codec_context.name in _MP4_SOUND else "mkv"
-        about = plate.image.shape, video
-        overlay = stack.enter_context(_encoder(out / f"{path.stem}_overlay.{end}", *about, sound))
-        mask = stack.enter_context(_encoder(out / f"{path.stem}_mask.mp4", *about))
+        encoders = {
+            kind: stack.enter_context(
+                _encoder(out / f"{path.stem}_{kind}", kind, plate.image.shape, video, sound)
+            )
+            for kind in kinds
+        }
         temporary = stack.enter_context(replaced_file(out / f"{path.stem}.jsonl"))
         lines = stack.enter_context(temporary.open("w", encoding="utf-8"))
         for item in answers:
             if not isinstance(item, tuple):
-                overlay(item)
+                if "overlay" in encoders:
+                    encoders["overlay"](item)
                 continue
             frame, found = item
-            picture = draw_overlay(frame.image, found.mask, found.person, predictor.depth_unit)
-            overlay(frame._replace(image=np.asarray(picture)))
-            mask(frame._replace(image=np.asarray(images.encode_mask(found.mask))))
+            for kind, encode in encoders.items():
+                image = np.asarray(draw(kind, frame.image, found, predictor.depth_unit))
+                encode(frame._replace(image=image))
             line = {"frame": frame.number, "time_s": frame.time_s, **found.summary}
             lines.write(json.dumps(line) + "\n")
             count += 1
@@ -163,21 +173,26 @@ def predict_video(
         "nearest": min(found_m, default=None),
         "farthest": max(found_m, default=None),
         "frames_per_s": count / (time.perf_counter() - start),
-        "overlay": str(out / f"{path.stem}_overlay.{end}"),
     }
 
 
 @contextmanager
 def _encoder(
-    path: Path, shape: tuple[int, ...], video: Any, sound: Any = None
+    path: Path, kind: str, shape: tuple[int, ...], video: Any, sound: Any
 ) -> Iterator[Callable[[Any], None]]:
-    """Yield a function that takes frames, H x W x 3 or H x W, and packets of the sound."""
-    kind = {".mp4": "mp4", ".mkv": "matroska"}[path.suffix]
-    with replaced_file(path) as temporary, av.open(str(temporary), "w", format=kind) as container:
-        stream = container.add_stream("libx264", rate=_rate(video), options=_X264)
-        stream.height, stream.width = shape[:2]
-        # what is halved must be even
-        stream.pix_fmt = "yuv444p" if shape[0] % 2 or shape[1] % 2 else "yuv420p"
+    """Yield a function that takes frames, as `draw` makes them, and for the overlay packets of the
+    sound; it writes to `path` and a suffix."""
+    suffix, codec, pix_fmt, options = _ENCODINGS[kind]
+    sound = sound if kind == "overlay" else None
+    if sound is not None and sound.codec_context.name not in _MP4_SOUND:
+        suffix = ".mkv"
+    if codec == "libx264" and (shape[0] % 2 or shape[1] % 2):
+        pix_fmt = "yuv444p"  # what is halved must be even
+    with ExitStack() as stack:
+        temporary = stack.enter_context(replaced_file(path.with_name(path.name + suffix)))
+        container = stack.enter_context(av.open(str(temporary), "w", format=_FORMATS[suffix]))
+        stream: Any = container.add_stream(codec, rate=_rate(video), options=options)
+        stream.height, stream.width, stream.pix_fmt = *shape[:2], pix_fmt
         stream.codec_context.time_base = video.time_base
         copied = None if sound is None else container.add_stream_from_template(sound)
 
@@ -186,8 +201,11 @@ def _encoder(
                 item.stream = copied
                 container.mux(item)
                 return
-            kind = "rgb24" if item.image.ndim == 3 else "gray"
-            frame = av.VideoFrame.from_ndarray(item.image, format=kind)
+            shape, is_deep = item.image.shape, item.image.dtype == np.uint16
+            name = (
+                f"rgb{'a' if shape[2] == 4 else '24'}" if shape[2:] else f"gray{'16le' * is_deep}"
+            )
+            frame = av.VideoFrame.from_ndarray(item.image, format=name)
             frame.pts, frame.time_base = item.pts, item.time_base
             container.mux(stream.encode(frame))
 

@@ -13,6 +13,7 @@ from depthmask.errors import InputError
 from depthmask.inference import video
 from depthmask.inference.prediction import GivenPlate
 from depthmask.inference.predictor import Predictor
+from depthmask.inference.smoothing import Smoother
 
 RATE = Fraction(30000, 1001)
 
@@ -69,9 +70,9 @@ def plate_of(image: np.ndarray) -> GivenPlate:
 )
 def test_rate_size_sound_and_a_line_a_frame(predictor, visit, tmp_path, name, sound, overlay):
     path = write_video(tmp_path / name, visit, sound=sound)
-    told = []
+    told, smooth = [], Smoother()
     summary = video.predict_video(
-        predictor, plate_of(visit[0]), path, tmp_path / "out", advance=told.append
+        predictor, plate_of(visit[0]), path, tmp_path / "out", smooth=smooth, advance=told.append
     )
     assert (summary["num_frames"], summary["damaged"], told) == (5, [], [1] * 5)
     assert summary["num_with_person"] == 3 and summary["nearest"] == pytest.approx(4, abs=0.1)
@@ -92,6 +93,9 @@ def test_rate_size_sound_and_a_line_a_frame(predictor, visit, tmp_path, name, so
     assert [line["frame"] for line in lines] == list(range(5))
     assert [line["distance_m"] is None for line in lines] == [True, True, False, False, False]
     assert lines[4]["time_s"] == pytest.approx(4 / RATE, abs=2e-3) and lines[4]["box"]
+    assert len(smooth.flicker) == 4 and "; flicker of the mask 0." in video.describe(
+        summary, "metre"
+    )
     assert video.describe(summary, "metre").startswith(
         f"{name}: 5 frames, a person in 3 of them, 3.9"
     )
@@ -110,6 +114,27 @@ def test_depth_without_loss_and_the_person_cut_out(predictor, visit, tmp_path):
         found = [each for packet in container.demux() for each in decoder.decode(packet)]
     alpha = found[4].to_ndarray(format="rgba")[..., 3]
     assert alpha[54, 72] > 240 and alpha[54, 10] < 10 and len(found) == 5
+
+
+def test_what_stands_still_is_averaged_and_what_moves_is_not():
+    rng = np.random.default_rng(0)
+    room = rng.integers(0, 200, (40, 60, 3), dtype=np.uint8)
+    smooth, given, smoothed = Smoother(), [], []
+    for number in range(30):
+        picture = np.clip(room + rng.normal(0, 2, room.shape), 0, 255).astype(np.uint8)
+        mask = rng.uniform(0, 0.2, (40, 60)).astype(np.float32)
+        depth = 4 + rng.normal(0, 0.1, (40, 60)).astype(np.float32)
+        picture[:, number : number + 10] = 255 * (number % 2)  # somebody walks by
+        mask[:, number : number + 10] = number % 2
+        given.append((mask, depth))
+        smoothed.append(smooth(picture, mask, depth))
+    now, before = smoothed[-1], given[-1]
+    np.testing.assert_allclose(now[0][:, 30:38], before[0][:, 30:38], atol=1e-6)
+    np.testing.assert_allclose(now[1][:, 30:38], before[1][:, 30:38], atol=1e-6)
+    assert np.abs(now[1][:, 45:] - 4).mean() < 0.6 * np.abs(before[1][:, 45:] - 4).mean()
+    flicker = np.mean(smooth.flicker, axis=0)
+    assert len(smooth.flicker) == 29 and flicker[1] < 0.5 * flicker[0]
+    assert flicker[0] == pytest.approx(0.2 / 3, rel=0.1), "two uniform numbers' mean difference"
 
 
 def test_other_codecs_odd_sizes_and_times_that_are_not_even(predictor, visit, tmp_path):

@@ -38,6 +38,9 @@ def predict(
     ply: Annotated[
         bool, typer.Option("--ply", help="Also a cloud of points, of pictures.")
     ] = False,
+    smooth: Annotated[
+        bool, typer.Option(help="Average over a video's frames what does not move.")
+    ] = True,
     force: Annotated[
         bool, typer.Option("--force", help="Answer also where the plate is of another view.")
     ] = False,
@@ -80,7 +83,7 @@ def predict(
             plate = plate_of(frame) if is_video and bg == "auto" else shared
             assert plate is not None
             if is_video:
-                num_files += _predict_video(predictor, plate, frame, out, of_video)
+                num_files += _predict_video(predictor, plate, frame, out, of_video, smooth)
                 continue
             summary = prediction.predict_file(predictor, plate, frame, out, of_picture)
         except InputError as error:
@@ -122,13 +125,16 @@ def _made_plate(video: Path | None, pictures: list[Path], out: Path) -> tuple:
     return path, image
 
 
-def _predict_video(predictor, plate, path: Path, out: Path, kinds: list[str]) -> int:
+def _predict_video(predictor, plate, path: Path, out: Path, kinds: list[str], smooth: bool) -> int:
     """The number of files written."""
     from depthmask.data.work import progress
     from depthmask.inference import video
+    from depthmask.inference.smoothing import Smoother
+
+    smoother = Smoother() if smooth else None
 
     with progress(video.count_frames(path), path.name) as advance:
-        summary = video.predict_video(predictor, plate, path, out, kinds, advance)
+        summary = video.predict_video(predictor, plate, path, out, kinds, smoother, advance)
     typer.echo(video.describe(summary, predictor.depth_unit))
     for seconds in summary["damaged"]:
         typer.echo(f"{path.name}: the frame at {seconds} s is damaged and left out", err=True)

@@ -18,6 +18,7 @@ from depthmask.errors import InputError
 from depthmask.inference.overlay import draw_overlay
 from depthmask.inference.plate_check import Verdict, check_plate
 from depthmask.inference.predictor import SAME_SIZE, Predictor, focal_of, fov_of
+from depthmask.inference.smoothing import Smoother
 
 
 class GivenPlate(NamedTuple):
@@ -52,14 +53,20 @@ def read_plate_depth(path: Path, shape: tuple[int, ...]) -> np.ndarray:
 
 
 def find(
-    predictor: Predictor, plate: GivenPlate, bg_fg: np.ndarray, fov_degrees: float | None = None
+    predictor: Predictor,
+    plate: GivenPlate,
+    bg_fg: np.ndarray,
+    fov_degrees: float | None = None,
+    smooth: Smoother | None = None,
 ) -> Answer:
-    """Predict a frame, uint8 H x W x 3, RGB; InputError if it is not of the plate's size."""
+    """Predict a frame, uint8 H x W x 3, RGB, of the plate's size; `smooth` it over those before."""
     start = time.perf_counter()
     mask, depth = predictor.predict(
         plate.image, bg_fg, plate_depth=plate.depth, fov_degrees=fov_degrees
     )
     latency_ms = (time.perf_counter() - start) * 1000
+    if smooth:
+        mask, depth = smooth(bg_fg, mask, depth)
     person = find_person(mask, depth)
     verdict = check_plate(plate.image, bg_fg, mask)
     distance = round(person.depth, 3) if person else None

@@ -17,6 +17,7 @@ from depthmask.data.scenes.files import replaced_file
 from depthmask.errors import InputError
 from depthmask.inference.prediction import GivenPlate, check_size, check_verdict, draw, find
 from depthmask.inference.predictor import Predictor
+from depthmask.inference.smoothing import Smoother
 
 T = TypeVar("T")
 
@@ -116,6 +117,7 @@ def predict_video(
     path: Path,
     out: Path,
     kinds: Sequence[str] = ("mask", "overlay"),
+    smooth: Smoother | None = None,
     advance: Callable[[int], None] = lambda _: None,
 ) -> dict[str, Any]:
     """Predict every frame and write a video of each of `kinds`, with `_ENCODINGS`, and
@@ -128,7 +130,7 @@ def predict_video(
         for item in items:
             if isinstance(item, Frame):
                 check_size(path.name, item.image, plate)
-                found = find(predictor, plate, item.image, plate.fov_degrees)
+                found = find(predictor, plate, item.image, plate.fov_degrees, smooth)
                 if not item.number:  # later on it may have been moved
                     check_verdict(path.name, found.verdict, plate)
                 yield item, found
@@ -172,6 +174,7 @@ def predict_video(
         "num_with_person": len(found_m),
         "nearest": min(found_m, default=None),
         "farthest": max(found_m, default=None),
+        "flicker": np.mean(smooth.flicker, axis=0).tolist() if smooth and smooth.flicker else None,
         "frames_per_s": count / (time.perf_counter() - start),
     }
 
@@ -262,4 +265,8 @@ def describe(summary: Mapping[str, Any], unit: str) -> str:
             where = f"at relative depths of {near:.2f} to {far:.2f}"
         found = f"a person in {count} of them, {where}"
     rate = f"{summary['frames_per_s']:.1f} frames/s from file to file"
-    return f"{summary['scene']}: {summary['num_frames']} frames, {found}; {rate}"
+    text = f"{summary['scene']}: {summary['num_frames']} frames, {found}; {rate}"
+    if summary["flicker"]:
+        before, after = (f"{share:.3%}" for share in summary["flicker"])
+        text += f"; flicker of the mask {before}, smoothed {after}"
+    return text

@@ -1,0 +1,43 @@
+"""Answers to a video's frames without flicker: what does not move is averaged over time."""
+
+import cv2
+import numpy as np
+
+_HOLD = 0.8  # of the answer before, where a pixel has not changed at all
+_SIGMA = 6.0  # of 255: a change of the picture that sensors' noise seldom makes
+_WEIGHTS = (_HOLD * np.exp(-((np.arange(256) / _SIGMA) ** 2))).astype(np.float32)
+
+
+class Smoother:
+    """A moving average in each pixel, as slow as the picture there is still: a person who moves is
+    answered from the frame alone, so nothing lags behind.
+
+    Attributes:
+        flicker: by how much, of 1, the mask of a pixel changes from frame to frame where the
+            picture does not: of the answers given and of the smoothed ones, a row a frame.
+    """
+
+    def __init__(self) -> None:
+        self.flicker: list[list[float]] = []
+        self._before: tuple[np.ndarray, ...] | None = None
+
+    def __call__(
+        self, image: np.ndarray, mask: np.ndarray, depth: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """The next frame's mask and depth, smoothed; uint8 H x W x 3 and float32 H x W, all of one
+        size in a video."""
+        picture = cv2.blur(image, (3, 3))  # takes noise away
+        given = mask
+        if self._before is not None:
+            picture_before, given_before, mask_before, depth_before = self._before
+            red, green, blue = cv2.split(cv2.absdiff(picture, picture_before))
+            change = cv2.max(cv2.max(red, green), blue)
+            weight = cv2.LUT(change, _WEIGHTS)
+            mask = mask + weight * (mask_before - mask)
+            depth = depth + weight * (depth_before - depth)
+            still = (change < _SIGMA).astype(np.uint8)
+            pairs = (given, given_before), (mask, mask_before)
+            if still.any():
+                self.flicker.append([cv2.mean(cv2.absdiff(*pair), still)[0] for pair in pairs])
+        self._before = picture, given, mask, depth
+        return mask, depth

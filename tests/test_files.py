@@ -135,7 +135,7 @@ def test_12_bits_in_16_are_refused(tmp_path, name):
 
 def test_colours_grey_palette_transparency_and_orientation(tmp_path):
     rgb, grey = BYTES[:5, :7, :3].copy(), np.array([[0, 200]], dtype=np.uint8)
-    rgba = np.array([[[10, 20, 30, 0], [40, 50, 60, 255]]], dtype=np.uint8)
+    rgba = np.array([[[10, 20, 30, 255], [40, 50, 60, 255]]], dtype=np.uint8)
     palette = Image.fromarray(rgba[..., :3]).convert("P", palette=Image.Palette.ADAPTIVE)
     exif = Image.Exif()
     exif[0x0112] = 6  # turn by 90 degrees clockwise
@@ -154,11 +154,13 @@ def test_colours_grey_palette_transparency_and_orientation(tmp_path):
 def test_refuses(tmp_path):
     (tmp_path / "link.png").symlink_to(tmp_path / "gone.png")
     save(tmp_path / "float.tif", np.ones((2, 2), dtype=np.float32))
+    save(tmp_path / "clear.png", BYTES[:5, :7])
     for name, words in (
         ("gone.png", "gone.png is missing"),
         ("link.png", "link.png is a link to .*: run `dvc checkout`, or `dvc p"),
         ("", "is a folder"),
         ("float.tif", "float.tif holds floating-point pixels"),
+        ("clear.png", "clear.png is transparent in places"),
     ):
         with pytest.raises(InputError, match=words):
             read_rgb(tmp_path / name)

@@ -17,6 +17,7 @@ from depthmask.models import MODELS, PairModel, Prediction
 CARD = ("model", "size", "experiment", "seed", "key", "unit", "source", "data_hash", "test")
 """What a card must tell."""
 CHUNK = 4
+"""Scenes predicted at once: of so few a network's maps stay in a processor's cache."""
 
 
 class StoredModel(NamedTuple):
@@ -30,7 +31,6 @@ class StoredModel(NamedTuple):
         """The mask, 0..1, and the depth in the card's unit (or None), N x 1 x H x W."""
         images = (scene.bg, scene.bg_fg)
         pair = (image.contiguous(memory_format=torch.channels_last) for image in images)
-        # of so few scenes a network's maps stay in a processor's cache
         parts = zip(*(image.split(CHUNK) for image in pair), strict=True)
         masks, depths = zip(*(self.model(*part) for part in parts), strict=True)
         depth = None if depths[0] is None else torch.cat(depths)

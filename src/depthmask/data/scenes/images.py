@@ -2,6 +2,7 @@
 
 import math
 import struct
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,8 @@ DEAD_LINK = "is a link to a file that is away: run `dvc checkout`, or `dvc pull`
 # what Pillow's readers raise on files that are no image, cut short, damaged or oversized
 UNREADABLE = (OSError, SyntaxError, ValueError, struct.error, Image.DecompressionBombError)
 _DEEP = ("I", "I;16", "I;16B", "I;16L", "I;16N")
+# Pillow warns above 89 megapixels and refuses above 179
+warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
 _12_BITS = "has 16 bits and uses 12 of them or fewer, nearly black: save it with 8, or stretched"
 
 
@@ -22,6 +25,8 @@ def read_rgb(path: Path) -> np.ndarray:
     image = open_upright(path)
     if image.mode == "F":
         raise InputError(f"{path} holds floating-point pixels: save it with 8 or 16 bits")
+    if image.has_transparency_data and np.min(image.convert("RGBA").getchannel("A")) < 255:
+        raise InputError(f"{path} is transparent in places, as no camera sees: save it without")
     return np.array(_eight_bits(image, path).convert("RGB"))
 
 
@@ -110,4 +115,6 @@ def encode_mask(mask: np.ndarray) -> Image.Image:
 
 def encode_depth(depth: np.ndarray) -> Image.Image:
     """float H x W as 16 bits in thousandths, metres as millimetres; 65535 is that or farther."""
-    return Image.fromarray(np.rint(depth * 1000).clip(0, 65535).astype(np.uint16))
+    thousandths = depth * 1000
+    np.rint(thousandths, out=thousandths)
+    return Image.fromarray(np.clip(thousandths, 0, 65535, out=thousandths).astype(np.uint16))

@@ -81,6 +81,7 @@ def leaves(
     for radius, angle, at in zip(radii, angles, places, strict=True):
         color, sides = choose(rng, palette) * rng.uniform(0.8, 1.2), radius * rng.uniform(0.5, 1, 2)
         centers = (at + tiles) * extent
+        # no shape reaches farther from its centre
         reached = (np.abs(centers - extent / 2) <= extent / 2 + 3 * radius).all(1)
         for center in centers[reached]:
             corners = cv2.boxPoints((center, 1.8 * sides, angle)).round().astype(np.int32)

@@ -25,7 +25,7 @@ def read_rgb(path: Path) -> np.ndarray:
     image = open_upright(path)
     if image.mode == "F":
         raise InputError(f"{path} holds floating-point pixels: save it with 8 or 16 bits")
-    if image.has_transparency_data and np.min(image.convert("RGBA").getchannel("A")) < 255:
+    if image.has_transparency_data and np.asarray(image.convert("RGBA"))[..., 3].min() < 255:
         raise InputError(f"{path} is transparent in places, as no camera sees: save it without")
     return np.array(_eight_bits(image, path).convert("RGB"))
 

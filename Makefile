@@ -55,7 +55,7 @@ $(INSTALLED): pyproject.toml constraints.txt
 			$(BIN)/python -m pip uninstall --quiet --yes onnxruntime onnxruntime-gpu; fi; done
 	@[ -t 1 ] || quiet=--quiet; set -x; \
 	$(BIN)/python -m pip install $$quiet --disable-pip-version-check --no-input \
-		--constraint constraints.txt --editable ".[pipeline,video,test]"
+		--constraint constraints.txt --editable ".[pipeline,serve,video,test]"
 ifeq ($(RUNTIME),gpu)
 	$(BIN)/python -m pip uninstall --quiet --yes onnxruntime
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-input --force-reinstall --no-deps \

@@ -12,7 +12,9 @@ from pathlib import Path
 import pytest
 import yaml
 from PIL import Image
+from typer.main import get_command
 
+from depthmask.cli import app
 from test_layers import imports
 
 ROOT = Path(__file__).parents[1]
@@ -52,7 +54,7 @@ def test_every_import_is_declared():
     imported = {name.partition(".")[0] for path in files for name in imports(path)}
     imported -= sys.stdlib_module_names | {"depthmask"}
     distributions = packages_distributions()
-    declared = DEPENDENCIES | EXTRAS["pipeline"] | EXTRAS["video"]
+    declared = DEPENDENCIES | EXTRAS["pipeline"] | EXTRAS["serve"] | EXTRAS["video"]
     for module in imported:
         assert declared & {normal(name) for name in distributions.get(module, [module])}, module
 
@@ -147,7 +149,7 @@ def test_runtime_follows_the_driver(machine, driver, system, runtime):
     machine.put("nvidia-smi", f"#!/bin/sh\nexit {0 if driver else 9}\n")
     machine.put("uname", UNAME.format(*system.split()))
     made = machine.make("environment")
-    assert "--constraint constraints.txt --editable .[pipeline,video,test]" in made
+    assert "--constraint constraints.txt --editable .[pipeline,serve,video,test]" in made
     swapped = "--force-reinstall --no-deps --constraint constraints.txt onnxruntime-gpu"
     assert (swapped in made) == (runtime == "gpu")
     assert machine.stamps == [f".installed-{runtime}"]
@@ -162,8 +164,12 @@ def test_installs_again_only_when_something_changed(machine):
     machine.make("environment RUNTIME=gpu")
     log = machine.log.read_text()
     removal = "uninstall --quiet --yes onnxruntime"
-    assert log.index(f"{removal} onnxruntime-gpu") < log.index("[pipeline,video,test]")
-    assert log.index("[pipeline,video,test]") < log.index(f"{removal}\n") < log.index("--no-deps")
+    assert log.index(f"{removal} onnxruntime-gpu") < log.index("[pipeline,serve,video,test]")
+    assert (
+        log.index("[pipeline,serve,video,test]")
+        < log.index(f"{removal}\n")
+        < log.index("--no-deps")
+    )
     assert machine.stamps == [".installed-gpu"]
 
 
@@ -187,6 +193,21 @@ def test_make_test_checks_style_and_types_and_pytest_closes_it(machine):
     places = [said.rindex(tool) for tool in tools]
     assert places == sorted(places)
     assert "make repro" in machine.make("help")
+
+
+def test_the_image_is_built_of_files_and_extras_that_exist():
+    steps = (ROOT / "Dockerfile").read_text()
+    copied = [name for line in re.findall(r"(?m)^COPY (.+) \S+$", steps) for name in line.split()]
+    kept = (ROOT / ".dockerignore").read_text().split()
+    assert sorted(kept) == sorted(["*", *(f"!{name}" for name in copied)])
+    assert all((ROOT / name).exists() for name in copied)
+    (extras,) = re.findall(r"\.\[(.+)\]", steps)
+    assert set(extras.split(",")) == {"serve", "video"} <= EXTRAS.keys()
+    (command,) = re.findall(r"(?m)^CMD (.+)$", steps)
+    verb = get_command(app).commands[json.loads(command)[0]]
+    assert {each for each in json.loads(command) if each[:2] == "--"} <= {
+        name for option in verb.params for name in option.opts
+    }
 
 
 @pytest.mark.slow

@@ -14,7 +14,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import NoReturn
 
-_EXTRAS = {"av": "video"}  # of pyproject.toml, beside `pipeline`
+_EXTRAS = {"av": "video"} | dict.fromkeys(("fastapi", "uvicorn", "prometheus_client"), "serve")
+"""Of pyproject.toml, beside `pipeline`, by what is imported."""
 
 
 class InputError(ValueError):

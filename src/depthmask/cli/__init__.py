@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 import depthmask
-from depthmask.cli import predict, predicting, training
+from depthmask.cli import predict, predicting, serving, training
 from depthmask.errors import exit_on_error
 
 app = typer.Typer(
@@ -39,4 +39,5 @@ def _options(
 
 app.add_typer(predict.app)
 app.add_typer(predicting.app)
+app.add_typer(serving.app)
 app.add_typer(training.app)

@@ -242,6 +242,7 @@ class ExportParams(Section):
     tolerance: Positive
     sizes: Annotated[tuple[Size, ...], Field(min_length=3, strict=False)]
     refine: RefineParams | None
+    int8_loss: Probability | None
     gate: Gate
 
 
@@ -252,8 +253,7 @@ BASELINES = {
     "plate_at_feet": "the same, and the best’s person as far as that under its mask’s lowest row",
     "best_with_plate_depth": "the best, given the room’s depth and the lens: `--plate-depth --fov`",
 }
-"""What `evaluate` measures that needs no training, but for the best's mask: a model that does not
-beat the first two has learnt nothing; the others know the room, and say what that is worth."""
+"""Measured without training: a model must beat the first two; the others know the room."""
 SECTIONS = ("prepare", "placement", "compositor", "augment", "train", "evaluate", "export")
 
 

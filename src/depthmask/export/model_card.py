@@ -21,13 +21,18 @@ def model_card(
     figures, test_set = parity["figures"], parity["figures"]["set"]
     depth = {"metre": "metres along the optical axis"}.get(unit, "relative: it grows with distance")
     largest = pd.DataFrame(parity["differences"]).max(axis=1)
+    int8 = ""
+    if parity.get("int8"):
+        iou, delta1 = (parity["int8"]["lost"][name] for name in ("mask_iou", "person_delta1"))
+        loss = f"{iou:.3f} of the mask's IoU and {delta1:.3f} of the person's δ1"
+        int8 = f"- For CPUs: `model_int8.onnx`, convolutions of 8 bits, which loses {loss}\n"
     return f"""# DepthMaskNet: {name}
 
 Finds a person and the scene's depth from two pictures of one camera that does not move: the plate
 (the room with nobody in it) and the frame.
 
 - File: `model.onnx`, ONNX opset {opset}, {card["num_parameters"]:,} parameters, self-contained
-- In: `bg` (the plate) and `bg_fg` (the frame), uint8, N x H x W x 3, RGB, any one size
+{int8}- In: `bg` (the plate) and `bg_fg` (the frame), uint8, N x H x W x 3, RGB, any one size
 - Out: `mask`, float32, N x H x W, 0 to 1; `depth`, float32, N x H x W, {depth}
 - Network: {network_words(card)}; seed {card["seed"]}, run {card["key"]}
 - Works at {card["size"]} x {card["size"]} px; resizing is part of the file

@@ -211,11 +211,8 @@ def check_parity(
     return {"tolerance": tolerance, "num_scenes": len(pairs[0]), "differences": differences}
 
 
-def check_figures(
-    path: Path, sets: EvalSets, expected: Mapping[str, float | None], tolerance: float
-) -> dict[str, Any]:
-    """Compare the file's mean figures on the headline set with those of `metrics.json`: `set`,
-    `largest_difference` and the figures; raises ParityError."""
+def measure_figures(path: Path, sets: EvalSets) -> dict[str, float]:
+    """The file's mean figures on the headline set, on the CPU."""
     predictor = Predictor(path, device="cpu")
     metrics = SceneMetrics(sets.alignment)
     for scene in sets.scenes(sets.headline):
@@ -224,7 +221,15 @@ def check_figures(
         if scene.focal is not None:
             depth = depth * (scene.focal.cpu() / predictor.reference_focal)
         metrics.update(mask, depth, scene.mask, scene.depth)
-    found = metrics.compute()
+    return metrics.compute()
+
+
+def check_figures(
+    path: Path, sets: EvalSets, expected: Mapping[str, float | None], tolerance: float
+) -> dict[str, Any]:
+    """Compare the file's figures with those of `metrics.json`: `set`, `largest_difference` and the
+    figures; raises ParityError."""
+    found = measure_figures(path, sets)
     name, apart = largest_difference(found, expected)
     if apart > tolerance:
         both = f"{found.get(name, math.nan):.6g} of the file and {expected[name]} of the network"

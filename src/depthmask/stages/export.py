@@ -15,6 +15,7 @@ from depthmask.errors import exit_on_error
 from depthmask.export import onnx_export
 from depthmask.export.benchmark import describe, measure_latency, write_latency
 from depthmask.export.model_card import model_card
+from depthmask.export.quantization import export_int8
 from depthmask.inference.predictor import Predictor
 from depthmask.models.store import StoredModel, load_model, seed_folder
 from depthmask.stages import BEST, EXPERIMENTS, METRICS, PREPARED, RECORD, REPORTS, read_params
@@ -30,8 +31,8 @@ def export(
     prepared: Path,
     output: Path,
 ) -> None:
-    """Export a model to `output`: model.onnx, parity.json and model_card.md; ParityError, and
-    `output` as it was, if its answers or its figures in `metrics.json` are not the network's."""
+    """Export a model to `output`: model.onnx, perhaps model_int8.onnx, parity.json, model_card.md;
+    ParityError, and `output` as it was, if its answers or figures are not the network's."""
     sets = read_source(prepared).open_sets(prepared, composition, "cpu")
     card = stored.card
     name, seed, unit = card["experiment"], str(card["seed"]), card["unit"]
@@ -45,6 +46,8 @@ def export(
         pairs, tolerance = onnx_export.held_out_pairs(sets), params.tolerance
         parity = onnx_export.check_parity(path, wrapper, pairs, params.sizes, tolerance=tolerance)
         parity["figures"] = onnx_export.check_figures(path, sets, expected, tolerance)
+        if params.int8_loss is not None:
+            parity["int8"] = export_int8(path, sets, parity["figures"], params.int8_loss)
         (folder / "parity.json").write_text(json.dumps(parity, indent=2) + "\n")
         text = model_card(card, metrics, parity, params.opset)
         (folder / "model_card.md").write_text(text, encoding="utf-8")
@@ -54,6 +57,13 @@ def export(
         f" and {depth:.1e}{' m' if unit == 'metre' else ''} (depth) at most, their figures on"
         f" {sets.headline} by {parity['figures']['largest_difference']:.1e}"
     )
+    if lost := (parity.get("int8") or {}).get("lost"):
+        told = (
+            f"{lost['mask_iou']:.4f} of mask IoU and {lost['person_delta1']:.4f} of the person's δ1"
+        )
+        print(f"export: {output}/model_int8.onnx, for CPUs, loses {told}")
+    elif params.int8_loss is not None:
+        print(f"export: no model_int8.onnx: it loses more than {params.int8_loss:g}")
 
 
 def publish(gate: Gate) -> Judgement:
@@ -64,6 +74,11 @@ def publish(gate: Gate) -> Judgement:
     latencies = measure_latency(predictor, [2 * (predictor.training_size,), (480, 640)])
     write_latency(REPORTS / "latency.json", predictor, latencies)
     print(describe(latencies))
+    if (int8 := path.with_name("model_int8.onnx")).exists():
+        fewer_bits = measure_latency(
+            Predictor(int8, device="cpu"), [(x.height, x.width) for x in latencies]
+        )
+        print(f"with 8 bits, on the CPU:\n{describe(fewer_bits)}")
     judgement = judge(path, predictor.metadata, METRICS, gate, latencies[0].median_ms)
     key = predictor.metadata["run_key"]
     judgement = register(judgement, path, key, experiments=EXPERIMENTS, reports=REPORTS)

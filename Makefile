@@ -2,7 +2,7 @@
 # make test    the environment if it is missing, then everything that checks the project
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help environment repro test lint ui clean
+.PHONY: help environment repro test lint page ui clean
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -21,6 +21,7 @@ RUNTIME := $(shell if [ "$$(uname -s) $$(uname -m)" = "Linux x86_64" ] && \
 	then echo gpu; else echo cpu; fi)
 endif
 
+PAGE := src/depthmask/cli/page/ort
 INSTALLED := $(VENV)/.installed-$(RUNTIME)
 # Where a DVC remote is set, what another machine made is fetched instead of made again.
 REPRO_FLAGS ?= $$($(BIN)/dvc remote default >/dev/null 2>&1 && echo --pull)
@@ -32,6 +33,7 @@ help:
 	@echo "             (make repro PROFILE=seed for another profile of params.yaml)"
 	@echo "make test    lint the project and run its tests"
 	@echo "make ui      look at the experiments in MLflow (make ui PORT=5001 for another port)"
+	@echo "make page    fetch onnxruntime-web with npm, for the page of \`depthmask demo\`"
 	@echo "make clean   remove the environment and the caches of the tools; results stay"
 
 environment: $(INSTALLED)
@@ -76,6 +78,13 @@ lint: $(INSTALLED)
 # pytest comes last: its closing line closes the output. A process a core: threads would contend.
 test: lint
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest $(PYTEST_FLAGS)
+
+# The part of onnxruntime-web that the page of `depthmask demo` needs, beside it.
+page:
+	rm -rf $(PAGE) && mkdir -p $(PAGE)
+	cd $(PAGE) && npm pack --silent onnxruntime-web@1.30.0 && tar -xzf *.tgz --strip-components=2 \
+		$(addprefix package/dist/ort,.wasm.min.mjs -wasm-simd-threaded.mjs -wasm-simd-threaded.wasm) \
+		&& rm *.tgz
 
 ui: $(INSTALLED)
 	$(BIN)/python -m depthmask.tracking $(if $(PORT),--port $(PORT))

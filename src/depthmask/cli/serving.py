@@ -1,4 +1,4 @@
-"""The verb serve: prediction over HTTP."""
+"""The verbs serve, prediction over HTTP, and demo, in the browser."""
 
 import ipaddress
 import socket
@@ -44,6 +44,19 @@ def serve(
     typer.echo(f"Listening at http://{host}:{listening.getsockname()[1]}, Ctrl-C ends it")
     config = uvicorn.Config(service, log_level="warning", timeout_graceful_shutdown=30)
     uvicorn.Server(config).run(sockets=[listening])
+
+
+@app.command()
+def demo(
+    model: ModelOption = MODEL,
+    port: Annotated[int, typer.Option(min=0, max=65535, help="0: any that is free.")] = 8001,
+) -> None:
+    """Serve a page that predicts in the browser, from the webcam or pictures, to this machine."""
+    from depthmask.cli.demo import make_server
+
+    with make_server(model, port) as server:
+        typer.echo(f"Open http://127.0.0.1:{server.server_port}, Ctrl-C ends it")
+        server.serve_forever()
 
 
 def _is_local(host: str) -> bool:

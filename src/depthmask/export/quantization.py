@@ -35,22 +35,25 @@ def to_int8(path_in: Path, path_out: Path, pairs: Iterable[tuple[np.ndarray, np.
     shapes = {weights.name: weights.dims for weights in proto.graph.initializer}
     convolutions = [node for node in proto.graph.node if node.op_type == "Conv"]
     kept = [n.name for n in convolutions if min(shapes[n.input[1]][:2]) < _HEAD_CHANNELS]
-    logging.getLogger().setLevel(logging.ERROR)
-    with replaced_file(path_out) as temporary:
-        quantize_static(
-            path_in,
-            temporary,
-            _Pairs(pairs),
-            per_channel=True,
-            activation_type=QuantType.QUInt8,
-            weight_type=QuantType.QInt8,
-            op_types_to_quantize=["Conv"],
-            nodes_to_exclude=kept,
-        )
-        quantized = onnx.load(temporary)
-        del quantized.metadata_props[:]  # the library adds its own
-        quantized.metadata_props.extend(proto.metadata_props)
-        temporary.write_bytes(quantized.SerializeToString(deterministic=True))
+    logging.disable(logging.WARNING)  # it asks for a preparation that gains nothing here
+    try:
+        with replaced_file(path_out) as temporary:
+            quantize_static(
+                path_in,
+                temporary,
+                _Pairs(pairs),
+                per_channel=True,
+                activation_type=QuantType.QUInt8,
+                weight_type=QuantType.QInt8,
+                op_types_to_quantize=["Conv"],
+                nodes_to_exclude=kept,
+            )
+            quantized = onnx.load(temporary)
+            del quantized.metadata_props[:]  # the library adds its own
+            quantized.metadata_props.extend(proto.metadata_props)
+            temporary.write_bytes(quantized.SerializeToString(deterministic=True))
+    finally:
+        logging.disable(logging.NOTSET)
 
 
 def export_int8(

@@ -1,4 +1,4 @@
-"""The exported file with convolutions of 8 bits: for CPUs, which take them twice as fast."""
+"""The exported file with convolutions of 8 bits, which CPUs take faster than floats."""
 
 import itertools
 import logging

@@ -241,10 +241,24 @@ def test_frames_that_fail_are_named_and_counted_and_the_others_kept(run, broken)
     lines = err.splitlines()
     assert lines[0].startswith("depthmask: text.png cannot be read as an image: give a PNG")
     assert "upright.png is 96x144 px and the plate plate.png 144x96: take both" in lines[1]
-    assert lines[2:] == ["depthmask: 2 of 4 failed, for the reasons above"]
+    assert lines[2:] == ["depthmask: 2 of 4 failed, wholly or in part: see above"]
     assert len(listing(broken / "found")) == 8
     code, out, err = run("predict --bg plate.png --scene text.png --out found")
     assert (code, out, err.count("\n")) == (2, "", 1), "one alone needs no count"
+
+
+def test_a_video_of_which_frames_are_missing(run, photos):
+    frame = np.asarray(Image.open("frame.png"))
+    path = write_video(Path("film.avi"), [frame] * 9, codec="mjpeg")
+    content = path.read_bytes()
+    chunks = [
+        n.start() for n in re.finditer(b"00dc", content) if n.start() > content.index(b"movi")
+    ]
+    path.write_bytes(content[: chunks[6]])
+    code, out, err = run("predict --bg plate.png --scene film.avi")
+    assert code == 2 and "film.avi: 6 frames, a person in 6 of them" in out
+    assert "film.avi: 3 more of its frames are not to be found\n" in err
+    assert err.endswith("depthmask: 1 of 1 failed, wholly or in part: see above\n")
 
 
 def test_a_plate_made_of_the_frames(run, photos):

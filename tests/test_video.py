@@ -186,10 +186,25 @@ def test_damaged_frames_are_counted_and_the_others_kept(predictor, visit, tmp_pa
         )
     path.write_bytes(content)
     summary = video.predict_video(predictor, plate_of(visit[0]), path, tmp_path)
+    assert summary["num_missing"] == 0
     assert summary["damaged"] == [7 / 25, 20 / 25] and summary["num_frames"] == 38
     lines = (tmp_path / "cut.jsonl").read_text().splitlines()
     told = [json.loads(line) for line in lines]
     assert [(line["frame"], line["time_s"]) for line in told[6:8]] == [(6, 6 / 25), (7, 8 / 25)]
+
+
+def test_a_full_disk_leaves_nothing(predictor, visit, tmp_path, monkeypatch):
+    real, path = video.draw, write_video(tmp_path / "a.mp4", visit)
+
+    def fail(kind, *rest):
+        if kind == "overlay":
+            raise OSError(28, "No space left on device")
+        return real(kind, *rest)
+
+    monkeypatch.setattr(video, "draw", fail)
+    with pytest.raises(OSError, match="No space"):
+        video.predict_video(predictor, plate_of(visit[0]), path, tmp_path / "out")
+    assert list((tmp_path / "out").iterdir()) == []
 
 
 def test_what_is_no_video_leaves_nothing(predictor, visit, tmp_path):

@@ -83,7 +83,9 @@ def predict(
             plate = plate_of(frame) if is_video and bg == "auto" else shared
             assert plate is not None
             if is_video:
-                num_files += _predict_video(predictor, plate, frame, out, of_video, smooth)
+                is_whole = _predict_video(predictor, plate, frame, out, of_video, smooth)
+                num_files += len(of_video) + 1
+                num_failed += not is_whole
                 continue
             summary = prediction.predict_file(predictor, plate, frame, out, of_picture)
         except InputError as error:
@@ -100,7 +102,7 @@ def predict(
         look_at = out / f"{scenes[0].stem if len(scenes) == 1 else '*'}_overlay.*"
         typer.echo(f"Wrote {num_files} files to {out} ({predictor.device}); look at {look_at}")
     if num_failed:
-        raise InputError(f"{num_failed} of {len(scenes)} failed, for the reasons above")
+        raise InputError(f"{num_failed} of {len(scenes)} failed, wholly or in part: see above")
 
 
 def _made_plate(video: Path | None, pictures: list[Path], out: Path) -> tuple:
@@ -125,17 +127,18 @@ def _made_plate(video: Path | None, pictures: list[Path], out: Path) -> tuple:
     return path, image
 
 
-def _predict_video(predictor, plate, path: Path, out: Path, kinds: list[str], smooth: bool) -> int:
-    """The number of files written."""
+def _predict_video(predictor, plate, path: Path, out: Path, kinds: list[str], smooth: bool) -> bool:
+    """Whether every frame could be decoded."""
     from depthmask.data.work import progress
     from depthmask.inference import video
     from depthmask.inference.smoothing import Smoother
 
     smoother = Smoother() if smooth else None
-
     with progress(video.count_frames(path), path.name) as advance:
         summary = video.predict_video(predictor, plate, path, out, kinds, smoother, advance)
     typer.echo(video.describe(summary, predictor.depth_unit))
     for seconds in summary["damaged"]:
         typer.echo(f"{path.name}: the frame at {seconds} s is damaged and left out", err=True)
-    return len(kinds) + 1
+    if missing := summary["num_missing"]:
+        typer.echo(f"{path.name}: {missing} more of its frames are not to be found", err=True)
+    return not (summary["damaged"] or missing)

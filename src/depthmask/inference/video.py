@@ -24,14 +24,24 @@ T = TypeVar("T")
 _MP4_SOUND = ("aac", "mp3", "ac3", "eac3", "opus", "flac", "alac")
 _X264 = {"crf": "18", "preset": "veryfast"}  # twice as fast as by default
 _VP9 = {"crf": "24", "b": "0", "deadline": "realtime", "cpu-used": "8", "row-mt": "1"}
-_ENCODINGS: dict[str, tuple[str, str, str, dict[str, str]]] = {  # of what `draw` draws
-    "mask": (".mp4", "libx264", "yuv420p", _X264),
-    "overlay": (".mp4", "libx264", "yuv420p", _X264),
-    "depth": (".mkv", "ffv1", "gray16le", {}),  # lossless
-    "alpha": (".webm", "libvpx-vp9", "yuva420p", _VP9),
-}
-_FORMATS = {".mp4": "mp4", ".mkv": "matroska", ".webm": "webm"}
 _AHEAD = 4  # frames that wait between two threads
+
+
+class _Encoding(NamedTuple):
+    suffix: str
+    container: str
+    codec: str
+    pix_fmt: str
+    options: dict[str, str]
+    has_sound: bool = False
+
+
+_ENCODINGS = {  # of what `draw` draws
+    "mask": _Encoding(".mp4", "mp4", "libx264", "yuv420p", _X264),
+    "overlay": _Encoding(".mp4", "mp4", "libx264", "yuv420p", _X264, has_sound=True),
+    "depth": _Encoding(".mkv", "matroska", "ffv1", "gray16le", {}),  # lossless
+    "alpha": _Encoding(".webm", "webm", "libvpx-vp9", "yuva420p", _VP9),
+}
 
 
 class Frame(NamedTuple):
@@ -138,17 +148,20 @@ def predict_video(
                 yield item
 
     start = time.perf_counter()
-    with open_video(path) as container, ExitStack() as stack:
+    # all files take their names once all are complete
+    with open_video(path) as container, ExitStack() as files, ExitStack() as stack:
         frames = stack.enter_context(ahead(decode(container, damaged)))
         answers = stack.enter_context(ahead(predict(frames)))
+        expected = container.streams.video[0].frames  # 0: the file does not tell
         video, sound = container.streams.video[0], next(iter(container.streams.audio), None)
-        encoders = {
-            kind: stack.enter_context(
-                _encoder(out / f"{path.stem}_{kind}", kind, plate.image.shape, video, sound)
-            )
-            for kind in kinds
-        }
-        temporary = stack.enter_context(replaced_file(out / f"{path.stem}.jsonl"))
+        encoders = {}
+        for kind in kinds:
+            encoding = _encoding(kind, plate.image.shape, sound)
+            target = out / f"{path.stem}_{kind}{encoding.suffix}"
+            temporary = files.enter_context(replaced_file(target))
+            encoder = _encoder(temporary, encoding, plate.image.shape, video, sound)
+            encoders[kind] = stack.enter_context(encoder)
+        temporary = files.enter_context(replaced_file(out / f"{path.stem}.jsonl"))
         lines = stack.enter_context(temporary.open("w", encoding="utf-8"))
         for item in answers:
             if not isinstance(item, tuple):
@@ -171,6 +184,7 @@ def predict_video(
         "scene": path.name,
         "num_frames": count,
         "damaged": damaged,
+        "num_missing": max(0, expected - count - len(damaged)),
         "num_with_person": len(found_m),
         "nearest": min(found_m, default=None),
         "farthest": max(found_m, default=None),
@@ -179,35 +193,36 @@ def predict_video(
     }
 
 
+def _encoding(kind: str, shape: tuple[int, ...], sound: Any) -> _Encoding:
+    """How a kind of picture, H x W, is encoded."""
+    encoding = _ENCODINGS[kind]
+    if encoding.codec == "libx264" and (shape[0] % 2 or shape[1] % 2):
+        encoding = encoding._replace(pix_fmt="yuv444p")  # what is halved must be even
+    if kind == "overlay" and sound is not None and sound.codec_context.name not in _MP4_SOUND:
+        encoding = encoding._replace(suffix=".mkv", container="matroska")
+    return encoding
+
+
 @contextmanager
 def _encoder(
-    path: Path, kind: str, shape: tuple[int, ...], video: Any, sound: Any
+    path: Path, encoding: _Encoding, shape: tuple[int, ...], video: Any, sound: Any
 ) -> Iterator[Callable[[Any], None]]:
-    """Yield a function that takes frames, as `draw` makes them, and for the overlay packets of the
-    sound; it writes to `path` and a suffix."""
-    suffix, codec, pix_fmt, options = _ENCODINGS[kind]
-    sound = sound if kind == "overlay" else None
-    if sound is not None and sound.codec_context.name not in _MP4_SOUND:
-        suffix = ".mkv"
-    if codec == "libx264" and (shape[0] % 2 or shape[1] % 2):
-        pix_fmt = "yuv444p"  # what is halved must be even
-    with ExitStack() as stack:
-        temporary = stack.enter_context(replaced_file(path.with_name(path.name + suffix)))
-        container = stack.enter_context(av.open(str(temporary), "w", format=_FORMATS[suffix]))
-        stream: Any = container.add_stream(codec, rate=_rate(video), options=options)
-        stream.height, stream.width, stream.pix_fmt = *shape[:2], pix_fmt
+    """Yield a function that takes frames, as `draw` makes them, and packets of the sound."""
+    with av.open(str(path), "w", format=encoding.container) as container:
+        stream: Any = container.add_stream(
+            encoding.codec, rate=_rate(video), options=encoding.options
+        )
+        stream.height, stream.width, stream.pix_fmt = *shape[:2], encoding.pix_fmt
         stream.codec_context.time_base = video.time_base
-        copied = None if sound is None else container.add_stream_from_template(sound)
+        copied = container.add_stream_from_template(sound) if sound and encoding.has_sound else None
 
         def write(item: Any) -> None:
             if not isinstance(item, Frame):
                 item.stream = copied
                 container.mux(item)
                 return
-            shape, is_deep = item.image.shape, item.image.dtype == np.uint16
-            name = (
-                f"rgb{'a' if shape[2] == 4 else '24'}" if shape[2:] else f"gray{'16le' * is_deep}"
-            )
+            channels, is_deep = item.image.shape[2:], item.image.dtype == np.uint16
+            name = {(): "gray16le" if is_deep else "gray", (3,): "rgb24", (4,): "rgba"}[channels]
             frame = av.VideoFrame.from_ndarray(item.image, format=name)
             frame.pts, frame.time_base = item.pts, item.time_base
             container.mux(stream.encode(frame))
@@ -258,14 +273,15 @@ def ahead(items: Iterable[T]) -> Iterator[Iterator[T]]:
 def describe(summary: Mapping[str, Any], unit: str) -> str:
     """One line for people."""
     found = "nobody found"
-    if count := summary["num_with_person"]:
+    if summary["num_with_person"]:
         near, far = summary["nearest"], summary["farthest"]
         where = f"{near:.2f} to {far:.2f} m away"
         if unit != "metre":
             where = f"at relative depths of {near:.2f} to {far:.2f}"
-        found = f"a person in {count} of them, {where}"
+        found = f"a person in {summary['num_with_person']} of them, {where}"
     rate = f"{summary['frames_per_s']:.1f} frames/s from file to file"
-    text = f"{summary['scene']}: {summary['num_frames']} frames, {found}; {rate}"
+    count = summary["num_frames"]
+    text = f"{summary['scene']}: {count} frame{'s' * (count != 1)}, {found}; {rate}"
     if summary["flicker"]:
         before, after = (f"{share:.3%}" for share in summary["flicker"])
         text += f"; flicker of the mask {before}, smoothed {after}"

@@ -277,6 +277,10 @@ def test_a_plate_made_of_the_frames(run, photos):
         assert np.abs(plate - bg).max() < 12, "the wall, as H.264 has it"
     assert "Wrote the plate, the median of the frames, to found/median_plate.png" in out
     assert "film.mp4: 9 frames, a person in 9 of them" in out and "Wrote 39 files" in out
+    assert run("predict --bg auto --scene walk --out found")[0] == 0, "again"
+    Image.open("plate.png").save("found/median_plate.png")
+    code, _, err = run("predict --bg auto --scene walk --out found")
+    assert code == 2 and "found/median_plate.png is no earlier result" in err
 
 
 @pytest.mark.parametrize(

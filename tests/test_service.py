@@ -134,10 +134,13 @@ def test_the_queue_and_the_time_are_limited(start, room_and_visitor):
     assert sorted(each.status_code for each in answers) == [200] * 4 + [503] * 4
     refused = next(each for each in answers if each.status_code == 503)
     assert refused.headers["Retry-After"] == "1" and "try again" in refused.text
-    url = start(predictor=Slow(), timeout_s=0.2)
+    url = start(predictor=Slow(), timeout_s=0.2, max_waiting=1)
     requests.put(f"{url}/plates/a", data=body)
     response = requests.post(f"{url}/plates/a/frames", data=body)
     assert response.status_code == 504 and "not done in 0.2 s" in response.text
+    assert requests.get(f"{url}/readyz").status_code == 503, "it is still at work"
+    time.sleep(0.5)
+    assert requests.get(f"{url}/readyz").status_code == 200
 
 
 def test_serve_ends_gracefully_and_refuses_to_be_open(difference_onnx, environment, tmp_path):

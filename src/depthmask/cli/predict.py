@@ -1,5 +1,6 @@
 """The verb predict: pictures and videos through a model."""
 
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated
 
@@ -107,6 +108,7 @@ def predict(
 
 def _made_plate(video: Path | None, pictures: list[Path], out: Path) -> tuple:
     from PIL import Image
+    from PIL.PngImagePlugin import PngInfo
 
     from depthmask.data.scenes.files import replaced_file
     from depthmask.data.scenes.images import read_rgb
@@ -119,8 +121,13 @@ def _made_plate(video: Path | None, pictures: list[Path], out: Path) -> tuple:
     else:
         image, warning = median_plate(map(read_rgb, pictures))
     path = out / f"{video.stem if video else 'median'}_plate.png"
+    ours = PngInfo()
+    ours.add_text("Software", "depthmask")
+    with suppress(FileNotFoundError), Image.open(path) as before:
+        if before.info.get("Software") != "depthmask":
+            raise InputError(f"{path} is no earlier result: name another --out, or move it")
     with replaced_file(path) as temporary:
-        Image.fromarray(image).save(temporary, format="PNG")
+        Image.fromarray(image).save(temporary, format="PNG", pnginfo=ours)
     typer.echo(f"Wrote the plate, the median of the frames, to {path}")
     if warning:
         typer.echo(f"{path}: warning: {warning}", err=True)

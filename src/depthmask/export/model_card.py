@@ -22,10 +22,9 @@ def model_card(
     depth = {"metre": "metres along the optical axis"}.get(unit, "relative: it grows with distance")
     largest = pd.DataFrame(parity["differences"]).max(axis=1)
     int8 = ""
-    if parity.get("int8"):
-        iou, delta1 = (parity["int8"]["lost"][name] for name in ("mask_iou", "person_delta1"))
-        loss = f"{iou:.3f} of the mask's IoU and {delta1:.3f} of the person's δ1"
-        int8 = f"- For CPUs: `model_int8.onnx`, convolutions of 8 bits, which loses {loss}\n"
+    if found := parity.get("int8"):
+        both = f"mask IoU {found['mask_iou']:.3f}, person's δ1 {found['person_delta1']:.3f}"
+        int8 = f"- For CPUs: `model_int8.onnx`, convolutions of 8 bits; on the test below {both}\n"
     return f"""# DepthMaskNet: {name}
 
 Finds a person and the scene's depth from two pictures of one camera that does not move: the plate

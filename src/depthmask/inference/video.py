@@ -95,17 +95,22 @@ def decode(
     base: Fraction = video.time_base or Fraction(1, 1000)
     last: int | None = None
     step = max(1, round(1 / (_rate(video) * base)))
-    for packet in container.demux(video, *container.streams.audio[:1]):
-        if packet.stream is not video:
-            if packet.dts is not None:  # the last, empty one has none
-                yield packet
-            continue
+    packets = container.demux(video, *container.streams.audio[:1])
+    while True:
+        packet = None
         try:
-            frames = video.decode(packet)
+            packet = next(packets)
+            frames = video.decode(packet) if packet.stream is video else []
+        except StopIteration:
+            return
         except av.FFmpegError:
-            time = last if packet.pts is None else packet.pts
+            time = last if packet is None or packet.pts is None else packet.pts
             damaged.append(round(float((time or 0) * base), 3))
+            if packet is None:  # what follows cannot be read either
+                return
             continue
+        if packet.stream is not video and packet.dts is not None:  # the last, empty one has none
+            yield packet
         for frame in frames:
             pts = frame.pts
             # an encoder takes no time twice, and a damaged file may tell none

@@ -57,13 +57,15 @@ def export(
         f" and {depth:.1e}{' m' if unit == 'metre' else ''} (depth) at most, their figures on"
         f" {sets.headline} by {parity['figures']['largest_difference']:.1e}"
     )
-    if lost := (parity.get("int8") or {}).get("lost"):
-        told = (
-            f"{lost['mask_iou']:.4f} of mask IoU and {lost['person_delta1']:.4f} of the person's δ1"
+    if found := parity.get("int8"):
+        names = {"mask_iou": "mask IoU", "person_delta1": "person's δ1"}
+        told = ", ".join(
+            f"{words} {found[key]:.4f} instead of {parity['figures'][key]:.4f}"
+            for key, words in names.items()
         )
-        print(f"export: {output}/model_int8.onnx, for CPUs, loses {told}")
+        print(f"export: {output}/model_int8.onnx, for CPUs, has {told}")
     elif params.int8_loss is not None:
-        print(f"export: no model_int8.onnx: it loses more than {params.int8_loss:g}")
+        print(f"export: no model_int8.onnx: 8 bits lose more than {params.int8_loss:g}")
 
 
 def publish(gate: Gate) -> Judgement:

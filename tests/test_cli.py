@@ -1,4 +1,5 @@
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -200,6 +201,7 @@ def broken(photos) -> Path:
     Image.new("L", (144, 96), 9).save(photos / "eight.png")
     Image.new("I;16", (144, 96)).save(photos / "unknown.png")
     np.save(photos / "square.npy", np.ones((96, 96)))
+    os.mkfifo(photos / "pipe")
     (photos / "empty").mkdir()
     (photos / "twins").mkdir()
     for name in ("frame.png", "frame.jpg"):
@@ -218,6 +220,7 @@ def broken(photos) -> Path:
         ("--model empty", "empty is a folder: make it with `make repro`, or name another"),
         ("--model bad.onnx", "bad.onnx is cut short or no ONNX model"),
         ("--out text.png/deeper", "text.png is a file: name a folder with --out"),
+        ("--plate-depth pipe", "pipe is a pipe or a device: save what it gives"),
         ("--plate-depth gone.png", "gone.png is missing: check the path"),
         ("--plate-depth eight.png", "eight.png has 8 bits: depth is 16 bits in millimetres or"),
         ("--plate-depth unknown.png", "unknown.png knows no depth: every pixel is 0"),
@@ -278,9 +281,10 @@ def test_a_plate_made_of_the_frames(run, photos):
     assert "Wrote the plate, the median of the frames, to found/median_plate.png" in out
     assert "film.mp4: 9 frames, a person in 9 of them" in out and "Wrote 39 files" in out
     assert run("predict --bg auto --scene walk --out found")[0] == 0, "again"
-    Image.open("plate.png").save("found/median_plate.png")
-    code, _, err = run("predict --bg auto --scene walk --out found")
-    assert code == 2 and "found/median_plate.png is no earlier result" in err
+    for content in (Path("plate.png").read_bytes(), b"no picture"):
+        Path("found/median_plate.png").write_bytes(content)
+        code, _, err = run("predict --bg auto --scene walk --out found")
+        assert code == 2 and "found/median_plate.png is no earlier result" in err
 
 
 @pytest.mark.parametrize(

@@ -69,7 +69,10 @@ def predict(
         else:
             path = frames.parse_path(bg, "--bg")
             image = read_rgb(path)
-        room = prediction.read_plate_depth(plate_depth, image.shape) if plate_depth else None
+        room = None
+        if plate_depth is not None:
+            checked = frames.parse_path(str(plate_depth), "--plate-depth")
+            room = prediction.read_plate_depth(checked, image.shape)
         return prediction.GivenPlate(path.name, image, room, fov, force)
 
     shared = plate_of(None) if bg != "auto" or pictures else None
@@ -111,21 +114,25 @@ def _made_plate(video: Path | None, pictures: list[Path], out: Path) -> tuple:
     from PIL.PngImagePlugin import PngInfo
 
     from depthmask.data.scenes.files import replaced_file
-    from depthmask.data.scenes.images import read_rgb
+    from depthmask.data.scenes.images import UNREADABLE, read_rgb
     from depthmask.inference.frames import median_plate
 
+    path = out / f"{video.stem if video else 'median'}_plate.png"
+    if path.exists():
+        is_ours = False
+        with suppress(*UNREADABLE), Image.open(path) as before:
+            if before.info.get("Software") == "depthmask":
+                is_ours = True
+        if not is_ours:
+            raise InputError(f"{path} is no earlier result: name another --out, or move it")
     if video:
         from depthmask.inference.video import read_video
 
         image, warning = median_plate(read_video(video))
     else:
         image, warning = median_plate(map(read_rgb, pictures))
-    path = out / f"{video.stem if video else 'median'}_plate.png"
     ours = PngInfo()
     ours.add_text("Software", "depthmask")
-    with suppress(FileNotFoundError), Image.open(path) as before:
-        if before.info.get("Software") != "depthmask":
-            raise InputError(f"{path} is no earlier result: name another --out, or move it")
     with replaced_file(path) as temporary:
         Image.fromarray(image).save(temporary, format="PNG", pnginfo=ours)
     typer.echo(f"Wrote the plate, the median of the frames, to {path}")

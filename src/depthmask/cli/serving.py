@@ -22,7 +22,9 @@ def serve(
     token: Annotated[
         str | None,
         typer.Option(
-            envvar="DEPTHMASK_TOKEN", help="That callers give as Bearer.", show_envvar=True
+            envvar="DEPTHMASK_TOKEN",
+            help="Secret that callers send as Authorization: Bearer.",
+            show_envvar=True,
         ),
     ] = None,
 ) -> None:
@@ -41,7 +43,8 @@ def serve(
         what = f"cannot listen at {host}:{port} ({why})"
         raise InputError(f"{what}: name another --port or --host") from None
     service = make_app(Predictor(model, device=device, num_threads=threads), token=token)
-    typer.echo(f"Listening at http://{host}:{listening.getsockname()[1]}, Ctrl-C ends it")
+    shown = f"[{host}]" if ":" in host else host
+    typer.echo(f"Listening at http://{shown}:{listening.getsockname()[1]}, Ctrl-C ends it")
     config = uvicorn.Config(service, log_level="warning", timeout_graceful_shutdown=30)
     uvicorn.Server(config).run(sockets=[listening])
 

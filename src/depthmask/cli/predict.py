@@ -1,8 +1,10 @@
 """The verb predict: pictures and videos through a model."""
 
+from collections.abc import Iterable
 from contextlib import suppress
+from functools import cache
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -62,6 +64,7 @@ def predict(
     pictures = [each for each in scenes if not frames.is_video(each)]
     predictor = Predictor(model, device=device, num_threads=threads)
 
+    @cache
     def plate_of(video: Path | None) -> prediction.GivenPlate:
         """The one that was given, or the median of a video or of all pictures."""
         if bg == "auto":
@@ -75,7 +78,8 @@ def predict(
             room = prediction.read_plate_depth(checked, image.shape)
         return prediction.GivenPlate(path.name, image, room, fov, force)
 
-    shared = plate_of(None) if bg != "auto" or pictures else None
+    if bg != "auto" or pictures:
+        plate_of(None)  # what is wrong with it is said before anything is answered
     for note in notes:
         typer.echo(note, err=True)
     of_picture = ["mask", "depth", "overlay"] + ["alpha"] * alpha + ["ply"] * ply
@@ -84,8 +88,7 @@ def predict(
     for frame in scenes:
         is_video = frames.is_video(frame)
         try:
-            plate = plate_of(frame) if is_video and bg == "auto" else shared
-            assert plate is not None
+            plate = plate_of(frame if is_video and bg == "auto" else None)
             if is_video:
                 is_whole = _predict_video(predictor, plate, frame, out, of_video, smooth)
                 num_files += len(of_video) + 1
@@ -121,16 +124,15 @@ def _made_plate(video: Path | None, pictures: list[Path], out: Path) -> tuple:
     if path.exists():
         is_ours = False
         with suppress(*UNREADABLE), Image.open(path) as before:
-            if before.info.get("Software") == "depthmask":
-                is_ours = True
+            is_ours = before.info.get("Software") == "depthmask"
         if not is_ours:
             raise InputError(f"{path} is no earlier result: name another --out, or move it")
+    images: Iterable[Any] = map(read_rgb, pictures)
     if video:
         from depthmask.inference.video import read_video
 
-        image, warning = median_plate(read_video(video))
-    else:
-        image, warning = median_plate(map(read_rgb, pictures))
+        images = read_video(video)
+    image, warning = median_plate(images)
     ours = PngInfo()
     ours.add_text("Software", "depthmask")
     with replaced_file(path) as temporary:

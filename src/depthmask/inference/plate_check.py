@@ -30,7 +30,7 @@ def check_plate(bg: np.ndarray, bg_fg: np.ndarray, mask: np.ndarray) -> Verdict 
     None if it is. Of uint8, H x W x 3, and a mask H x W, 0 to 1."""
     room = mask < 0.5
     share = 1 - room.mean()
-    step = max(1, max(mask.shape) // 512)  # of a larger picture every so manieth pixel is enough
+    step = max(1, max(mask.shape) // 512)  # of a larger picture every n-th pixel is enough
     thin = np.s_[::step, ::step]
     apart = cv2.absdiff(bg[thin], bg_fg[thin]).mean(axis=2)[room[thin]] / 255
     apart = float(np.median(apart)) if apart.size else 0.0

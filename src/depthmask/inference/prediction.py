@@ -56,13 +56,12 @@ def find(
     predictor: Predictor,
     plate: GivenPlate,
     bg_fg: np.ndarray,
-    fov_degrees: float | None = None,
     smooth: Smoother | None = None,
 ) -> Answer:
     """Predict a frame, uint8 H x W x 3, RGB, of the plate's size; `smooth` it over those before."""
     start = time.perf_counter()
     mask, depth = predictor.predict(
-        plate.image, bg_fg, plate_depth=plate.depth, fov_degrees=fov_degrees
+        plate.image, bg_fg, plate_depth=plate.depth, fov_degrees=plate.fov_degrees
     )
     latency_ms = (time.perf_counter() - start) * 1000
     if smooth:
@@ -111,7 +110,7 @@ def predict_file(
     ask_lens = fov is None and unit == "metre" and plate.depth is None
     if ask_lens:
         fov, fov_from = images.read_fov(scene, bg_fg.shape), "EXIF"
-    answer = find(predictor, plate, bg_fg, fov)
+    answer = find(predictor, plate._replace(fov_degrees=fov), bg_fg)
     check_verdict(scene.name, answer.verdict, plate)
     if ask_lens and fov is None:
         fov, fov_from = fov_of(predictor.reference_focal, answer.mask.shape), "training"

@@ -57,8 +57,10 @@ class Service:
         self.requests = Counter(
             "requests", "Answered, by path and status.", ["path", "status"], **options
         )
-        self.seconds = Histogram("prediction_seconds", "Of one frame.", buckets=_BUCKETS, **options)
-        Gauge("plates", "That are held.", **options).set_function(lambda: len(self.plates))
+        self.seconds = Histogram(
+            "prediction_seconds", "Seconds to predict one frame.", buckets=_BUCKETS, **options
+        )
+        Gauge("plates", "Plates held.", **options).set_function(lambda: len(self.plates))
         Gauge("waiting", "Frames in work or in the queue.", **options).set_function(
             lambda: self.num_waiting
         )
@@ -124,7 +126,7 @@ class Service:
         frame = self.decode(body)
         check_size("the frame", frame, plate)
         start = time.perf_counter()
-        found = find(self.predictor, plate, frame, plate.fov_degrees)
+        found = find(self.predictor, plate, frame)
         self.seconds.observe(time.perf_counter() - start)
         check_verdict("the frame", found.verdict, plate)
         if kind == "json":

@@ -1,13 +1,13 @@
 """A video through the model: decoded, predicted and encoded side by side, in three threads."""
 
 import json
-import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from collections import deque
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack, closing, contextmanager
 from fractions import Fraction
 from pathlib import Path
-from queue import Full, Queue
 from typing import Any, NamedTuple, TypeVar
 
 import av
@@ -24,7 +24,7 @@ T = TypeVar("T")
 _MP4_SOUND = ("aac", "mp3", "ac3", "eac3", "opus", "flac", "alac")
 _X264 = {"crf": "18", "preset": "veryfast"}  # twice as fast as by default
 _VP9 = {"crf": "24", "b": "0", "deadline": "realtime", "cpu-used": "8", "row-mt": "1"}
-_AHEAD = 4  # frames that wait between two threads
+_AHEAD = 4  # frames and packets of sound that wait between two threads
 
 
 class _Encoding(NamedTuple):
@@ -88,7 +88,7 @@ def count_frames(path: Path) -> int:
 
 def decode(
     container: av.container.InputContainer, damaged: list[float]
-) -> Iterator["Frame | av.Packet"]:
+) -> Generator["Frame | av.Packet", None, None]:
     """The frames of the first video stream and, between them, the packets of the first audio
     stream; the times of what cannot be decoded, in seconds, are added to `damaged`."""
     video, number = container.streams.video[0], 0
@@ -141,11 +141,11 @@ def predict_video(
     found_m: list[float] = []
     count = 0
 
-    def predict(items: Iterable[Any]) -> Iterator[Any]:
+    def predict(items: Iterable[Any]) -> Generator[Any, None, None]:
         for item in items:
             if isinstance(item, Frame):
                 check_size(path.name, item.image, plate)
-                found = find(predictor, plate, item.image, plate.fov_degrees, smooth)
+                found = find(predictor, plate, item.image, smooth)
                 if not item.number:  # later on it may have been moved
                     check_verdict(path.name, found.verdict, plate)
                 yield item, found
@@ -155,10 +155,10 @@ def predict_video(
     start = time.perf_counter()
     # all files take their names once all are complete
     with open_video(path) as container, ExitStack() as files, ExitStack() as stack:
+        video, sound = container.streams.video[0], next(iter(container.streams.audio), None)
+        expected = video.frames  # 0: the file does not tell
         frames = stack.enter_context(ahead(decode(container, damaged)))
         answers = stack.enter_context(ahead(predict(frames)))
-        expected = container.streams.video[0].frames  # 0: the file does not tell
-        video, sound = container.streams.video[0], next(iter(container.streams.audio), None)
         encoders = {}
         for kind in kinds:
             encoding = _encoding(kind, plate.image.shape, sound)
@@ -237,42 +237,21 @@ def _encoder(
 
 
 @contextmanager
-def ahead(items: Iterable[T]) -> Iterator[Iterator[T]]:
+def ahead(items: Generator[T, None, None]) -> Iterator[Iterator[T]]:
     """Yield the same items, made a few ahead in a thread; its errors come with them."""
-    queue: Queue[tuple[Any, BaseException | None]] = Queue(_AHEAD)
-    is_stopped = threading.Event()
-
-    def put(item: Any, error: BaseException | None = None) -> None:
-        while not is_stopped.is_set():
-            with suppress(Full):
-                return queue.put((item, error), timeout=0.1)
-
-    def work() -> None:
-        try:
-            for item in items:
-                put(item)
-                if is_stopped.is_set():
-                    return
-            put(None, StopIteration())
-        except BaseException as error:
-            put(None, error)
+    pool, end = ThreadPoolExecutor(1), object()
+    made: deque[Future[Any]] = deque(pool.submit(next, items, end) for _ in range(_AHEAD))
 
     def results() -> Iterator[T]:
-        while True:
-            item, error = queue.get()
-            if isinstance(error, StopIteration):
-                return
-            if error is not None:
-                raise error
+        while (item := made.popleft().result()) is not end:
+            made.append(pool.submit(next, items, end))
             yield item
 
-    thread = threading.Thread(target=work, daemon=True)
-    thread.start()
-    try:
-        yield results()
-    finally:
-        is_stopped.set()
-        thread.join()
+    with closing(items):
+        try:
+            yield results()
+        finally:
+            pool.shutdown(cancel_futures=True)
 
 
 def describe(summary: Mapping[str, Any], unit: str) -> str:

@@ -23,7 +23,7 @@ PAIR_SETS = {"seen_pairs": "train", "unseen_pairs": "test"}
 """Sets that tell the leak: the split that their rooms and people are of."""
 
 PAIR_STREAM = 100  # the first of their streams
-MAX_PAIRS = 400
+MAX_PAIRS = 200
 
 
 class EvalSets(ABC):

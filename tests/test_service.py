@@ -4,6 +4,7 @@ import io
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -68,7 +69,7 @@ def test_a_plate_is_put_and_frames_are_answered(start, difference_onnx, room_and
         if kind == "depth":
             np.testing.assert_array_equal(np.asarray(image), np.rint(expected.depth * 1000))
     metrics = requests.get(f"{url}/metrics").text
-    path = 'depthmask_requests_total{path="/plates/{name}/frames",status="200"}'
+    path = 'depthmask_requests_total{method="POST",path="/plates/{name}/frames",status="200"}'
     assert f"{path} 6.0" in metrics and "depthmask_plates 1.0" in metrics
     assert "depthmask_prediction_seconds_count 6.0" in metrics
     assert requests.delete(f"{url}/plates/hall").status_code == 204
@@ -76,7 +77,31 @@ def test_a_plate_is_put_and_frames_are_answered(start, difference_onnx, room_and
     assert requests.get(f"{url}/healthz").json() == {"status": "ok"}
     assert requests.get(f"{url}/readyz").json()["model"] == "difference"
     paths = requests.get(f"{url}/openapi.json").json()["paths"]
-    assert {"/plates/{name}", "/plates/{name}/frames"} <= set(paths)
+    body = paths["/plates/{name}/frames"]["post"]["requestBody"]["content"]
+    assert set(body) == {"image/*", "multipart/form-data"}
+
+
+def test_the_lens_is_asked_of_the_plates_exif(start, room_and_visitor):
+    bg, bg_fg = room_and_visitor
+    file, exif = io.BytesIO(), Image.Exif()
+    exif[0x8769] = {0xA405: 28}  # mm, of film
+    Image.fromarray(bg).save(file, format="PNG", exif=exif)
+    url = start()
+    told = requests.put(f"{url}/plates/hall", data=file.getvalue()).json()
+    assert told["fov_degrees"] == pytest.approx(65.5, abs=0.1)
+    told = requests.put(f"{url}/plates/hall?fov=50", data=file.getvalue()).json()
+    assert told["fov_degrees"] == 50
+
+
+def test_a_frame_of_another_room_is_refused_unless_the_plate_is_forced(start):
+    url, rng = start(), np.random.default_rng(0)
+    rooms = (np.kron(rng.integers(0, 255, (2, 12, 18, 1)), np.ones((1, 8, 8, 3)))).astype(np.uint8)
+    bg, other = map(png, rooms)
+    for force, status in (("false", 422), ("true", 200)):
+        requests.put(f"{url}/plates/hall?force={force}", data=bg)
+        response = requests.post(f"{url}/plates/hall/frames", data=other)
+        assert response.status_code == status, response.text
+        assert ("put it with force=true" in response.text) == (status == 422)
 
 
 def test_what_cannot_be_answered_says_why(start, room_and_visitor):
@@ -93,8 +118,8 @@ def test_what_cannot_be_answered_says_why(start, room_and_visitor):
         (requests.put(f"{put}/c", data=png(bg)), 409, "2 plates are held: delete one first"),
         (requests.put(f"{put}/a", data=b"text"), 422, "the picture cannot be read as an image"),
         (requests.put(f"{put}/a", files={"x": b""}), 422, "the form has no file plate"),
-        (requests.put(f"{put}/a", data=png(noise)), 413, "larger than 5000 bytes"),
-        (requests.put(f"{put}/a", files={"plate": png(noise)}), 413, "larger than 5000 bytes"),
+        (requests.put(f"{put}/a", data=png(noise)), 413, "Content Too Large"),
+        (requests.put(f"{put}/a", files={"plate": png(noise)}), 413, "Content Too Large"),
         (requests.put(f"{put}/a", data=png(wide)), 413, "more than 13824 pixels"),
         (requests.post(f"{put}/a/frames", data=png(bg[:, :99])), 422, "the frame is 99x96 px and"),
         (requests.post(f"{put}/a/frames?answer=x", data=png(bg)), 422, "'json', 'mask', 'depth'"),
@@ -114,33 +139,87 @@ def test_a_token_is_asked_for(start, room_and_visitor):
     assert requests.put(f"{url}/plates/a", data=body, headers=headers).status_code == 200
 
 
-class Slow:
-    """A predictor that takes half a second."""
+class Held:
+    """A predictor that answers once it is let."""
 
-    training_size, depth_unit, device, metadata = 8, "relative", "cpu", {"experiment": "slow"}
+    training_size, depth_unit, device, metadata = 8, "relative", "cpu", {"experiment": "held"}
+
+    def __init__(self):
+        self.num_begun, self.let = -1, threading.Event()  # the first warms up
+        self.let.set()
 
     def predict(self, bg, bg_fg, **_):
-        time.sleep(0.5)
+        self.num_begun += 1
+        self.let.wait()
         return np.zeros((2, *bg.shape[:2]), np.float32)
 
 
-def test_the_queue_and_the_time_are_limited(start, room_and_visitor):
-    body = png(room_and_visitor[0])
-    url = start(predictor=Slow(), max_waiting=4)
-    requests.put(f"{url}/plates/a", data=body)
-    with ThreadPoolExecutor(8) as pool:
-        posted = [pool.submit(requests.post, f"{url}/plates/a/frames", data=body) for _ in range(8)]
-        answers = [each.result() for each in posted]
-    assert sorted(each.status_code for each in answers) == [200] * 4 + [503] * 4
-    refused = next(each for each in answers if each.status_code == 503)
-    assert refused.headers["Retry-After"] == "1" and "try again" in refused.text
-    url = start(predictor=Slow(), timeout_s=0.2, max_waiting=1)
-    requests.put(f"{url}/plates/a", data=body)
-    response = requests.post(f"{url}/plates/a/frames", data=body)
-    assert response.status_code == 504 and "not done in 0.2 s" in response.text
-    assert requests.get(f"{url}/readyz").status_code == 503, "it is still at work"
-    time.sleep(0.5)
-    assert requests.get(f"{url}/readyz").status_code == 200
+def wait_for(is_so) -> None:
+    for _ in range(1000):
+        if is_so():
+            return
+        time.sleep(0.01)
+    raise AssertionError("it took more than 10 s")
+
+
+def is_ready(url: str) -> bool:
+    return requests.get(f"{url}/readyz").status_code == 200
+
+
+@pytest.fixture
+def held(room_and_visitor, start):
+    predictor = Held()
+
+    def start_held(**limits) -> str:
+        url = start(predictor=predictor, **limits)
+        assert requests.put(f"{url}/plates/a", data=png(room_and_visitor[0])).ok
+        predictor.let.clear()
+        return url
+
+    yield predictor, start_held
+    predictor.let.set()
+
+
+def test_the_queue_is_limited(held, room_and_visitor):
+    predictor, start_held = held
+    url, body = start_held(max_waiting=4), png(room_and_visitor[0])
+    with ThreadPoolExecutor(4) as pool:
+        posted = [pool.submit(requests.post, f"{url}/plates/a/frames", data=body) for _ in range(4)]
+        wait_for(lambda: "depthmask_waiting 4.0" in requests.get(f"{url}/metrics").text)
+        refused = requests.post(f"{url}/plates/a/frames", data=body)
+        assert refused.status_code == 503 and not is_ready(url)
+        assert refused.headers["Retry-After"] == "1" and "try again" in refused.text
+        predictor.let.set()
+        assert [each.result().status_code for each in posted] == [200] * 4
+    assert is_ready(url)
+
+
+def test_the_time_is_limited_and_what_waits_is_dropped(held, room_and_visitor):
+    predictor, start_held = held
+    url, body = start_held(max_waiting=4, timeout_s=1), png(room_and_visitor[0])
+    with ThreadPoolExecutor(4) as pool:
+        posted = [pool.submit(requests.post, f"{url}/plates/a/frames", data=body) for _ in range(4)]
+        for each in posted:
+            assert each.result().status_code == 504 and "not done in 1 s" in each.result().text
+    assert "depthmask_waiting 2.0" in requests.get(f"{url}/metrics").text, "two are at work"
+    predictor.let.set()
+    wait_for(lambda: "depthmask_waiting 0.0" in requests.get(f"{url}/metrics").text)
+    assert predictor.num_begun == 2
+
+
+def test_an_upload_that_stops_holds_nothing_up(start, room_and_visitor, capfd):
+    url = start(max_waiting=1, timeout_s=1)
+    assert requests.put(f"{url}/plates/a", data=png(room_and_visitor[0])).ok
+    address = url.removeprefix("http://").split(":")
+    head = b"POST /plates/a/frames HTTP/1.1\r\nHost: a\r\nContent-Length: 999\r\n\r\nbegun"
+    with socket.create_connection(address) as stopped:
+        stopped.sendall(head)
+        assert b" 504 " in stopped.recv(1000)
+    with socket.create_connection(address) as gone:
+        gone.sendall(head)
+        wait_for(lambda: not is_ready(url))
+    wait_for(lambda: is_ready(url))
+    assert "Traceback" not in capfd.readouterr().err
 
 
 def test_serve_ends_gracefully_and_refuses_to_be_open(difference_onnx, environment, tmp_path):

@@ -166,10 +166,12 @@ def check_size(name: str, bg_fg: np.ndarray, plate: GivenPlate) -> None:
         raise InputError(f"{name} is {frame} px and the plate {plate.name} {other}: {SAME_SIZE}")
 
 
-def check_verdict(name: str, verdict: Verdict | None, plate: GivenPlate) -> None:
+def check_verdict(
+    name: str, verdict: Verdict | None, plate: GivenPlate, otherwise: str = "give --force"
+) -> None:
     """InputError if the plate is of another room or view, unless it is forced."""
     if verdict and verdict.is_refused and not plate.is_forced:
-        raise InputError(f"{name}: {verdict.text}, or give --force for an answer all the same")
+        raise InputError(f"{name}: {verdict.text}, or {otherwise} for an answer all the same")
 
 
 def describe(summary: Mapping[str, Any]) -> str:

@@ -6,14 +6,24 @@ import hmac
 import io
 import time
 from collections.abc import AsyncIterator, Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Annotated, Any, Literal, NamedTuple, TypeVar
 
 import anyio.to_thread
 import numpy as np
 from fastapi import APIRouter, Depends, FastAPI, HTTPException, Query, Request, Response
 from fastapi.responses import JSONResponse
+from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from PIL import Image
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client import (
+    CONTENT_TYPE_LATEST,
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    generate_latest,
+)
+from starlette.requests import ClientDisconnect
 
 import depthmask
 from depthmask.data.scenes import images
@@ -33,8 +43,8 @@ class Limits(NamedTuple):
     max_bytes: int = 20 * 2**20  # of a body
     max_pixels: int = 25_000_000  # of a picture
     max_plates: int = 8
-    max_waiting: int = 8  # requests that are answered or wait for it
-    timeout_s: float = 30.0  # of one, waiting included
+    max_waiting: int = 8  # requests with a body that are read, wait or are answered
+    timeout_s: float = 30.0  # of one, from its first byte to its answer
 
 
 class _Upload(io.BytesIO):
@@ -51,75 +61,71 @@ class Service:
         self.predictor, self.limits = predictor, limits
         self.plates: dict[str, GivenPlate] = {}
         self.num_waiting = 0
-        self.slots = asyncio.Semaphore(_AT_ONCE)
+        self.pool = ThreadPoolExecutor(_AT_ONCE)
         self.registry = CollectorRegistry()
         options: dict[str, Any] = {"namespace": "depthmask", "registry": self.registry}
         self.requests = Counter(
-            "requests", "Answered, by path and status.", ["path", "status"], **options
+            "requests",
+            "Answered, by method, path and status.",
+            ["method", "path", "status"],
+            **options,
         )
         self.seconds = Histogram(
             "prediction_seconds", "Seconds to predict one frame.", buckets=_BUCKETS, **options
         )
         Gauge("plates", "Plates held.", **options).set_function(lambda: len(self.plates))
-        Gauge("waiting", "Frames in work or in the queue.", **options).set_function(
+        Gauge("waiting", "Requests in work or in the queue.", **options).set_function(
             lambda: self.num_waiting
         )
 
-    async def work(self, function: Callable[[], T]) -> T:
-        """Run in a thread when a slot is free; 503 where too many wait, 504 after the time, and
-        what was begun keeps its place until it ends."""
+    def check_place(self) -> None:
+        """503 where no further request is taken."""
         if self.num_waiting >= self.limits.max_waiting:
             raise HTTPException(503, "too many requests wait: try again", {"Retry-After": "1"})
+
+    async def work(self, request: Request, field: str, function: Callable[[bytes], T]) -> T:
+        """`function` of the body, in a thread when one is free; 503 where too many wait, 504 after
+        the time: what waits is then dropped, what was begun keeps its place until it ends."""
+        self.check_place()
         self.num_waiting += 1
-
-        async def run() -> T:
-            try:
-                async with self.slots:
-                    return await anyio.to_thread.run_sync(function)
-            finally:
-                self.num_waiting -= 1
-
-        task = asyncio.create_task(run())
+        loop, job = asyncio.get_running_loop(), None
         try:
             async with asyncio.timeout(self.limits.timeout_s):
-                return await asyncio.shield(task)
+                body = await _read_body(request, field)
+                job = self.pool.submit(function, body)
+                return await asyncio.wrap_future(job)
         except TimeoutError:
-            task.add_done_callback(lambda task: task.exception())  # nobody waits for it any more
             raise HTTPException(504, f"not done in {self.limits.timeout_s:g} s") from None
+        finally:
+            if job is None:
+                self.num_waiting -= 1
+            else:
+                job.add_done_callback(lambda _: loop.call_soon_threadsafe(self._leave))
 
-    async def read_body(self, request: Request, field: str) -> bytes:
-        """The body, or of a form its file `field`; 413 where it is too large."""
-        body = bytearray()
-        async for chunk in request.stream():
-            body += chunk
-            if len(body) > self.limits.max_bytes:
-                raise HTTPException(413, f"larger than {self.limits.max_bytes} bytes")
-        if not request.headers.get("content-type", "").startswith("multipart/form-data"):
-            return bytes(body)
-
-        async def receive() -> dict[str, Any]:
-            return {"type": "http.request", "body": bytes(body), "more_body": False}
-
-        async with Request(request.scope, receive).form(max_files=1) as form:
-            file = form.get(field)
-            if file is None or isinstance(file, str):
-                raise HTTPException(422, f"the form has no file {field}")
-            return await file.read()
+    def _leave(self) -> None:
+        self.num_waiting -= 1
 
     def decode(self, body: bytes) -> np.ndarray:
         """A picture as uint8 H x W x 3; 413 of too many pixels, InputError if it is none."""
         with contextlib.suppress(*images.UNREADABLE), Image.open(io.BytesIO(body)) as image:
             if image.width * image.height > self.limits.max_pixels:
                 raise HTTPException(413, f"more than {self.limits.max_pixels} pixels")
-        return images.read_rgb(_Upload(body))  # type: ignore[arg-type]
+        picture: Any = _Upload(body)  # read as a file
+        return images.read_rgb(picture)
 
-    def put(self, name: str, body: bytes, fov_degrees: float | None) -> GivenPlate:
-        """Hold a plate."""
-        plate = GivenPlate(name, self.decode(body), None, fov_degrees)
-        if name not in self.plates and len(self.plates) >= self.limits.max_plates:
+    def read_plate(self, name: str, body: bytes, fov: float | None, force: bool) -> GivenPlate:
+        """A plate; without `fov` its EXIF tells the field of view."""
+        image = self.decode(body)
+        if fov is None and self.predictor.depth_unit == "metre":
+            picture: Any = _Upload(body)
+            fov = images.read_fov(picture, image.shape)
+        return GivenPlate(name, image, None, fov, force)
+
+    def hold(self, plate: GivenPlate) -> None:
+        """Hold a plate; in the event loop, as all that reads or changes the plates."""
+        if plate.name not in self.plates and len(self.plates) >= self.limits.max_plates:
             raise HTTPException(409, f"{len(self.plates)} plates are held: delete one first")
-        self.plates[name] = plate
-        return plate
+        self.plates[plate.name] = plate
 
     def answer(self, plate: GivenPlate, body: bytes, kind: str) -> Response:
         """JSON of a frame, or a PNG that `draw` draws with the JSON's distance in its header."""
@@ -128,15 +134,36 @@ class Service:
         start = time.perf_counter()
         found = find(self.predictor, plate, frame)
         self.seconds.observe(time.perf_counter() - start)
-        check_verdict("the frame", found.verdict, plate)
+        check_verdict("the frame", found.verdict, plate, "put it with force=true")
         if kind == "json":
             unit = {"depth_unit": self.predictor.depth_unit}
             return JSONResponse({"plate": plate.name, **unit, **found.summary})
         png = io.BytesIO()
         drawn = draw(kind, frame, found, self.predictor.depth_unit)
         drawn.save(png, format="PNG", compress_level=1)
-        headers = {"X-Distance-M": str(found.summary["distance_m"])}
+        distance = found.summary["distance_m"]
+        headers = {} if distance is None else {"X-Distance-M": str(distance)}
         return Response(png.getvalue(), media_type="image/png", headers=headers)
+
+
+async def _read_body(request: Request, field: str) -> bytes:
+    """The body, or of a form its file `field`."""
+    content_type = request.headers.get("content-type", "").lower()
+    if not content_type.startswith("multipart/form-data"):
+        return await request.body()
+    async with request.form(max_files=1) as form:
+        file = form.get(field)
+        if file is None or isinstance(file, str):
+            raise HTTPException(422, f"the form has no file {field}")
+        return await file.read()
+
+
+def _body_of(field: str) -> dict[str, Any]:
+    """What OpenAPI tells of a body that `_read_body` reads."""
+    binary = {"type": "string", "format": "binary"}
+    form = {"type": "object", "properties": {field: binary}, "required": [field]}
+    content = {"image/*": {"schema": binary}, "multipart/form-data": {"schema": form}}
+    return {"requestBody": {"content": content, "required": True}}
 
 
 def make_app(
@@ -150,18 +177,30 @@ def make_app(
         blank = np.zeros((predictor.training_size,) * 2 + (3,), np.uint8)
         await anyio.to_thread.run_sync(predictor.predict, blank, blank)
         yield
+        service.pool.shutdown(cancel_futures=True)
 
-    def check_token(request: Request) -> None:
-        given = request.headers.get("authorization", "").removeprefix("Bearer ")
-        if token and not hmac.compare_digest(given.encode("latin-1"), token.encode()):
+    bearer = HTTPBearer(auto_error=False)
+
+    def check_token(given: Annotated[HTTPAuthorizationCredentials | None, Depends(bearer)]) -> None:
+        secret = given.credentials if given else ""
+        if token and not hmac.compare_digest(secret.encode("latin-1"), token.encode()):
             raise HTTPException(401, "give the token", {"WWW-Authenticate": "Bearer"})
 
-    app = FastAPI(title="depthmask", version=depthmask.__version__, lifespan=warm_up)
+    app = FastAPI(
+        title="depthmask",
+        version=depthmask.__version__,
+        lifespan=warm_up,
+        max_body_size=service.limits.max_bytes,
+    )
     api = APIRouter(dependencies=[Depends(check_token)])
 
     @app.exception_handler(InputError)
     async def refuse(_: Request, error: InputError) -> JSONResponse:
         return JSONResponse({"detail": str(error)}, 422)
+
+    @app.exception_handler(ClientDisconnect)
+    async def drop(*_: Any) -> Response:
+        return Response(status_code=499)  # nobody reads it; nginx counts such under this number
 
     @app.middleware("http")
     async def count(request: Request, proceed: Any) -> Response:
@@ -172,7 +211,8 @@ def make_app(
             return response
         finally:
             route = request.scope.get("route")
-            service.requests.labels(getattr(route, "path", "none"), status).inc()
+            path = getattr(route, "path", "none")
+            service.requests.labels(request.method, path, status).inc()
 
     def plate_named(name: str) -> GivenPlate:
         if name not in service.plates:
@@ -192,35 +232,42 @@ def make_app(
     @app.get("/readyz")
     async def readyz() -> dict[str, str]:
         """Whether a frame would be taken now; 503 where too many wait."""
-        await service.work(lambda: None)
+        service.check_place()
         model = predictor.metadata["experiment"]
         return {"status": "ready", "model": model, "device": predictor.device}
 
     @api.get("/metrics")
     async def metrics() -> Response:
         """Figures for Prometheus."""
-        return Response(generate_latest(service.registry), media_type="text/plain; version=0.0.4")
+        return Response(generate_latest(service.registry), media_type=CONTENT_TYPE_LATEST)
 
     @api.get("/plates")
     async def list_plates() -> list[dict[str, Any]]:
         """The plates that are held."""
         return [about(plate) for plate in service.plates.values()]
 
-    @api.put("/plates/{name}")
+    @api.put("/plates/{name}", openapi_extra=_body_of("plate"))
     async def put_plate(
-        name: str, request: Request, fov: Annotated[float | None, Query(gt=1, lt=179)] = None
+        name: str,
+        request: Request,
+        fov: Annotated[float | None, Query(gt=1, lt=179)] = None,
+        force: bool = False,
     ) -> dict[str, Any]:
         """Hold the room with nobody in it: a picture as the body, or as the file `plate` of a form.
-        `fov` is the camera's horizontal field of view in degrees."""
-        body = await service.read_body(request, "plate")
-        return about(await service.work(lambda: service.put(name, body, fov)))
+        `fov` is the camera's horizontal field of view in degrees, else EXIF's; with `force` frames
+        of another view are answered too."""
+        plate = await service.work(
+            request, "plate", lambda body: service.read_plate(name, body, fov, force)
+        )
+        service.hold(plate)
+        return about(plate)
 
     @api.delete("/plates/{name}", status_code=204)
     async def delete_plate(name: str) -> None:
         """Forget a plate."""
         del service.plates[plate_named(name).name]
 
-    @api.post("/plates/{name}/frames", response_model=None)
+    @api.post("/plates/{name}/frames", response_model=None, openapi_extra=_body_of("frame"))
     async def post_frame(
         name: str,
         request: Request,
@@ -229,8 +276,9 @@ def make_app(
         """Find the person in a frame: a picture as the body, or as the file `frame` of a form. As
         JSON, or as a PNG: the mask, the depth (16 bits, mm), the overlay, the person cut out."""
         plate = plate_named(name)
-        body = await service.read_body(request, "frame")
-        return await service.work(lambda: service.answer(plate, body, answer))
+        return await service.work(
+            request, "frame", lambda body: service.answer(plate, body, answer)
+        )
 
     app.include_router(api)
     return app

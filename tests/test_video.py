@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from depthmask.errors import InputError
-from depthmask.inference import video
-from depthmask.inference.prediction import GivenPlate
+from depthmask.inference import video, video_file
+from depthmask.inference.prediction import GivenPlate, draw, find
 from depthmask.inference.predictor import Predictor
 from depthmask.inference.smoothing import Smoother
 
@@ -66,7 +66,12 @@ def plate_of(image: np.ndarray) -> GivenPlate:
 
 @pytest.mark.parametrize(
     ("name", "sound", "overlay"),
-    [("a.mp4", "aac", "a_overlay.mp4"), ("a.mkv", "pcm_s16le", "a_overlay.mkv"), ("a.mp4", "", "")],
+    [
+        ("a.mp4", "aac", "a_overlay.mp4"),
+        ("a.mkv", "pcm_s16le", "a_overlay.mkv"),
+        ("a.avi", "libmp3lame", "a_overlay.mp4"),
+        ("a:b.mp4", "", ""),
+    ],
 )
 def test_rate_size_sound_and_a_line_a_frame(predictor, visit, tmp_path, name, sound, overlay):
     path = write_video(tmp_path / name, visit, sound=sound)
@@ -76,10 +81,14 @@ def test_rate_size_sound_and_a_line_a_frame(predictor, visit, tmp_path, name, so
     )
     assert (summary["num_frames"], summary["damaged"], told) == (5, [], [1] * 5)
     assert summary["num_with_person"] == 3 and summary["nearest"] == pytest.approx(4, abs=0.1)
-    made = tmp_path / "out" / (overlay or "a_overlay.mp4")
-    assert sorted(p.name for p in made.parent.iterdir()) == ["a.jsonl", "a_mask.mp4", made.name]
+    assert summary["missing_s"] == summary["num_warned"] == 0 and not summary["left_out"]
+    stem = path.stem
+    made = tmp_path / "out" / (overlay or f"{stem}_overlay.mp4")
+    expected = sorted([f"{stem}.jsonl", f"{stem}_mask.mp4", made.name])
+    assert sorted(p.name for p in made.parent.iterdir()) == expected
     with av.open(str(made)) as container:
-        assert [s.codec_context.name for s in container.streams.audio] == [sound] * bool(sound)
+        names = [s.codec.canonical_name for s in container.streams.audio]
+        assert names == [av.Codec(sound, "w").canonical_name for _ in range(bool(sound))]
         if sound:
             samples = sum(frame.samples for frame in container.decode(audio=0))
             assert samples / 48000 == pytest.approx(5 / RATE, abs=0.05)
@@ -87,9 +96,9 @@ def test_rate_size_sound_and_a_line_a_frame(predictor, visit, tmp_path, name, so
     assert times == pytest.approx([float(n / RATE) for n in range(5)], abs=2e-3)
     assert {picture.shape for picture in pictures} == {(96, 144, 3)}
     assert int(pictures[3][54, 72, 1]) - pictures[3][54, 72, 0] > 40, "tinted"
-    masks, _ = decoded(tmp_path / "out/a_mask.mp4")
+    masks, _ = decoded(tmp_path / f"out/{stem}_mask.mp4")
     assert masks[3][54, 72].min() > 245 and masks[3][54, 10].max() < 10 > masks[0].max()
-    lines = [json.loads(line) for line in (tmp_path / "out/a.jsonl").read_text().splitlines()]
+    lines = [json.loads(line) for line in (tmp_path / f"out/{stem}.jsonl").read_text().splitlines()]
     assert [line["frame"] for line in lines] == list(range(5))
     assert [line["distance_m"] is None for line in lines] == [True, True, False, False, False]
     assert lines[4]["time_s"] == pytest.approx(4 / RATE, abs=2e-3) and lines[4]["box"]
@@ -103,7 +112,7 @@ def test_rate_size_sound_and_a_line_a_frame(predictor, visit, tmp_path, name, so
 
 def test_depth_without_loss_and_the_person_cut_out(predictor, visit, tmp_path):
     path = write_video(tmp_path / "a.mp4", visit)
-    frames = list(video.read_video(path))
+    frames = list(video_file.read_video(path))
     video.predict_video(predictor, plate_of(frames[0]), path, tmp_path, ["depth", "alpha"])
     with av.open(str(tmp_path / "a_depth.mkv")) as container:
         found = [each.to_ndarray(format="gray16le") for each in container.decode(video=0)]
@@ -167,7 +176,7 @@ def test_a_video_is_turned_as_its_matrix_says(tmp_path, visit, degrees):
     frame[:40, :40] = (200, 0, 0)  # the upper left corner
     path = write_video(tmp_path / "turned.mp4", [frame] * 3)
     rotate(path, degrees)
-    upright = next(video.read_video(path))
+    upright = next(video_file.read_video(path))
     # a matrix of 90 degrees turns clockwise
     expected = np.rot90(frame, -degrees // 90)
     assert upright.shape == expected.shape
@@ -186,11 +195,100 @@ def test_damaged_frames_are_counted_and_the_others_kept(predictor, visit, tmp_pa
         )
     path.write_bytes(content)
     summary = video.predict_video(predictor, plate_of(visit[0]), path, tmp_path)
-    assert summary["num_missing"] == 0
+    assert summary["missing_s"] == 0
     assert summary["damaged"] == [7 / 25, 20 / 25] and summary["num_frames"] == 38
     lines = (tmp_path / "cut.jsonl").read_text().splitlines()
     told = [json.loads(line) for line in lines]
     assert [(line["frame"], line["time_s"]) for line in told[6:8]] == [(6, 6 / 25), (7, 8 / 25)]
+
+
+@pytest.mark.parametrize(("name", "codec"), [("a.avi", "mjpeg"), ("a.webm", "libvpx")])
+def test_a_file_that_is_cut_short_is_told(predictor, visit, tmp_path, name, codec):
+    frames = [np.roll(visit[4], 3 * n, axis=1) for n in range(50)]
+    path = write_video(tmp_path / name, frames, codec=codec, rate=Fraction(25))
+    assert video.predict_video(predictor, plate_of(visit[0]), path, tmp_path)["missing_s"] == 0
+    path.write_bytes(path.read_bytes()[: path.stat().st_size * 6 // 10])
+    summary = video.predict_video(predictor, plate_of(visit[0]), path, tmp_path)
+    count = summary["num_frames"] + len(summary["damaged"])
+    assert summary["missing_s"] == pytest.approx(2 - count / 25, abs=0.06) and 10 < count < 45
+
+
+def test_sound_that_no_container_holds_is_left_out_and_joined_files_go_on(
+    predictor, visit, tmp_path
+):
+    path = write_video(tmp_path / "old.avi", visit, sound="adpcm_ms")
+    summary = video.predict_video(predictor, plate_of(visit[0]), path, tmp_path)
+    assert summary["left_out"] == "adpcm_ms" and summary["num_frames"] == 5
+    with av.open(str(tmp_path / "old_overlay.mkv")) as container:
+        assert not container.streams.audio
+    part = write_video(tmp_path / "part.ts", visit * 4, sound="aac").read_bytes()
+    (tmp_path / "joined.ts").write_bytes(part + part)
+    summary = video.predict_video(
+        predictor, plate_of(visit[0]), tmp_path / "joined.ts", tmp_path, ["overlay"]
+    )
+    assert summary["num_frames"] == 40
+    times = decoded(tmp_path / "joined_overlay.mp4")[1]
+    assert all(np.diff(times) > 0)
+
+
+def test_the_shape_of_pixels_and_the_colours_are_kept(predictor, visit, tmp_path):
+    colour = visit[0].copy()
+    colour[:, :72] = (200, 40, 60)
+    path = tmp_path / "a.mp4"
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("libx264", rate=25, options={"crf": "1"})
+        stream.height, stream.width, stream.pix_fmt = 96, 144, "yuv420p"
+        stream.codec_context.sample_aspect_ratio = Fraction(4, 3)
+        for number in range(3):
+            frame = av.VideoFrame.from_ndarray(colour, format="rgb24")
+            frame.pts = number
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+    read = next(video_file.read_video(path))
+    video.predict_video(predictor, plate_of(read), path, tmp_path)
+    with av.open(str(tmp_path / "a_overlay.mp4")) as container:
+        frame = next(container.decode(video=0))
+        assert container.streams.video[0].sample_aspect_ratio == Fraction(4, 3)
+    assert (frame.colorspace, frame.color_range) == (1, 1), "BT.709, which players expect"
+    expected = draw("overlay", read, find(predictor, plate_of(read), read), "metre")
+    shown = frame.to_ndarray(format="rgb24")[20:80, 20:60].mean((0, 1))
+    np.testing.assert_allclose(shown, np.asarray(expected)[20:80, 20:60].mean((0, 1)), atol=3)
+
+
+def test_frames_of_another_size_on_the_way_are_left_out(predictor, visit, tmp_path):
+    small = [np.ascontiguousarray(frame[::2, ::2]) for frame in visit]
+    parts = [
+        write_video(tmp_path / f"{n}.ts", part, codec="mpeg2video", rate=Fraction(25)).read_bytes()
+        for n, part in enumerate((visit * 3, small * 3))
+    ]
+    (tmp_path / "both.ts").write_bytes(b"".join(parts))
+    summary = video.predict_video(
+        predictor, plate_of(visit[0]), tmp_path / "both.ts", tmp_path / "out"
+    )
+    assert summary["num_frames"] >= 14 and len(summary["damaged"]) >= 14
+    assert len(list((tmp_path / "out").iterdir())) == 3
+
+
+def test_a_wrong_plate_is_refused_by_more_than_one_frame(predictor, tmp_path):
+    rng = np.random.default_rng(0)
+    room, other = (
+        np.kron(rng.integers(0, 255, (12, 18, 1)), np.ones((1, 8, 8, 3)).reshape(8, 8, 3)).astype(
+            np.uint8
+        )
+        for _ in range(2)
+    )
+    damaged_first = write_video(tmp_path / "a.mp4", [other, *[room] * 9])
+    summary = video.predict_video(predictor, plate_of(room), damaged_first, tmp_path / "out")
+    assert summary["num_frames"] == 10 and summary["num_warned"] == 1
+    assert "is this the plate of the same room?" in summary["warning"]
+    for count in (3, 9):
+        path = write_video(tmp_path / "b.mp4", [other] * count)
+        with pytest.raises(InputError, match="not the plate's: is this .* or give --force"):
+            video.predict_video(predictor, plate_of(room), path, tmp_path / "none")
+        assert not list((tmp_path / "none").iterdir())
+    forced = plate_of(room)._replace(is_forced=True)
+    summary = video.predict_video(predictor, forced, path, tmp_path / "out")
+    assert summary["num_frames"] == summary["num_warned"] == 9
 
 
 def test_a_full_disk_leaves_nothing(predictor, visit, tmp_path, monkeypatch):

@@ -129,7 +129,7 @@ def _made_plate(video: Path | None, pictures: list[Path], out: Path) -> tuple:
             raise InputError(f"{path} is no earlier result: name another --out, or move it")
     images: Iterable[Any] = map(read_rgb, pictures)
     if video:
-        from depthmask.inference.video import read_video
+        from depthmask.inference.video_file import read_video
 
         images = read_video(video)
     image, warning = median_plate(images)
@@ -146,15 +146,21 @@ def _made_plate(video: Path | None, pictures: list[Path], out: Path) -> tuple:
 def _predict_video(predictor, plate, path: Path, out: Path, kinds: list[str], smooth: bool) -> bool:
     """Whether every frame could be decoded."""
     from depthmask.data.work import progress
-    from depthmask.inference import video
+    from depthmask.inference import video, video_file
     from depthmask.inference.smoothing import Smoother
 
     smoother = Smoother() if smooth else None
-    with progress(video.count_frames(path), path.name) as advance:
+    with progress(video_file.count_frames(path), path.name) as advance:
         summary = video.predict_video(predictor, plate, path, out, kinds, smoother, advance)
     typer.echo(video.describe(summary, predictor.depth_unit))
-    for seconds in summary["damaged"]:
-        typer.echo(f"{path.name}: the frame at {seconds} s is damaged and left out", err=True)
-    if missing := summary["num_missing"]:
-        typer.echo(f"{path.name}: {missing} more of its frames are not to be found", err=True)
-    return not (summary["damaged"] or missing)
+    notes = [f"the frame at {each} s is damaged and left out" for each in summary["damaged"]]
+    if missing_s := summary["missing_s"]:
+        notes.append(f"it is cut short: it ends {missing_s} s before its file says")
+    if summary["left_out"]:
+        notes.append(f"its sound, {summary['left_out']}, is left out: no MP4 or MKV holds it")
+    if summary["warning"]:
+        where = f"{summary['num_warned']} of {summary['num_frames']} frames"
+        notes.append(f"warning: {summary['warning']} ({where}; STEM.jsonl tells which)")
+    for note in notes:
+        typer.echo(f"{path.name}: {note}", err=True)
+    return not (summary["damaged"] or missing_s)

@@ -1,0 +1,217 @@
+"""Video files: frames upright and the sound's packets in, pictures of a kind out."""
+
+import errno
+import io
+import math
+import os
+from collections.abc import Callable, Generator, Iterator
+from contextlib import contextmanager
+from fractions import Fraction
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import av
+import numpy as np
+from av.video.reformatter import ColorPrimaries, ColorRange, Colorspace, ColorTrc
+
+from depthmask.errors import InputError
+
+_MP4_SOUND = ("aac", "mp3", "ac3", "eac3", "opus", "flac", "alac")
+_X264 = {"crf": "18", "preset": "veryfast"}  # twice as fast as by default
+_VP9 = {"crf": "24", "b": "0", "deadline": "realtime", "cpu-used": "8", "row-mt": "1"}
+_SLACK_S = 0.25  # between a video's end and what its file says; of video and sound together, 1 s
+
+
+class Encoding(NamedTuple):
+    suffix: str
+    container: str
+    codec: str
+    pix_fmt: str
+    options: dict[str, str]
+    has_sound: bool = False
+
+
+ENCODINGS = {  # of what `draw` draws
+    "mask": Encoding(".mp4", "mp4", "libx264", "yuv420p", _X264),
+    "overlay": Encoding(".mp4", "mp4", "libx264", "yuv420p", _X264, has_sound=True),
+    "depth": Encoding(".mkv", "matroska", "ffv1", "gray16le", {}),  # lossless
+    "alpha": Encoding(".webm", "webm", "libvpx-vp9", "yuva420p", _VP9),
+}
+
+
+class Frame(NamedTuple):
+    """A frame upright, uint8 H x W x 3, RGB, and when it is shown, in units of `time_base`."""
+
+    number: int  # from 0, of those that can be decoded
+    image: np.ndarray
+    pts: int
+    time_base: Fraction
+
+    @property
+    def time_s(self) -> float:
+        return round(float(self.pts * self.time_base), 3)
+
+
+class Source(NamedTuple):
+    """An open file: its best video stream and, where it has any, its best audio stream."""
+
+    container: av.container.InputContainer
+    video: av.VideoStream
+    sound: av.AudioStream | None
+
+    @property
+    def is_avi(self) -> bool:
+        """Whether it tells the order of frames alone, and how many it should hold."""
+        return self.container.format.name == "avi"
+
+    def missing_s(self, last_s: float) -> float:
+        """How much earlier than the file says its frames end, the last one at `last_s`; 0 if it
+        does not tell or the two are apart by no more than they usually are."""
+        video, frame, slack_s = self.video, 1 / rate_of(self.video), _SLACK_S
+        if self.is_avi:
+            end = video.frames * frame
+        elif video.duration and video.time_base:
+            end = ((video.start_time or 0) + video.duration) * video.time_base
+        else:
+            container, slack_s = self.container, 1.0 if self.sound else _SLACK_S
+            end = Fraction((container.start_time or 0) + (container.duration or 0), av.time_base)
+        missing_s = round(float(end - frame) - last_s, 1)
+        return missing_s if missing_s > slack_s else 0.0
+
+
+@contextmanager
+def open_video(path: Path) -> Iterator[Source]:
+    """Open a file that has a video stream; InputError if it has none or cannot be read."""
+    try:
+        # no playlist that fetches something, no protocol before a colon
+        container = av.open(os.path.abspath(path), options={"protocol_whitelist": "file"})
+    except av.FFmpegError as error:
+        raise InputError(f"{path} cannot be read as a video ({error.strerror})") from None
+    with container:
+        video: Any = container.streams.best("video")
+        if video is None:
+            raise InputError(f"{path} holds no video: name another file")
+        video.thread_type = "SLICE"  # threads over frames lose some around a damaged one
+        sound: Any = container.streams.best("audio")
+        try:
+            yield Source(container, video, sound)
+        except av.FFmpegError as error:
+            if error.errno in (errno.ENOSPC, errno.EDQUOT):
+                raise OSError(error.errno, error.strerror) from None
+            raise InputError(f"{path} cannot be encoded again ({error.strerror})") from None
+
+
+def read_video(path: Path) -> Iterator[np.ndarray]:
+    """The frames that can be decoded, uint8 H x W x 3, RGB, upright."""
+    with open_video(path) as source:
+        for item in decode(source._replace(sound=None), []):
+            if isinstance(item, Frame):
+                yield item.image
+
+
+def count_frames(path: Path) -> int:
+    """How many there are, as the file says or lets expect; 0 if it does not tell."""
+    with open_video(path) as source:
+        length = Fraction(source.container.duration or 0, av.time_base)
+        return source.video.frames or int(length * rate_of(source.video))
+
+
+def decode(source: Source, damaged: list[float]) -> Generator["Frame | av.Packet", None, None]:
+    """The frames and, between them, the packets of the sound; the times of what cannot be decoded,
+    in seconds, are added to `damaged`."""
+    video, number = source.video, 0
+    base: Fraction = video.time_base or Fraction(1, 1000)
+    last: int | None = None
+    last_sound, delay = -math.inf, 0
+    step = max(1, round(1 / (rate_of(video) * base)))
+    packets = source.container.demux(video, *([source.sound] if source.sound else []))
+    while True:
+        packet = None
+        try:
+            packet = next(packets)
+            frames = video.decode(packet) if packet.stream is video else []
+        except StopIteration:
+            return
+        except av.FFmpegError:
+            time = last if packet is None or packet.pts is None else packet.pts
+            damaged.append(round(float((time or 0) * base), 3))
+            if packet is None:  # what follows cannot be read either
+                return
+            continue
+        # the last packet, an empty one, has no time; joined files jump back
+        if packet.stream is not video and packet.dts is not None and packet.dts > last_sound:
+            last_sound = packet.dts
+            yield packet
+        for frame in frames:
+            pts = frame.dts if source.is_avi else frame.pts
+            if source.is_avi and pts is not None:
+                delay = (
+                    pts if not number and not damaged else delay
+                )  # of frames that wait for others
+                pts -= delay
+            # an encoder takes no time twice, and a damaged file may tell none
+            if pts is None or last is not None and pts <= last:
+                pts = 0 if last is None else last + step
+            last = pts
+            upright = np.rot90(frame.to_ndarray(format="rgb24"), round(frame.rotation / 90))
+            yield Frame(number, np.ascontiguousarray(upright), pts, base)
+            number += 1
+
+
+def rate_of(stream: av.VideoStream) -> Fraction:
+    return stream.average_rate or stream.guessed_rate or Fraction(25)
+
+
+def encoding_of(kind: str, shape: tuple[int, ...], sound: av.AudioStream | None) -> Encoding:
+    """How a kind of picture, H x W, is encoded; the sound is copied where a container holds it."""
+    encoding = ENCODINGS[kind]
+    if encoding.codec == "libx264" and (shape[0] % 2 or shape[1] % 2):
+        encoding = encoding._replace(pix_fmt="yuv444p")  # what is halved must be even
+    if kind != "overlay" or sound is None:
+        return encoding
+    name = sound.codec.canonical_name
+    if name not in _MP4_SOUND:
+        encoding = encoding._replace(suffix=".mkv", container="matroska")
+    with av.open(io.BytesIO(), "w", format=encoding.container) as container:
+        return encoding._replace(has_sound=name in container.supported_codecs)
+
+
+@contextmanager
+def encoder(
+    path: Path, encoding: Encoding, shape: tuple[int, ...], source: Source
+) -> Iterator[Callable[[Any], None]]:
+    """Yield a function that takes frames, as `draw` makes them, and packets of the sound."""
+    video, sound = source.video, source.sound
+    with av.open(os.path.abspath(path), "w", format=encoding.container) as container:
+        stream: Any = container.add_stream(
+            encoding.codec, rate=rate_of(video), options=encoding.options
+        )
+        stream.height, stream.width, stream.pix_fmt = *shape[:2], encoding.pix_fmt
+        context = stream.codec_context
+        context.time_base = video.time_base
+        aspect = video.sample_aspect_ratio  # of a pixel
+        if aspect:
+            is_turned = (video.height, video.width) != shape[:2]
+            context.sample_aspect_ratio = 1 / aspect if is_turned else aspect
+        colours = {}
+        if not encoding.pix_fmt.startswith("gray"):
+            # as players take it; FFmpeg converts as for old television and says nothing of it
+            context.colorspace, context.color_range = Colorspace.ITU709, ColorRange.MPEG
+            context.color_primaries, context.color_trc = ColorPrimaries.BT709, ColorTrc.BT709
+            colours = {"dst_colorspace": Colorspace.ITU709, "dst_color_range": ColorRange.MPEG}
+        copied = container.add_stream_from_template(sound) if sound and encoding.has_sound else None
+
+        def write(item: Any) -> None:
+            if not isinstance(item, Frame):
+                item.stream = copied
+                container.mux(item)
+                return
+            channels, is_deep = item.image.shape[2:], item.image.dtype == np.uint16
+            name = {(): "gray16le" if is_deep else "gray", (3,): "rgb24", (4,): "rgba"}[channels]
+            frame = av.VideoFrame.from_ndarray(item.image, format=name)
+            frame = frame.reformat(format=encoding.pix_fmt, **colours)
+            frame.pts, frame.time_base = item.pts, item.time_base
+            container.mux(stream.encode(frame))
+
+        yield write
+        container.mux(stream.encode(None))

@@ -281,6 +281,11 @@ def test_a_plate_made_of_the_frames(run, photos):
     assert "Wrote the plate, the median of the frames, to found/median_plate.png" in out
     assert "film.mp4: 9 frames, a person in 9 of them" in out and "Wrote 39 files" in out
     assert run("predict --bg auto --scene walk --out found")[0] == 0, "again"
+    Path("walk/bad.png").write_text("no picture")
+    code, out, err = run("predict --bg auto --scene walk --out found")
+    assert code == 2 and "walk/bad.png cannot be read" in err and "Wrote 39 files" in out
+    assert "1 of 11 failed" in err
+    Path("walk/bad.png").unlink()
     for content in (Path("plate.png").read_bytes(), b"no picture"):
         Path("found/median_plate.png").write_bytes(content)
         code, _, err = run("predict --bg auto --scene walk --out found")

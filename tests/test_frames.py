@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from depthmask.errors import InputError
+from depthmask.inference import frames as frames_module
 from depthmask.inference.frames import list_frames, median_plate
 
 OUT = Path("out")
@@ -36,8 +37,12 @@ def test_folders_are_sorted_and_what_is_hidden_or_no_file_is_left_out():
     assert list_frames(["walk"], OUT)[1] == []
     for name in ("e.HEIC", "f.heic", "notes"):
         Path("walk", name).touch()
+    Path("walk/away.png").symlink_to("gone.png")
+    os.mkfifo("walk/pipe.mp4")
     (note,) = list_frames(["walk"], OUT)[1]
-    assert note.startswith("walk: left out") and note.endswith(": 2 of .heic, 1 of no suffix")
+    assert note.startswith("walk: left out")
+    assert note.endswith(": 1 of .png, 2 of .heic, 1 of no suffix, 1 of .mp4")
+    assert names("walk") == WALK
 
 
 def test_a_pattern_that_no_shell_has_expanded_and_a_file_of_that_name():
@@ -89,6 +94,20 @@ def test_nothing_that_is_not_ours_is_overwritten():
     assert names("a.mp4", "walk/a.JPEG") == ["a.mp4", "walk/a.JPEG"], "a picture and a video"
 
 
+def test_results_of_an_earlier_run_are_no_frames():
+    for name in ("a_overlay.png", "a_mask.png", "b_mask.png", "c_overlay.mp4"):
+        Path("walk", name).touch()
+    Path("walk/a.json").write_text('{"area_share": 0.0}')
+    Path("walk/c.jsonl").write_text('{"area_share": 0.0}')
+    frames, notes = list_frames(["walk/[abc]*"], OUT)
+    found = [path.name for path in frames]
+    assert found == ["a.JPEG", "b.png", "b_mask.png", "c.mp4"], "b_mask.png is a user's own"
+    assert notes == ["left out 5 results of an earlier run"]
+    assert names("walk/a_mask.png") == ["walk/a_mask.png"], "asked for by its name"
+    with pytest.raises(InputError, match="all frames are results of an earlier run"):
+        list_frames(["walk/a_*"], OUT)
+
+
 def moving(num_frames: int, *, stays: int = 0) -> list[np.ndarray]:
     """A wall on which a square moves on each frame, but for those in which it stays where it is."""
     frames = []
@@ -100,13 +119,16 @@ def moving(num_frames: int, *, stays: int = 0) -> list[np.ndarray]:
     return frames
 
 
-def test_the_median_is_the_empty_room_and_who_stays_is_told():
+def test_the_median_is_the_empty_room_and_who_stays_is_told(monkeypatch):
     for count in (20, 45, 200):
         plate, warning = median_plate(iter(moving(count)))
         assert (plate == 90).all() and warning == ""
     # in 30 of 90 frames on 200 of 8000 pixels
     plate, warning = median_plate(moving(90, stays=30))
     assert (plate == 90).all() and warning.startswith("2% of the room looks otherwise for a fifth")
+    monkeypatch.setattr(frames_module, "_PLATE_BYTES", 8 * plate.nbytes)
+    for count in (7, 200):
+        assert (median_plate(moving(count))[0] == 90).all(), "of 4 to 7 large frames"
     assert median_plate(moving(90, stays=70))[0][20, 5, 0] == 200, "no median knows better"
 
 

@@ -1,6 +1,6 @@
 """The verb predict: pictures and videos through a model."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from functools import cache
 from pathlib import Path
@@ -117,8 +117,9 @@ def _made_plate(video: Path | None, pictures: list[Path], out: Path) -> tuple:
     from PIL.PngImagePlugin import PngInfo
 
     from depthmask.data.scenes.files import replaced_file
-    from depthmask.data.scenes.images import UNREADABLE, read_rgb
-    from depthmask.inference.frames import median_plate
+    from depthmask.data.scenes.images import UNREADABLE
+    from depthmask.data.scenes.scene import spread
+    from depthmask.inference.frames import PLATE_FRAMES, median_plate
 
     path = out / f"{video.stem if video else 'median'}_plate.png"
     if path.exists():
@@ -127,7 +128,8 @@ def _made_plate(video: Path | None, pictures: list[Path], out: Path) -> tuple:
             is_ours = before.info.get("Software") == "depthmask"
         if not is_ours:
             raise InputError(f"{path} is no earlier result: name another --out, or move it")
-    images: Iterable[Any] = map(read_rgb, pictures)
+    some = [pictures[place] for place in spread(len(pictures), PLATE_FRAMES - 1)]
+    images: Iterable[Any] = _readable(some)
     if video:
         from depthmask.inference.video_file import read_video
 
@@ -141,6 +143,15 @@ def _made_plate(video: Path | None, pictures: list[Path], out: Path) -> tuple:
     if warning:
         typer.echo(f"{path}: warning: {warning}", err=True)
     return path, image
+
+
+def _readable(pictures: list[Path]) -> Iterator[Any]:
+    """Those that can be read; what is wrong with the others is said when they are predicted."""
+    from depthmask.data.scenes.images import read_rgb
+
+    for path in pictures:
+        with suppress(InputError):
+            yield read_rgb(path)
 
 
 def _predict_video(predictor, plate, path: Path, out: Path, kinds: list[str], smooth: bool) -> bool:

@@ -13,7 +13,10 @@ from depthmask.data.scenes import images
 from depthmask.errors import InputError
 
 PICTURES = (*images.SUFFIXES, ".avif", ".jfif", ".jpe")
-VIDEOS = (".avi", ".gif", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".ts", ".webm", ".wmv")
+VIDEOS = (
+    *(".3gp", ".avi", ".flv", ".gif", ".m2ts", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg"),
+    *(".mts", ".mxf", ".ogv", ".ts", ".vob", ".webm", ".wmv"),
+)
 SUFFIXES = (*PICTURES, *VIDEOS)
 _RESULTS = (  # of a picture and of a video, and the file that tells them from a user's own
     (
@@ -22,7 +25,8 @@ _RESULTS = (  # of a picture and of a video, and the file that tells them from a
     ),
     (("_mask.mp4", "_overlay.mp4", "_overlay.mkv", "_alpha.webm", "_depth.mkv"), ".jsonl"),
 )
-_PLATE_FRAMES = 31  # at least, and up to twice as many, of which a plate is the median
+PLATE_FRAMES = 62  # at most, and half as many at least, of which a plate is the median
+_PLATE_BYTES = 2**29  # that they may take
 _STRIP = 64  # rows of it made at once
 _APART = 25  # of 255: farther from the plate a pixel shows something else
 _SHARE = 0.2  # of the frames: shown less often, it passed by
@@ -52,6 +56,14 @@ def list_frames(texts: Sequence[str], out: Path) -> tuple[list[Path], list[str]]
                 notes += note
             for frame in found:
                 frames.setdefault(os.path.abspath(frame), frame)
+    if len(frames) > 1:  # a pattern may match what an earlier run wrote
+        results = [name for name, frame in frames.items() if _is_result(frame)]
+        if results:
+            notes.append(f"left out {len(results)} results of an earlier run")
+        for name in results:
+            del frames[name]
+        if not frames:
+            raise InputError("all frames are results of an earlier run: name others")
     by_result = {(frame.stem, is_video(frame)): frame for frame in reversed(frames.values())}
     for frame in frames.values():
         if (other := by_result[frame.stem, is_video(frame)]) is not frame:
@@ -78,8 +90,8 @@ def _expand(text: str) -> list[Path]:
 def _list_folder(folder: Path, out: Path) -> tuple[list[Path], list[str]]:
     if folder.resolve() == out.resolve():
         raise InputError(f"--out {out} is the frames' own folder: name another")
-    files = [each for each in sorted(folder.iterdir()) if each.is_file() and each.name[0] != "."]
-    frames = [each for each in files if each.suffix.lower() in SUFFIXES]
+    files = [each for each in sorted(folder.iterdir()) if each.name[0] != "." and not each.is_dir()]
+    frames = [each for each in files if each.suffix.lower() in SUFFIXES and each.is_file()]
     if not frames:
         raise InputError(f"{folder} holds no frames: give {', '.join(SUFFIXES)}")
     left = Counter(each.suffix.lower() or "no suffix" for each in files if each not in frames)
@@ -92,13 +104,26 @@ def _check_results(out: Path, frame: Path) -> None:
     """InputError if a result would take the place of what `predict` has not written."""
     ends, record = _RESULTS[is_video(frame)]
     present = [p for end in (*ends, record) if (p := out / f"{frame.stem}{end}").exists()]
-    try:
-        with (out / f"{frame.stem}{record}").open(encoding="utf-8") as file:
-            is_ours = '"area_share"' in file.read(10_000)
-    except (OSError, ValueError):
-        is_ours = False
-    if present and not is_ours:
+    if present and not _is_record(out / f"{frame.stem}{record}"):
         raise InputError(f"{present[0]} is no earlier result: name another --out, or move it")
+
+
+def _is_result(path: Path) -> bool:
+    """Whether `predict` has written a file."""
+    return any(
+        path.name.endswith(end) and _is_record(path.with_name(path.name.removesuffix(end) + record))
+        for ends, record in _RESULTS
+        for end in (*ends, record)
+    )
+
+
+def _is_record(path: Path) -> bool:
+    """Whether a file is what `predict` tells of a frame or a video."""
+    try:
+        with path.open(encoding="utf-8") as file:
+            return '"area_share"' in file.read(10_000)
+    except (OSError, ValueError):
+        return False
 
 
 def is_video(path: Path) -> bool:
@@ -107,16 +132,23 @@ def is_video(path: Path) -> bool:
 
 
 def median_plate(frames: Iterable[np.ndarray]) -> tuple[np.ndarray, str]:
-    """The empty room, uint8 H x W x 3: each pixel's median over frames of one size, evenly spread;
-    and a warning where something stays long enough for the median to show it, else ""."""
+    """The empty room, uint8 H x W x 3: each pixel's median over frames of one size, evenly spread,
+    of large ones fewer; and a warning where something stays long enough for the median to show it,
+    else ""."""
     kept: list[np.ndarray] = []
-    every = 1
+    every, most = 1, PLATE_FRAMES
     for number, frame in enumerate(frames):
         if number % every == 0:
             if kept and frame.shape != kept[0].shape:
-                raise InputError("the frames are not of one size: give a plate with --bg")
+                sizes = " and ".join(
+                    f"{each.shape[1]}x{each.shape[0]}" for each in (kept[0], frame)
+                )
+                raise InputError(
+                    f"the frames are {sizes} px, not of one size: give a plate with --bg"
+                )
             kept.append(frame)
-        if len(kept) == 2 * _PLATE_FRAMES:
+            most = min(PLATE_FRAMES, max(6, _PLATE_BYTES // frame.nbytes))
+        if len(kept) >= most:
             kept, every = kept[::2], 2 * every
     if len(kept) < 3:
         raise InputError("a plate needs three frames or more: give one with --bg")

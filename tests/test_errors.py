@@ -63,13 +63,33 @@ def test_it_ends_quietly_where_nobody_reads_on(environment, count, say):
     assert (done.returncode, done.stderr) == (0 if count == 1 and say == "print" else 141, b"")
 
 
-def test_sigterm_leaves_nothing_half_written(tmp_path, environment):
-    options = {"cwd": tmp_path, "env": environment, "stdout": subprocess.PIPE}
-    process = subprocess.Popen([sys.executable, "-c", WRITER], **options)
+@pytest.mark.parametrize(
+    ("number", "code", "err"),
+    [
+        (signal.SIGTERM, 143, b""),
+        (signal.SIGHUP, 129, b""),
+        (signal.SIGINT, 130, b"depthmask: interrupted\n"),
+    ],
+)
+def test_a_signal_leaves_nothing_half_written(tmp_path, environment, number, code, err):
+    options = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    process = subprocess.Popen(
+        [sys.executable, "-c", WRITER], cwd=tmp_path, env=environment, **options
+    )
     assert int(process.stdout.readline()) == process.pid
-    process.terminate()
-    assert process.wait(timeout=30) == 143
+    process.send_signal(number)
+    if number == signal.SIGINT:
+        process.send_signal(number)  # a hasty user's second
+    _, told = process.communicate(timeout=30)
+    assert (process.returncode, told) == (code, err)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_streams_that_are_closed_are_no_reason_to_fail(environment):
+    code = "import sys\nfrom depthmask.errors import *\nfrom depthmask.data.work import progress\n"
+    code += "with exit_on_error(), progress(2, 'x') as advance: advance(2); print(1)"
+    shell = ["sh", "-c", '"$0" -c "$1" <&- >&- 2>&-', sys.executable, code]
+    assert subprocess.run(shell, env=environment).returncode == 0
 
 
 def test_a_stage_ends_with_a_killed_dvc(tmp_path, environment):
@@ -88,6 +108,9 @@ def test_what_a_library_makes_an_exit_of_stays_what_it_is(error):
     with pytest.raises((SystemExit, BrokenPipeError)) as stop, exit_on_error():
         try:
             raise error
-        except (KeyboardInterrupt, BrokenPipeError):
-            sys.exit(1)  # as Lightning and Typer do
+        except (KeyboardInterrupt, BrokenPipeError) as first:
+            try:
+                raise RuntimeError from first
+            except RuntimeError:
+                sys.exit(1)  # as Lightning and Typer do
     assert stop.value is error or stop.value.code == 130

@@ -31,15 +31,24 @@ def exit_on_error() -> Iterator[None]:
     """Turn an error meant for the user into one line on stderr and an exit code.
 
     2 after an `InputError` or an error about a path, space or memory; 1 after
-    `TrainingDiverged`, 130 after Ctrl-C, 141 where nobody reads stdout, 143 after SIGTERM. Any
-    other error keeps its traceback and a note where to report it.
+    `TrainingDiverged`, 129 after SIGHUP, 130 after Ctrl-C, 141 where nobody reads stdout, 143 after
+    SIGTERM. Any other error keeps its traceback and a note where to report it.
     """
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:  # closed by whoever started it
+            setattr(sys, name, open(os.devnull, "w"))  # noqa: SIM115  # as long as the process
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # a terminal that knows no δ is no reason to fail
             stream.reconfigure(errors="replace")
     # SIGTERM unwinds as Ctrl-C does: left to itself Python dies on the spot, half-written files
     # and workers stay, and Lightning leaves with exit code 0
-    before = signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
+    before = {signal.SIGTERM: signal.signal(signal.SIGTERM, _leave)}
+    for number, usual, handler in (
+        (getattr(signal, "SIGHUP", signal.SIGTERM), signal.SIG_DFL, _leave),  # Windows has none
+        (signal.SIGINT, signal.default_int_handler, _interrupt),
+    ):
+        if signal.getsignal(number) == usual:
+            before[number] = signal.signal(number, handler)
     if "DVC_STAGE" in os.environ:
         end_with_parent()
     try:
@@ -47,15 +56,29 @@ def exit_on_error() -> Iterator[None]:
     except SystemExit as stop:
         if traceback.extract_tb(stop.__traceback__)[-1].name == "on_broken_pipe":
             raise SystemExit(141) from None  # Rich's, which has dropped what was left to write
-        # Lightning makes an exit of Ctrl-C, Typer of a broken pipe
-        if not isinstance(stop.__context__, KeyboardInterrupt | BrokenPipeError):
+        cause = stop.__context__
+        # Lightning and Typer make an exit of Ctrl-C, Typer of a broken pipe too
+        while cause and not isinstance(cause, KeyboardInterrupt | BrokenPipeError):
+            cause = cause.__context__
+        if cause is None:
             raise
-        _end(stop.__context__)
+        _end(cause)
     except BaseException as error:
         _end(error)
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number, earlier in before.items():
+            if signal.getsignal(number) != signal.SIG_IGN:
+                signal.signal(number, earlier)
     _nobody_reads_stdout()
+
+
+def _leave(number: int, _: object) -> NoReturn:
+    sys.exit(128 + number)
+
+
+def _interrupt(number: int, _: object) -> NoReturn:
+    signal.signal(number, signal.SIG_IGN)  # a second Ctrl-C would leave half-written files
+    raise KeyboardInterrupt
 
 
 def _end(error: BaseException) -> NoReturn:

@@ -5,7 +5,7 @@ FROM python:3.11-slim
 WORKDIR /opt/depthmask
 COPY constraints.txt pyproject.toml README.md LICENSE ./
 COPY src src
-RUN pip install --no-cache-dir --constraint constraints.txt ".[serve,video]"
+RUN pip install --no-cache-dir --constraint constraints.txt ".[serve]"
 USER 65534
 EXPOSE 8000
 HEALTHCHECK CMD ["python", "-c", "from urllib.request import urlopen; urlopen('http://127.0.0.1:8000/healthz')"]

@@ -1,10 +1,13 @@
 """`dvc repro` and docs/data_versioning.md in a temporary clone, on the profile `tiny`."""
 
+import contextlib
 import functools
 import json
 import os
 import re
 import shutil
+import signal
+import socket
 import sqlite3
 import subprocess
 import sys
@@ -14,9 +17,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+import requests
 import yaml
 from mlflow.tracking import MlflowClient
 from PIL import Image
+
+from depthmask.inference.predictor import Predictor
 
 pytestmark = pytest.mark.slow
 
@@ -171,6 +177,38 @@ def test_predict_on_the_pair_that_the_summary_names(clone):
     depth = np.asarray(Image.open(clone.folder / "predictions/example_bg_fg_depth.png"))
     assert depth.dtype == np.uint16 and 500 <= depth.min() and depth.max() <= 25_000
     assert json.loads((clone.folder / "predictions/example_bg_fg.json").read_text())
+
+
+def test_mlflow_serves_the_champion(clone):
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    serve = "mlflow models serve -m models:/DepthMaskNet@champion --env-manager local"
+    process = subprocess.Popen(
+        [*serve.split(), "--port", str(port)],
+        cwd=clone.folder,
+        env=clone.environment | {"MLFLOW_TRACKING_URI": "sqlite:///mlflow.db"},
+        start_new_session=True,
+    )
+    url, pair = (
+        f"http://127.0.0.1:{port}",
+        np.random.default_rng(0).integers(0, 256, (2, 48, 48, 3)),
+    )
+    try:
+        for _ in range(600):
+            with contextlib.suppress(requests.ConnectionError):
+                if requests.get(f"{url}/ping").ok:
+                    break
+            assert process.poll() is None
+            time.sleep(0.2)
+        inputs = {name: [image.tolist()] for name, image in zip(("bg", "bg_fg"), pair, strict=True)}
+        answer = requests.post(f"{url}/invocations", json={"inputs": inputs})
+    finally:
+        os.killpg(process.pid, signal.SIGTERM)
+        process.wait()
+    expected = Predictor(clone.folder / MODEL).predict(*pair.astype(np.uint8))
+    assert answer.ok, answer.text
+    for name, plane in expected._asdict().items():
+        np.testing.assert_allclose(answer.json()["predictions"][name][0], plane, rtol=1e-5)
 
 
 def test_bad_parameters_are_one_line(clone):

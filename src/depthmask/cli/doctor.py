@@ -26,6 +26,8 @@ def examine(model: Path) -> Iterator[Finding]:
     yield from _runtime()
     for package in ("dvc", "mlflow", "lightning", "mitsuba"):
         yield Finding(package, _version(package) or "not installed; only the pipeline needs it")
+    for package, extra in (("av", "video"), ("fastapi", "serve")):
+        yield Finding(package, _version(package) or f"not installed; it is in the extra `{extra}`")
     yield _model(model)
 
 

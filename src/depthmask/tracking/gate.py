@@ -156,14 +156,20 @@ def _register(store: Store, onnx_path: Path, tags: dict[str, str]) -> Registered
 def _log_model(store: Store, run_id: str, onnx_path: Path) -> tuple[str, str]:
     """Log the file as a model of MLflow's onnx flavour; returns the model's URI and id."""
     import mlflow.onnx
+    import numpy as np
     import onnx
     import onnxruntime
-    from mlflow.models import Model
+    from mlflow.models import Model, ModelSignature
+    from mlflow.types import Schema, TensorSpec
 
     mlflow.set_tracking_uri(store.uri)  # there is no client's own for a model
     mlflow.set_experiment(experiment_id=store.experiment_id)
     # named here, or MLflow finds them by loading the model in another process
     requirements = [f"{each.__name__}=={each.__version__}" for each in (mlflow, onnx, onnxruntime)]
+    # by which `mlflow models serve` makes the numbers of a request what the file takes
+    images, planes = np.dtype(np.uint8), np.dtype(np.float32)
+    inputs = Schema([TensorSpec(images, (-1, -1, -1, 3), name) for name in ("bg", "bg_fg")])
+    outputs = Schema([TensorSpec(planes, (-1, -1, -1), name) for name in ("mask", "depth")])
     logged = Model.log(
         None,
         mlflow.onnx,
@@ -171,6 +177,7 @@ def _log_model(store: Store, run_id: str, onnx_path: Path) -> tuple[str, str]:
         model_type="onnx",
         run_id=run_id,
         onnx_model=onnx.load(onnx_path),
+        signature=ModelSignature(inputs, outputs),
         pip_requirements=requirements,
         onnx_execution_providers=["CPUExecutionProvider"],  # the others warn where they lack
         save_as_external_data=False,

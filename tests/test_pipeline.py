@@ -189,10 +189,8 @@ def test_mlflow_serves_the_champion(clone):
         env=clone.environment | {"MLFLOW_TRACKING_URI": "sqlite:///mlflow.db"},
         start_new_session=True,
     )
-    url, pair = (
-        f"http://127.0.0.1:{port}",
-        np.random.default_rng(0).integers(0, 256, (2, 48, 48, 3)),
-    )
+    url, rng = f"http://127.0.0.1:{port}", np.random.default_rng(0)
+    pair = rng.integers(0, 256, (2, 48, 48, 3))
     try:
         for _ in range(600):
             with contextlib.suppress(requests.ConnectionError):

@@ -17,7 +17,7 @@ from depthmask import cli
 from depthmask.config.reading import read_params
 from depthmask.data.scenes import onnx_session
 from depthmask.data.scenes.scene import COMPOSED_SETS
-from depthmask.inference import prediction
+from depthmask.inference import prediction, predictor
 from depthmask.inference.predictor import Predictor
 from photo_files import write_teacher
 from report_files import write_run
@@ -193,6 +193,35 @@ def test_a_plate_of_another_room_is_told(run, photos):
     assert "take a new plate" in json.loads(Path("predictions/frame.json").read_text())["warning"]
 
 
+def test_a_frame_of_another_room_is_refused_unless_it_is_forced(run, photos):
+    rng = np.random.default_rng(0)
+    for name in ("plate", "frame"):
+        blocks = rng.integers(0, 255, (12, 18, 1), dtype=np.uint8).repeat(3, axis=2)
+        Image.fromarray(blocks).resize((144, 96), Image.Resampling.NEAREST).save(f"{name}.png")
+    before = listing(photos)
+    code, _, err = run(PREDICT)
+    assert (code, err.count("\n")) == (2, 1) and listing(photos) == before
+    assert "the same room?, or give --force for an answer all the same" in err
+    code, _, err = run(f"{PREDICT} --force")
+    assert code == 0 and "frame.png: warning: the frame's edges are not the plate's" in err
+
+
+def test_large_frames_are_answered_smaller_and_the_answer_is_enlarged(run, photos, monkeypatch):
+    summaries = []
+    for most in (2**21, 4000):
+        for module in (prediction, predictor):
+            monkeypatch.setattr(module, "LARGE_PX", most)
+        assert run(PREDICT)[0] == 0
+        summaries.append(json.loads(Path("predictions/frame.json").read_text()))
+    sizes = {p.name: Image.open(p).size for p in Path("predictions").glob("*.png")}
+    assert sizes["frame_mask.png"] == sizes["frame_depth.png"] == (144, 96)
+    assert np.prod(sizes["frame_overlay.png"]) <= 4000
+    whole, large = summaries
+    assert large["distance_m"] == pytest.approx(whole["distance_m"], abs=0.05)
+    assert large["box"] == pytest.approx(whole["box"], abs=4)
+    assert large["area_share"] == pytest.approx(whole["area_share"], abs=0.01)
+
+
 @pytest.fixture
 def broken(photos) -> Path:
     Image.new("RGB", (96, 144)).save(photos / "upright.png")
@@ -260,7 +289,7 @@ def test_a_video_of_which_frames_are_missing(run, photos):
     path.write_bytes(content[: chunks[6]])
     code, out, err = run("predict --bg plate.png --scene film.avi")
     assert code == 2 and "film.avi: 6 frames, a person in 6 of them" in out
-    assert "film.avi: 3 more of its frames are not to be found\n" in err
+    assert "film.avi: it is cut short: it ends 0.1 s before its file says\n" in err
     assert err.endswith("depthmask: 1 of 1 failed, wholly or in part: see above\n")
 
 
@@ -304,7 +333,7 @@ def test_an_end_while_writing_leaves_nothing(run, photos, monkeypatch, error, en
     code, out, err = run(PREDICT)
     assert (code, out) == (end, "") and listing(photos) == before
     line = "depthmask: the disk: No space: make room\n"
-    assert err == (line if end == 2 else "")
+    assert err == (line if end == 2 else "depthmask: interrupted\n")
 
 
 @pytest.mark.parametrize(
@@ -332,6 +361,9 @@ def test_bench(run, photos):
     first = report["sizes"][0]
     assert (first["height"], first["width"], first["num_runs"]) == (48, 64, 3)
     assert 0 < first["median_ms"] <= first["p95_ms"]
+    parts = {(part["width"], part["part"]): part["median_ms"] for part in report["parts"]}
+    assert len(parts) == 12 and min(parts.values()) > 0 and "find the person" in out
+    assert parts[64, "decode"] + parts[64, "run"] < parts[64, "from file to files"]
     line = "depthmask: --size 48x64x3 is no size: write HEIGHTxWIDTH, such as 480x640\n"
     assert run("bench --size=48x64x3 --size=48") == (2, "", line)
 

@@ -202,7 +202,7 @@ def test_the_image_is_built_of_files_and_extras_that_exist():
     assert sorted(kept) == sorted(["*", *(f"!{name}" for name in copied)])
     assert all((ROOT / name).exists() for name in copied)
     (extras,) = re.findall(r"\.\[(.+)\]", steps)
-    assert set(extras.split(",")) == {"serve", "video"} <= EXTRAS.keys()
+    assert set(extras.split(",")) == {"serve"} <= EXTRAS.keys()
     (command,) = re.findall(r"(?m)^CMD (.+)$", steps)
     verb = get_command(app).commands[json.loads(command)[0]]
     assert {each for each in json.loads(command) if each[:2] == "--"} <= {

@@ -88,7 +88,7 @@ def bench(
         Path | None, typer.Option("--json", help="Also write the figures to this file.")
     ] = None,
 ) -> None:
-    """Measure latency and images per second on this machine."""
+    """Measure latency and images per second on this machine, and each part of `predict`."""
     from depthmask.export import benchmark
     from depthmask.inference.predictor import Predictor
 
@@ -98,8 +98,10 @@ def bench(
     where = benchmark.processor_name() if predictor.device == "cpu" else "CUDA"
     typer.echo(f"{model} on {where}, network at {predictor.training_size} px, {runs} warm runs")
     typer.echo(benchmark.describe(latencies))
+    parts = sum((benchmark.measure_parts(predictor, each, num_runs=runs) for each in sizes), [])
+    typer.echo(f"A picture, one at a time:\n{benchmark.describe(parts)}")
     if json_path is not None:
-        benchmark.write_latency(json_path, predictor, latencies)
+        benchmark.write_latency(json_path, predictor, latencies, parts)
         typer.echo(f"Wrote {json_path}")
 
 

@@ -5,16 +5,29 @@ import json
 import os
 import platform
 import re
+import tempfile
 import timeit
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import onnxruntime
+from PIL import Image
 
 from depthmask.data.scenes.files import replaced_file
+from depthmask.data.scenes.images import read_rgb
+from depthmask.data.scenes.person import find_person
+from depthmask.inference.plate_check import check_plate
+from depthmask.inference.prediction import (
+    PICTURES,
+    GivenPlate,
+    draw,
+    encode_png,
+    find,
+    predict_file,
+)
 from depthmask.inference.predictor import Predictor
 
 
@@ -47,13 +60,60 @@ def measure_latency(
     return latencies
 
 
-def describe(latencies: Sequence[Latency]) -> str:
+class Part(NamedTuple):
+    """Times of a part of what `depthmask predict` does with a picture."""
+
+    height: int
+    width: int
+    part: str
+    median_ms: float
+    p99_ms: float
+
+
+def measure_parts(predictor: Predictor, size: tuple[int, int], *, num_runs: int = 20) -> list[Part]:
+    """Time the parts of predicting a JPEG of (height, width) px, and the whole, `from file to
+    files`: mask, depth, overlay and summary."""
+    height, width = size
+    with tempfile.TemporaryDirectory() as folder:
+        path, out = Path(folder, "frame.jpg"), Path(folder, "out")
+        # smooth as pictures are: noise would take a decoder twice as long
+        dots = np.random.default_rng(0).integers(0, 256, (12, 16, 3), dtype=np.uint8)
+        Image.fromarray(dots).resize((width, height)).save(path, quality=90)
+        plate = GivenPlate("plate", image := read_rgb(path))
+        found = find(predictor, plate, image)
+
+        def encode() -> None:
+            for kind in PICTURES:
+                encode_png(draw(kind, image, found, predictor.depth_unit))
+
+        calls: dict[str, Callable[[], Any]] = {
+            "decode": lambda: read_rgb(path),
+            "run": lambda: predictor.predict(image, image),
+            "find the person": lambda: find_person(found.mask, found.depth),
+            "check the plate": lambda: check_plate(image, image, found.mask),
+            "draw and encode": encode,
+            "from file to files": lambda: predict_file(predictor, plate, path, out),
+        }
+        times_s = [
+            timeit.repeat(call, number=1, repeat=3 + num_runs)[3:] for call in calls.values()
+        ]
+    percentiles = 1000 * np.percentile(times_s, [50, 99], axis=1).T
+    return [
+        Part(height, width, part, *(round(float(ms), 3) for ms in both))
+        for part, both in zip(calls, percentiles, strict=True)
+    ]
+
+
+def describe(rows: Sequence[Latency] | Sequence[Part]) -> str:
     """A table for people."""
-    rows = [Latency._fields, *latencies]
-    return "\n".join("".join(f"{value:>14}" for value in row) for row in rows)
+    shown = [type(rows[0])._fields, *rows]
+    widths = [max(len(str(row[n])) for row in shown) + 3 for n in range(len(shown[0]))]
+    return "\n".join("".join(f"{cell:>{widths[n]}}" for n, cell in enumerate(row)) for row in shown)
 
 
-def write_latency(path: Path, predictor: Predictor, latencies: Sequence[Latency]) -> None:
+def write_latency(
+    path: Path, predictor: Predictor, latencies: Sequence[Latency], parts: Sequence[Part] = ()
+) -> None:
     """Write the figures as JSON, with what they were measured on: they differ by machine."""
     report = {
         "model": predictor.path.as_posix(),
@@ -65,6 +125,7 @@ def write_latency(path: Path, predictor: Predictor, latencies: Sequence[Latency]
         "machine": processor_name(),
         "num_cores": os.cpu_count(),
         "sizes": [latency._asdict() for latency in latencies],
+        "parts": [part._asdict() for part in parts],
     }
     with replaced_file(path) as temporary:
         temporary.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")

@@ -1,8 +1,11 @@
 """From image files to the files of a prediction: mask, depth, summary, a picture to look at."""
 
+import io
 import json
+import math
 import time
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -17,8 +20,11 @@ from depthmask.data.scenes.person import Person, find_person
 from depthmask.errors import InputError
 from depthmask.inference.overlay import draw_overlay
 from depthmask.inference.plate_check import Verdict, check_plate
-from depthmask.inference.predictor import SAME_SIZE, Predictor, focal_of, fov_of
+from depthmask.inference.predictor import LARGE_PX, SAME_SIZE, Predictor, focal_of, fov_of
 from depthmask.inference.smoothing import Smoother
+
+PICTURES = ("mask", "depth", "overlay")
+"""Of what `draw` draws, what `predict` writes of a picture unless it is asked for more."""
 
 
 class GivenPlate(NamedTuple):
@@ -66,7 +72,8 @@ def find(
     latency_ms = (time.perf_counter() - start) * 1000
     if smooth:
         mask, depth = smooth(bg_fg, mask, depth)
-    person = find_person(mask, depth)
+    step = math.ceil(math.sqrt(mask.size / LARGE_PX))  # of large frames every n-th pixel is enough
+    person = _scaled(find_person(mask[::step, ::step], depth[::step, ::step]), step)
     verdict = check_plate(plate.image, bg_fg, mask)
     distance = round(person.depth, 3) if person else None
     is_metric = predictor.depth_unit == "metre"
@@ -98,7 +105,7 @@ def predict_file(
     plate: GivenPlate,
     scene: Path,
     out: Path,
-    kinds: Sequence[str] = ("mask", "depth", "overlay"),
+    kinds: Sequence[str] = PICTURES,
 ) -> dict[str, Any]:
     """Predict a frame and write `STEM_KIND.png` of each of `kinds` (`_depth_relative.png` where the
     model's depth has no unit; `ply` is `STEM.ply`) and `STEM.json`, all or none; what the JSON file
@@ -126,24 +133,56 @@ def predict_file(
         "experiment": predictor.metadata["experiment"],
         **answer.summary,
     }
-    drawn = {kind: draw(kind, bg_fg, answer, unit) for kind in kinds if kind != "ply"}
-    with ExitStack() as stack:
-        for kind, image in drawn.items():
-            end = "depth_relative" if kind == "depth" and unit != "metre" else kind
-            temporary = stack.enter_context(replaced_file(out / f"{scene.stem}_{end}.png"))
-            # level 1 takes a third of the time of level 6 and 5 % more bytes
-            image.save(temporary, format="PNG", compress_level=1)
-        if "ply" in kinds:
-            focal = focal_of(fov, bg_fg.shape) if fov else predictor.reference_focal
-            temporary = stack.enter_context(replaced_file(out / f"{scene.stem}.ply"))
-            write_ply(temporary, bg_fg, answer.depth, focal)
-        temporary = stack.enter_context(replaced_file(out / f"{scene.stem}.json"))
-        temporary.write_text(json.dumps(summary, indent=2) + "\n", encoding="utf-8")
+    focal = focal_of(fov, bg_fg.shape) if fov else predictor.reference_focal
+
+    def encode(kind: str) -> bytes:
+        if kind == "ply":
+            return encode_ply(bg_fg, answer.depth, focal)
+        if kind == "overlay":
+            return encode_png(draw_overlay(*shrink(bg_fg, answer), unit))
+        return encode_png(draw(kind, bg_fg, answer, unit))
+
+    ends = {kind: f"_{kind}.png" for kind in kinds} | ({"ply": ".ply"} if "ply" in kinds else {})
+    if unit != "metre" and "depth" in kinds:
+        ends["depth"] = "_depth_relative.png"
+    with ThreadPoolExecutor() as pool:
+        contents = dict(zip(ends.values(), pool.map(encode, ends), strict=True))
+    contents[".json"] = (json.dumps(summary, indent=2) + "\n").encode()
+    with ExitStack() as files:
+        for end, content in contents.items():
+            temporary = files.enter_context(replaced_file(out / f"{scene.stem}{end}"))
+            temporary.write_bytes(content)
     return summary
 
 
-def write_ply(path: Path, image: np.ndarray, depth: np.ndarray, focal: float) -> None:
-    """Write a point a pixel, in colour, as a binary PLY: x right, y down, z along the optical axis,
+def shrink(bg_fg: np.ndarray, answer: Answer) -> tuple[np.ndarray, np.ndarray, Person | None]:
+    """Frame, mask and person in at most `LARGE_PX` pixels, to be looked at."""
+    scale = math.sqrt(LARGE_PX / answer.mask.size)
+    if scale >= 1:
+        return bg_fg, answer.mask, answer.person
+    size = [max(1, int(scale * side)) for side in reversed(answer.mask.shape)]
+    image, mask = (
+        cv2.resize(each, size, interpolation=cv2.INTER_AREA) for each in (bg_fg, answer.mask)
+    )
+    return image, mask, _scaled(answer.person, scale)
+
+
+def _scaled(person: Person | None, scale: float) -> Person | None:
+    """A person in a frame of another size."""
+    if person is None:
+        return None
+    x, y, width, height = (round(scale * each) for each in person.box)
+    return person._replace(box=(x, y, width, height))
+
+
+def encode_png(image: Image.Image) -> bytes:
+    """A PNG; level 1 takes a third of the time of level 6 and 5 % more bytes."""
+    image.save(file := io.BytesIO(), format="PNG", compress_level=1)
+    return file.getvalue()
+
+
+def encode_ply(image: np.ndarray, depth: np.ndarray, focal: float) -> bytes:
+    """A point a pixel, in colour, as a binary PLY: x right, y down, z along the optical axis,
     in the unit of depth, by a pinhole whose focal length is `focal` heights of the frame."""
     height, width = depth.shape
     kinds = [(axis, "<f4") for axis in "xyz"] + [(name, "u1") for name in ("red", "green", "blue")]
@@ -156,7 +195,7 @@ def write_ply(path: Path, image: np.ndarray, depth: np.ndarray, focal: float) ->
     names = {"<f4": "float", "u1": "uchar"}
     lines = ["ply", "format binary_little_endian 1.0", f"element vertex {depth.size}"]
     lines += [f"property {names[kind]} {name}" for name, kind in kinds]
-    path.write_bytes("\n".join([*lines, "end_header", ""]).encode() + points.tobytes())
+    return "\n".join([*lines, "end_header", ""]).encode() + points.tobytes()
 
 
 def check_size(name: str, bg_fg: np.ndarray, plate: GivenPlate) -> None:

@@ -28,7 +28,7 @@ METADATA = {  # what every exported file says about itself: a pattern of each va
     "reference_focal": r"(?=.*[1-9])[0-9]+(\.[0-9]+)?",
 }
 
-_MOST_PX = 2**23  # in one run of the network's file, which takes about 100 bytes a pixel
+LARGE_PX = 2**21  # in one run of the file; full HD is below it, and takes 0.2 GB
 SAME_SIZE = "take both with the same camera at one size"
 _EXPORT_AGAIN = "export it again with `dvc repro export`, or name another with --model"
 _NOT_OURS = "it is not a model that `dvc repro export` made: name another with --model"
@@ -88,7 +88,7 @@ class Predictor:
 
         fov_degrees: horizontal, of the camera; without it the lens is taken for that of
         `reference_focal`. plate_depth: H x W, metres, of the empty room, 0 or no number where
-        unknown; see `depth_with_plate`. Both need a model in metres. Frames above 8 megapixels are
+        unknown; see `depth_with_plate`. Both need a model in metres. Frames above 2 megapixels are
         answered at that size and the answer enlarged: memory stays bounded.
         """
         if self.depth_unit != "metre" and not plate_depth is fov_degrees is None:
@@ -98,8 +98,8 @@ class Predictor:
         if plate_depth is not None and plate_depth.shape != shape:
             sizes = (f"{width}x{height}" for height, width in (plate_depth.shape, shape))
             raise InputError("the plate's depth is {} px and the frame {} px".format(*sizes))
-        if is_large := bg.size > 3 * _MOST_PX and bg.shape == bg_fg.shape:
-            fraction = math.sqrt(3 * _MOST_PX / bg.size)
+        if is_large := bg.size > 3 * LARGE_PX and bg.shape == bg_fg.shape:
+            fraction = math.sqrt(3 * LARGE_PX / bg.size)
             size = [max(1, int(side * fraction)) for side in reversed(shape)]
             bg, bg_fg = (
                 cv2.resize(each, size, interpolation=cv2.INTER_AREA) for each in (bg, bg_fg)

@@ -28,7 +28,14 @@ from starlette.requests import ClientDisconnect
 import depthmask
 from depthmask.data.scenes import images
 from depthmask.errors import InputError
-from depthmask.inference.prediction import GivenPlate, check_size, check_verdict, draw, find
+from depthmask.inference.prediction import (
+    GivenPlate,
+    check_size,
+    check_verdict,
+    draw,
+    encode_png,
+    find,
+)
 from depthmask.inference.predictor import Predictor
 
 T = TypeVar("T")
@@ -138,12 +145,10 @@ class Service:
         if kind == "json":
             unit = {"depth_unit": self.predictor.depth_unit}
             return JSONResponse({"plate": plate.name, **unit, **found.summary})
-        png = io.BytesIO()
-        drawn = draw(kind, frame, found, self.predictor.depth_unit)
-        drawn.save(png, format="PNG", compress_level=1)
+        png = encode_png(draw(kind, frame, found, self.predictor.depth_unit))
         distance = found.summary["distance_m"]
         headers = {} if distance is None else {"X-Distance-M": str(distance)}
-        return Response(png.getvalue(), media_type="image/png", headers=headers)
+        return Response(png, media_type="image/png", headers=headers)
 
 
 async def _read_body(request: Request, field: str) -> bytes:

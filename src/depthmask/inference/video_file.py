@@ -69,7 +69,7 @@ class Source(NamedTuple):
         does not tell or the two are apart by no more than they usually are."""
         video, frame, slack_s = self.video, 1 / rate_of(self.video), _SLACK_S
         if self.is_avi:
-            end = video.frames * frame
+            end, slack_s = video.frames * frame, float(2 * frame)
         elif video.duration and video.time_base:
             end = ((video.start_time or 0) + video.duration) * video.time_base
         else:

@@ -194,6 +194,17 @@ def test_the_queue_is_limited(held, room_and_visitor):
     assert is_ready(url)
 
 
+def test_200_requests_at_once_are_answered_and_few_bodies_held(start, room_and_visitor):
+    url, (bg, bg_fg) = start(), map(png, room_and_visitor)
+    requests.put(f"{url}/plates/a", data=bg)
+    with ThreadPoolExecutor(200) as pool:
+        posted = [
+            pool.submit(requests.post, f"{url}/plates/a/frames", data=bg_fg) for _ in range(200)
+        ]
+    answers = {(each.result().status_code, *each.result().json()["box"]) for each in posted}
+    assert len(answers) == 1 and next(iter(answers))[0] == 200
+
+
 def test_the_time_is_limited_and_what_waits_is_dropped(held, room_and_visitor):
     predictor, start_held = held
     url, body = start_held(max_waiting=4, timeout_s=1), png(room_and_visitor[0])

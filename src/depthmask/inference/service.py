@@ -50,7 +50,8 @@ class Limits(NamedTuple):
     max_bytes: int = 20 * 2**20  # of a body
     max_pixels: int = 25_000_000  # of a picture
     max_plates: int = 8
-    max_waiting: int = 8  # requests with a body that are read, wait or are answered
+    max_held: int = 8  # bodies and what is made of them; further requests wait unread
+    max_waiting: int = 256  # requests with a body that wait or are answered
     timeout_s: float = 30.0  # of one, from its first byte to its answer
 
 
@@ -68,6 +69,7 @@ class Service:
         self.predictor, self.limits = predictor, limits
         self.plates: dict[str, GivenPlate] = {}
         self.num_waiting = 0
+        self.places = asyncio.Semaphore(limits.max_held)
         self.pool = ThreadPoolExecutor(_AT_ONCE)
         self.registry = CollectorRegistry()
         options: dict[str, Any] = {"namespace": "depthmask", "registry": self.registry}
@@ -97,7 +99,7 @@ class Service:
         self.num_waiting += 1
         loop, job = asyncio.get_running_loop(), None
         try:
-            async with asyncio.timeout(self.limits.timeout_s):
+            async with asyncio.timeout(self.limits.timeout_s), self.places:
                 body = await _read_body(request, field)
                 job = self.pool.submit(function, body)
                 return await asyncio.wrap_future(job)

@@ -1,13 +1,20 @@
+import io
 import json
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
+import threading
+import time
+from contextlib import suppress
 from dataclasses import replace
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import get_args
 
+import av
 import numpy as np
 import pytest
 from PIL import Image
@@ -293,6 +300,67 @@ def test_a_video_of_which_frames_are_missing(run, photos):
     assert err.endswith("depthmask: 1 of 1 failed, wholly or in part: see above\n")
 
 
+@pytest.fixture
+def stream(photos):
+    """The address of a camera that sends the frame, twenty times a second."""
+    file = io.BytesIO()
+    Image.open(photos / "frame.png").save(file, format="JPEG", quality=95)
+    head = f"--f\r\nContent-Type: image/jpeg\r\nContent-Length: {len(file.getvalue())}\r\n\r\n"
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self):
+            self.send_response(200)
+            self.send_header("Content-Type", "multipart/x-mixed-replace; boundary=f")
+            self.end_headers()
+            with suppress(OSError):
+                for _ in range(600):
+                    self.wfile.write(head.encode() + file.getvalue() + b"\r\n")
+                    time.sleep(0.05)
+
+        def log_message(self, *_):
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        server.daemon_threads = True
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}/"
+        server.shutdown()
+
+
+def test_a_camera_is_looked_through_for_a_time(run, photos, stream):
+    code, out, err = run(f"predict --bg plate.png --camera {stream} --seconds 1.5")
+    assert code == 0 and "camera: " in err and "frames/s" in err
+    told = [json.loads(line) for line in out.splitlines()]
+    times = [line["time_s"] for line in told]
+    assert len(told) >= 3 and times[-1] <= 1.5 and (np.diff(times) > 0).all()
+    assert all(line["distance_m"] == pytest.approx(4, abs=0.3) for line in told)
+    assert Path("predictions/camera.jsonl").read_text() == out
+    with av.open("predictions/camera_overlay.mp4") as container:
+        shown = [frame.time for frame in container.decode(video=0)]
+    assert shown == pytest.approx([each - times[0] for each in times], abs=0.1)
+    for options, message in (
+        (f"--camera {stream} --scene frame.png", "give frames with --scene, or a camera with"),
+        ("", "give frames with --scene, or a camera with --camera"),
+        ("--camera here", "--camera here is no webcam's number and no stream's address"),
+        ("--camera rtsp://127.0.0.1:9/x", "rtsp://127.0.0.1:9/x cannot be read as a video (Conn"),
+    ):
+        code, _, err = run(f"predict --bg plate.png {options}")
+        assert (code, err.splitlines()[-1][: 11 + len(message)]) == (2, f"depthmask: {message}")
+    assert "a camera needs a plate" in run(f"predict --bg auto --camera {stream}")[2]
+
+
+def test_ctrl_c_ends_a_camera_and_keeps_what_was_seen(photos, stream, environment):
+    command = [sys.executable, "-m", "depthmask.cli", *"predict --bg plate.png --camera".split()]
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    with subprocess.Popen([*command, stream], cwd=photos, env=environment, **pipes) as process:
+        lines = [process.stdout.readline() for _ in range(3)]
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=30)
+    assert process.returncode == 0, err
+    assert (photos / "predictions/camera.jsonl").read_text() == "".join(lines) + out
+    assert (photos / "predictions/camera_mask.mp4").stat().st_size > 500
+
+
 def test_a_plate_made_of_the_frames(run, photos):
     bg, bg_fg = (np.asarray(Image.open(f"{name}.png")) for name in ("plate", "frame"))
     Path("walk").mkdir()
@@ -339,7 +407,6 @@ def test_an_end_while_writing_leaves_nothing(run, photos, monkeypatch, error, en
 @pytest.mark.parametrize(
     "command",
     [
-        "predict --bg plate.png",
         f"{PREDICT} --device tpu",
         "fly",
         "bench --runs 0",

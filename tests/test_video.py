@@ -77,9 +77,9 @@ def test_rate_size_sound_and_a_line_a_frame(predictor, visit, tmp_path, name, so
     path = write_video(tmp_path / name, visit, sound=sound)
     told, smooth = [], Smoother()
     summary = video.predict_video(
-        predictor, plate_of(visit[0]), path, tmp_path / "out", smooth=smooth, advance=told.append
+        predictor, plate_of(visit[0]), path, tmp_path / "out", smooth=smooth, tell=told.append
     )
-    assert (summary["num_frames"], summary["damaged"], told) == (5, [], [1] * 5)
+    assert (summary["num_frames"], summary["damaged"], len(told)) == (5, [], 5)
     assert summary["num_with_person"] == 3 and summary["nearest"] == pytest.approx(4, abs=0.1)
     assert summary["missing_s"] == summary["num_warned"] == 0 and not summary["left_out"]
     stem = path.stem
@@ -100,6 +100,7 @@ def test_rate_size_sound_and_a_line_a_frame(predictor, visit, tmp_path, name, so
     assert masks[3][54, 72].min() > 245 and masks[3][54, 10].max() < 10 > masks[0].max()
     lines = [json.loads(line) for line in (tmp_path / f"out/{stem}.jsonl").read_text().splitlines()]
     assert [line["frame"] for line in lines] == list(range(5))
+    assert [json.loads(line) for line in told] == lines
     assert [line["distance_m"] is None for line in lines] == [True, True, False, False, False]
     assert lines[4]["time_s"] == pytest.approx(4 / RATE, abs=2e-3) and lines[4]["box"]
     assert len(smooth.flicker) == 4 and "; flicker of the mask 0." in video.describe(

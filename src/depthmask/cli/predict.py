@@ -20,13 +20,20 @@ def predict(
         str, typer.Option(help="The plate: the room with nobody in it. auto: the frames' median.")
     ],
     scene: Annotated[
-        list[str],
+        list[str] | None,
         typer.Option(help="A picture, a video, a folder or a pattern; may be given again."),
-    ],
+    ] = None,
     more: Annotated[
         list[str] | None,
         typer.Argument(metavar="FRAME", help="More of them: --scene *.png gives them all."),
     ] = None,
+    camera: Annotated[
+        str | None,
+        typer.Option(help="In place of --scene a webcam's number or a stream's rtsp:// address."),
+    ] = None,
+    seconds: Annotated[
+        float, typer.Option(min=0, help="How long to look through the camera. 0: until Ctrl-C.")
+    ] = 0,
     out: Annotated[Path, typer.Option(help="The folder to write to.")] = Path("predictions"),
     model: ModelOption = MODEL,
     device: DeviceOption = "auto",
@@ -51,7 +58,8 @@ def predict(
     """Find the person in pictures and videos.
 
     A picture gives STEM_mask.png, _depth.png (mm), _overlay.png and STEM.json; a video
-    STEM_mask.mp4, _overlay.mp4 (with its sound) and STEM.jsonl, a line a frame.
+    STEM_mask.mp4, _overlay.mp4 (with its sound) and STEM.jsonl, a line a frame, which a camera's
+    frames print too.
     """
     from depthmask.data.scenes.images import read_rgb
     from depthmask.inference import frames, prediction
@@ -60,7 +68,12 @@ def predict(
     home = next(path for path in (out, *out.parents) if path.exists())
     if not home.is_dir():
         raise InputError(f"{home} is a file: name a folder with --out")
-    scenes, notes = frames.list_frames([*scene, *(more or ())], out)
+    named = [*(scene or ()), *(more or ())]
+    if bool(named) == bool(camera):
+        raise InputError("give frames with --scene, or a camera with --camera")
+    if camera and bg == "auto":
+        raise InputError("a camera needs a plate: give one with --bg")
+    scenes, notes = frames.list_frames(named, out)
     pictures = [each for each in scenes if not frames.is_video(each)]
     predictor = Predictor(model, device=device, num_threads=threads)
 
@@ -78,6 +91,10 @@ def predict(
             room = prediction.read_plate_depth(checked, image.shape)
         return prediction.GivenPlate(path.name, image, room, fov, force)
 
+    if camera:
+        kinds = ["mask", "overlay"] + ["alpha"] * alpha + ["depth"] * depth
+        _predict_camera(predictor, plate_of(None), camera, seconds, out, kinds, smooth)
+        return
     if bg != "auto" or pictures:
         plate_of(None)  # what is wrong with it is said before anything is answered
     for note in notes:
@@ -162,7 +179,9 @@ def _predict_video(predictor, plate, path: Path, out: Path, kinds: list[str], sm
 
     smoother = Smoother() if smooth else None
     with progress(video_file.count_frames(path), path.name) as advance:
-        summary = video.predict_video(predictor, plate, path, out, kinds, smoother, advance)
+        summary = video.predict_video(
+            predictor, plate, path, out, kinds, smoother, lambda _: advance(1)
+        )
     typer.echo(video.describe(summary, predictor.depth_unit))
     notes = [f"the frame at {each} s is damaged and left out" for each in summary["damaged"]]
     if missing_s := summary["missing_s"]:
@@ -175,3 +194,17 @@ def _predict_video(predictor, plate, path: Path, out: Path, kinds: list[str], sm
     for note in notes:
         typer.echo(f"{path.name}: {note}", err=True)
     return not (summary["damaged"] or missing_s)
+
+
+def _predict_camera(
+    predictor, plate, name: str, seconds: float, out: Path, kinds: list[str], smooth: bool
+) -> None:
+    from depthmask.inference import video
+    from depthmask.inference.smoothing import Smoother
+
+    typer.echo(f"Looking through camera {name}, Ctrl-C ends it", err=True)
+    smoother = Smoother() if smooth else None
+    camera = video.Camera(name, seconds)
+    summary = video.predict_video(predictor, plate, camera, out, kinds, smoother, typer.echo)
+    typer.echo(video.describe(summary, predictor.depth_unit), err=True)
+    typer.echo(f"Wrote {out / 'camera_overlay.mp4'} and others beside it", err=True)

@@ -1,5 +1,7 @@
 """Answers to a video's frames without flicker: what does not move is averaged over time."""
 
+from collections import deque
+
 import cv2
 import numpy as np
 
@@ -14,11 +16,12 @@ class Smoother:
 
     Attributes:
         flicker: by how much, of 1, the mask of a pixel changes from frame to frame where the
-            picture does not: of the answers given and of the smoothed ones, a row a frame.
+            picture does not: of the answers given and of the smoothed ones, a row a frame,
+            the last 10,000.
     """
 
     def __init__(self) -> None:
-        self.flicker: list[list[float]] = []
+        self.flicker: deque[list[float]] = deque(maxlen=10_000)
         self._before: tuple[np.ndarray, ...] | None = None
 
     def __call__(

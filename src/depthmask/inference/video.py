@@ -1,13 +1,16 @@
 """A video through the model: decoded, predicted and encoded side by side, in three threads."""
 
 import json
+import math
+import queue
+import threading
 import time
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager, nullcontext, suppress
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 
@@ -16,7 +19,15 @@ from depthmask.errors import InputError
 from depthmask.inference.prediction import GivenPlate, check_size, check_verdict, draw, find
 from depthmask.inference.predictor import Predictor
 from depthmask.inference.smoothing import Smoother
-from depthmask.inference.video_file import Frame, decode, encoder, encoding_of, open_video
+from depthmask.inference.video_file import (
+    CAMERA_TIME_BASE,
+    Frame,
+    decode,
+    encoder,
+    encoding_of,
+    open_camera,
+    open_video,
+)
 
 T = TypeVar("T")
 
@@ -24,22 +35,30 @@ _AHEAD = 4  # frames and packets of sound that wait between two threads
 _AT_FIRST = 5  # frames that must all be refused for the video to be; the first may be damaged
 
 
+class Camera(NamedTuple):
+    """A webcam's number or a stream's address, and how long to look: until Ctrl-C where 0."""
+
+    name: str
+    seconds: float = 0
+
+
 def predict_video(
     predictor: Predictor,
     plate: GivenPlate,
-    path: Path,
+    video: Path | Camera,
     out: Path,
     kinds: Sequence[str] = ("mask", "overlay"),
     smooth: Smoother | None = None,
-    advance: Callable[[int], None] = lambda _: None,
+    tell: Callable[[str], None] = lambda _: None,
 ) -> dict[str, Any]:
-    """Predict every frame and write a video of each of `kinds`, with `ENCODINGS`
-    (`_depth_relative` where the model's depth has no unit), and `STEM.jsonl`, a line a frame; a
-    summary of the whole, or InputError."""
+    """Predict every frame, of a camera the newest each time, and write a video of each of `kinds`,
+    with `ENCODINGS` (`_depth_relative` where the model's depth has no unit), and `STEM.jsonl`, a
+    line a frame, which `tell` is called with too; a summary of the whole, or InputError."""
+    is_live = isinstance(video, Camera)
+    path = Path("camera") if isinstance(video, Camera) else video
     damaged: list[float] = []
-    found_m: list[float] = []
-    warnings: list[str] = []
-    count, last_s = 0, 0.0
+    count = num_with_person = num_warned = 0
+    last_s, nearest, farthest, warning = 0.0, math.inf, -math.inf, None
 
     def predict(items: Iterable[Any]) -> Generator[Any, None, None]:
         number = num_refused = 0
@@ -63,38 +82,44 @@ def predict_video(
 
     start = time.perf_counter()
     # all files take their names once all are complete
-    with open_video(path) as source, ExitStack() as files, ExitStack() as stack:
+    opened = open_camera(video.name) if isinstance(video, Camera) else open_video(video)
+    with opened as source, ExitStack() as files, ExitStack() as stack:
         encodings = {kind: encoding_of(kind, plate.image.shape, source.sound) for kind in kinds}
         has_sound = any(each.has_sound for each in encodings.values())
         left_out = "" if has_sound or not source.sound else source.sound.codec.canonical_name
         copied = source if has_sound else source._replace(sound=None)
-        frames = stack.enter_context(ahead(decode(copied, damaged)))
-        answers = stack.enter_context(ahead(predict(frames)))
+        shown = source._replace(time_base=CAMERA_TIME_BASE) if is_live else source
+        decoded: Any = decode(copied, damaged)
+        read = newest(decoded, video.seconds) if isinstance(video, Camera) else ahead(decoded)
+        answers = stack.enter_context(ahead(predict(stack.enter_context(read))))
         encoders = {}
         for kind, encoding in encodings.items():
             end = "depth_relative" if kind == "depth" and predictor.depth_unit != "metre" else kind
             target = out / f"{path.stem}_{end}{encoding.suffix}"
             temporary = files.enter_context(replaced_file(target))
-            writer = encoder(temporary, encoding, plate.image.shape, source)
+            writer = encoder(temporary, encoding, plate.image.shape, shown)
             encoders[kind] = stack.enter_context(writer)
         temporary = files.enter_context(replaced_file(out / f"{path.stem}.jsonl"))
         lines = stack.enter_context(temporary.open("w", encoding="utf-8"))
-        for item in answers:
-            if not isinstance(item, tuple):
-                encoders["overlay"](item)
-                continue
-            frame, found = item
-            for kind, encode in encoders.items():
-                image = np.asarray(draw(kind, frame.image, found, predictor.depth_unit))
-                encode(frame._replace(image=image))
-            line = {"frame": frame.number, "time_s": frame.time_s, **found.summary}
-            lines.write(json.dumps(line) + "\n")
-            count, last_s = count + 1, frame.time_s
-            advance(1)
-            if found.person:
-                found_m.append(found.person.depth)
-            if found.verdict:
-                warnings.append(found.verdict.text)
+        with suppress(KeyboardInterrupt) if is_live else nullcontext():
+            for item in answers:
+                if not isinstance(item, tuple):
+                    encoders["overlay"](item)
+                    continue
+                frame, found = item
+                for kind, encode in encoders.items():
+                    image = np.asarray(draw(kind, frame.image, found, predictor.depth_unit))
+                    encode(frame._replace(image=image))
+                about = {"frame": frame.number, "time_s": frame.time_s, **found.summary}
+                lines.write(f"{(line := json.dumps(about))}\n")
+                count, last_s = count + 1, frame.time_s
+                if found.person:
+                    num_with_person += 1
+                    nearest = min(nearest, found.person.depth)
+                    farthest = max(farthest, found.person.depth)
+                if found.verdict:
+                    num_warned, warning = num_warned + 1, warning or found.verdict.text
+                tell(line)
         if not count:
             raise InputError(f"{path} holds no frame that can be decoded")
         missing_s = source.missing_s(max([last_s, *damaged]))
@@ -104,11 +129,11 @@ def predict_video(
         "damaged": sorted(damaged),
         "missing_s": missing_s,
         "left_out": left_out,  # the codec of a sound that no container here holds
-        "num_warned": len(warnings),
-        "warning": warnings[0] if warnings else None,
-        "num_with_person": len(found_m),
-        "nearest": min(found_m, default=None),
-        "farthest": max(found_m, default=None),
+        "num_warned": num_warned,
+        "warning": warning,
+        "num_with_person": num_with_person,
+        "nearest": nearest,
+        "farthest": farthest,
         "flicker": np.mean(smooth.flicker, axis=0).tolist() if smooth and smooth.flicker else None,
         "frames_per_s": count / (time.perf_counter() - start),
     }
@@ -130,6 +155,39 @@ def ahead(items: Generator[T, None, None]) -> Iterator[Iterator[T]]:
             yield results()
         finally:
             pool.shutdown(cancel_futures=True)
+
+
+@contextmanager
+def newest(items: Generator[Any, None, None], seconds: float) -> Iterator[Iterator[Frame]]:
+    """Yield the frame that came last each time one is asked for, by the time at which it came,
+    for so many seconds or, where 0, to the end; those in between are dropped."""
+    latest, is_over, start = queue.Queue[Frame | None](1), threading.Event(), time.monotonic()
+
+    def replace(frame: Frame | None) -> None:
+        with suppress(queue.Empty):
+            latest.get_nowait()
+        latest.put(frame)
+
+    def read() -> None:
+        pts = -1
+        try:
+            for item in items:
+                now = time.monotonic() - start
+                if is_over.is_set() or 0 < seconds < now:
+                    break
+                pts = max(pts + 1, round(now / CAMERA_TIME_BASE))
+                replace(item._replace(pts=pts, time_base=CAMERA_TIME_BASE))
+        finally:
+            items.close()
+            replace(None)
+
+    thread = threading.Thread(target=read)
+    thread.start()
+    try:
+        yield iter(latest.get, None)
+    finally:
+        is_over.set()
+        thread.join()
 
 
 def describe(summary: Mapping[str, Any], unit: str) -> str:

@@ -4,6 +4,7 @@ import errno
 import io
 import math
 import os
+import sys
 from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
 from fractions import Fraction
@@ -19,6 +20,8 @@ from depthmask.errors import InputError
 _MP4_SOUND = ("aac", "mp3", "ac3", "eac3", "opus", "flac", "alac")
 _X264 = {"crf": "18", "preset": "veryfast"}  # twice as fast as by default
 _VP9 = {"crf": "24", "b": "0", "deadline": "realtime", "cpu-used": "8", "row-mt": "1"}
+_WEBCAMS = {"linux": ("v4l2", "/dev/video{}"), "darwin": ("avfoundation", "{}:none")}
+CAMERA_TIME_BASE = Fraction(1, 1000)  # its frames are shown when they come
 _SLACK_S = 0.25  # between a video's end and what its file says; of video and sound together, 1 s
 
 
@@ -58,6 +61,7 @@ class Source(NamedTuple):
     container: av.container.InputContainer
     video: av.VideoStream
     sound: av.AudioStream | None
+    time_base: Fraction  # of the frames' times
 
     @property
     def is_avi(self) -> bool:
@@ -82,23 +86,45 @@ class Source(NamedTuple):
 @contextmanager
 def open_video(path: Path) -> Iterator[Source]:
     """Open a file that has a video stream; InputError if it has none or cannot be read."""
+    # no playlist that fetches something, no protocol before a colon
+    with _opened(path, os.path.abspath(path), options={"protocol_whitelist": "file"}) as source:
+        yield source
+
+
+@contextmanager
+def open_camera(camera: str) -> Iterator[Source]:
+    """Open a webcam by its number, or a stream by its address, such as rtsp://host/name; it ends
+    where nothing comes for ten seconds. InputError if it cannot be read."""
+    webcam = _WEBCAMS.get(sys.platform)
+    if camera.isdecimal() and webcam:
+        driver, device = webcam
+        opened = _opened(f"webcam {camera}", device.format(camera), format=driver)
+    elif "://" in camera and not camera.startswith("file:"):
+        opened = _opened(camera, camera, timeout=10.0)
+    else:
+        raise InputError(f"--camera {camera} is no webcam's number and no stream's address")
+    with opened as source:
+        yield source._replace(sound=None)
+
+
+@contextmanager
+def _opened(shown: object, name: str, **options: Any) -> Iterator[Source]:
     try:
-        # no playlist that fetches something, no protocol before a colon
-        container = av.open(os.path.abspath(path), options={"protocol_whitelist": "file"})
+        container = av.open(name, **options)
     except av.FFmpegError as error:
-        raise InputError(f"{path} cannot be read as a video ({error.strerror})") from None
+        raise InputError(f"{shown} cannot be read as a video ({error.strerror})") from None
     with container:
         video: Any = container.streams.best("video")
         if video is None:
-            raise InputError(f"{path} holds no video: name another file")
+            raise InputError(f"{shown} holds no video: name another")
         video.thread_type = "SLICE"  # threads over frames lose some around a damaged one
         sound: Any = container.streams.best("audio")
         try:
-            yield Source(container, video, sound)
+            yield Source(container, video, sound, video.time_base or Fraction(1, 1000))
         except av.FFmpegError as error:
             if error.errno in (errno.ENOSPC, errno.EDQUOT):
                 raise OSError(error.errno, error.strerror) from None
-            raise InputError(f"{path} cannot be encoded again ({error.strerror})") from None
+            raise InputError(f"{shown} cannot be encoded again ({error.strerror})") from None
 
 
 def read_video(path: Path) -> Iterator[np.ndarray]:
@@ -120,7 +146,7 @@ def decode(source: Source, damaged: list[float]) -> Generator["Frame | av.Packet
     """The frames and, between them, the packets of the sound; the times of what cannot be decoded,
     in seconds, are added to `damaged`."""
     video, number = source.video, 0
-    base: Fraction = video.time_base or Fraction(1, 1000)
+    base = source.time_base
     last: int | None = None
     last_sound, delay = -math.inf, 0
     step = max(1, round(1 / (rate_of(video) * base)))
@@ -188,7 +214,7 @@ def encoder(
         )
         stream.height, stream.width, stream.pix_fmt = *shape[:2], encoding.pix_fmt
         context = stream.codec_context
-        context.time_base = video.time_base
+        context.time_base = source.time_base
         aspect = video.sample_aspect_ratio  # of a pixel
         if aspect:
             is_turned = (video.height, video.width) != shape[:2]

@@ -213,6 +213,23 @@ def test_a_frame_of_another_room_is_refused_unless_it_is_forced(run, photos):
     assert code == 0 and "frame.png: warning: the frame's edges are not the plate's" in err
 
 
+def test_of_several_plates_each_frame_takes_the_one_most_like_it(run, photos):
+    for name in ("plate", "frame"):
+        image = Image.open(f"{name}.png")
+        Image.eval(image, lambda value: 255 - value).save(f"night_{name}.png")
+        image.resize((72, 48)).save(f"small_{name}.png")
+    write_video(Path("night.mp4"), [np.asarray(Image.open("night_frame.png"))] * 3)
+    plates = "--bg plate.png --bg night_plate.png --bg small_plate.png"
+    names = ("frame", "night_frame", "small_frame")
+    scenes = " ".join(f"--scene {name}.png" for name in names) + " --scene night.mp4"
+    code, out, err = run(f"predict {plates} {scenes}")
+    assert (code, err.count("warning")) == (0, 0), err
+    found = [json.loads(Path(f"predictions/{name}.json").read_text())["plate"] for name in names]
+    assert found == ["plate.png", "night_plate.png", "small_plate.png"]
+    assert "night.mp4: 3 frames, a person in 3 of them" in out
+    assert "belongs to one plate" in run(f"predict {plates} {scenes} --plate-depth x.png")[2]
+
+
 def test_large_frames_are_answered_smaller_and_the_answer_is_enlarged(run, photos, monkeypatch):
     summaries = []
     for most in (2**21, 4000):
@@ -346,7 +363,7 @@ def test_a_camera_is_looked_through_for_a_time(run, photos, stream):
     ):
         code, _, err = run(f"predict --bg plate.png {options}")
         assert (code, err.splitlines()[-1][: 11 + len(message)]) == (2, f"depthmask: {message}")
-    assert "a camera needs a plate" in run(f"predict --bg auto --camera {stream}")[2]
+    assert "a camera needs one plate" in run(f"predict --bg auto --camera {stream}")[2]
 
 
 def test_ctrl_c_ends_a_camera_and_keeps_what_was_seen(photos, stream, environment):

@@ -17,7 +17,11 @@ app = typer.Typer()
 @app.command()
 def predict(
     bg: Annotated[
-        str, typer.Option(help="The plate: the room with nobody in it. auto: the frames' median.")
+        list[str],
+        typer.Option(
+            help="The plate: the room with nobody in it; of several each frame takes the one most "
+            "like it. auto: the frames' median."
+        ),
     ],
     scene: Annotated[
         list[str] | None,
@@ -71,47 +75,49 @@ def predict(
     named = [*(scene or ()), *(more or ())]
     if bool(named) == bool(camera):
         raise InputError("give frames with --scene, or a camera with --camera")
-    if camera and bg == "auto":
-        raise InputError("a camera needs a plate: give one with --bg")
+    is_auto = bg == ["auto"]
+    if camera and (is_auto or len(bg) > 1):
+        raise InputError("a camera needs one plate: give it with --bg")
+    if plate_depth is not None and len(bg) > 1:
+        raise InputError("--plate-depth belongs to one plate: give one --bg")
     scenes, notes = frames.list_frames(named, out)
     pictures = [each for each in scenes if not frames.is_video(each)]
     predictor = Predictor(model, device=device, num_threads=threads)
 
     @cache
-    def plate_of(video: Path | None) -> prediction.GivenPlate:
-        """The one that was given, or the median of a video or of all pictures."""
-        if bg == "auto":
-            path, image = _made_plate(video, pictures, out)
+    def plates_of(video: Path | None) -> list[prediction.GivenPlate]:
+        """Those that were given, or the median of a video or of all pictures."""
+        if is_auto:
+            made = [_made_plate(video, pictures, out)]
         else:
-            path = frames.parse_path(bg, "--bg")
-            image = read_rgb(path)
+            paths = [frames.parse_path(each, "--bg") for each in bg]
+            made = [(path, read_rgb(path)) for path in paths]
         room = None
         if plate_depth is not None:
             checked = frames.parse_path(str(plate_depth), "--plate-depth")
-            room = prediction.read_plate_depth(checked, image.shape)
-        return prediction.GivenPlate(path.name, image, room, fov, force)
+            room = prediction.read_plate_depth(checked, made[0][1].shape)
+        return [prediction.GivenPlate(path.name, image, room, fov, force) for path, image in made]
 
-    if camera:
-        kinds = ["mask", "overlay"] + ["alpha"] * alpha + ["depth"] * depth
-        _predict_camera(predictor, plate_of(None), camera, seconds, out, kinds, smooth)
-        return
-    if bg != "auto" or pictures:
-        plate_of(None)  # what is wrong with it is said before anything is answered
-    for note in notes:
-        typer.echo(note, err=True)
     of_picture = ["mask", "depth", "overlay"] + ["alpha"] * alpha + ["ply"] * ply
     of_video = ["mask", "overlay"] + ["alpha"] * alpha + ["depth"] * depth
+    if camera:
+        _predict_camera(predictor, plates_of(None)[0], camera, seconds, out, of_video, smooth)
+        return
+    if pictures or not is_auto:
+        plates_of(None)  # what is wrong with it is said before anything is answered
+    for note in notes:
+        typer.echo(note, err=True)
     num_files = num_failed = 0
     for frame in scenes:
         is_video = frames.is_video(frame)
         try:
-            plate = plate_of(frame if is_video and bg == "auto" else None)
+            plates = plates_of(frame if is_video and is_auto else None)
             if is_video:
-                is_whole = _predict_video(predictor, plate, frame, out, of_video, smooth)
+                is_whole = _predict_video(predictor, plates, frame, out, of_video, smooth)
                 num_files += len(of_video) + 1
                 num_failed += not is_whole
                 continue
-            summary = prediction.predict_file(predictor, plate, frame, out, of_picture)
+            summary = prediction.predict_file(predictor, plates, frame, out, of_picture)
         except InputError as error:
             if len(scenes) == 1:
                 raise
@@ -171,12 +177,18 @@ def _readable(pictures: list[Path]) -> Iterator[Any]:
             yield read_rgb(path)
 
 
-def _predict_video(predictor, plate, path: Path, out: Path, kinds: list[str], smooth: bool) -> bool:
+def _predict_video(
+    predictor, plates: list, path: Path, out: Path, kinds: list[str], smooth: bool
+) -> bool:
     """Whether every frame could be decoded."""
     from depthmask.data.work import progress
     from depthmask.inference import video, video_file
+    from depthmask.inference.prediction import choose_plate
     from depthmask.inference.smoothing import Smoother
 
+    plate = plates[0]
+    if len(plates) > 1:
+        plate = choose_plate(plates, next(video_file.read_video(path), plate.image))
     smoother = Smoother() if smooth else None
     with progress(video_file.count_frames(path), path.name) as advance:
         summary = video.predict_video(

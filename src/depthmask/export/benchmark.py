@@ -92,7 +92,7 @@ def measure_parts(predictor: Predictor, size: tuple[int, int], *, num_runs: int 
             "find the person": lambda: find_person(found.mask, found.depth),
             "check the plate": lambda: check_plate(image, image, found.mask),
             "draw and encode": encode,
-            "from file to files": lambda: predict_file(predictor, plate, path, out),
+            "from file to files": lambda: predict_file(predictor, [plate], path, out),
         }
         times_s = [
             timeit.repeat(call, number=1, repeat=3 + num_runs)[3:] for call in calls.values()

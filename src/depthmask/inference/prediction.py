@@ -58,6 +58,16 @@ def read_plate_depth(path: Path, shape: tuple[int, ...]) -> np.ndarray:
     return cv2.resize(depth, (width, height), interpolation=cv2.INTER_NEAREST_EXACT)
 
 
+def choose_plate(plates: Sequence[GivenPlate], bg_fg: np.ndarray) -> GivenPlate:
+    """The plate, of those of the frame's size, that half of the frame is most like."""
+    same = [plate for plate in plates if plate.image.shape == bg_fg.shape]
+    if len(same) < 2:
+        return (same or plates)[0]
+    step = max(1, max(bg_fg.shape) // 256)
+    thin = np.s_[::step, ::step]
+    return min(same, key=lambda each: np.median(cv2.absdiff(each.image[thin], bg_fg[thin])))
+
+
 def find(
     predictor: Predictor,
     plate: GivenPlate,
@@ -102,15 +112,16 @@ def draw(kind: str, bg_fg: np.ndarray, answer: Answer, unit: str) -> Image.Image
 
 def predict_file(
     predictor: Predictor,
-    plate: GivenPlate,
+    plates: Sequence[GivenPlate],
     scene: Path,
     out: Path,
     kinds: Sequence[str] = PICTURES,
 ) -> dict[str, Any]:
-    """Predict a frame and write `STEM_KIND.png` of each of `kinds` (`_depth_relative.png` where the
-    model's depth has no unit; `ply` is `STEM.ply`) and `STEM.json`, all or none; what the JSON file
-    holds, or InputError."""
+    """Predict a frame by the plate most like it and write `STEM_KIND.png` of each of `kinds`
+    (`_depth_relative.png` where the model's depth has no unit; `ply` is `STEM.ply`) and
+    `STEM.json`, all or none; what the JSON file holds, or InputError."""
     bg_fg = images.read_rgb(scene)
+    plate = choose_plate(plates, bg_fg)
     check_size(scene.name, bg_fg, plate)
     unit, fov, fov_from = predictor.depth_unit, plate.fov_degrees, "--fov"
     # of an unknown lens the room's depth tells more than EXIF: it may have been fitted

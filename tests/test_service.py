@@ -5,10 +5,12 @@ import os
 import re
 import signal
 import socket
+import struct
 import subprocess
 import sys
 import threading
 import time
+import zlib
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -17,6 +19,7 @@ import requests
 import uvicorn
 from PIL import Image
 
+from depthmask.inference import service
 from depthmask.inference.predictor import Predictor
 from depthmask.inference.service import Limits, make_app
 
@@ -112,11 +115,18 @@ def test_what_cannot_be_answered_says_why(start, room_and_visitor):
         assert requests.put(f"{put}/{name}", data=png(bg)).status_code == 200
     noise = np.random.default_rng(0).integers(0, 256, (60, 60, 3), dtype=np.uint8)
     wide = np.zeros((96, 145, 3), np.uint8)
+    # a header that tells of 400 megapixels
+    bomb = png(bg)[:16] + struct.pack(">II", 20_000, 20_000) + png(bg)[24:29]
+    bomb += struct.pack(">I", zlib.crc32(bomb[12:29])) + png(bg)[33:]
+    Image.new("RGB", (16, 16)).save(icon := io.BytesIO(), format="ICO")
+    icon = icon.getvalue()
     for response, status, words in (
         (requests.post(f"{put}/gone/frames", data=png(bg)), 404, "no plate gone: put it"),
         (requests.delete(f"{put}/gone"), 404, "no plate gone"),
         (requests.put(f"{put}/c", data=png(bg)), 409, "2 plates are held: delete one first"),
-        (requests.put(f"{put}/a", data=b"text"), 422, "the picture cannot be read as an image"),
+        (requests.put(f"{put}/a", data=b"text"), 422, "the picture cannot be read: give PNG, JPEG"),
+        (requests.put(f"{put}/a", data=bomb), 413, "more than 13824 pixels"),
+        (requests.put(f"{put}/a", data=icon), 422, "the picture cannot be read: give PNG, JPEG"),
         (requests.put(f"{put}/a", files={"x": b""}), 422, "the form has no file plate"),
         (requests.put(f"{put}/a", data=png(noise)), 413, "Content Too Large"),
         (requests.put(f"{put}/a", files={"plate": png(noise)}), 413, "Content Too Large"),
@@ -194,7 +204,26 @@ def test_the_queue_is_limited(held, room_and_visitor):
     assert is_ready(url)
 
 
-def test_200_requests_at_once_are_answered_and_few_bodies_held(start, room_and_visitor):
+def test_of_many_that_wait_few_are_held_in_memory(held, room_and_visitor, monkeypatch):
+    predictor, start_held = held
+    url, body = start_held(max_held=3), png(room_and_visitor[0])
+    read, real = [], service._read_body
+
+    async def counted(*arguments):
+        read.append(1)
+        return await real(*arguments)
+
+    monkeypatch.setattr(service, "_read_body", counted)
+    with ThreadPoolExecutor(9) as pool:
+        posted = [pool.submit(requests.post, f"{url}/plates/a/frames", data=body) for _ in range(9)]
+        wait_for(lambda: "depthmask_waiting 9.0" in requests.get(f"{url}/metrics").text)
+        assert (len(read), predictor.num_begun) == (3, 2)
+        predictor.let.set()
+        assert [each.result().status_code for each in posted] == [200] * 9
+    assert len(read) == 9
+
+
+def test_200_requests_at_once_are_answered(start, room_and_visitor):
     url, (bg, bg_fg) = start(), map(png, room_and_visitor)
     requests.put(f"{url}/plates/a", data=bg)
     with ThreadPoolExecutor(200) as pool:
@@ -226,10 +255,14 @@ def test_an_upload_that_stops_holds_nothing_up(start, room_and_visitor, capfd):
     with socket.create_connection(address) as stopped:
         stopped.sendall(head)
         assert b" 504 " in stopped.recv(1000)
-    with socket.create_connection(address) as gone:
+    url = start(max_waiting=1, timeout_s=60)
+    assert requests.put(f"{url}/plates/a", data=png(room_and_visitor[0])).ok
+    with socket.create_connection(url.removeprefix("http://").split(":")) as gone:
         gone.sendall(head)
         wait_for(lambda: not is_ready(url))
     wait_for(lambda: is_ready(url))
+    requests.request("INVENTED", f"{url}/healthz")
+    assert 'method="other"' in requests.get(f"{url}/metrics").text
     assert "Traceback" not in capfd.readouterr().err
 
 

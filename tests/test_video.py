@@ -8,6 +8,8 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
+from av.video.reformatter import Colorspace
+from PIL import Image
 
 from depthmask.errors import InputError
 from depthmask.inference import video, video_file
@@ -230,6 +232,23 @@ def test_sound_that_no_container_holds_is_left_out_and_joined_files_go_on(
     assert summary["num_frames"] == 40
     times = decoded(tmp_path / "joined_overlay.mp4")[1]
     assert all(np.diff(times) > 0)
+    with av.open(str(tmp_path / "joined_overlay.mp4")) as container:
+        samples = sum(frame.samples for frame in container.decode(audio=0))
+    assert samples / 48000 == pytest.approx(40 / RATE, abs=0.2), "of both parts"
+
+
+def test_frames_that_are_held_long_are_not_missed(predictor, visit, tmp_path):
+    for name, codec in (("late.mp4", "libx264"), ("late.webm", "libvpx"), ("late.mkv", "libx264")):
+        # from five seconds on; the last one is held as long as the four before together
+        path = write_video(tmp_path / name, visit, codec=codec, pts=[150, 151, 152, 153, 180])
+        summary = video.predict_video(predictor, plate_of(visit[0]), path, tmp_path)
+        assert summary["missing_s"] == 0 and summary["num_frames"] == 5, name
+    images = [Image.fromarray(frame) for frame in visit]
+    images[0].save(
+        tmp_path / "a.gif", save_all=True, append_images=images[1:], duration=[40] * 4 + [3000]
+    )
+    summary = video.predict_video(predictor, plate_of(visit[0]), tmp_path / "a.gif", tmp_path)
+    assert summary["missing_s"] == 0
 
 
 def test_the_shape_of_pixels_and_the_colours_are_kept(predictor, visit, tmp_path):
@@ -256,6 +275,22 @@ def test_the_shape_of_pixels_and_the_colours_are_kept(predictor, visit, tmp_path
     np.testing.assert_allclose(shown, np.asarray(expected)[20:80, 20:60].mean((0, 1)), atol=3)
 
 
+@pytest.mark.parametrize("height", [480, 720])
+def test_colours_that_are_not_told_are_taken_as_players_do(tmp_path, height):
+    path, spaces = tmp_path / "a.mp4", {480: Colorspace.ITU601, 720: Colorspace.ITU709}
+    colour = np.full((height, 64, 3), (200, 40, 60), np.uint8)
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("libx264", rate=25, options={"crf": "1"})
+        stream.height, stream.width, stream.pix_fmt = height, 64, "yuv420p"
+        frame = av.VideoFrame.from_ndarray(colour, format="rgb24")
+        frame = frame.reformat(format="yuv420p", dst_colorspace=spaces[height])
+        frame.pts, frame.colorspace = 0, 2
+        container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+    read = next(video_file.read_video(path))
+    np.testing.assert_allclose(read[100, 30], (200, 40, 60), atol=4)
+
+
 def test_frames_of_another_size_on_the_way_are_left_out(predictor, visit, tmp_path):
     small = [np.ascontiguousarray(frame[::2, ::2]) for frame in visit]
     parts = [
@@ -266,7 +301,8 @@ def test_frames_of_another_size_on_the_way_are_left_out(predictor, visit, tmp_pa
     summary = video.predict_video(
         predictor, plate_of(visit[0]), tmp_path / "both.ts", tmp_path / "out"
     )
-    assert summary["num_frames"] >= 14 and len(summary["damaged"]) >= 14
+    assert summary["num_frames"] >= 14 and summary["num_resized"] >= 14
+    assert summary["damaged"] == [] and summary["missing_s"] == 0
     assert len(list((tmp_path / "out").iterdir())) == 3
 
 

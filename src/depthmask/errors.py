@@ -17,6 +17,8 @@ from typing import NoReturn
 _EXTRAS = {"av": "video"} | dict.fromkeys(("fastapi", "uvicorn", "prometheus_client"), "serve")
 """Of pyproject.toml, beside `pipeline`, by what is imported."""
 
+_ENDS = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
+
 
 class InputError(ValueError):
     """Something that the user supplied is wrong; the message is one line and says what to do."""
@@ -34,21 +36,21 @@ def exit_on_error() -> Iterator[None]:
     `TrainingDiverged`, 129 after SIGHUP, 130 after Ctrl-C, 141 where nobody reads stdout, 143 after
     SIGTERM. Any other error keeps its traceback and a note where to report it.
     """
-    for name in ("stdout", "stderr"):
-        if getattr(sys, name) is None:  # closed by whoever started it
-            setattr(sys, name, open(os.devnull, "w"))  # noqa: SIM115  # as long as the process
+    # closed by whoever started it: what is opened next would be written to as stderr
+    while (free := os.open(os.devnull, os.O_RDWR)) <= 2:
+        pass
+    os.close(free)
+    sys.stdout, sys.stderr = (
+        stream or open(os.devnull, "w")  # noqa: SIM115  # as long as the process
+        for stream in (sys.stdout, sys.stderr)
+    )
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # a terminal that knows no δ is no reason to fail
             stream.reconfigure(errors="replace")
     # SIGTERM unwinds as Ctrl-C does: left to itself Python dies on the spot, half-written files
     # and workers stay, and Lightning leaves with exit code 0
-    before = {signal.SIGTERM: signal.signal(signal.SIGTERM, _leave)}
-    for number, usual, handler in (
-        (getattr(signal, "SIGHUP", signal.SIGTERM), signal.SIG_DFL, _leave),  # Windows has none
-        (signal.SIGINT, signal.default_int_handler, _interrupt),
-    ):
-        if signal.getsignal(number) == usual:
-            before[number] = signal.signal(number, handler)
+    usual = (signal.SIG_DFL, signal.default_int_handler)
+    before = {n: signal.signal(n, _leave) for n in _ENDS if signal.getsignal(n) in usual}
     if "DVC_STAGE" in os.environ:
         end_with_parent()
     try:
@@ -56,13 +58,13 @@ def exit_on_error() -> Iterator[None]:
     except SystemExit as stop:
         if traceback.extract_tb(stop.__traceback__)[-1].name == "on_broken_pipe":
             raise SystemExit(141) from None  # Rich's, which has dropped what was left to write
-        cause = stop.__context__
-        # Lightning and Typer make an exit of Ctrl-C, Typer of a broken pipe too
-        while cause and not isinstance(cause, KeyboardInterrupt | BrokenPipeError):
+        # Lightning makes an exit of Ctrl-C, Typer too, over another error, and of a broken pipe
+        first = cause = stop.__context__
+        while cause and not isinstance(cause, KeyboardInterrupt):
             cause = cause.__context__
-        if cause is None:
-            raise
-        _end(cause)
+        if cause := cause or (first if isinstance(first, BrokenPipeError) else None):
+            _end(cause)
+        raise
     except BaseException as error:
         _end(error)
     finally:
@@ -73,12 +75,11 @@ def exit_on_error() -> Iterator[None]:
 
 
 def _leave(number: int, _: object) -> NoReturn:
+    for each in _ENDS:
+        signal.signal(each, signal.SIG_IGN)  # a second one would leave half-written files
+    if number == signal.SIGINT:
+        raise KeyboardInterrupt
     sys.exit(128 + number)
-
-
-def _interrupt(number: int, _: object) -> NoReturn:
-    signal.signal(number, signal.SIG_IGN)  # a second Ctrl-C would leave half-written files
-    raise KeyboardInterrupt
 
 
 def _end(error: BaseException) -> NoReturn:

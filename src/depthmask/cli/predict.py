@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
-from functools import cache
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -76,6 +75,8 @@ def predict(
     if bool(named) == bool(camera):
         raise InputError("give frames with --scene, or a camera with --camera")
     is_auto = bg == ["auto"]
+    if "auto" in bg and not is_auto:
+        raise InputError("--bg auto makes the only plate: give no other")
     if camera and (is_auto or len(bg) > 1):
         raise InputError("a camera needs one plate: give it with --bg")
     if plate_depth is not None and len(bg) > 1:
@@ -84,7 +85,6 @@ def predict(
     pictures = [each for each in scenes if not frames.is_video(each)]
     predictor = Predictor(model, device=device, num_threads=threads)
 
-    @cache
     def plates_of(video: Path | None) -> list[prediction.GivenPlate]:
         """Those that were given, or the median of a video or of all pictures."""
         if is_auto:
@@ -103,15 +103,15 @@ def predict(
     if camera:
         _predict_camera(predictor, plates_of(None)[0], camera, seconds, out, of_video, smooth)
         return
-    if pictures or not is_auto:
-        plates_of(None)  # what is wrong with it is said before anything is answered
+    # what is wrong with it is said before anything is answered
+    shared = plates_of(None) if pictures or not is_auto else []
     for note in notes:
         typer.echo(note, err=True)
     num_files = num_failed = 0
     for frame in scenes:
         is_video = frames.is_video(frame)
         try:
-            plates = plates_of(frame if is_video and is_auto else None)
+            plates = plates_of(frame) if is_video and is_auto else shared
             if is_video:
                 is_whole = _predict_video(predictor, plates, frame, out, of_video, smooth)
                 num_files += len(of_video) + 1
@@ -140,17 +140,12 @@ def _made_plate(video: Path | None, pictures: list[Path], out: Path) -> tuple:
     from PIL.PngImagePlugin import PngInfo
 
     from depthmask.data.scenes.files import replaced_file
-    from depthmask.data.scenes.images import UNREADABLE
     from depthmask.data.scenes.scene import spread
-    from depthmask.inference.frames import PLATE_FRAMES, median_plate
+    from depthmask.inference.frames import PLATE_FRAMES, is_made_plate, median_plate
 
     path = out / f"{video.stem if video else 'median'}_plate.png"
-    if path.exists():
-        is_ours = False
-        with suppress(*UNREADABLE), Image.open(path) as before:
-            is_ours = before.info.get("Software") == "depthmask"
-        if not is_ours:
-            raise InputError(f"{path} is no earlier result: name another --out, or move it")
+    if path.exists() and not is_made_plate(path):
+        raise InputError(f"{path} is no earlier result: name another --out, or move it")
     some = [pictures[place] for place in spread(len(pictures), PLATE_FRAMES - 1)]
     images: Iterable[Any] = _readable(some)
     if video:
@@ -195,28 +190,39 @@ def _predict_video(
             predictor, plate, path, out, kinds, smoother, lambda _: advance(1)
         )
     typer.echo(video.describe(summary, predictor.depth_unit))
+    _tell_notes(path.name, summary)
+    return not (summary["damaged"] or summary["num_resized"] or summary["missing_s"])
+
+
+def _tell_notes(name: str, summary: dict[str, Any]) -> None:
+    """What went wrong on the way."""
     notes = [f"the frame at {each} s is damaged and left out" for each in summary["damaged"]]
+    if num_resized := summary["num_resized"]:
+        notes.append(f"{num_resized} of its frames are of another size and left out")
     if missing_s := summary["missing_s"]:
         notes.append(f"it is cut short: it ends {missing_s} s before its file says")
-    if summary["left_out"]:
-        notes.append(f"its sound, {summary['left_out']}, is left out: no MP4 or MKV holds it")
+    if codec := summary["left_out"]:
+        notes.append(f"its sound, {codec}, is left out: no MP4 or MKV holds it")
     if summary["warning"]:
-        where = f"{summary['num_warned']} of {summary['num_frames']} frames"
-        notes.append(f"warning: {summary['warning']} ({where}; STEM.jsonl tells which)")
+        where = f"{summary['num_warned']} of {summary['num_frames']} frames, see the JSON lines"
+        notes.append(f"warning: {summary['warning']} ({where})")
     for note in notes:
-        typer.echo(f"{path.name}: {note}", err=True)
-    return not (summary["damaged"] or missing_s)
+        typer.echo(f"{name}: {note}", err=True)
 
 
 def _predict_camera(
     predictor, plate, name: str, seconds: float, out: Path, kinds: list[str], smooth: bool
 ) -> None:
-    from depthmask.inference import video
+    from depthmask.inference import frames, video
     from depthmask.inference.smoothing import Smoother
 
-    typer.echo(f"Looking through camera {name}, Ctrl-C ends it", err=True)
+    frames.check_results(out, Path("camera.mp4"))
+    typer.echo("Looking through the camera, Ctrl-C ends it", err=True)
     smoother = Smoother() if smooth else None
     camera = video.Camera(name, seconds)
     summary = video.predict_video(predictor, plate, camera, out, kinds, smoother, typer.echo)
     typer.echo(video.describe(summary, predictor.depth_unit), err=True)
+    _tell_notes("camera", summary)
     typer.echo(f"Wrote {out / 'camera_overlay.mp4'} and others beside it", err=True)
+    if not summary["is_stopped"]:
+        raise InputError("the camera's stream has ended: what came is written")

@@ -1,6 +1,7 @@
 """Verbs of whoever uses a model: plate, calibrate, bench, doctor, evaluate-footage."""
 
 import re
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -98,11 +99,29 @@ def bench(
     where = benchmark.processor_name() if predictor.device == "cpu" else "CUDA"
     typer.echo(f"{model} on {where}, network at {predictor.training_size} px, {runs} warm runs")
     typer.echo(benchmark.describe(latencies))
+    if find_spec("torch"):
+        _compare_with_eager(predictor, runs, threads)
     parts = sum((benchmark.measure_parts(predictor, each, num_runs=runs) for each in sizes), [])
     typer.echo(f"A picture, one at a time:\n{benchmark.describe(parts)}")
     if json_path is not None:
         benchmark.write_latency(json_path, predictor, latencies, parts)
         typer.echo(f"Wrote {json_path}")
+
+
+def _compare_with_eager(predictor, num_runs: int, num_threads: int | None) -> None:
+    """Where the network that the file was made of lies here."""
+    from depthmask.export import benchmark
+    from depthmask.models.store import seed_folder
+    from depthmask.stages import EXPERIMENTS
+
+    about, side = predictor.metadata, predictor.training_size
+    folder = seed_folder(EXPERIMENTS / about["experiment"], int(about.get("seed", 0)))
+    if not folder.is_dir():
+        return
+    (exported,) = benchmark.measure_latency(predictor, [(side, side)], num_runs=num_runs)
+    eager_ms = benchmark.measure_eager(folder, num_runs=num_runs, num_threads=num_threads)
+    rival = f"in eager PyTorch, float32, on the CPU {eager_ms:.1f} ms"
+    typer.echo(f"A pair of {side}x{side}: {exported.median_ms:.1f} ms, {rival}")
 
 
 def parse_size(text: str) -> tuple[int, int]:

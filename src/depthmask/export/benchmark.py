@@ -18,14 +18,13 @@ from PIL import Image
 
 from depthmask.data.scenes.files import replaced_file
 from depthmask.data.scenes.images import read_rgb
-from depthmask.data.scenes.person import find_person
 from depthmask.inference.plate_check import check_plate
 from depthmask.inference.prediction import (
     PICTURES,
     GivenPlate,
-    draw,
-    encode_png,
+    encode_pictures,
     find,
+    locate,
     predict_file,
 )
 from depthmask.inference.predictor import Predictor
@@ -60,6 +59,23 @@ def measure_latency(
     return latencies
 
 
+def measure_eager(folder: Path, *, num_runs: int = 20, num_threads: int | None = None) -> float:
+    """The median time, ms, of a pair at its training size through the trained network of a folder
+    in eager PyTorch, float32, on the CPU; the rival of the exported file."""
+    import torch
+
+    from depthmask.models.store import load_model
+
+    torch.set_num_threads(num_threads or torch.get_num_threads())
+    stored = load_model(folder)
+    network = stored.model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    pair = torch.rand(2, 1, 3, stored.card["size"], stored.card["size"])
+    bg, bg_fg = (image.contiguous(memory_format=torch.channels_last) for image in pair)
+    with torch.inference_mode():
+        times_s = timeit.repeat(partial(network, bg, bg_fg), number=1, repeat=3 + num_runs)[3:]
+    return round(1000 * float(np.median(times_s)), 3)
+
+
 class Part(NamedTuple):
     """Times of a part of what `depthmask predict` does with a picture."""
 
@@ -80,18 +96,14 @@ def measure_parts(predictor: Predictor, size: tuple[int, int], *, num_runs: int 
         dots = np.random.default_rng(0).integers(0, 256, (12, 16, 3), dtype=np.uint8)
         Image.fromarray(dots).resize((width, height)).save(path, quality=90)
         plate = GivenPlate("plate", image := read_rgb(path))
-        found = find(predictor, plate, image)
-
-        def encode() -> None:
-            for kind in PICTURES:
-                encode_png(draw(kind, image, found, predictor.depth_unit))
+        found, unit = find(predictor, plate, image), predictor.depth_unit
 
         calls: dict[str, Callable[[], Any]] = {
             "decode": lambda: read_rgb(path),
             "run": lambda: predictor.predict(image, image),
-            "find the person": lambda: find_person(found.mask, found.depth),
+            "find the person": lambda: locate(found.mask, found.depth),
             "check the plate": lambda: check_plate(image, image, found.mask),
-            "draw and encode": encode,
+            "draw and encode": lambda: encode_pictures(image, found, PICTURES, unit),
             "from file to files": lambda: predict_file(predictor, [plate], path, out),
         }
         times_s = [

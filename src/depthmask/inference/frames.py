@@ -4,10 +4,12 @@ import glob
 import os
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import cv2
 import numpy as np
+from PIL import Image
 
 from depthmask.data.scenes import images
 from depthmask.errors import InputError
@@ -18,13 +20,20 @@ VIDEOS = (
     *(".mts", ".mxf", ".ogv", ".ts", ".vob", ".webm", ".wmv"),
 )
 SUFFIXES = (*PICTURES, *VIDEOS)
-_RESULTS = (  # of a picture and of a video, and the file that tells them from a user's own
-    (
-        ("_mask.png", "_depth.png", "_depth_relative.png", "_overlay.png", "_alpha.png", ".ply"),
-        ".json",
+_RESULTS = {  # by the file that tells a picture's and a video's from a user's own
+    ".json": (
+        "_mask.png",
+        "_depth.png",
+        "_depth_relative.png",
+        "_overlay.png",
+        "_alpha.png",
+        ".ply",
     ),
-    (("_mask.mp4", "_overlay.mp4", "_overlay.mkv", "_alpha.webm", "_depth.mkv"), ".jsonl"),
-)
+    ".jsonl": (
+        *("_mask.mp4", "_overlay.mp4", "_overlay.mkv", "_alpha.webm"),
+        *("_depth.mkv", "_depth_relative.mkv"),
+    ),
+}
 PLATE_FRAMES = 62  # at most, and half as many at least, of which a plate is the median
 _PLATE_BYTES = 2**29  # that they may take
 _STRIP = 64  # rows of it made at once
@@ -63,7 +72,8 @@ def list_frames(texts: Sequence[str], out: Path) -> tuple[list[Path], list[str]]
         for name in results:
             del frames[name]
         if not frames:
-            raise InputError("all frames are results of an earlier run: name others")
+            remedy = "name others, or one of them alone"
+            raise InputError(f"all of these are results of an earlier run: {remedy}")
     by_result = {(frame.stem, is_video(frame)): frame for frame in reversed(frames.values())}
     for frame in frames.values():
         if (other := by_result[frame.stem, is_video(frame)]) is not frame:
@@ -71,7 +81,7 @@ def list_frames(texts: Sequence[str], out: Path) -> tuple[list[Path], list[str]]
             raise InputError(f"{both}: rename one, or predict them into two folders")
         if len(os.fsencode(frame.stem)) > 255 - 40:  # of a temporary name, around the result's
             raise InputError(f"{frame} has a long name that no result's would fit: shorten it")
-        _check_results(out, frame)
+        check_results(out, frame)
     return list(frames.values()), notes
 
 
@@ -100,21 +110,32 @@ def _list_folder(folder: Path, out: Path) -> tuple[list[Path], list[str]]:
     return frames, [note] if left else []
 
 
-def _check_results(out: Path, frame: Path) -> None:
+def check_results(out: Path, frame: Path) -> None:
     """InputError if a result would take the place of what `predict` has not written."""
-    ends, record = _RESULTS[is_video(frame)]
-    present = [p for end in (*ends, record) if (p := out / f"{frame.stem}{end}").exists()]
+    record = ".jsonl" if is_video(frame) else ".json"
+    present = [
+        p for end in (*_RESULTS[record], record) if (p := out / f"{frame.stem}{end}").exists()
+    ]
     if present and not _is_record(out / f"{frame.stem}{record}"):
         raise InputError(f"{present[0]} is no earlier result: name another --out, or move it")
 
 
 def _is_result(path: Path) -> bool:
     """Whether `predict` has written a file."""
-    return any(
+    return is_made_plate(path) or any(
         path.name.endswith(end) and _is_record(path.with_name(path.name.removesuffix(end) + record))
-        for ends, record in _RESULTS
+        for record, ends in _RESULTS.items()
         for end in (*ends, record)
     )
+
+
+def is_made_plate(path: Path) -> bool:
+    """Whether a file is a plate that `predict --bg auto` has made."""
+    if not path.name.endswith("_plate.png"):
+        return False
+    with suppress(*images.UNREADABLE), Image.open(path) as image:
+        return bool(image.info.get("Software") == "depthmask")
+    return False
 
 
 def _is_record(path: Path) -> bool:

@@ -82,8 +82,7 @@ def find(
     latency_ms = (time.perf_counter() - start) * 1000
     if smooth:
         mask, depth = smooth(bg_fg, mask, depth)
-    step = math.ceil(math.sqrt(mask.size / LARGE_PX))  # of large frames every n-th pixel is enough
-    person = _scaled(find_person(mask[::step, ::step], depth[::step, ::step]), step)
+    person = locate(mask, depth)
     verdict = check_plate(plate.image, bg_fg, mask)
     distance = round(person.depth, 3) if person else None
     is_metric = predictor.depth_unit == "metre"
@@ -96,6 +95,26 @@ def find(
         "warning": verdict.text if verdict else None,
     }
     return Answer(mask, depth, person, verdict, summary)
+
+
+def locate(mask: np.ndarray, depth: np.ndarray) -> Person | None:
+    """`find_person`, of large frames by every n-th pixel."""
+    step = math.ceil(math.sqrt(mask.size / LARGE_PX))
+    person = find_person(mask[::step, ::step], depth[::step, ::step])
+    if person is None or step == 1:
+        return person
+    x, y, width, height = (step * each for each in person.box)
+    rows, columns = mask.shape
+    return person._replace(box=(x, y, min(width, columns - x), min(height, rows - y)))
+
+
+def read_lens(path: Path, shape: tuple[int, ...]) -> float | None:
+    """`read_fov`, None also where it is damaged or no lens of a camera."""
+    try:
+        fov = images.read_fov(path, shape)
+    except images.UNREADABLE:
+        return None
+    return fov if fov and 1 < fov < 179 else None
 
 
 def draw(kind: str, bg_fg: np.ndarray, answer: Answer, unit: str) -> Image.Image:
@@ -127,7 +146,7 @@ def predict_file(
     # of an unknown lens the room's depth tells more than EXIF: it may have been fitted
     ask_lens = fov is None and unit == "metre" and plate.depth is None
     if ask_lens:
-        fov, fov_from = images.read_fov(scene, bg_fg.shape), "EXIF"
+        fov, fov_from = read_lens(scene, bg_fg.shape), "EXIF"
     answer = find(predictor, plate._replace(fov_degrees=fov), bg_fg)
     check_verdict(scene.name, answer.verdict, plate)
     if ask_lens and fov is None:
@@ -144,46 +163,50 @@ def predict_file(
         "experiment": predictor.metadata["experiment"],
         **answer.summary,
     }
-    focal = focal_of(fov, bg_fg.shape) if fov else predictor.reference_focal
-
-    def encode(kind: str) -> bytes:
-        if kind == "ply":
-            return encode_ply(bg_fg, answer.depth, focal)
-        if kind == "overlay":
-            return encode_png(draw_overlay(*shrink(bg_fg, answer), unit))
-        return encode_png(draw(kind, bg_fg, answer, unit))
-
-    ends = {kind: f"_{kind}.png" for kind in kinds} | ({"ply": ".ply"} if "ply" in kinds else {})
-    if unit != "metre" and "depth" in kinds:
-        ends["depth"] = "_depth_relative.png"
-    with ThreadPoolExecutor() as pool:
-        contents = dict(zip(ends.values(), pool.map(encode, ends), strict=True))
+    contents = encode_pictures(bg_fg, answer, [kind for kind in kinds if kind != "ply"], unit)
     contents[".json"] = (json.dumps(summary, indent=2) + "\n").encode()
     with ExitStack() as files:
         for end, content in contents.items():
             temporary = files.enter_context(replaced_file(out / f"{scene.stem}{end}"))
             temporary.write_bytes(content)
+        if "ply" in kinds:
+            focal = focal_of(fov, bg_fg.shape) if fov else predictor.reference_focal
+            temporary = files.enter_context(replaced_file(out / f"{scene.stem}.ply"))
+            write_ply(temporary, bg_fg, answer.depth, focal)
     return summary
 
 
-def shrink(bg_fg: np.ndarray, answer: Answer) -> tuple[np.ndarray, np.ndarray, Person | None]:
-    """Frame, mask and person in at most `LARGE_PX` pixels, to be looked at."""
-    scale = math.sqrt(LARGE_PX / answer.mask.size)
-    if scale >= 1:
-        return bg_fg, answer.mask, answer.person
+def encode_pictures(
+    bg_fg: np.ndarray, answer: Answer, kinds: Sequence[str], unit: str
+) -> dict[str, bytes]:
+    """PNGs of what `draw` draws, side by side in threads, by the ends of their names."""
+
+    def encode(kind: str) -> bytes:
+        is_overlay = kind == "overlay"
+        return encode_png(
+            small_overlay(bg_fg, answer, unit) if is_overlay else draw(kind, bg_fg, answer, unit)
+        )
+
+    ends = [f"_{kind}.png" for kind in kinds]
+    if unit != "metre":
+        ends = [end.replace("_depth", "_depth_relative") for end in ends]
+    with ThreadPoolExecutor() as pool:
+        return dict(zip(ends, pool.map(encode, kinds), strict=True))
+
+
+def small_overlay(bg_fg: np.ndarray, answer: Answer, unit: str) -> Image.Image:
+    """An overlay in at most `LARGE_PX` pixels."""
+    scale, person = min(1.0, math.sqrt(LARGE_PX / answer.mask.size)), answer.person
+    if scale == 1:
+        return draw_overlay(bg_fg, answer.mask, person, unit)
     size = [max(1, int(scale * side)) for side in reversed(answer.mask.shape)]
     image, mask = (
         cv2.resize(each, size, interpolation=cv2.INTER_AREA) for each in (bg_fg, answer.mask)
     )
-    return image, mask, _scaled(answer.person, scale)
-
-
-def _scaled(person: Person | None, scale: float) -> Person | None:
-    """A person in a frame of another size."""
-    if person is None:
-        return None
-    x, y, width, height = (round(scale * each) for each in person.box)
-    return person._replace(box=(x, y, width, height))
+    if person:
+        x, y, width, height = (round(scale * each) for each in person.box)
+        person = person._replace(box=(x, y, width, height))
+    return draw_overlay(image, mask, person, unit)
 
 
 def encode_png(image: Image.Image) -> bytes:
@@ -192,8 +215,8 @@ def encode_png(image: Image.Image) -> bytes:
     return file.getvalue()
 
 
-def encode_ply(image: np.ndarray, depth: np.ndarray, focal: float) -> bytes:
-    """A point a pixel, in colour, as a binary PLY: x right, y down, z along the optical axis,
+def write_ply(path: Path, image: np.ndarray, depth: np.ndarray, focal: float) -> None:
+    """Write a point a pixel, in colour, as a binary PLY: x right, y down, z along the optical axis,
     in the unit of depth, by a pinhole whose focal length is `focal` heights of the frame."""
     height, width = depth.shape
     kinds = [(axis, "<f4") for axis in "xyz"] + [(name, "u1") for name in ("red", "green", "blue")]
@@ -206,7 +229,9 @@ def encode_ply(image: np.ndarray, depth: np.ndarray, focal: float) -> bytes:
     names = {"<f4": "float", "u1": "uchar"}
     lines = ["ply", "format binary_little_endian 1.0", f"element vertex {depth.size}"]
     lines += [f"property {names[kind]} {name}" for name, kind in kinds]
-    return "\n".join([*lines, "end_header", ""]).encode() + points.tobytes()
+    with path.open("wb") as file:
+        file.write("\n".join([*lines, "end_header", ""]).encode())
+        points.tofile(file)
 
 
 def check_size(name: str, bg_fg: np.ndarray, plate: GivenPlate) -> None:

@@ -35,12 +35,16 @@ from depthmask.inference.prediction import (
     draw,
     encode_png,
     find,
+    read_lens,
+    small_overlay,
 )
 from depthmask.inference.predictor import Predictor
 
 T = TypeVar("T")
 
 _AT_ONCE = 2  # predictions: one decodes or encodes while the other has the cores
+_METHODS = ("GET", "HEAD", "POST", "PUT", "DELETE")  # others would be series without end
+_FORMATS = ("PNG", "JPEG", "WEBP", "TIFF", "BMP", "AVIF")  # that decode nothing on opening
 _BUCKETS = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 30)  # seconds
 
 
@@ -62,6 +66,11 @@ class _Upload(io.BytesIO):
         return "the picture"
 
 
+def _upload(body: bytes) -> Any:
+    """To be read as a file is."""
+    return _Upload(body)
+
+
 class Service:
     """A predictor, the plates that were put, and the figures about both."""
 
@@ -70,6 +79,7 @@ class Service:
         self.plates: dict[str, GivenPlate] = {}
         self.num_waiting = 0
         self.places = asyncio.Semaphore(limits.max_held)
+        self.workers = asyncio.Semaphore(_AT_ONCE)  # the pool's queue would hold what is dropped
         self.pool = ThreadPoolExecutor(_AT_ONCE)
         self.registry = CollectorRegistry()
         options: dict[str, Any] = {"namespace": "depthmask", "registry": self.registry}
@@ -98,36 +108,48 @@ class Service:
         self.check_place()
         self.num_waiting += 1
         loop, job = asyncio.get_running_loop(), None
+        taken: list[asyncio.Semaphore] = []
+
+        def leave() -> None:
+            self.num_waiting -= 1
+            for each in taken:
+                each.release()
+
         try:
-            async with asyncio.timeout(self.limits.timeout_s), self.places:
+            async with asyncio.timeout(self.limits.timeout_s):
+                await self.places.acquire()
+                taken.append(self.places)
                 body = await _read_body(request, field)
+                await self.workers.acquire()
+                taken.append(self.workers)
                 job = self.pool.submit(function, body)
                 return await asyncio.wrap_future(job)
         except TimeoutError:
             raise HTTPException(504, f"not done in {self.limits.timeout_s:g} s") from None
         finally:
-            if job is None:
-                self.num_waiting -= 1
+            if job:
+                job.add_done_callback(lambda _: loop.call_soon_threadsafe(leave))
             else:
-                job.add_done_callback(lambda _: loop.call_soon_threadsafe(self._leave))
-
-    def _leave(self) -> None:
-        self.num_waiting -= 1
+                leave()
 
     def decode(self, body: bytes) -> np.ndarray:
         """A picture as uint8 H x W x 3; 413 of too many pixels, InputError if it is none."""
-        with contextlib.suppress(*images.UNREADABLE), Image.open(io.BytesIO(body)) as image:
-            if image.width * image.height > self.limits.max_pixels:
-                raise HTTPException(413, f"more than {self.limits.max_pixels} pixels")
-        picture: Any = _Upload(body)  # read as a file
-        return images.read_rgb(picture)
+        try:
+            with Image.open(io.BytesIO(body), formats=_FORMATS) as image:
+                is_large = image.width * image.height > self.limits.max_pixels
+        except Image.DecompressionBombError:
+            is_large = True
+        except images.UNREADABLE:
+            raise InputError(f"the picture cannot be read: give {', '.join(_FORMATS)}") from None
+        if is_large:
+            raise HTTPException(413, f"more than {self.limits.max_pixels} pixels")
+        return images.read_rgb(_upload(body))
 
     def read_plate(self, name: str, body: bytes, fov: float | None, force: bool) -> GivenPlate:
         """A plate; without `fov` its EXIF tells the field of view."""
         image = self.decode(body)
         if fov is None and self.predictor.depth_unit == "metre":
-            picture: Any = _Upload(body)
-            fov = images.read_fov(picture, image.shape)
+            fov = read_lens(_upload(body), image.shape)
         return GivenPlate(name, image, None, fov, force)
 
     def hold(self, plate: GivenPlate) -> None:
@@ -144,13 +166,15 @@ class Service:
         found = find(self.predictor, plate, frame)
         self.seconds.observe(time.perf_counter() - start)
         check_verdict("the frame", found.verdict, plate, "put it with force=true")
+        unit = self.predictor.depth_unit
         if kind == "json":
-            unit = {"depth_unit": self.predictor.depth_unit}
-            return JSONResponse({"plate": plate.name, **unit, **found.summary})
-        png = encode_png(draw(kind, frame, found, self.predictor.depth_unit))
+            about = {"plate": plate.name, "depth_unit": unit}
+            return JSONResponse(about | found.summary)
+        is_overlay = kind == "overlay"
+        drawn = small_overlay(frame, found, unit) if is_overlay else draw(kind, frame, found, unit)
         distance = found.summary["distance_m"]
         headers = {} if distance is None else {"X-Distance-M": str(distance)}
-        return Response(png, media_type="image/png", headers=headers)
+        return Response(encode_png(drawn), media_type="image/png", headers=headers)
 
 
 async def _read_body(request: Request, field: str) -> bytes:
@@ -219,7 +243,8 @@ def make_app(
         finally:
             route = request.scope.get("route")
             path = getattr(route, "path", "none")
-            service.requests.labels(request.method, path, status).inc()
+            method = request.method if request.method in _METHODS else "other"
+            service.requests.labels(method, path, status).inc()
 
     def plate_named(name: str) -> GivenPlate:
         if name not in service.plates:

@@ -8,7 +8,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import ExitStack, closing, contextmanager, nullcontext, suppress
+from contextlib import ExitStack, closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
@@ -57,17 +57,19 @@ def predict_video(
     is_live = isinstance(video, Camera)
     path = Path("camera") if isinstance(video, Camera) else video
     damaged: list[float] = []
-    count = num_with_person = num_warned = 0
-    last_s, nearest, farthest, warning = 0.0, math.inf, -math.inf, None
+    count = num_with_person = num_warned = num_resized = 0
+    end_s, nearest, farthest, warning = 0.0, math.inf, -math.inf, None
+    is_stopped = False
 
     def predict(items: Iterable[Any]) -> Generator[Any, None, None]:
+        nonlocal num_resized
         number = num_refused = 0
         for item in items:
             if not isinstance(item, Frame):
                 yield item
                 continue
             if number and item.image.shape != plate.image.shape:  # it changes on the way
-                damaged.append(item.time_s)
+                num_resized += 1
                 continue
             check_size(path.name, item.image, plate)
             found = find(predictor, plate, item.image, smooth)
@@ -85,11 +87,12 @@ def predict_video(
     opened = open_camera(video.name) if isinstance(video, Camera) else open_video(video)
     with opened as source, ExitStack() as files, ExitStack() as stack:
         encodings = {kind: encoding_of(kind, plate.image.shape, source.sound) for kind in kinds}
-        has_sound = any(each.has_sound for each in encodings.values())
-        left_out = "" if has_sound or not source.sound else source.sound.codec.canonical_name
-        copied = source if has_sound else source._replace(sound=None)
+        has_sound = "overlay" in kinds and encodings["overlay"].has_sound
+        left_out = None
+        if source.sound and "overlay" in kinds and not has_sound:
+            left_out = source.sound.codec.canonical_name
         shown = source._replace(time_base=CAMERA_TIME_BASE) if is_live else source
-        decoded: Any = decode(copied, damaged)
+        decoded: Any = decode(source, damaged)
         read = newest(decoded, video.seconds) if isinstance(video, Camera) else ahead(decoded)
         answers = stack.enter_context(ahead(predict(stack.enter_context(read))))
         encoders = {}
@@ -101,10 +104,12 @@ def predict_video(
             encoders[kind] = stack.enter_context(writer)
         temporary = files.enter_context(replaced_file(out / f"{path.stem}.jsonl"))
         lines = stack.enter_context(temporary.open("w", encoding="utf-8"))
-        with suppress(KeyboardInterrupt) if is_live else nullcontext():
+        try:
             for item in answers:
                 if not isinstance(item, tuple):
-                    encoders["overlay"](item)
+                    end_s = max(end_s, float((item.pts + (item.duration or 0)) * item.time_base))
+                    if has_sound:
+                        encoders["overlay"](item)
                     continue
                 frame, found = item
                 for kind, encode in encoders.items():
@@ -112,7 +117,7 @@ def predict_video(
                     encode(frame._replace(image=image))
                 about = {"frame": frame.number, "time_s": frame.time_s, **found.summary}
                 lines.write(f"{(line := json.dumps(about))}\n")
-                count, last_s = count + 1, frame.time_s
+                count, end_s = count + 1, max(end_s, frame.end_s)
                 if found.person:
                     num_with_person += 1
                     nearest = min(nearest, found.person.depth)
@@ -120,14 +125,22 @@ def predict_video(
                 if found.verdict:
                     num_warned, warning = num_warned + 1, warning or found.verdict.text
                 tell(line)
+        except KeyboardInterrupt:
+            is_stopped = True
+            if not is_live:
+                raise
         if not count:
             raise InputError(f"{path} holds no frame that can be decoded")
-        missing_s = source.missing_s(max([last_s, *damaged]))
+        missing_s = source.missing_s(max([end_s, *damaged])) if not num_resized else 0.0
+    if isinstance(video, Camera):
+        is_stopped |= 0 < video.seconds < end_s + 1
     return {
         "scene": path.name,
         "num_frames": count,
         "damaged": sorted(damaged),
+        "num_resized": num_resized,
         "missing_s": missing_s,
+        "is_stopped": is_stopped,  # a camera, because it was asked for
         "left_out": left_out,  # the codec of a sound that no container here holds
         "num_warned": num_warned,
         "warning": warning,
@@ -161,7 +174,8 @@ def ahead(items: Generator[T, None, None]) -> Iterator[Iterator[T]]:
 def newest(items: Generator[Any, None, None], seconds: float) -> Iterator[Iterator[Frame]]:
     """Yield the frame that came last each time one is asked for, by the time at which it came,
     for so many seconds or, where 0, to the end; those in between are dropped."""
-    latest, is_over, start = queue.Queue[Frame | None](1), threading.Event(), time.monotonic()
+    latest, is_over, start = queue.Queue[Any](1), threading.Event(), time.monotonic()
+    failed: list[BaseException] = []
 
     def replace(frame: Frame | None) -> None:
         with suppress(queue.Empty):
@@ -176,9 +190,11 @@ def newest(items: Generator[Any, None, None], seconds: float) -> Iterator[Iterat
                 if is_over.is_set() or 0 < seconds < now:
                     break
                 pts = max(pts + 1, round(now / CAMERA_TIME_BASE))
-                replace(item._replace(pts=pts, time_base=CAMERA_TIME_BASE))
-        finally:
+                replace(item._replace(pts=pts, time_base=CAMERA_TIME_BASE, duration=1))
             items.close()
+        except BaseException as error:
+            failed.append(error)
+        finally:
             replace(None)
 
     thread = threading.Thread(target=read)
@@ -188,6 +204,8 @@ def newest(items: Generator[Any, None, None], seconds: float) -> Iterator[Iterat
     finally:
         is_over.set()
         thread.join()
+    if failed:
+        raise failed[0]
 
 
 def describe(summary: Mapping[str, Any], unit: str) -> str:

@@ -1,9 +1,8 @@
 """Video files: frames upright and the sound's packets in, pictures of a kind out."""
 
-import errno
 import io
-import math
 import os
+import re
 import sys
 from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
@@ -22,7 +21,8 @@ _X264 = {"crf": "18", "preset": "veryfast"}  # twice as fast as by default
 _VP9 = {"crf": "24", "b": "0", "deadline": "realtime", "cpu-used": "8", "row-mt": "1"}
 _WEBCAMS = {"linux": ("v4l2", "/dev/video{}"), "darwin": ("avfoundation", "{}:none")}
 CAMERA_TIME_BASE = Fraction(1, 1000)  # its frames are shown when they come
-_SLACK_S = 0.25  # between a video's end and what its file says; of video and sound together, 1 s
+_SLACK_S = 0.25  # between a video's end and what its file says
+_UNTAGGED, _HD = 2, 720  # a colour space that is not told, and the height from which it is BT.709
 
 
 class Encoding(NamedTuple):
@@ -43,16 +43,22 @@ ENCODINGS = {  # of what `draw` draws
 
 
 class Frame(NamedTuple):
-    """A frame upright, uint8 H x W x 3, RGB, and when it is shown, in units of `time_base`."""
+    """A frame upright, uint8 H x W x 3, RGB, and when and how long it is shown, in units of
+    `time_base`."""
 
     number: int  # from 0, of those that can be decoded
     image: np.ndarray
     pts: int
+    duration: int
     time_base: Fraction
 
     @property
     def time_s(self) -> float:
         return round(float(self.pts * self.time_base), 3)
+
+    @property
+    def end_s(self) -> float:
+        return float((self.pts + self.duration) * self.time_base)
 
 
 class Source(NamedTuple):
@@ -68,19 +74,18 @@ class Source(NamedTuple):
         """Whether it tells the order of frames alone, and how many it should hold."""
         return self.container.format.name == "avi"
 
-    def missing_s(self, last_s: float) -> float:
-        """How much earlier than the file says its frames end, the last one at `last_s`; 0 if it
-        does not tell or the two are apart by no more than they usually are."""
-        video, frame, slack_s = self.video, 1 / rate_of(self.video), _SLACK_S
+    def missing_s(self, end_s: float) -> float:
+        """How much earlier than the file says its frames and sound are over, the last at `end_s`;
+        0 if it does not tell or the two are apart by no more than they usually are."""
+        video, container, slack_s = self.video, self.container, _SLACK_S
         if self.is_avi:
-            end, slack_s = video.frames * frame, float(2 * frame)
+            end, slack_s = video.frames / rate_of(video), 1.5 / float(rate_of(video))
         elif video.duration and video.time_base:
             end = ((video.start_time or 0) + video.duration) * video.time_base
         else:
-            container, slack_s = self.container, 1.0 if self.sound else _SLACK_S
-            end = Fraction((container.start_time or 0) + (container.duration or 0), av.time_base)
-        missing_s = round(float(end - frame) - last_s, 1)
-        return missing_s if missing_s > slack_s else 0.0
+            end = Fraction(container.duration or 0, av.time_base)
+        missing_s = float(end) - end_s
+        return round(missing_s, 2) if missing_s > slack_s else 0.0
 
 
 @contextmanager
@@ -100,7 +105,8 @@ def open_camera(camera: str) -> Iterator[Source]:
         driver, device = webcam
         opened = _opened(f"webcam {camera}", device.format(camera), format=driver)
     elif "://" in camera and not camera.startswith("file:"):
-        opened = _opened(camera, camera, timeout=10.0)
+        shown = re.sub("//[^/@]*@", "//", camera)  # without a password
+        opened = _opened(shown, camera, timeout=10.0)
     else:
         raise InputError(f"--camera {camera} is no webcam's number and no stream's address")
     with opened as source:
@@ -119,11 +125,13 @@ def _opened(shown: object, name: str, **options: Any) -> Iterator[Source]:
             raise InputError(f"{shown} holds no video: name another")
         video.thread_type = "SLICE"  # threads over frames lose some around a damaged one
         sound: Any = container.streams.best("audio")
+        if sound and sound.codec_context is None:  # FFmpeg knows nothing of it
+            sound = None
         try:
-            yield Source(container, video, sound, video.time_base or Fraction(1, 1000))
+            yield Source(container, video, sound, video.time_base)
         except av.FFmpegError as error:
-            if error.errno in (errno.ENOSPC, errno.EDQUOT):
-                raise OSError(error.errno, error.strerror) from None
+            if isinstance(error, OSError):
+                raise OSError(error.errno, error.strerror, error.filename) from None
             raise InputError(f"{shown} cannot be encoded again ({error.strerror})") from None
 
 
@@ -145,10 +153,8 @@ def count_frames(path: Path) -> int:
 def decode(source: Source, damaged: list[float]) -> Generator["Frame | av.Packet", None, None]:
     """The frames and, between them, the packets of the sound; the times of what cannot be decoded,
     in seconds, are added to `damaged`."""
-    video, number = source.video, 0
-    base = source.time_base
-    last: int | None = None
-    last_sound, delay = -math.inf, 0
+    video, base, number = source.video, source.time_base, 0
+    last, last_sound, delay, behind = None, None, 0, 0
     step = max(1, round(1 / (rate_of(video) * base)))
     packets = source.container.demux(video, *([source.sound] if source.sound else []))
     while True:
@@ -164,23 +170,27 @@ def decode(source: Source, damaged: list[float]) -> Generator["Frame | av.Packet
             if packet is None:  # what follows cannot be read either
                 return
             continue
-        # the last packet, an empty one, has no time; joined files jump back
-        if packet.stream is not video and packet.dts is not None and packet.dts > last_sound:
-            last_sound = packet.dts
+        if packet.stream is not video and packet.dts is not None:  # the last, empty one has none
+            if last_sound is not None and packet.dts + behind <= last_sound:
+                behind = last_sound + (packet.duration or 1) - packet.dts  # joined files jump back
+            last_sound = packet.dts = packet.dts + behind
+            packet.pts = None if packet.pts is None else packet.pts + behind
             yield packet
         for frame in frames:
             pts = frame.dts if source.is_avi else frame.pts
             if source.is_avi and pts is not None:
-                delay = (
-                    pts if not number and not damaged else delay
-                )  # of frames that wait for others
+                if not number and not damaged:
+                    delay = pts  # of frames that wait for later ones
                 pts -= delay
             # an encoder takes no time twice, and a damaged file may tell none
             if pts is None or last is not None and pts <= last:
                 pts = 0 if last is None else last + step
             last = pts
+            if frame.colorspace == _UNTAGGED and frame.height >= _HD:
+                frame.colorspace = Colorspace.ITU709
             upright = np.rot90(frame.to_ndarray(format="rgb24"), round(frame.rotation / 90))
-            yield Frame(number, np.ascontiguousarray(upright), pts, base)
+            image = np.ascontiguousarray(upright)
+            yield Frame(number, image, pts, frame.duration or step, base)
             number += 1
 
 

@@ -4,7 +4,6 @@ import asyncio
 import contextlib
 import hmac
 import io
-import time
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Annotated, Any, Literal, NamedTuple, TypeVar
@@ -28,16 +27,8 @@ from starlette.requests import ClientDisconnect
 import depthmask
 from depthmask.data.scenes import images
 from depthmask.errors import InputError
-from depthmask.inference.prediction import (
-    GivenPlate,
-    check_size,
-    check_verdict,
-    draw,
-    encode_png,
-    find,
-    read_lens,
-    small_overlay,
-)
+from depthmask.inference import prediction
+from depthmask.inference.prediction import GivenPlate
 from depthmask.inference.predictor import Predictor
 
 T = TypeVar("T")
@@ -64,11 +55,6 @@ class _Upload(io.BytesIO):
 
     def __str__(self) -> str:
         return "the picture"
-
-
-def _upload(body: bytes) -> Any:
-    """To be read as a file is."""
-    return _Upload(body)
 
 
 class Service:
@@ -102,9 +88,9 @@ class Service:
         if self.num_waiting >= self.limits.max_waiting:
             raise HTTPException(503, "too many requests wait: try again", {"Retry-After": "1"})
 
-    async def work(self, request: Request, field: str, function: Callable[[bytes], T]) -> T:
-        """`function` of the body, in a thread when one is free; 503 where too many wait, 504 after
-        the time: what waits is then dropped, what was begun keeps its place until it ends."""
+    async def work(self, request: Request, field: str, function: Callable[[Any], T]) -> T:
+        """`function` of the body, as a file, in a thread when one is free; 503 where too many wait,
+        504 after the time: what waits is dropped, what was begun keeps its place until it ends."""
         self.check_place()
         self.num_waiting += 1
         loop, job = asyncio.get_running_loop(), None
@@ -122,7 +108,7 @@ class Service:
                 body = await _read_body(request, field)
                 await self.workers.acquire()
                 taken.append(self.workers)
-                job = self.pool.submit(function, body)
+                job = self.pool.submit(function, _Upload(body))
                 return await asyncio.wrap_future(job)
         except TimeoutError:
             raise HTTPException(504, f"not done in {self.limits.timeout_s:g} s") from None
@@ -132,10 +118,10 @@ class Service:
             else:
                 leave()
 
-    def decode(self, body: bytes) -> np.ndarray:
+    def decode(self, body: Any) -> np.ndarray:
         """A picture as uint8 H x W x 3; 413 of too many pixels, InputError if it is none."""
         try:
-            with Image.open(io.BytesIO(body), formats=_FORMATS) as image:
+            with Image.open(body, formats=_FORMATS) as image:
                 is_large = image.width * image.height > self.limits.max_pixels
         except Image.DecompressionBombError:
             is_large = True
@@ -143,13 +129,13 @@ class Service:
             raise InputError(f"the picture cannot be read: give {', '.join(_FORMATS)}") from None
         if is_large:
             raise HTTPException(413, f"more than {self.limits.max_pixels} pixels")
-        return images.read_rgb(_upload(body))
+        return images.read_rgb(body)
 
-    def read_plate(self, name: str, body: bytes, fov: float | None, force: bool) -> GivenPlate:
+    def read_plate(self, name: str, body: Any, fov: float | None, force: bool) -> GivenPlate:
         """A plate; without `fov` its EXIF tells the field of view."""
         image = self.decode(body)
         if fov is None and self.predictor.depth_unit == "metre":
-            fov = read_lens(_upload(body), image.shape)
+            fov = prediction.read_lens(body, image.shape)
         return GivenPlate(name, image, None, fov, force)
 
     def hold(self, plate: GivenPlate) -> None:
@@ -158,23 +144,21 @@ class Service:
             raise HTTPException(409, f"{len(self.plates)} plates are held: delete one first")
         self.plates[plate.name] = plate
 
-    def answer(self, plate: GivenPlate, body: bytes, kind: str) -> Response:
-        """JSON of a frame, or a PNG that `draw` draws with the JSON's distance in its header."""
+    def answer(self, plate: GivenPlate, body: Any, kind: str) -> Response:
+        """JSON of a frame, or a PNG as `predict` writes it, with the distance in a header."""
         frame = self.decode(body)
-        check_size("the frame", frame, plate)
-        start = time.perf_counter()
-        found = find(self.predictor, plate, frame)
-        self.seconds.observe(time.perf_counter() - start)
-        check_verdict("the frame", found.verdict, plate, "put it with force=true")
+        prediction.check_size("the frame", frame, plate)
+        with self.seconds.time():
+            found = prediction.find(self.predictor, plate, frame)
+        remedy = "put it with force=true"
+        prediction.check_verdict("the frame", found.verdict, plate, remedy)
         unit = self.predictor.depth_unit
         if kind == "json":
-            about = {"plate": plate.name, "depth_unit": unit}
-            return JSONResponse(about | found.summary)
-        is_overlay = kind == "overlay"
-        drawn = small_overlay(frame, found, unit) if is_overlay else draw(kind, frame, found, unit)
+            return JSONResponse({"plate": plate.name, "depth_unit": unit, **found.summary})
+        (png,) = prediction.encode_pictures(frame, found, [kind], unit).values()
         distance = found.summary["distance_m"]
         headers = {} if distance is None else {"X-Distance-M": str(distance)}
-        return Response(encode_png(drawn), media_type="image/png", headers=headers)
+        return Response(png, media_type="image/png", headers=headers)
 
 
 async def _read_body(request: Request, field: str) -> bytes:

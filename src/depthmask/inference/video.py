@@ -94,7 +94,9 @@ def predict_video(
         shown = source._replace(time_base=CAMERA_TIME_BASE) if is_live else source
         decoded: Any = decode(source, damaged)
         read = newest(decoded, video.seconds) if isinstance(video, Camera) else ahead(decoded)
-        answers = stack.enter_context(ahead(predict(stack.enter_context(read))))
+        answers = stack.enter_context(
+            ahead(predict(stack.enter_context(read)), 1 if is_live else _AHEAD)
+        )
         encoders = {}
         for kind, encoding in encodings.items():
             end = "depth_relative" if kind == "depth" and predictor.depth_unit != "metre" else kind
@@ -107,7 +109,7 @@ def predict_video(
         try:
             for item in answers:
                 if not isinstance(item, tuple):
-                    end_s = max(end_s, float((item.pts + (item.duration or 0)) * item.time_base))
+                    end_s = max(end_s, float((item.dts + (item.duration or 0)) * item.time_base))
                     if has_sound:
                         encoders["overlay"](item)
                     continue
@@ -153,10 +155,10 @@ def predict_video(
 
 
 @contextmanager
-def ahead(items: Generator[T, None, None]) -> Iterator[Iterator[T]]:
-    """Yield the same items, made a few ahead in a thread; its errors come with them."""
+def ahead(items: Generator[T, None, None], count: int = _AHEAD) -> Iterator[Iterator[T]]:
+    """Yield the same items, made `count` ahead in a thread; its errors come with them."""
     pool, end = ThreadPoolExecutor(1), object()
-    made: deque[Future[Any]] = deque(pool.submit(next, items, end) for _ in range(_AHEAD))
+    made: deque[Future[Any]] = deque(pool.submit(next, items, end) for _ in range(count))
 
     def results() -> Iterator[T]:
         while (item := made.popleft().result()) is not end:

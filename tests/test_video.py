@@ -77,9 +77,9 @@ def plate_of(image: np.ndarray) -> GivenPlate:
 )
 def test_rate_size_sound_and_a_line_a_frame(predictor, visit, tmp_path, name, sound, overlay):
     path = write_video(tmp_path / name, visit, sound=sound)
-    told, smooth = [], Smoother()
+    told = []
     summary = video.predict_video(
-        predictor, plate_of(visit[0]), path, tmp_path / "out", smooth=smooth, tell=told.append
+        predictor, plate_of(visit[0]), path, tmp_path / "out", smooth=True, tell=told.append
     )
     assert (summary["num_frames"], summary["damaged"], len(told)) == (5, [], 5)
     assert summary["num_with_person"] == 3 and summary["nearest"] == pytest.approx(4, abs=0.1)
@@ -105,9 +105,7 @@ def test_rate_size_sound_and_a_line_a_frame(predictor, visit, tmp_path, name, so
     assert [json.loads(line) for line in told] == lines
     assert [line["distance_m"] is None for line in lines] == [True, True, False, False, False]
     assert lines[4]["time_s"] == pytest.approx(4 / RATE, abs=2e-3) and lines[4]["box"]
-    assert len(smooth.flicker) == 4 and "; flicker of the mask 0." in video.describe(
-        summary, "metre"
-    )
+    assert "; flicker of the mask 0." in video.describe(summary, "metre")
     assert video.describe(summary, "metre").startswith(
         f"{name}: 5 frames, a person in 3 of them, 3.9"
     )
@@ -144,8 +142,8 @@ def test_what_stands_still_is_averaged_and_what_moves_is_not():
     np.testing.assert_allclose(now[0][:, 30:38], before[0][:, 30:38], atol=1e-6)
     np.testing.assert_allclose(now[1][:, 30:38], before[1][:, 30:38], atol=1e-6)
     assert np.abs(now[1][:, 45:] - 4).mean() < 0.6 * np.abs(before[1][:, 45:] - 4).mean()
-    flicker = np.mean(smooth.flicker, axis=0)
-    assert len(smooth.flicker) == 29 and flicker[1] < 0.5 * flicker[0]
+    flicker = smooth.mean_flicker()
+    assert flicker[1] < 0.5 * flicker[0]
     assert flicker[0] == pytest.approx(0.2 / 3, rel=0.1), "two uniform numbers' mean difference"
 
 
@@ -304,6 +302,23 @@ def test_frames_of_another_size_on_the_way_are_left_out(predictor, visit, tmp_pa
     assert summary["num_frames"] >= 14 and summary["num_resized"] >= 14
     assert summary["damaged"] == [] and summary["missing_s"] == 0
     assert len(list((tmp_path / "out").iterdir())) == 3
+
+
+def test_the_plate_follows_the_light_where_nobody_is(predictor, visit, tmp_path):
+    # by so much, in the end, that the network takes the whole room for somebody
+    darker = np.linspace(0, 60, 50)
+    frames = [np.clip(visit[4].astype(int) - d, 0, 255).astype(np.uint8) for d in darker]
+    path = write_video(tmp_path / "dusk.mp4", frames, rate=Fraction(25))
+    shares = []
+    for follow_s in (0, 0.2):
+        video.predict_video(
+            predictor, plate_of(visit[0]), path, tmp_path, ["mask"], follow_s=follow_s
+        )
+        told = (tmp_path / "dusk.jsonl").read_text().splitlines()
+        shares.append([json.loads(line)["area_share"] for line in told])
+    alone, followed = shares
+    assert alone[0] == followed[0] and alone[-1] > 0.8
+    assert np.abs(np.array(followed) - followed[0]).max() < 0.02, "the visitor stays out of it"
 
 
 def test_a_wrong_plate_is_refused_by_more_than_one_frame(predictor, tmp_path):

@@ -54,6 +54,14 @@ def predict(
     smooth: Annotated[
         bool, typer.Option(help="Average over a video's frames what does not move.")
     ] = True,
+    update_plate: Annotated[
+        float,
+        typer.Option(
+            min=0,
+            metavar="SECONDS",
+            help="Let the plate of a video follow the light in about this time. 0: not.",
+        ),
+    ] = 0,
     force: Annotated[
         bool, typer.Option("--force", help="Answer also where the plate is of another view.")
     ] = False,
@@ -100,8 +108,9 @@ def predict(
 
     of_picture = ["mask", "depth", "overlay"] + ["alpha"] * alpha + ["ply"] * ply
     of_video = ["mask", "overlay"] + ["alpha"] * alpha + ["depth"] * depth
+    settings = {"kinds": of_video, "smooth": smooth, "follow_s": update_plate}
     if camera:
-        _predict_camera(predictor, plates_of(None)[0], camera, seconds, out, of_video, smooth)
+        _predict_camera(predictor, plates_of(None)[0], camera, seconds, out, settings)
         return
     # what is wrong with it is said before anything is answered
     shared = plates_of(None) if pictures or not is_auto else []
@@ -113,9 +122,8 @@ def predict(
         try:
             plates = plates_of(frame) if is_video and is_auto else shared
             if is_video:
-                is_whole = _predict_video(predictor, plates, frame, out, of_video, smooth)
+                num_failed += not _predict_video(predictor, plates, frame, out, settings)
                 num_files += len(of_video) + 1
-                num_failed += not is_whole
                 continue
             summary = prediction.predict_file(predictor, plates, frame, out, of_picture)
         except InputError as error:
@@ -173,21 +181,19 @@ def _readable(pictures: list[Path]) -> Iterator[Any]:
 
 
 def _predict_video(
-    predictor, plates: list, path: Path, out: Path, kinds: list[str], smooth: bool
+    predictor, plates: list, path: Path, out: Path, settings: dict[str, Any]
 ) -> bool:
     """Whether every frame could be decoded."""
     from depthmask.data.work import progress
     from depthmask.inference import video, video_file
     from depthmask.inference.prediction import choose_plate
-    from depthmask.inference.smoothing import Smoother
 
     plate = plates[0]
     if len(plates) > 1:
         plate = choose_plate(plates, next(video_file.read_video(path), plate.image))
-    smoother = Smoother() if smooth else None
     with progress(video_file.count_frames(path), path.name) as advance:
         summary = video.predict_video(
-            predictor, plate, path, out, kinds, smoother, lambda _: advance(1)
+            predictor, plate, path, out, tell=lambda _: advance(1), **settings
         )
     typer.echo(video.describe(summary, predictor.depth_unit))
     _tell_notes(path.name, summary)
@@ -211,16 +217,14 @@ def _tell_notes(name: str, summary: dict[str, Any]) -> None:
 
 
 def _predict_camera(
-    predictor, plate, name: str, seconds: float, out: Path, kinds: list[str], smooth: bool
+    predictor, plate, name: str, seconds: float, out: Path, settings: dict[str, Any]
 ) -> None:
     from depthmask.inference import frames, video
-    from depthmask.inference.smoothing import Smoother
 
     frames.check_results(out, Path("camera.mp4"))
     typer.echo("Looking through the camera, Ctrl-C ends it", err=True)
-    smoother = Smoother() if smooth else None
     camera = video.Camera(name, seconds)
-    summary = video.predict_video(predictor, plate, camera, out, kinds, smoother, typer.echo)
+    summary = video.predict_video(predictor, plate, camera, out, tell=typer.echo, **settings)
     typer.echo(video.describe(summary, predictor.depth_unit), err=True)
     _tell_notes("camera", summary)
     typer.echo(f"Wrote {out / 'camera_overlay.mp4'} and others beside it", err=True)

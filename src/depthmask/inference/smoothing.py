@@ -12,17 +12,17 @@ _WEIGHTS = (_HOLD * np.exp(-((np.arange(256) / _SIGMA) ** 2))).astype(np.float32
 
 class Smoother:
     """A moving average in each pixel, as slow as the picture there is still: a person who moves is
-    answered from the frame alone, so nothing lags behind.
-
-    Attributes:
-        flicker: by how much, of 1, the mask of a pixel changes from frame to frame where the
-            picture does not: of the answers given and of the smoothed ones, a row a frame,
-            the last 10,000.
-    """
+    answered from the frame alone, so nothing lags behind."""
 
     def __init__(self) -> None:
-        self.flicker: deque[list[float]] = deque(maxlen=10_000)
+        self._flicker: deque[list[float]] = deque(maxlen=10_000)
         self._before: tuple[np.ndarray, ...] | None = None
+
+    def mean_flicker(self) -> list[float] | None:
+        """By how much, of 1, the mask of a pixel changes from frame to frame where the picture does
+        not: of the answers given and of the smoothed ones, over the last 10,000 frames; None where
+        no pixel stood still."""
+        return np.mean(self._flicker, axis=0).tolist() if self._flicker else None
 
     def __call__(
         self, image: np.ndarray, mask: np.ndarray, depth: np.ndarray
@@ -41,6 +41,6 @@ class Smoother:
             still = (change < _SIGMA).astype(np.uint8)
             pairs = (given, given_before), (mask, mask_before)
             if still.any():
-                self.flicker.append([cv2.mean(cv2.absdiff(*pair), still)[0] for pair in pairs])
+                self._flicker.append([cv2.mean(cv2.absdiff(*pair), still)[0] for pair in pairs])
         self._before = picture, given, mask, depth
         return mask, depth

@@ -12,6 +12,7 @@ from contextlib import ExitStack, closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
+import cv2
 import numpy as np
 
 from depthmask.data.scenes.files import replaced_file
@@ -32,6 +33,7 @@ from depthmask.inference.video_file import (
 T = TypeVar("T")
 
 _AHEAD = 4  # frames and packets of sound that wait between two threads
+_NOBODY = 0.1  # below this the mask leaves no doubt
 _AT_FIRST = 5  # frames that must all be refused for the video to be; the first may be damaged
 
 
@@ -48,22 +50,29 @@ def predict_video(
     video: Path | Camera,
     out: Path,
     kinds: Sequence[str] = ("mask", "overlay"),
-    smooth: Smoother | None = None,
+    *,
+    smooth: bool = False,
+    follow_s: float = 0,
     tell: Callable[[str], None] = lambda _: None,
 ) -> dict[str, Any]:
     """Predict every frame, of a camera the newest each time, and write a video of each of `kinds`,
     with `ENCODINGS` (`_depth_relative` where the model's depth has no unit), and `STEM.jsonl`, a
-    line a frame, which `tell` is called with too; a summary of the whole, or InputError."""
+    line a frame, which `tell` is called with too; a summary of the whole, or InputError.
+
+    smooth: see `Smoother`. follow_s: the time constant with which the plate follows the light where
+    nobody is found; 0: not.
+    """
     is_live = isinstance(video, Camera)
     path = Path("camera") if isinstance(video, Camera) else video
     damaged: list[float] = []
     count = num_with_person = num_warned = num_resized = 0
     end_s, nearest, farthest, warning = 0.0, math.inf, -math.inf, None
-    is_stopped = False
+    is_stopped, smoother = False, Smoother() if smooth else None
 
     def predict(items: Iterable[Any]) -> Generator[Any, None, None]:
-        nonlocal num_resized
+        nonlocal num_resized, plate
         number = num_refused = 0
+        before_s, followed = 0.0, plate.image.astype(np.float32)
         for item in items:
             if not isinstance(item, Frame):
                 yield item
@@ -72,12 +81,20 @@ def predict_video(
                 num_resized += 1
                 continue
             check_size(path.name, item.image, plate)
-            found = find(predictor, plate, item.image, smooth)
+            found = find(predictor, plate, item.image, smoother)
             if num_refused == number and found.verdict and found.verdict.is_refused:
                 num_refused, verdict = num_refused + 1, found.verdict
             number += 1
             if num_refused == _AT_FIRST:  # later on the camera may have been moved
                 check_verdict(path.name, verdict, plate)
+            if follow_s:
+                room = cv2.erode(
+                    (found.mask < _NOBODY).astype(np.uint8), np.ones((15, 15), np.uint8)
+                )
+                change = item.image - followed
+                change[room == 0] = cv2.mean(change, room)[:3]  # behind somebody it darkens too
+                followed += change * np.float32(1 - math.exp((before_s - item.time_s) / follow_s))
+                before_s, plate = item.time_s, plate._replace(image=cv2.convertScaleAbs(followed))
             yield item, found
         if number and num_refused == number:
             check_verdict(path.name, verdict, plate)
@@ -149,7 +166,7 @@ def predict_video(
         "num_with_person": num_with_person,
         "nearest": nearest,
         "farthest": farthest,
-        "flicker": np.mean(smooth.flicker, axis=0).tolist() if smooth and smooth.flicker else None,
+        "flicker": smoother.mean_flicker() if smoother else None,
         "frames_per_s": count / (time.perf_counter() - start),
     }
 

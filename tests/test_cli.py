@@ -322,7 +322,8 @@ def stream(photos):
     """The address of a camera that sends the frame, twenty times a second."""
     file = io.BytesIO()
     Image.open(photos / "frame.png").save(file, format="JPEG", quality=95)
-    head = f"--f\r\nContent-Type: image/jpeg\r\nContent-Length: {len(file.getvalue())}\r\n\r\n"
+    whole = file.getvalue()
+    head = f"--f\r\nContent-Type: image/jpeg\r\nContent-Length: {len(whole)}\r\n\r\n"
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self):
@@ -331,7 +332,9 @@ def stream(photos):
             self.end_headers()
             with suppress(OSError):
                 for _ in range(20 if self.path == "/short" else 600):
-                    self.wfile.write(head.encode() + file.getvalue() + b"\r\n")
+                    damaged = whole[:20] + bytes(len(whole) - 20)
+                    sent = damaged if self.path == "/damaged" else whole
+                    self.wfile.write(head.encode() + sent + b"\r\n")
                     time.sleep(0.05)
 
         def log_message(self, *_):
@@ -361,11 +364,10 @@ def test_a_camera_is_looked_through_for_a_time(run, photos, stream):
         ("--camera here", "--camera here is no webcam's number and no stream's address"),
         ("--camera rtsp://127.0.0.1:9/x", "rtsp://127.0.0.1:9/x cannot be read as a video (Conn"),
     ):
-        code, _, err = run(f"predict --bg plate.png {options}")
+        code, _, err = run(f"predict --bg plate.png {options} --out other")
         assert (code, err.splitlines()[-1][: 11 + len(message)]) == (2, f"depthmask: {message}")
-    Path("predictions/camera.jsonl").write_text("a user's own")
     code, _, err = run(f"predict --bg plate.png --camera {stream} --seconds 1")
-    assert code == 2 and "camera_mask.mp4 is no earlier result" in err
+    assert code == 2 and "camera_mask.mp4 is there already: name another --out" in err
     assert "a camera needs one plate" in run(f"predict --bg auto --camera {stream}")[2]
 
 
@@ -378,14 +380,22 @@ def test_a_stream_that_ends_is_told_and_what_came_is_kept(run, photos, stream):
     assert Path("predictions/camera.jsonl").read_text() == out and out and "secret" not in err
 
 
-def test_ctrl_c_ends_a_camera_and_keeps_what_was_seen(photos, stream, environment):
+def test_a_camera_that_sends_damage_alone_ends_in_time(run, photos, stream):
+    started = time.monotonic()
+    code, _, err = run(f"predict --bg plate.png --camera {stream}damaged --seconds 1")
+    assert code == 2 and "holds no frame that can be decoded" in err
+    assert time.monotonic() - started < 10 and not list(Path("predictions").iterdir())
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 0), (signal.SIGTERM, 143)])
+def test_a_signal_ends_a_camera_and_keeps_what_was_seen(photos, stream, environment, number, code):
     command = [sys.executable, "-m", "depthmask.cli", *"predict --bg plate.png --camera".split()]
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
     with subprocess.Popen([*command, stream], cwd=photos, env=environment, **pipes) as process:
         lines = [process.stdout.readline() for _ in range(3)]
-        process.send_signal(signal.SIGINT)
+        process.send_signal(number)
         out, err = process.communicate(timeout=30)
-    assert process.returncode == 0, err
+    assert process.returncode == code, err
     written = (photos / "predictions/camera.jsonl").read_text()
     assert written.startswith("".join(lines) + out), "and perhaps the line on which it came"
     assert (photos / "predictions/camera_mask.mp4").stat().st_size > 500

@@ -235,6 +235,20 @@ def test_sound_that_no_container_holds_is_left_out_and_joined_files_go_on(
     assert samples / 48000 == pytest.approx(40 / RATE, abs=0.2), "of both parts"
 
 
+def test_a_lost_packet_of_the_sound_is_told_and_the_rest_kept(predictor, visit, tmp_path):
+    path = write_video(tmp_path / "air.ts", visit * 6, sound="aac")
+    content = path.read_bytes()
+    packets = [content[n : n + 188] for n in range(0, len(content), 188)]
+    with av.open(str(path)) as container:
+        sound = container.streams.audio[0].id
+    # those of the sound in which no new part begins
+    of_sound = [n for n, p in enumerate(packets) if (p[1] & 95) << 8 | p[2] == sound]
+    del packets[of_sound[0]]
+    path.write_bytes(b"".join(packets))
+    summary = video.predict_video(predictor, plate_of(visit[0]), path, tmp_path / "out")
+    assert summary["num_frames"] == 30 and summary["num_lost"] == 1
+
+
 def test_frames_that_are_held_long_are_not_missed(predictor, visit, tmp_path):
     for name, codec in (("late.mp4", "libx264"), ("late.webm", "libvpx"), ("late.mkv", "libx264")):
         # from five seconds on; the last one is held as long as the four before together

@@ -28,6 +28,9 @@ class TrainingDiverged(RuntimeError):
     """The loss is no longer a number; the message says when and what to change."""
 
 
+_received: list[int] = []  # signals
+
+
 @contextmanager
 def exit_on_error() -> Iterator[None]:
     """Turn an error meant for the user into one line on stderr and an exit code.
@@ -75,6 +78,7 @@ def exit_on_error() -> Iterator[None]:
 
 
 def _leave(number: int, _: object) -> NoReturn:
+    _received.append(number)
     for each in _ENDS:
         signal.signal(each, signal.SIG_IGN)  # a second one would leave half-written files
     if number == signal.SIGINT:
@@ -83,6 +87,10 @@ def _leave(number: int, _: object) -> NoReturn:
 
 
 def _end(error: BaseException) -> NoReturn:
+    if _received and not isinstance(error, KeyboardInterrupt):  # FFmpeg makes other errors of it
+        if _received[0] != signal.SIGINT:
+            raise SystemExit(128 + _received[0]) from None
+        error = KeyboardInterrupt()
     if isinstance(error, BrokenPipeError) and _nobody_reads_stdout():
         raise SystemExit(141) from None
     code, line = 2, str(error)

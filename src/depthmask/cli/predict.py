@@ -160,7 +160,10 @@ def _made_plate(video: Path | None, pictures: list[Path], out: Path) -> tuple:
         from depthmask.inference.video_file import read_video
 
         images = read_video(video)
-    image, warning = median_plate(images)
+    try:
+        image, warning = median_plate(images)
+    except InputError as error:
+        raise InputError(f"{video or 'the pictures'}: {error}") from None
     ours = PngInfo()
     ours.add_text("Software", "depthmask")
     with replaced_file(path) as temporary:
@@ -197,7 +200,7 @@ def _predict_video(
         )
     typer.echo(video.describe(summary, predictor.depth_unit))
     _tell_notes(path.name, summary)
-    return not (summary["damaged"] or summary["num_resized"] or summary["missing_s"])
+    return not any(summary[key] for key in ("damaged", "num_resized", "num_lost", "missing_s"))
 
 
 def _tell_notes(name: str, summary: dict[str, Any]) -> None:
@@ -208,7 +211,9 @@ def _tell_notes(name: str, summary: dict[str, Any]) -> None:
     if missing_s := summary["missing_s"]:
         notes.append(f"it is cut short: it ends {missing_s} s before its file says")
     if codec := summary["left_out"]:
-        notes.append(f"its sound, {codec}, is left out: no MP4 or MKV holds it")
+        notes.append(f"its sound, {codec}, cannot be copied into MP4 or MKV and is left out")
+    if num_lost := summary["num_lost"]:
+        notes.append(f"{num_lost} packets of its sound are damaged and left out")
     if summary["warning"]:
         where = f"{summary['num_warned']} of {summary['num_frames']} frames, see the JSON lines"
         notes.append(f"warning: {summary['warning']} ({where})")
@@ -221,7 +226,9 @@ def _predict_camera(
 ) -> None:
     from depthmask.inference import frames, video
 
-    frames.check_results(out, Path("camera.mp4"))
+    for end in frames.RESULTS[".jsonl"]:
+        if (path := out / f"camera{end}").exists():  # what it shows comes never again
+            raise InputError(f"{path} is there already: name another --out, or move it")
     typer.echo("Looking through the camera, Ctrl-C ends it", err=True)
     camera = video.Camera(name, seconds)
     summary = video.predict_video(predictor, plate, camera, out, tell=typer.echo, **settings)

@@ -11,6 +11,7 @@ from depthmask.cli.options import MODEL, DeviceOption, FovOption, ModelOption, T
 from depthmask.errors import InputError
 
 TEACHER_PX = 518  # of the shorter side: what Depth Anything V2 was trained at
+MOST_PX = 2**26  # in one call: some 7 GB
 SIZES = ["128x128", "480x640", "1080x1920"]
 AT = typer.Option(
     metavar="X,Y=METRES",
@@ -94,6 +95,10 @@ def bench(
     from depthmask.inference.predictor import Predictor
 
     sizes = [parse_size(text) for text in size]
+    if json_path is not None and (json_path.is_dir() or not json_path.name):
+        raise InputError(f"--json {json_path} is a folder: name a file in it")
+    if batch * max(height * width for height, width in sizes) > MOST_PX:
+        raise InputError(f"--batch {batch} of that size takes gigabytes: give a smaller one")
     predictor = Predictor(model, device=device, num_threads=threads)
     latencies = benchmark.measure_latency(predictor, sizes, num_runs=runs, batch=batch)
     where = benchmark.processor_name() if predictor.device == "cpu" else "CUDA"

@@ -1,6 +1,7 @@
 """The verbs serve, prediction over HTTP, and demo, in the browser."""
 
 import ipaddress
+import signal
 import socket
 from typing import Annotated
 
@@ -45,6 +46,8 @@ def serve(
     service = make_app(Predictor(model, device=device, num_threads=threads), token=token)
     shown = f"[{host}]" if ":" in host else host
     typer.echo(f"Listening at http://{shown}:{listening.getsockname()[1]}, Ctrl-C ends it")
+    if hasattr(signal, "SIGHUP"):  # uvicorn knows of two others alone
+        signal.signal(signal.SIGHUP, lambda *_: signal.raise_signal(signal.SIGTERM))
     config = uvicorn.Config(service, log_level="warning", timeout_graceful_shutdown=30)
     uvicorn.Server(config).run(sockets=[listening])
 

@@ -20,7 +20,7 @@ VIDEOS = (
     *(".mts", ".mxf", ".ogv", ".ts", ".vob", ".webm", ".wmv"),
 )
 SUFFIXES = (*PICTURES, *VIDEOS)
-_RESULTS = {  # by the file that tells a picture's and a video's from a user's own
+RESULTS = {  # by the file that tells a picture's and a video's from a user's own
     ".json": (
         "_mask.png",
         "_depth.png",
@@ -114,7 +114,7 @@ def check_results(out: Path, frame: Path) -> None:
     """InputError if a result would take the place of what `predict` has not written."""
     record = ".jsonl" if is_video(frame) else ".json"
     present = [
-        p for end in (*_RESULTS[record], record) if (p := out / f"{frame.stem}{end}").exists()
+        p for end in (*RESULTS[record], record) if (p := out / f"{frame.stem}{end}").exists()
     ]
     if present and not _is_record(out / f"{frame.stem}{record}"):
         raise InputError(f"{present[0]} is no earlier result: name another --out, or move it")
@@ -124,7 +124,7 @@ def _is_result(path: Path) -> bool:
     """Whether `predict` has written a file."""
     return is_made_plate(path) or any(
         path.name.endswith(end) and _is_record(path.with_name(path.name.removesuffix(end) + record))
-        for record, ends in _RESULTS.items()
+        for record, ends in RESULTS.items()
         for end in (*ends, record)
     )
 

@@ -4,6 +4,7 @@ import io
 import json
 import math
 import time
+import warnings
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
@@ -23,6 +24,8 @@ from depthmask.inference.plate_check import Verdict, check_plate
 from depthmask.inference.predictor import LARGE_PX, SAME_SIZE, Predictor, focal_of, fov_of
 from depthmask.inference.smoothing import Smoother
 
+# Pillow's, of a damaged EXIF in a picture that can be read
+warnings.filterwarnings("ignore", message="Corrupt EXIF data")
 PICTURES = ("mask", "depth", "overlay")
 """Of what `draw` draws, what `predict` writes of a picture unless it is asked for more."""
 

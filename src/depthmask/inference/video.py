@@ -62,12 +62,12 @@ def predict_video(
     smooth: see `Smoother`. follow_s: the time constant with which the plate follows the light where
     nobody is found; 0: not.
     """
-    is_live = isinstance(video, Camera)
     path = Path("camera") if isinstance(video, Camera) else video
-    damaged: list[float] = []
-    count = num_with_person = num_warned = num_resized = 0
+    damaged: deque[float] = deque(maxlen=10_000)  # a camera may send them for ever
+    count = num_with_person = num_warned = num_resized = num_lost = 0
     end_s, nearest, farthest, warning = 0.0, math.inf, -math.inf, None
-    is_stopped, smoother = False, Smoother() if smooth else None
+    stop: BaseException | None = None
+    is_over, smoother = threading.Event(), Smoother() if smooth else None
 
     def predict(items: Iterable[Any]) -> Generator[Any, None, None]:
         nonlocal num_resized, plate
@@ -75,7 +75,8 @@ def predict_video(
         before_s, followed = 0.0, plate.image.astype(np.float32)
         for item in items:
             if not isinstance(item, Frame):
-                yield item
+                if item is not None:
+                    yield item
                 continue
             if number and item.image.shape != plate.image.shape:  # it changes on the way
                 num_resized += 1
@@ -108,11 +109,13 @@ def predict_video(
         left_out = None
         if source.sound and "overlay" in kinds and not has_sound:
             left_out = source.sound.codec.canonical_name
-        shown = source._replace(time_base=CAMERA_TIME_BASE) if is_live else source
+        shown = source._replace(time_base=CAMERA_TIME_BASE) if source.is_live else source
         decoded: Any = decode(source, damaged)
-        read = newest(decoded, video.seconds) if isinstance(video, Camera) else ahead(decoded)
+        read = ahead(decoded)
+        if isinstance(video, Camera):
+            read = newest(decoded, video.seconds, is_over)
         answers = stack.enter_context(
-            ahead(predict(stack.enter_context(read)), 1 if is_live else _AHEAD)
+            ahead(predict(stack.enter_context(read)), 1 if source.is_live else _AHEAD)
         )
         encoders = {}
         for kind, encoding in encodings.items():
@@ -128,7 +131,7 @@ def predict_video(
                 if not isinstance(item, tuple):
                     end_s = max(end_s, float((item.dts + (item.duration or 0)) * item.time_base))
                     if has_sound:
-                        encoders["overlay"](item)
+                        num_lost += not encoders["overlay"](item)
                     continue
                 frame, found = item
                 for kind, encode in encoders.items():
@@ -144,22 +147,24 @@ def predict_video(
                 if found.verdict:
                     num_warned, warning = num_warned + 1, warning or found.verdict.text
                 tell(line)
-        except KeyboardInterrupt:
-            is_stopped = True
-            if not is_live:
+        except (KeyboardInterrupt, SystemExit, BrokenPipeError) as error:
+            if not source.is_live:  # what it has seen comes never again
                 raise
+            stop = error
         if not count:
             raise InputError(f"{path} holds no frame that can be decoded")
-        missing_s = source.missing_s(max([end_s, *damaged])) if not num_resized else 0.0
-    if isinstance(video, Camera):
-        is_stopped |= 0 < video.seconds < end_s + 1
+        is_whole = source.is_live or num_resized
+        missing_s = 0.0 if is_whole else source.missing_s(max([end_s, *damaged]))
+    if stop and not isinstance(stop, KeyboardInterrupt):
+        raise stop
     return {
         "scene": path.name,
         "num_frames": count,
         "damaged": sorted(damaged),
         "num_resized": num_resized,
         "missing_s": missing_s,
-        "is_stopped": is_stopped,  # a camera, because it was asked for
+        "num_lost": num_lost,  # packets of the sound
+        "is_stopped": bool(stop) or is_over.is_set(),  # a camera, because it was asked for
         "left_out": left_out,  # the codec of a sound that no container here holds
         "num_warned": num_warned,
         "warning": warning,
@@ -190,11 +195,13 @@ def ahead(items: Generator[T, None, None], count: int = _AHEAD) -> Iterator[Iter
 
 
 @contextmanager
-def newest(items: Generator[Any, None, None], seconds: float) -> Iterator[Iterator[Frame]]:
-    """Yield the frame that came last each time one is asked for, by the time at which it came,
-    for so many seconds or, where 0, to the end; those in between are dropped."""
-    latest, is_over, start = queue.Queue[Any](1), threading.Event(), time.monotonic()
-    failed: list[BaseException] = []
+def newest(
+    items: Generator[Any, None, None], seconds: float, is_over: threading.Event
+) -> Iterator[Iterator[Frame]]:
+    """Yield the frame that came last each time one is asked for, by the time at which it came;
+    those in between are dropped. After so many seconds, where not 0, `is_over` is set."""
+    latest, start = queue.Queue[Any](1), time.monotonic()
+    is_left, failed = threading.Event(), list[BaseException]()
 
     def replace(frame: Frame | None) -> None:
         with suppress(queue.Empty):
@@ -206,10 +213,13 @@ def newest(items: Generator[Any, None, None], seconds: float) -> Iterator[Iterat
         try:
             for item in items:
                 now = time.monotonic() - start
-                if is_over.is_set() or 0 < seconds < now:
+                if 0 < seconds < now:
+                    is_over.set()
+                if is_over.is_set() or is_left.is_set():
                     break
-                pts = max(pts + 1, round(now / CAMERA_TIME_BASE))
-                replace(item._replace(pts=pts, time_base=CAMERA_TIME_BASE, duration=1))
+                if item is not None:
+                    pts = max(pts + 1, round(now / CAMERA_TIME_BASE))
+                    replace(item._replace(pts=pts, time_base=CAMERA_TIME_BASE, duration=1))
             items.close()
         except BaseException as error:
             failed.append(error)
@@ -221,7 +231,7 @@ def newest(items: Generator[Any, None, None], seconds: float) -> Iterator[Iterat
     try:
         yield iter(latest.get, None)
     finally:
-        is_over.set()
+        is_left.set()
         thread.join()
     if failed:
         raise failed[0]

@@ -4,7 +4,7 @@ import io
 import os
 import re
 import sys
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterator, MutableSequence
 from contextlib import contextmanager
 from fractions import Fraction
 from pathlib import Path
@@ -17,7 +17,8 @@ from av.video.reformatter import ColorPrimaries, ColorRange, Colorspace, ColorTr
 from depthmask.errors import InputError
 
 _MP4_SOUND = ("aac", "mp3", "ac3", "eac3", "opus", "flac", "alac")
-_X264 = {"crf": "18", "preset": "veryfast"}  # twice as fast as by default
+# twice as fast as by default; with frames that wait for others MP4 tells too short a duration
+_X264 = {"crf": "18", "preset": "veryfast", "bf": "0"}
 _VP9 = {"crf": "24", "b": "0", "deadline": "realtime", "cpu-used": "8", "row-mt": "1"}
 _WEBCAMS = {"linux": ("v4l2", "/dev/video{}"), "darwin": ("avfoundation", "{}:none")}
 CAMERA_TIME_BASE = Fraction(1, 1000)  # its frames are shown when they come
@@ -68,6 +69,7 @@ class Source(NamedTuple):
     video: av.VideoStream
     sound: av.AudioStream | None
     time_base: Fraction  # of the frames' times
+    is_live: bool = False
 
     @property
     def is_avi(self) -> bool:
@@ -104,21 +106,24 @@ def open_camera(camera: str) -> Iterator[Source]:
     if camera.isdecimal() and webcam:
         driver, device = webcam
         opened = _opened(f"webcam {camera}", device.format(camera), format=driver)
-    elif "://" in camera and not camera.startswith("file:"):
-        shown = re.sub("//[^/@]*@", "//", camera)  # without a password
+    elif re.match("(rtsps?|rtmps?|https?|rtp|srt|udp|tcp)://", camera):
+        shown = re.sub("//.*@", "//", camera)  # without a password
         opened = _opened(shown, camera, timeout=10.0)
     else:
         raise InputError(f"--camera {camera} is no webcam's number and no stream's address")
     with opened as source:
-        yield source._replace(sound=None)
+        yield source._replace(sound=None, is_live=True)
 
 
 @contextmanager
 def _opened(shown: object, name: str, **options: Any) -> Iterator[Source]:
     try:
         container = av.open(name, **options)
+    except av.error.ExitError:
+        raise InputError(f"{shown}: nothing came for ten seconds: check the address") from None
     except av.FFmpegError as error:
-        raise InputError(f"{shown} cannot be read as a video ({error.strerror})") from None
+        what = f"cannot be read as a video ({error.strerror})"
+        raise InputError(f"{shown} {what}: check what it is, or name another") from None
     with container:
         video: Any = container.streams.best("video")
         if video is None:
@@ -150,9 +155,11 @@ def count_frames(path: Path) -> int:
         return source.video.frames or int(length * rate_of(source.video))
 
 
-def decode(source: Source, damaged: list[float]) -> Generator["Frame | av.Packet", None, None]:
-    """The frames and, between them, the packets of the sound; the times of what cannot be decoded,
-    in seconds, are added to `damaged`."""
+def decode(
+    source: Source, damaged: MutableSequence[float]
+) -> Generator["Frame | av.Packet | None", None, None]:
+    """The frames and, between them, the packets of the sound, and None for what cannot be decoded,
+    whose times in seconds are added to `damaged`."""
     video, base, number = source.video, source.time_base, 0
     last, last_sound, delay, behind = None, None, 0, 0
     step = max(1, round(1 / (rate_of(video) * base)))
@@ -166,9 +173,11 @@ def decode(source: Source, damaged: list[float]) -> Generator["Frame | av.Packet
             return
         except av.FFmpegError:
             time = last if packet is None or packet.pts is None else packet.pts
-            damaged.append(round(float((time or 0) * base), 3))
+            if packet is not None or not source.is_live:
+                damaged.append(round(float((time or 0) * base), 3))
             if packet is None:  # what follows cannot be read either
                 return
+            yield None
             continue
         if packet.stream is not video and packet.dts is not None:  # the last, empty one has none
             if last_sound is not None and packet.dts + behind <= last_sound:
@@ -215,8 +224,9 @@ def encoding_of(kind: str, shape: tuple[int, ...], sound: av.AudioStream | None)
 @contextmanager
 def encoder(
     path: Path, encoding: Encoding, shape: tuple[int, ...], source: Source
-) -> Iterator[Callable[[Any], None]]:
-    """Yield a function that takes frames, as `draw` makes them, and packets of the sound."""
+) -> Iterator[Callable[[Any], bool]]:
+    """Yield a function that takes frames, as `draw` makes them, and packets of the sound, and says
+    whether it could: a packet may be damaged."""
     video, sound = source.video, source.sound
     with av.open(os.path.abspath(path), "w", format=encoding.container) as container:
         stream: Any = container.add_stream(
@@ -237,17 +247,21 @@ def encoder(
             colours = {"dst_colorspace": Colorspace.ITU709, "dst_color_range": ColorRange.MPEG}
         copied = container.add_stream_from_template(sound) if sound and encoding.has_sound else None
 
-        def write(item: Any) -> None:
+        def write(item: Any) -> bool:
             if not isinstance(item, Frame):
                 item.stream = copied
-                container.mux(item)
-                return
+                try:
+                    container.mux(item)
+                except ValueError:  # as av.error.InvalidDataError is
+                    return False
+                return True
             channels, is_deep = item.image.shape[2:], item.image.dtype == np.uint16
             name = {(): "gray16le" if is_deep else "gray", (3,): "rgb24", (4,): "rgba"}[channels]
             frame = av.VideoFrame.from_ndarray(item.image, format=name)
             frame = frame.reformat(format=encoding.pix_fmt, **colours)
             frame.pts, frame.time_base = item.pts, item.time_base
             container.mux(stream.encode(frame))
+            return True
 
         yield write
         container.mux(stream.encode(None))

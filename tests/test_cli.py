@@ -391,6 +391,7 @@ def test_a_camera_that_sends_damage_alone_ends_in_time(run, photos, stream):
 def test_a_signal_ends_a_camera_and_keeps_what_was_seen(photos, stream, environment, number, code):
     command = [sys.executable, "-m", "depthmask.cli", *"predict --bg plate.png --camera".split()]
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    pipes["preexec_fn"] = lambda: signal.signal(number, signal.SIG_DFL)  # a shell has it ignored
     with subprocess.Popen([*command, stream], cwd=photos, env=environment, **pipes) as process:
         lines = [process.stdout.readline() for _ in range(3)]
         process.send_signal(number)

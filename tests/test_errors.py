@@ -78,7 +78,11 @@ def test_it_ends_quietly_where_nobody_reads_on(environment, count, say):
 def test_a_signal_leaves_nothing_half_written(tmp_path, environment, number, code, err):
     options = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
     process = subprocess.Popen(
-        [sys.executable, "-c", WRITER], cwd=tmp_path, env=environment, **options
+        [sys.executable, "-c", WRITER],
+        cwd=tmp_path,
+        env=environment,
+        preexec_fn=lambda: signal.signal(number, signal.SIG_DFL),  # nohup has it ignored
+        **options,
     )
     assert int(process.stdout.readline()) == process.pid
     process.send_signal(number)

@@ -1,13 +1,14 @@
 """The exported model in MLflow's registry: once for the same bytes, and who is the champion."""
 
 import hashlib
+import shutil
 from pathlib import Path
 
 import numpy as np
-import onnx
 import pytest
 
 from depthmask.config import Gate
+from depthmask.inference.predictor import Predictor
 from depthmask.tracking import find_root
 from depthmask.tracking import gate as module
 from depthmask.tracking.gate import Judgement, Registered
@@ -17,11 +18,8 @@ SLOW = "latency 9 ms is 4 ms above export.gate.latency_ms 5"
 
 
 @pytest.fixture
-def onnx_path(tmp_path: Path) -> Path:
-    head = '<ir_version: 10, opset_import: ["": 18]>'
-    text = f"{head} negative (float[2] x) => (float[2] y) {{y = Neg(x)}}"
-    onnx.save(onnx.parser.parse_model(text), tmp_path / "model.onnx")
-    return tmp_path / "model.onnx"
+def onnx_path(tmp_path: Path, difference_onnx: Path) -> Path:
+    return shutil.copy(difference_onnx, tmp_path / "model.onnx")
 
 
 @pytest.fixture
@@ -51,7 +49,7 @@ def tags(root: Path, version: str) -> dict[str, str]:
     return client(root).get_model_version("DepthMaskNet", version).tags
 
 
-def test_the_same_bytes_are_registered_once(trained: Path, onnx_path: Path):
+def test_the_same_bytes_are_registered_once(trained: Path, onnx_path: Path, room_and_visitor):
     import mlflow
 
     assert register(onnx_path, mask_iou=0.75) == Registered("1", "1", "a")
@@ -67,7 +65,11 @@ def test_the_same_bytes_are_registered_once(trained: Path, onnx_path: Path):
     assert "leak_gap" not in version.tags and version.tags["gate.reasons"] == ""
     mlflow.set_tracking_uri(f"sqlite:///{trained / 'mlflow.db'}")
     model = mlflow.pyfunc.load_model("models:/DepthMaskNet@champion")
-    np.testing.assert_array_equal(model.predict(np.float32([1, -2]))["y"], [-1, 2])
+    bg, bg_fg = room_and_visitor
+    found = model.predict({"bg": bg[None], "bg_fg": bg_fg[None]})
+    expected = Predictor(onnx_path, device="cpu").predict(bg, bg_fg)
+    for name, plane in expected._asdict().items():
+        np.testing.assert_array_equal(found[name][0], plane)
 
     assert register(onnx_path, "d") == Registered("2", "2", "d"), "another run's"
     onnx_path.write_bytes(onnx_path.read_bytes() + b"\x32\x02hi")  # a doc_string more

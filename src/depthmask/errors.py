@@ -17,6 +17,7 @@ from typing import NoReturn
 _EXTRAS = {"av": "video"} | dict.fromkeys(("fastapi", "uvicorn", "prometheus_client"), "serve")
 """Of pyproject.toml, beside `pipeline`, by what is imported."""
 
+_received: list[int] = []  # signals, of `_ENDS`
 _ENDS = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
 
 
@@ -26,9 +27,6 @@ class InputError(ValueError):
 
 class TrainingDiverged(RuntimeError):
     """The loss is no longer a number; the message says when and what to change."""
-
-
-_received: list[int] = []  # signals
 
 
 @contextmanager

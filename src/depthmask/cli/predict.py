@@ -1,6 +1,6 @@
 """The verb predict: pictures and videos through a model."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, Any
@@ -154,12 +154,12 @@ def _made_plate(video: Path | None, pictures: list[Path], out: Path) -> tuple:
     path = out / f"{video.stem if video else 'median'}_plate.png"
     if path.exists() and not is_made_plate(path):
         raise InputError(f"{path} is no earlier result: name another --out, or move it")
-    some = [pictures[place] for place in spread(len(pictures), PLATE_FRAMES - 1)]
-    images: Iterable[Any] = _readable(some)
     if video:
         from depthmask.inference.video_file import read_video
 
         images = read_video(video)
+    else:
+        images = _readable([pictures[n] for n in spread(len(pictures), PLATE_FRAMES - 1)])
     try:
         image, warning = median_plate(images)
     except InputError as error:
@@ -186,7 +186,7 @@ def _readable(pictures: list[Path]) -> Iterator[Any]:
 def _predict_video(
     predictor, plates: list, path: Path, out: Path, settings: dict[str, Any]
 ) -> bool:
-    """Whether every frame could be decoded."""
+    """Whether nothing of it was left out."""
     from depthmask.data.work import progress
     from depthmask.inference import video, video_file
     from depthmask.inference.prediction import choose_plate

@@ -114,7 +114,7 @@ def bench(
 
 
 def _compare_with_eager(predictor, num_runs: int, num_threads: int | None) -> None:
-    """Where the network that the file was made of lies here."""
+    """Print the time of the network that the file was made of, where that lies here, beside it."""
     from depthmask.export import benchmark
     from depthmask.models.store import seed_folder
     from depthmask.stages import EXPERIMENTS

@@ -81,7 +81,7 @@ def list_frames(texts: Sequence[str], out: Path) -> tuple[list[Path], list[str]]
             raise InputError(f"{both}: rename one, or predict them into two folders")
         if len(os.fsencode(frame.stem)) > 255 - 40:  # of a temporary name, around the result's
             raise InputError(f"{frame} has a long name that no result's would fit: shorten it")
-        check_results(out, frame)
+        _check_results(out, frame)
     return list(frames.values()), notes
 
 
@@ -110,7 +110,7 @@ def _list_folder(folder: Path, out: Path) -> tuple[list[Path], list[str]]:
     return frames, [note] if left else []
 
 
-def check_results(out: Path, frame: Path) -> None:
+def _check_results(out: Path, frame: Path) -> None:
     """InputError if a result would take the place of what `predict` has not written."""
     record = ".jsonl" if is_video(frame) else ".json"
     present = [

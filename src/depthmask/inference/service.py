@@ -40,7 +40,7 @@ _BUCKETS = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 30)  # seconds
 
 
 class Limits(NamedTuple):
-    """What a caller may ask for; with it all asked for at once, memory peaks at 3 GB."""
+    """What a caller may ask for; with it all asked for at once, memory peaks at 2.2 GB."""
 
     max_bytes: int = 20 * 2**20  # of a body
     max_pixels: int = 25_000_000  # of a picture

@@ -89,12 +89,8 @@ def predict_video(
             if num_refused == _AT_FIRST:  # later on the camera may have been moved
                 check_verdict(path.name, verdict, plate)
             if follow_s:
-                room = cv2.erode(
-                    (found.mask < _NOBODY).astype(np.uint8), np.ones((15, 15), np.uint8)
-                )
-                change = item.image - followed
-                change[room == 0] = cv2.mean(change, room)[:3]  # behind somebody it darkens too
-                followed += change * np.float32(1 - math.exp((before_s - item.time_s) / follow_s))
+                share = 1 - math.exp((before_s - item.time_s) / follow_s)
+                _follow(followed, item.image, found.mask, share)
                 before_s, plate = item.time_s, plate._replace(image=cv2.convertScaleAbs(followed))
             yield item, found
         if number and num_refused == number:
@@ -153,8 +149,8 @@ def predict_video(
             stop = error
         if not count:
             raise InputError(f"{path} holds no frame that can be decoded")
-        is_whole = source.is_live or num_resized
-        missing_s = 0.0 if is_whole else source.missing_s(max([end_s, *damaged]))
+        knows_end = not source.is_live and not num_resized
+        missing_s = source.missing_s(max([end_s, *damaged])) if knows_end else 0.0
     if stop and not isinstance(stop, KeyboardInterrupt):
         raise stop
     return {
@@ -174,6 +170,15 @@ def predict_video(
         "flicker": smoother.mean_flicker() if smoother else None,
         "frames_per_s": count / (time.perf_counter() - start),
     }
+
+
+def _follow(followed: np.ndarray, image: np.ndarray, mask: np.ndarray, share: float) -> None:
+    """Move a plate, float32 H x W x 3, by a share of the way to a frame where nobody is found, and
+    elsewhere by the mean of that: behind somebody it darkens too."""
+    room = cv2.erode((mask < _NOBODY).astype(np.uint8), np.ones((15, 15), np.uint8))
+    change = image - followed
+    change[room == 0] = cv2.mean(change, room)[:3]
+    followed += change * np.float32(share)
 
 
 @contextmanager

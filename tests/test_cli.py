@@ -86,8 +86,8 @@ def test_predict_writes_the_files_of_the_contract(run, photos):
     assert summary.pop("latency_ms") > 0
     assert summary == {
         "scene": "frame.png", "plate": "plate.png", "width_px": 144, "height_px": 96,
-        "depth_unit": "metre", "device": "cpu", "experiment": "difference", "warning": None,
-        "fov_degrees": 79.6, "fov_from": "training", "has_plate_depth": False,
+        "depth_unit": "metre", "model": "model.onnx", "device": "cpu", "experiment": "difference",
+        "warning": None, "fov_degrees": 79.6, "fov_from": "training", "has_plate_depth": False,
     }  # fmt: skip
     assert "frame.png: a person 4.0" in out
     assert "Wrote 4 files to found (cpu); look at found/frame_overlay.*" in out
@@ -270,7 +270,7 @@ def broken(photos) -> Path:
         ("--scene empty", "empty holds no frames: give .bmp"),
         ("--scene twins", "would both become frame_mask: rename one"),
         ("--model gone.onnx", "gone.onnx is missing: make it with `make repro`"),
-        ("--model empty", "empty is a folder: make it with `make repro`, or name another"),
+        ("--model empty", "empty/model.onnx is missing: make it with `make repro`, or name"),
         ("--model bad.onnx", "bad.onnx is cut short or no ONNX model"),
         ("--out text.png/deeper", "text.png is a file: name a folder with --out"),
         ("--plate-depth pipe", "pipe is a pipe or a device: save what it gives"),

@@ -28,13 +28,16 @@ SIZES = [(48, 48), (37, 91), (161, 130)]  # the square trained at; odd and oblon
 REFINE = RefineParams(radius=2, eps=0.005)
 
 
-@pytest.mark.parametrize(("num_in", "num_out"), [(7, 3), (101, 48), (48, 1080), (1, 5), (7, 7)])
-def test_resampling_matrix_is_interpolate(num_in, num_out):
+@pytest.mark.parametrize(
+    ("num_in", "num_out"), [(7, 3), (101, 48), (48, 1080), (1, 5), (5, 1), (7, 7)]
+)
+def test_resampling_is_interpolate(num_in, num_out):
     # Five wide: interpolate itself mistakes an image one pixel wide for channels_last.
     image = torch.rand(1, 1, num_in, 5, generator=torch.Generator().manual_seed(0))
     expected = F.interpolate(image, size=(num_out, 5), mode="bilinear", antialias=True)
-    found = onnx_export.resampling_matrix(num_in, num_out) @ image
-    torch.testing.assert_close(found, expected, atol=1e-5, rtol=0)
+    at_once = onnx_export.resampling_weights(num_in, num_out) @ image
+    for found in (at_once, onnx_export.resample(image, num_out)):
+        torch.testing.assert_close(found, expected, atol=1e-5, rtol=0)
 
 
 NOISE = np.random.default_rng(1).integers(0, 256, (2, 3, 64, 64, 3), dtype=np.uint8)
@@ -204,7 +207,7 @@ def test_model_card_has_figures_with_intervals_data_limits_and_licence():
     parity["int8"] = {"mask_iou": 0.8114, "person_delta1": 0.7004}
     text = model_card(card, metrics, parity, 18)
     for part in (
-        "convolutions of 8 bits; on the test below mask IoU 0.811, person's δ1 0.700",
+        "the network with 8 bits; on the test below mask IoU 0.811, person's δ1 0.700",
         "# DepthMaskNet: x",
         "depthmasknet8, mask: bce, depth: 2·ssim + 0.1·l1; seed 0, run 0a1b",
         "| Mask IoU ↑ | 0.812 | 0.750 to 0.860 |",

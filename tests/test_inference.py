@@ -1,5 +1,7 @@
 """The Predictor on arrays, the files of a prediction, and the warning about a wrong plate."""
 
+import shutil
+
 import numpy as np
 import onnx
 import onnxruntime
@@ -9,6 +11,7 @@ from onnx import helper
 from depthmask import Predictor
 from depthmask.data.scenes import onnx_session
 from depthmask.errors import InputError
+from depthmask.inference import predictor
 from depthmask.inference.plate_check import check_plate
 from depthmask.inference.predictor import fov_of
 from synthetic import make_plate
@@ -115,6 +118,18 @@ def test_cuda_that_is_listed_but_does_not_work(difference_onnx, monkeypatch, cap
     assert capsys.readouterr() == ("", "")
     Predictor(difference_onnx, device="cpu")
     assert asked[-1] == ["CPUExecutionProvider"]
+
+
+def test_a_folder_gives_8_bits_to_cpus_alone(difference_onnx, monkeypatch, tmp_path):
+    shutil.copy(difference_onnx, tmp_path / "model.onnx")
+    assert Predictor(tmp_path).path.name == "model.onnx"
+    shutil.copy(difference_onnx, tmp_path / "model_int8.onnx")
+    monkeypatch.setattr(onnx_session, "cuda_in_build", lambda: False)
+    monkeypatch.setattr(predictor, "cuda_in_build", lambda: False)
+    assert Predictor(tmp_path).path.name == "model_int8.onnx"
+    monkeypatch.setattr(predictor, "cuda_in_build", lambda: True)
+    assert Predictor(tmp_path).path.name == "model.onnx"
+    assert Predictor(tmp_path, device="cpu").path.name == "model_int8.onnx"
 
 
 @pytest.mark.parametrize("number", range(4))

@@ -85,4 +85,4 @@ def _model(path: Path) -> Finding:
     except (InputError, ImportError) as error:
         return Finding("model", str(error), "problem")
     about = f"experiment {predictor.metadata['experiment']}, {predictor.training_size} px"
-    return Finding("model", f"{path}: {about}; runs on {predictor.device}")
+    return Finding("model", f"{predictor.path}: {about}; runs on {predictor.device}")

@@ -102,7 +102,9 @@ def bench(
     predictor = Predictor(model, device=device, num_threads=threads)
     latencies = benchmark.measure_latency(predictor, sizes, num_runs=runs, batch=batch)
     where = benchmark.processor_name() if predictor.device == "cpu" else "CUDA"
-    typer.echo(f"{model} on {where}, network at {predictor.training_size} px, {runs} warm runs")
+    typer.echo(
+        f"{predictor.path} on {where}, network at {predictor.training_size} px, {runs} warm runs"
+    )
     typer.echo(benchmark.describe(latencies))
     if find_spec("torch"):
         _compare_with_eager(predictor, runs, threads)

@@ -24,7 +24,7 @@ def model_card(
     int8 = ""
     if found := parity.get("int8"):
         both = f"mask IoU {found['mask_iou']:.3f}, person's δ1 {found['person_delta1']:.3f}"
-        int8 = f"- For CPUs: `model_int8.onnx`, convolutions of 8 bits; on the test below {both}\n"
+        int8 = f"- For CPUs: `model_int8.onnx`, the network with 8 bits; on the test below {both}\n"
     return f"""# DepthMaskNet: {name}
 
 Finds a person and the scene's depth from two pictures of one camera that does not move: the plate

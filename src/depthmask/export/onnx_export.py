@@ -26,6 +26,8 @@ from depthmask.inference.predictor import FORMAT, INPUTS, METADATA, OUTPUTS, Pre
 from depthmask.metrics import SceneMetrics, largest_difference
 from depthmask.models.depth_codec import decode_depth
 
+_BLOCKS = 16  # of rows; 9 and 24 are as fast
+
 
 class ParityError(RuntimeError):
     """The exported file and the network disagree, or an input does not matter."""
@@ -52,18 +54,18 @@ class ExportWrapper(nn.Module):
         self.eval()
 
     def forward(self, bg: Tensor, bg_fg: Tensor) -> tuple[Tensor, Tensor]:
-        rows, columns = (resampling_matrix(self.input_size, side) for side in bg.shape[1:3])
+        height, width = bg.shape[1:3]
+        columns = resampling_weights(self.input_size, width).T
 
-        def enlarge(plane: Tensor) -> Tensor:
-            return (rows @ (plane @ columns.T)).squeeze(1)
+        def enlarge(planes: Tensor) -> Tensor:
+            return resample(planes @ columns, height)
 
-        bg, bg_fg = bg.float(), bg_fg.float()  # once: a cast of a large frame takes a millisecond
         small = self._shrink(bg), self._shrink(bg_fg)
         logits = self.model(*small)
         if self.refine is None:
-            mask, unit = (enlarge(plane).sigmoid() for plane in logits)
+            mask, unit = enlarge(torch.cat(logits, 1)).sigmoid().unbind(1)
         else:
-            guide = guidance(bg, bg_fg, 3)
+            guide = guidance(bg.float(), bg_fg.float(), 3)
             small_guide = guidance(*small, 1).unsqueeze(1)
             mask, unit = refined(logits, small_guide, guide, enlarge, self.refine)
         return mask, decode_depth(unit, self.range_m)
@@ -72,21 +74,46 @@ class ExportWrapper(nn.Module):
         """N x H x W x 3, 0 to 255, to N x 3 x S x S, 0 to 1."""
         num, height, width, channels = image.shape
         size = self.input_size
-        # rows first, as one large product over the pixels as they lie in memory
-        rows = resampling_matrix(height, size) / 255 @ image.reshape(num, height, -1)
+        # rows first, over the pixels as they lie in memory
+        rows = resample(image.reshape(num, height, -1), size)
         rows = rows.reshape(num, size, width, channels).permute(0, 3, 1, 2)
-        return rows @ resampling_matrix(width, size).T
+        return rows @ (resampling_weights(width, size).T / 255)
 
 
-def resampling_matrix(num_in: int, num_out: int) -> Tensor:
-    """The weights of `interpolate(mode="bilinear", antialias=True)`: float32, num_out x num_in."""
+def resampling_weights(
+    num_in: int, num_out: int, place_in: Tensor | None = None, place_out: Tensor | None = None
+) -> Tensor:
+    """The weights of `interpolate(mode="bilinear", antialias=True)`: float32, num_out x num_in, or
+    those between some places of both, ... x 1 x K and ... x M x 1, 0 of a place that is none."""
     # the operator Resize with antialias was wrong in onnxruntime's CUDA provider (issue 25264);
     # distances in 1 / (2 num_in num_out) of the side are exact
-    centres_out = (2 * torch.arange(num_out).unsqueeze(1) + 1) * num_in
-    centres_in = (2 * torch.arange(num_in).unsqueeze(0) + 1) * num_out
-    pitch = 2 * torch.sym_max(num_in, num_out)
-    weights = (1 - (centres_in - centres_out).abs().float() / pitch).clamp(min=0)
-    return weights / weights.sum(dim=1, keepdim=True)
+    place_in = torch.arange(num_in).unsqueeze(0) if place_in is None else place_in
+    place_out = torch.arange(num_out).unsqueeze(1) if place_out is None else place_out
+    apart = (2 * place_in + 1) * num_out - (2 * place_out + 1) * num_in
+    weights = (1 - apart.abs().float() / (2 * torch.sym_max(num_in, num_out))).clamp(min=0)
+    weights = weights * ((place_in >= 0) & (place_in < num_in))
+    return weights / weights.sum(dim=-1, keepdim=True).clamp(min=1e-6)
+
+
+def resample(image: Tensor, num_out: int) -> Tensor:
+    """The rows, ... x num_in x C, as `num_out` rows, float32, by `resampling_weights`.
+
+    A row is made of its neighbours alone, so that one product by all weights would multiply by
+    zero most of the time: each block of rows is a product over the few that it needs.
+    """
+    num_in = image.shape[-2]
+    num_rows = (num_out + _BLOCKS - 1) // _BLOCKS
+    reach = 2 * torch.sym_max(num_in, num_out)
+    num_needed = ((num_rows - 1) * num_in + reach) // num_out + 2
+    start = num_rows * torch.arange(_BLOCKS).view(-1, 1, 1)
+    first = ((2 * start + 1) * num_in - num_out - reach) // (2 * num_out)
+    needed, rows = first + torch.arange(num_needed), start + torch.arange(num_rows).unsqueeze(1)
+    weights = resampling_weights(num_in, num_out, needed, rows)
+    # gathered before they become floats: a quarter of the bytes
+    parts = image.index_select(-2, needed.clamp(0, num_in - 1).flatten())
+    blocks = weights @ parts.unflatten(-2, (_BLOCKS, num_needed)).float()
+    # the last block may have rows too many
+    return blocks.flatten(-3, -2).index_select(-2, torch.arange(num_out))
 
 
 def export_onnx(

@@ -22,17 +22,18 @@ def refined(
     """Mask and depth's code, N x H x W, 0 to 1, with the edges of a guide of that size.
 
     The guide is N x H x W, 0 to 255; `small_guide` is the same at N x 1 x S x S, 0 to 1, and
-    `enlarge` takes that size to the other. The mask's logits follow the guide, and the depth's
-    follow the mask, so that both have one silhouette. Where H = W = S nothing changes.
+    `enlarge` takes planes of that size to the other. The mask's logits follow the guide, and the
+    depth's follow the mask, so that both have one silhouette. Where H = W = S nothing changes.
     """
     mask, depth = logits
     assert depth is not None
     small_mask = mask.sigmoid()
     step = slope(small_guide, mask.clamp(-LIMIT, LIMIT), params)
     depth_step = slope(small_mask, depth, params)
-    mask = (enlarge(mask - step * small_guide) + enlarge(step / 255) * guide).sigmoid()
-    depth = enlarge(depth - depth_step * small_mask) + enlarge(depth_step) * mask
-    return mask, depth.sigmoid()
+    lines = mask - step * small_guide, step / 255, depth - depth_step * small_mask, depth_step
+    mask, step, depth, depth_step = enlarge(torch.cat(lines, 1)).unbind(1)
+    mask = (mask + step * guide).sigmoid()
+    return mask, (depth + depth_step * mask).sigmoid()
 
 
 def guidance(bg: Tensor, bg_fg: Tensor, channels: int) -> Tensor:

@@ -9,7 +9,7 @@ from depthmask.data.scenes.person import THRESHOLD, Person
 ACCENT = (0, 214, 178)
 INK = (8, 28, 26)
 _MUTED = 0.7 * (0.45 * np.eye(3) + 0.55 / 3)  # darker, and nearer to grey
-_ROWS = 256  # at once: floats of a whole large frame would take gigabytes
+_TINTED = np.column_stack([0.6 * np.eye(3), 0.4 * np.array(ACCENT)])
 
 
 def draw_overlay(
@@ -17,17 +17,18 @@ def draw_overlay(
 ) -> Image.Image:
     """Tint and outline the mask, mute the room, write the distance above the person."""
     pixels = cv2.transform(frame, _MUTED)
-    x, y, width, height = cv2.boundingRect((mask > 1 / 255).astype(np.uint8))
-    columns = slice(x, x + width)
-    for top in range(y, y + height, _ROWS):
-        part = np.s_[top : top + _ROWS, columns]
-        alpha = mask[part][..., np.newaxis].clip(0, 1)
-        tinted = 0.6 * frame[part].astype(np.float32) + 0.4 * np.array(ACCENT, np.float32)
-        pixels[part] = np.rint(alpha * tinted + (1 - alpha) * pixels[part])
+    part = _box((mask > 1 / 255).astype(np.uint8))
+    if mask[part].size:
+        share = np.ascontiguousarray(mask[part])
+        tinted = cv2.transform(frame[part], _TINTED)
+        pixels[part] = cv2.blendLinear(tinted, pixels[part], share, 1 - share)
     # The outline lies just outside the region, so that it hides nothing of the person.
     inside = (mask > THRESHOLD).astype(np.uint8)
-    width_px = 2 * max(1, round(min(inside.shape) / 240)) + 1
-    pixels[cv2.dilate(inside, np.ones((width_px, width_px), np.uint8)) > inside] = ACCENT
+    width_px = max(1, round(min(inside.shape) / 240))
+    part = _box(inside, width_px)
+    if inside[part].size:
+        wider = cv2.dilate(inside[part], np.ones((2 * width_px + 1,) * 2, np.uint8))
+        pixels[part][wider > inside[part]] = ACCENT
     image = Image.fromarray(pixels)
     text, fill, ink = "nobody", INK, ACCENT
     if person:
@@ -47,3 +48,10 @@ def draw_overlay(
     draw.rounded_rectangle((*corner, *(corner + size)), radius=size[1] / 3, fill=fill)
     draw.text(tuple(corner - box[0]), text, font=font, fill=ink)
     return image
+
+
+def _box(region: np.ndarray, margin: int = 0) -> tuple[slice, slice]:
+    """Rows and columns of a region, uint8 H x W, and some px around."""
+    x, y, width, height = cv2.boundingRect(region)
+    top, left = (max(0, start - margin) for start in (y, x))
+    return np.s_[top : y + height + margin, left : x + width + margin]

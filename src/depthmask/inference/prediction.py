@@ -17,11 +17,11 @@ from PIL import Image
 
 from depthmask.data.scenes import images
 from depthmask.data.scenes.files import replaced_file
-from depthmask.data.scenes.person import Person, find_person
+from depthmask.data.scenes.person import THRESHOLD, Person, find_person
 from depthmask.errors import InputError
 from depthmask.inference.overlay import draw_overlay
 from depthmask.inference.plate_check import Verdict, check_plate
-from depthmask.inference.predictor import LARGE_PX, SAME_SIZE, Predictor, focal_of, fov_of
+from depthmask.inference.predictor import LARGE_PX, SAME_SIZE, Predictor, Result, focal_of, fov_of
 from depthmask.inference.smoothing import Smoother
 
 # Pillow's, of a damaged EXIF in a picture that can be read
@@ -71,20 +71,30 @@ def choose_plate(plates: Sequence[GivenPlate], bg_fg: np.ndarray) -> GivenPlate:
     return min(same, key=lambda each: np.median(cv2.absdiff(each.image[thin], bg_fg[thin])))
 
 
-def find(
+def find(predictor: Predictor, plate: GivenPlate, bg_fg: np.ndarray) -> Answer:
+    """Predict a frame, uint8 H x W x 3, RGB, of the plate's size."""
+    return conclude(predictor, plate, bg_fg, *run(predictor, plate, bg_fg))
+
+
+def run(predictor: Predictor, plate: GivenPlate, bg_fg: np.ndarray) -> tuple[Result, float]:
+    """What the model says about a frame, and how long it took, ms."""
+    start = time.perf_counter()
+    result = predictor.predict(
+        plate.image, bg_fg, plate_depth=plate.depth, fov_degrees=plate.fov_degrees
+    )
+    return result, (time.perf_counter() - start) * 1000
+
+
+def conclude(
     predictor: Predictor,
     plate: GivenPlate,
     bg_fg: np.ndarray,
+    result: Result,
+    latency_ms: float,
     smooth: Smoother | None = None,
 ) -> Answer:
-    """Predict a frame, uint8 H x W x 3, RGB, of the plate's size; `smooth` it over those before."""
-    start = time.perf_counter()
-    mask, depth = predictor.predict(
-        plate.image, bg_fg, plate_depth=plate.depth, fov_degrees=plate.fov_degrees
-    )
-    latency_ms = (time.perf_counter() - start) * 1000
-    if smooth:
-        mask, depth = smooth(bg_fg, mask, depth)
+    """What follows from what `run` gave, smoothed over the frames before."""
+    mask, depth = smooth(bg_fg, *result) if smooth else result
     person = locate(mask, depth)
     verdict = check_plate(plate.image, bg_fg, mask)
     distance = round(person.depth, 3) if person else None
@@ -101,14 +111,16 @@ def find(
 
 
 def locate(mask: np.ndarray, depth: np.ndarray) -> Person | None:
-    """`find_person`, of large frames by every n-th pixel."""
-    step = math.ceil(math.sqrt(mask.size / LARGE_PX))
-    person = find_person(mask[::step, ::step], depth[::step, ::step])
-    if person is None or step == 1:
-        return person
-    x, y, width, height = (step * each for each in person.box)
-    rows, columns = mask.shape
-    return person._replace(box=(x, y, min(width, columns - x), min(height, rows - y)))
+    """`find_person`, where the mask is anything, of a large person by every n-th pixel."""
+    x, y, width, height = cv2.boundingRect((mask > THRESHOLD).astype(np.uint8))
+    step = max(1, math.ceil(math.sqrt(width * height / LARGE_PX)))
+    part = np.s_[y : y + height : step, x : x + width : step]
+    if not mask[part].size or (person := find_person(mask[part], depth[part])) is None:
+        return None
+    left, top, *sides = (step * each for each in person.box)
+    across, down = min(sides[0], width - left), min(sides[1], height - top)
+    share = person.area_share * width * height / mask.size
+    return Person(person.depth, (x + left, y + top, across, down), share)
 
 
 def read_lens(path: Path, shape: tuple[int, ...]) -> float | None:
@@ -162,6 +174,7 @@ def predict_file(
         "depth_unit": unit,
         **({"fov_degrees": round(fov, 1), "fov_from": fov_from} if fov else {}),
         "has_plate_depth": plate.depth is not None,
+        "model": predictor.path.name,
         "device": predictor.device,
         "experiment": predictor.metadata["experiment"],
         **answer.summary,

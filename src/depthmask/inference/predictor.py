@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 import onnxruntime
 
-from depthmask.data.scenes.onnx_session import CUDA, Device, open_session
+from depthmask.data.scenes.onnx_session import CUDA, Device, cuda_in_build, open_session
 from depthmask.data.scenes.plate_depth import depth_with_plate
 from depthmask.data.scenes.scene import UNITS
 from depthmask.errors import InputError
@@ -45,6 +45,7 @@ class Predictor:
     """A person's mask and the scene's depth from a clean plate and a frame.
 
     Attributes:
+        path: of the file that runs.
         device: `cpu` or `cuda`, where it really runs.
         providers: onnxruntime's, the first one tried first.
         metadata: what the file says about itself; `METADATA` at least.
@@ -56,17 +57,21 @@ class Predictor:
     def __init__(
         self, path: str | Path, device: Device = "auto", num_threads: int | None = None
     ) -> None:
-        """Load a model that depthmask exported; `auto` takes CUDA where it works; `num_threads` of
-        the CPU, by default one a core. InputError if the file or the device cannot be used."""
+        """Load a model that depthmask exported, of a folder that export made the fastest for the
+        device; `auto` takes CUDA where it works; `num_threads` of the CPU, by default one a core.
+        InputError if the file or the device cannot be used."""
         self.path = Path(path)
+        if self.path.is_dir():
+            small = self.path / "model_int8.onnx"
+            is_on_cpu = device == "cpu" or not cuda_in_build()
+            self.path = small if is_on_cpu and small.exists() else self.path / "model.onnx"
         if device not in get_args(Device):
             raise InputError(f"device {device!r} is unknown; use {', '.join(get_args(Device))}")
         if num_threads is not None and num_threads < 1:
             raise InputError(f"num_threads is {num_threads}; give at least 1")
         if not self.path.is_file():
-            what = "is a folder" if self.path.is_dir() else "is missing"
             remedy = "make it with `make repro`, or name another with --model"
-            raise InputError(f"{self.path} {what}: {remedy}")
+            raise InputError(f"{self.path} is missing: {remedy}")
         self._session = open_session(self.path, device, num_threads, unreadable=_EXPORT_AGAIN)
         self.metadata = _checked_metadata(self.path, self._session)
         self.depth_unit = self.metadata["depth_unit"]

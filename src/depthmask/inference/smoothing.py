@@ -29,18 +29,24 @@ class Smoother:
     ) -> tuple[np.ndarray, np.ndarray]:
         """The next frame's mask and depth, smoothed; uint8 H x W x 3 and float32 H x W, all of one
         size in a video."""
-        picture = cv2.blur(image, (3, 3))  # takes noise away
+        # of half the size: there is less noise, and a quarter of the work
+        size = [(side + 1) // 2 for side in reversed(mask.shape)]
+        picture = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
         given = mask
         if self._before is not None:
             picture_before, given_before, mask_before, depth_before = self._before
             red, green, blue = cv2.split(cv2.absdiff(picture, picture_before))
             change = cv2.max(cv2.max(red, green), blue)
-            weight = cv2.LUT(change, _WEIGHTS)
-            mask = mask + weight * (mask_before - mask)
-            depth = depth + weight * (depth_before - depth)
+            weight = cv2.resize(
+                cv2.LUT(change, _WEIGHTS), mask.shape[::-1], interpolation=cv2.INTER_NEAREST
+            )
+            mask = cv2.blendLinear(mask_before, mask, weight, 1 - weight)
+            depth = cv2.blendLinear(depth_before, depth, weight, 1 - weight)
             still = (change < _SIGMA).astype(np.uint8)
+            thin = np.s_[::2, ::2]
             pairs = (given, given_before), (mask, mask_before)
             if still.any():
-                self._flicker.append([cv2.mean(cv2.absdiff(*pair), still)[0] for pair in pairs])
+                changes = [cv2.absdiff(*(each[thin] for each in pair)) for pair in pairs]
+                self._flicker.append([cv2.mean(each, still)[0] for each in changes])
         self._before = picture, given, mask, depth
         return mask, depth

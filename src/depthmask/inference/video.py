@@ -1,4 +1,4 @@
-"""A video through the model: decoded, predicted and encoded side by side, in three threads."""
+"""A video through the model: decoded, predicted, judged and encoded side by side, in threads."""
 
 import json
 import math
@@ -17,7 +17,14 @@ import numpy as np
 
 from depthmask.data.scenes.files import replaced_file
 from depthmask.errors import InputError
-from depthmask.inference.prediction import GivenPlate, check_size, check_verdict, draw, find
+from depthmask.inference.prediction import (
+    GivenPlate,
+    check_size,
+    check_verdict,
+    conclude,
+    draw,
+    run,
+)
 from depthmask.inference.predictor import Predictor
 from depthmask.inference.smoothing import Smoother
 from depthmask.inference.video_file import (
@@ -71,28 +78,38 @@ def predict_video(
 
     def predict(items: Iterable[Any]) -> Generator[Any, None, None]:
         nonlocal num_resized, plate
-        number = num_refused = 0
-        before_s, followed = 0.0, plate.image.astype(np.float32)
+        before_s, followed, is_first = 0.0, plate.image.astype(np.float32), True
         for item in items:
             if not isinstance(item, Frame):
                 if item is not None:
                     yield item
                 continue
-            if number and item.image.shape != plate.image.shape:  # it changes on the way
+            if not is_first and item.image.shape != plate.image.shape:  # it changes on the way
                 num_resized += 1
                 continue
             check_size(path.name, item.image, plate)
-            found = find(predictor, plate, item.image, smoother)
+            found = run(predictor, plate, item.image)
+            yield item, plate, *found
+            is_first = False
+            if follow_s:
+                share = 1 - math.exp((before_s - item.time_s) / follow_s)
+                _follow(followed, item.image, found[0].mask, share)
+                before_s, plate = item.time_s, plate._replace(image=cv2.convertScaleAbs(followed))
+
+    def answer(items: Iterable[Any]) -> Generator[Any, None, None]:
+        number = num_refused = 0
+        for item in items:
+            if not isinstance(item, tuple):
+                yield item
+                continue
+            frame, compared, result, latency_ms = item
+            found = conclude(predictor, compared, frame.image, result, latency_ms, smoother)
             if num_refused == number and found.verdict and found.verdict.is_refused:
                 num_refused, verdict = num_refused + 1, found.verdict
             number += 1
             if num_refused == _AT_FIRST:  # later on the camera may have been moved
                 check_verdict(path.name, verdict, plate)
-            if follow_s:
-                share = 1 - math.exp((before_s - item.time_s) / follow_s)
-                _follow(followed, item.image, found.mask, share)
-                before_s, plate = item.time_s, plate._replace(image=cv2.convertScaleAbs(followed))
-            yield item, found
+            yield frame, found
         if number and num_refused == number:
             check_verdict(path.name, verdict, plate)
 
@@ -110,9 +127,9 @@ def predict_video(
         read = ahead(decoded)
         if isinstance(video, Camera):
             read = newest(decoded, video.seconds, is_over)
-        answers = stack.enter_context(
-            ahead(predict(stack.enter_context(read)), 1 if source.is_live else _AHEAD)
-        )
+        num_ahead = 1 if source.is_live else _AHEAD
+        results = stack.enter_context(ahead(predict(stack.enter_context(read)), num_ahead))
+        answers = stack.enter_context(ahead(answer(results), num_ahead))
         encoders = {}
         for kind, encoding in encodings.items():
             end = "depth_relative" if kind == "depth" and predictor.depth_unit != "metre" else kind

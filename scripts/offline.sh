@@ -89,10 +89,8 @@ pack() {
     for file in reports/metrics.json reports/report.html reports/latency.json; do
         if [ -e "$file" ]; then cp "$file" "$out/"; fi
     done
-    if [ -e .done/export ]; then
-        "$python" -c 'import sys; from pathlib import Path; from depthmask.export.onnx_export import to_float16
-to_float16(*map(Path, sys.argv[1:]))' models/best/model.onnx "$out/model-float16.onnx"
-    fi
+    file=models/best/model_float16.onnx
+    if [ -e .done/export ] && [ -e $file ]; then cp $file "$out/"; fi
     for file in reports/{panels,plots,tiles,{curves,scenes,robustness}.csv,gate.json}; do
         if [ -e "$file" ]; then pictures+=("$file"); fi
     done

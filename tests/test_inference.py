@@ -120,6 +120,24 @@ def test_cuda_that_is_listed_but_does_not_work(difference_onnx, monkeypatch, cap
     assert asked[-1] == ["CPUExecutionProvider"]
 
 
+def test_cuda_that_fails_in_a_run_is_told_and_not_hidden(difference_onnx, room_and_visitor):
+    found = Predictor(difference_onnx, device="cpu")
+
+    class EPFail(Exception):
+        pass
+
+    def fail(*_):
+        raise EPFail("out of memory\non device 0")
+
+    found._session.run = fail
+    with pytest.raises(EPFail):
+        found.predict(*room_and_visitor)
+    found.device = "cuda"
+    with pytest.raises(InputError, match=r"in a run \(out of memory on device 0\): give"):
+        found.predict(*room_and_visitor)
+    assert not found._session._enable_fallback
+
+
 def test_a_folder_gives_8_bits_to_cpus_alone(difference_onnx, monkeypatch, tmp_path):
     shutil.copy(difference_onnx, tmp_path / "model.onnx")
     assert Predictor(tmp_path).path.name == "model.onnx"

@@ -23,10 +23,6 @@ def read_params():
     assert params["profile"] == "gpu"
     return SimpleNamespace(**params)
 """,
-    "export/onnx_export.py": """
-def to_float16(source, target):
-    target.write_bytes(source.read_bytes()[::2])
-""",
     "stages/train.py": """
 import os, sys, time
 from pathlib import Path
@@ -54,9 +50,10 @@ for name in ("panels/one.png", "metrics.json", "curves.csv"):
 from pathlib import Path
 Path("models/best").mkdir(parents=True, exist_ok=True)
 Path("models/best/model.onnx").write_bytes(b"abcd")
+Path("models/best/model_float16.onnx").write_bytes(b"ac")
 """,
 }
-ALL = ["metrics.json", "model-float16.onnx", "pictures.tar.gz", "runs.tar.gz"]
+ALL = ["metrics.json", "model_float16.onnx", "pictures.tar.gz", "runs.tar.gz"]
 
 
 class Project:
@@ -95,7 +92,7 @@ def project(tmp_path: Path) -> Project:
 def test_runs_all_stages_and_packs_few_files_outside_the_checkout_s_own(project: Project) -> None:
     project.run()
     assert project.packed() == ALL
-    assert (project.out / "model-float16.onnx").read_bytes() == b"ac"
+    assert (project.out / "model_float16.onnx").read_bytes() == b"ac"
     runs = project.runs()  # what `import-runs` needs
     files = ("model.json", "settings.json", "curves.csv")
     assert {f"models/experiments/two/seed_0/{file}" for file in files} <= runs

@@ -242,7 +242,7 @@ class ExportParams(Section):
     tolerance: Positive
     sizes: Annotated[tuple[Size, ...], Field(min_length=3, strict=False)]
     refine: RefineParams | None
-    int8_loss: Probability | None
+    precision_loss: Probability | None
     gate: Gate
 
 

@@ -21,17 +21,19 @@ def model_card(
     figures, test_set = parity["figures"], parity["figures"]["set"]
     depth = {"metre": "metres along the optical axis"}.get(unit, "relative: it grows with distance")
     largest = pd.DataFrame(parity["differences"]).max(axis=1)
-    int8 = ""
-    if found := parity.get("int8"):
-        both = f"mask IoU {found['mask_iou']:.3f}, person's δ1 {found['person_delta1']:.3f}"
-        int8 = f"- For CPUs: `model_int8.onnx`, the network with 8 bits; on the test below {both}\n"
+    smaller = ""
+    for precision, device in (("int8", "CPU"), ("float16", "GPU")):
+        found = parity.get("precisions", {}).get(precision, {})
+        if found.get("is_kept"):
+            both = f"mask IoU {found['mask_iou']:.3f}, person's δ1 {found['person_delta1']:.3f}"
+            smaller += f"- For {device}s: `model_{precision}.onnx`; on the test below {both}\n"
     return f"""# DepthMaskNet: {name}
 
 Finds a person and the scene's depth from two pictures of one camera that does not move: the plate
 (the room with nobody in it) and the frame.
 
 - File: `model.onnx`, ONNX opset {opset}, {card["num_parameters"]:,} parameters, self-contained
-{int8}- In: `bg` (the plate) and `bg_fg` (the frame), uint8, N x H x W x 3, RGB, any one size
+{smaller}- In: `bg` (the plate) and `bg_fg` (the frame), uint8, N x H x W x 3, RGB, any one size
 - Out: `mask`, float32, N x H x W, 0 to 1; `depth`, float32, N x H x W, {depth}
 - Network: {network_words(card)}; seed {card["seed"]}, run {card["key"]}
 - Works at {card["size"]} x {card["size"]} px; resizing is part of the file

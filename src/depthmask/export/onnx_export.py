@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import onnx
 import torch
-from onnx import TensorProto, helper, numpy_helper
+from onnx import helper
 from PIL import Image
 from torch import Tensor, nn
 
@@ -161,32 +161,12 @@ def export_onnx(
     graph.ClearField("value_info")  # inferred shapes name symbols of the tracer
     proto.ir_version = 10  # what onnxruntime 1.18 and later read
     proto.producer_name, proto.producer_version = "depthmask", depthmask.__version__
-    _save(proto, path, metadata)
+    save(proto, path, metadata)
     return wrapper
 
 
-def to_float16(path_in: Path, path_out: Path) -> None:
-    """Halve an exported file: weights stored as float16, widened to float32 when it is loaded, so
-    that it runs wherever the original does; ValueError if one is too large for float16."""
-    proto = onnx.load(path_in)
-    casts = []
-    for weights in proto.graph.initializer:
-        values, name = numpy_helper.to_array(weights), weights.name
-        if weights.data_type != TensorProto.FLOAT or values.size == 1:
-            continue  # of a constant such as 255 or near: nothing to gain, precision to lose
-        if not np.abs(values).max() <= np.finfo(np.float16).max:
-            raise ValueError(f"{name} does not fit float16")
-        half = f"{name}.float16"
-        weights.CopyFrom(numpy_helper.from_array(values.astype(np.float16), half))
-        casts.append(helper.make_node("Cast", [half], [name], f"{name}.cast", to=TensorProto.FLOAT))
-    nodes = [*casts, *proto.graph.node]
-    proto.graph.ClearField("node")
-    proto.graph.node.extend(nodes)
-    metadata = {item.key: item.value for item in proto.metadata_props}
-    _save(proto, path_out, metadata | {"weights": "float16"})
-
-
-def _save(proto: onnx.ModelProto, path: Path, metadata: Mapping[str, str]) -> None:
+def save(proto: onnx.ModelProto, path: Path, metadata: Mapping[str, str]) -> None:
+    """Write a checked file whose bytes depend on nothing else."""
     helper.set_model_props(proto, dict(sorted(metadata.items())))
     onnx.checker.check_model(proto, full_check=True)
     with replaced_file(path) as temporary:

@@ -28,6 +28,7 @@ METADATA = {  # what every exported file says about itself: a pattern of each va
     "reference_focal": r"(?=.*[1-9])[0-9]+(\.[0-9]+)?",
 }
 
+_FAILURES = ("EPFail", "Fail", "RuntimeException")  # of a run, such as for want of memory
 LARGE_PX = 2**21  # in one run of the file; full HD is below it, and takes 0.2 GB
 SAME_SIZE = "take both with the same camera at one size"
 _EXPORT_AGAIN = "export it again with `dvc repro export`, or name another with --model"
@@ -73,6 +74,7 @@ class Predictor:
             remedy = "make it with `make repro`, or name another with --model"
             raise InputError(f"{self.path} is missing: {remedy}")
         self._session = open_session(self.path, device, num_threads, unreadable=_EXPORT_AGAIN)
+        self._session.disable_fallback()  # to the CPU in silence, where a run fails on CUDA
         self.metadata = _checked_metadata(self.path, self._session)
         self.depth_unit = self.metadata["depth_unit"]
         self.training_size = int(self.metadata["training_size"])
@@ -137,7 +139,14 @@ class Predictor:
             remedy = SAME_SIZE if len(bg) == len(bg_fg) else "give as many plates as frames"
             raise InputError(f"the plate is {plate} and the frame {frame}: {remedy}")
         feed = {"bg": np.ascontiguousarray(bg), "bg_fg": np.ascontiguousarray(bg_fg)}
-        return Result(*self._session.run(list(OUTPUTS), feed))
+        try:
+            return Result(*self._session.run(list(OUTPUTS), feed))
+        except Exception as error:  # onnxruntime's own classes share no base but this one
+            if self.device == "cpu" or type(error).__name__ not in _FAILURES:
+                raise
+            why = " ".join(str(error).split())[:200]
+            remedy = "give fewer or smaller frames at once, or use --device cpu"
+            raise InputError(f"CUDA failed in a run ({why}): {remedy}") from None
 
 
 def focal_of(fov_degrees: float, shape: tuple[int, ...]) -> float:

@@ -15,7 +15,7 @@ from depthmask.errors import exit_on_error
 from depthmask.export import onnx_export
 from depthmask.export.benchmark import describe, measure_latency, write_latency
 from depthmask.export.model_card import model_card
-from depthmask.export.quantization import export_int8
+from depthmask.export.precision import export_precisions
 from depthmask.inference.predictor import Predictor
 from depthmask.models.store import StoredModel, load_model, seed_folder
 from depthmask.stages import BEST, EXPERIMENTS, METRICS, PREPARED, RECORD, REPORTS, read_params
@@ -31,7 +31,7 @@ def export(
     prepared: Path,
     output: Path,
 ) -> None:
-    """Export a model to `output`: model.onnx, perhaps model_int8.onnx, parity.json, model_card.md;
+    """Export a model to `output`: model.onnx, perhaps with fewer bits, parity.json, model_card.md;
     ParityError, and `output` as it was, if its answers or figures are not the network's."""
     sets = read_source(prepared).open_sets(prepared, composition, "cpu")
     card = stored.card
@@ -46,8 +46,8 @@ def export(
         pairs, tolerance = onnx_export.held_out_pairs(sets), params.tolerance
         parity = onnx_export.check_parity(path, wrapper, pairs, params.sizes, tolerance=tolerance)
         parity["figures"] = onnx_export.check_figures(path, sets, expected, tolerance)
-        if params.int8_loss is not None:
-            parity["int8"] = export_int8(path, sets, parity["figures"], params.int8_loss)
+        if (most_lost := params.precision_loss) is not None:
+            parity["precisions"] = export_precisions(path, sets, parity["figures"], most_lost)
         (folder / "parity.json").write_text(json.dumps(parity, indent=2) + "\n")
         text = model_card(card, metrics, parity, params.opset)
         (folder / "model_card.md").write_text(text, encoding="utf-8")
@@ -57,15 +57,13 @@ def export(
         f" and {depth:.1e}{' m' if unit == 'metre' else ''} (depth) at most, their figures on"
         f" {sets.headline} by {parity['figures']['largest_difference']:.1e}"
     )
-    if found := parity.get("int8"):
-        names = {"mask_iou": "mask IoU", "person_delta1": "person's δ1"}
-        told = ", ".join(
-            f"{words} {found[key]:.4f} instead of {parity['figures'][key]:.4f}"
-            for key, words in names.items()
+    for precision, found in parity.get("precisions", {}).items():
+        lost = " and ".join(
+            f"{found['lost'][key]:+.4f} of the {words}"
+            for key, words in (("mask_iou", "mask IoU"), ("person_delta1", "person's δ1"))
         )
-        print(f"export: {output}/model_int8.onnx, for CPUs, has {told}")
-    elif params.int8_loss is not None:
-        print(f"export: no model_int8.onnx: 8 bits lose more than {params.int8_loss:g}")
+        state = "loses" if found["is_kept"] else "is left out, it would lose"
+        print(f"export: {output}/model_{precision}.onnx {state} {lost}")
 
 
 def publish(gate: Gate) -> Judgement:

@@ -90,12 +90,14 @@ def test_predict_writes_the_files_of_the_contract(run, photos):
         "warning": None, "fov_degrees": 79.6, "fov_from": "training", "has_plate_depth": False,
     }  # fmt: skip
     assert "frame.png: a person 4.0" in out
-    assert "Wrote 4 files to found (cpu); look at found/frame_overlay.*" in out
+    assert "Wrote 4 files to found (cpu); look at found/frame_overlay*" in out
 
 
 def test_the_person_cut_out_and_a_cloud_of_points(run, photos):
-    code, out, _ = run(f"{PREDICT} --alpha --ply --fov 90")
-    assert code == 0 and "Wrote 6 files" in out
+    code, out, _ = run(f"{PREDICT} --alpha --colors --ply --fov 90")
+    assert code == 0 and "Wrote 7 files" in out
+    with Image.open("predictions/frame_colors.png") as image:
+        assert (image.mode, image.size) == ("RGB", (144, 96))
     rgba = np.asarray(Image.open("predictions/frame_alpha.png"))
     np.testing.assert_array_equal(rgba[..., :3], np.asarray(Image.open("frame.png")))
     np.testing.assert_array_equal(

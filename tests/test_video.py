@@ -11,8 +11,10 @@ import pytest
 from av.video.reformatter import Colorspace
 from PIL import Image
 
+from depthmask.data.scenes.person import Person
 from depthmask.errors import InputError
 from depthmask.inference import video, video_file
+from depthmask.inference.overlay import depth_span, draw_depth
 from depthmask.inference.prediction import GivenPlate, draw, find
 from depthmask.inference.predictor import Predictor
 from depthmask.inference.smoothing import Smoother
@@ -124,6 +126,44 @@ def test_depth_without_loss_and_the_person_cut_out(predictor, visit, tmp_path):
         found = [each for packet in container.demux() for each in decoder.decode(packet)]
     alpha = found[4].to_ndarray(format="rgba")[..., 3]
     assert alpha[54, 72] > 240 and alpha[54, 10] < 10 and len(found) == 5
+
+
+def test_folders_of_pngs_in_place_of_videos(predictor, visit, tmp_path):
+    path, plate = write_video(tmp_path / "a.mp4", visit, sound="aac"), plate_of(visit[0])
+    kinds = ["mask", "depth", "colors", "overlay"]
+    for _ in range(2):  # the second takes the place of the first
+        summary = video.predict_video(predictor, plate, path, tmp_path, kinds, as_png=True)
+    assert summary["num_frames"] == 5 and summary["left_out"] is None
+    names = [f"{number:06}.png" for number in range(5)]
+    for kind in kinds:
+        assert sorted(each.name for each in (tmp_path / f"a_{kind}").iterdir()) == names
+    frame = list(video_file.read_video(path))[4]
+    mask, depth = predictor.predict(plate.image, frame)
+    found = np.asarray(Image.open(tmp_path / "a_mask/000004.png"))
+    np.testing.assert_array_equal(found, np.rint(255 * mask))
+    found = np.asarray(Image.open(tmp_path / "a_depth/000004.png"))
+    np.testing.assert_array_equal(found, np.rint(1000 * depth))
+    assert {each.name for each in tmp_path.iterdir() if each.is_file()} == {"a.mp4", "a.jsonl"}
+
+
+def test_near_is_light_and_the_scale_tells_the_span():
+    depth = np.geomspace(1, 8, 200, dtype=np.float32)[:, None].repeat(300, axis=1)
+    assert depth_span(depth) == pytest.approx((1, 8), rel=0.1)
+    assert depth_span(0 * depth) == pytest.approx((0.001, 0.0011))
+    image = np.asarray(draw_depth(depth, (1.0, 8.0), "metre")).astype(int).sum(axis=2)
+    column = image[:, 20]
+    assert column[0] > 650 and column[-1] < 20 and (np.diff(column) <= 15).all()
+    farther = np.asarray(draw_depth(depth, (1.0, 64.0), "metre")).astype(int).sum(axis=2)
+    assert farther[-1, 20] == pytest.approx(column[100], abs=10), "half of the logarithm"
+
+
+def test_a_distance_that_jumps_for_two_frames_is_held():
+    smooth, person = Smoother(), Person(4.0, (0, 0, 9, 9), 0.1)
+    depths = [4.0, 4.1, 4.0, 9.0, 9.0, 4.1]
+    held = [smooth.steady(person._replace(depth=depth)).depth for depth in depths]
+    assert max(held) <= 4.1
+    assert smooth.steady(None) is None
+    assert smooth.steady(person._replace(depth=9.0)).depth == 9.0, "somebody else"
 
 
 def test_what_stands_still_is_averaged_and_what_moves_is_not():

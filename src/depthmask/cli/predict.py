@@ -48,6 +48,12 @@ def predict(
     fov: FovOption = None,
     alpha: Annotated[bool, typer.Option("--alpha", help="Also the person cut out.")] = False,
     depth: Annotated[bool, typer.Option("--depth", help="Also the depth of videos.")] = False,
+    colors: Annotated[
+        bool, typer.Option("--colors", help="Also the depth in colours with a scale, to look at.")
+    ] = False,
+    png: Annotated[
+        bool, typer.Option("--png", help="Folders of PNGs, without loss, in place of videos.")
+    ] = False,
     ply: Annotated[
         bool, typer.Option("--ply", help="Also a cloud of points, of pictures.")
     ] = False,
@@ -106,9 +112,10 @@ def predict(
             room = prediction.read_plate_depth(checked, made[0][1].shape)
         return [prediction.GivenPlate(path.name, image, room, fov, force) for path, image in made]
 
-    of_picture = ["mask", "depth", "overlay"] + ["alpha"] * alpha + ["ply"] * ply
-    of_video = ["mask", "overlay"] + ["alpha"] * alpha + ["depth"] * depth
-    settings = {"kinds": of_video, "smooth": smooth, "follow_s": update_plate}
+    more_kinds = ["alpha"] * alpha + ["colors"] * colors
+    of_picture = ["mask", "depth", "overlay", *more_kinds] + ["ply"] * ply
+    of_video = ["mask", "overlay", *more_kinds] + ["depth"] * depth
+    settings = {"kinds": of_video, "as_png": png, "smooth": smooth, "follow_s": update_plate}
     if camera:
         _predict_camera(predictor, plates_of(None)[0], camera, seconds, out, settings)
         return
@@ -137,7 +144,7 @@ def predict(
         if summary["warning"]:
             typer.echo(f"{summary['scene']}: warning: {summary['warning']}", err=True)
     if num_files:
-        look_at = out / f"{scenes[0].stem if len(scenes) == 1 else '*'}_overlay.*"
+        look_at = out / f"{scenes[0].stem if len(scenes) == 1 else '*'}_overlay*"
         typer.echo(f"Wrote {num_files} files to {out} ({predictor.device}); look at {look_at}")
     if num_failed:
         raise InputError(f"{num_failed} of {len(scenes)} failed, wholly or in part: see above")

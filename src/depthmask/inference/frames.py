@@ -27,11 +27,13 @@ RESULTS = {  # by the file that tells a picture's and a video's from a user's ow
         "_depth_relative.png",
         "_overlay.png",
         "_alpha.png",
+        "_colors.png",
         ".ply",
     ),
     ".jsonl": (
         *("_mask.mp4", "_overlay.mp4", "_overlay.mkv", "_alpha.webm"),
-        *("_depth.mkv", "_depth_relative.mkv"),
+        *("_depth.mkv", "_depth_relative.mkv", "_colors.mp4"),
+        *("_mask", "_overlay", "_alpha", "_depth", "_depth_relative", "_colors"),  # folders
     ),
 }
 PLATE_FRAMES = 62  # at most, and half as many at least, of which a plate is the median

@@ -1,4 +1,6 @@
-"""A picture to look at: the person tinted and outlined, the distance written above."""
+"""Pictures to look at: the person tinted and outlined, the distance above; depth in colours."""
+
+import math
 
 import cv2
 import numpy as np
@@ -9,6 +11,7 @@ from depthmask.data.scenes.person import THRESHOLD, Person
 ACCENT = (0, 214, 178)
 INK = (8, 28, 26)
 _MUTED = 0.7 * (0.45 * np.eye(3) + 0.55 / 3)  # darker, and nearer to grey
+_COLORS = cv2.COLORMAP_INFERNO
 _TINTED = np.column_stack([0.6 * np.eye(3), 0.4 * np.array(ACCENT)])
 
 
@@ -34,10 +37,9 @@ def draw_overlay(
     if person:
         text = f"{person.depth:.2f} m" if unit == "metre" else f"relative {person.depth:.2f}"
         fill, ink = ACCENT, INK
-    font_px = max(10, round(min(image.size) / 18))
-    font = ImageFont.load_default(size=font_px)
+    font = _font(image, 18)
     draw = ImageDraw.Draw(image)
-    pad = max(2, font_px // 3)
+    pad = max(2, int(font.size) // 3)
     box = np.reshape(draw.textbbox((0, 0), text, font=font), (2, 2)) + [[-pad], [pad]]
     size, corner = box[1] - box[0], np.array([pad, pad])
     if person:
@@ -48,6 +50,47 @@ def draw_overlay(
     draw.rounded_rectangle((*corner, *(corner + size)), radius=size[1] / 3, fill=fill)
     draw.text(tuple(corner - box[0]), text, font=font, fill=ink)
     return image
+
+
+def depth_span(depth: np.ndarray) -> tuple[float, float]:
+    """Nearest and farthest of all but 2 % of a depth map."""
+    near, far = np.percentile(depth[::4, ::4], [1, 99]).clip(min=1e-3)
+    return float(near), float(max(far, 1.1 * near))
+
+
+def draw_depth(depth: np.ndarray, span: tuple[float, float], unit: str) -> Image.Image:
+    """A depth map in colours, the nearest of a span the lightest, in equal ratios, with a scale."""
+    near, far = span
+    share = np.log(np.clip(depth, near, far) / near) / math.log(far / near)
+    image = _coloured(share)
+    font = _font(image, 30)
+    line = round(1.5 * font.size)
+    bar, pad = line, line // 3
+    marks = np.geomspace(near, far, max(2, min(5, image.height // (2 * line))))
+    texts = [f"{mark:.2g}" + " m" * (unit == "metre") for mark in marks]
+    wide = math.ceil(max(font.getlength(text) for text in texts))
+    # between the marks a line and its half above and below
+    panel = Image.new("RGB", (bar + 3 * pad + wide, line * len(marks)), INK)
+    ramp = np.linspace(0, 1, line * (len(marks) - 1))[:, np.newaxis].repeat(bar, axis=1)
+    panel.paste(_coloured(ramp), (pad, line // 2))
+    draw = ImageDraw.Draw(panel)
+    for number, text in enumerate(texts):
+        at = bar + 2 * pad, line * (number + 0.5)
+        draw.text(at, text, font=font, fill=ACCENT, anchor="lm")
+    image.paste(panel, (image.width - panel.width - pad, image.height - panel.height - pad))
+    return image
+
+
+def _coloured(share: np.ndarray) -> Image.Image:
+    """H x W, 0 to 1, as colours from light to dark."""
+    values = np.rint(255 - 255 * share).astype(np.uint8)
+    return Image.fromarray(cv2.cvtColor(cv2.applyColorMap(values, _COLORS), cv2.COLOR_BGR2RGB))
+
+
+def _font(image: Image.Image, num_lines: int) -> ImageFont.FreeTypeFont:
+    font = ImageFont.load_default(size=max(10, round(min(image.size) / num_lines)))
+    assert isinstance(font, ImageFont.FreeTypeFont)  # as Pillow's wheels have it
+    return font
 
 
 def _box(region: np.ndarray, margin: int = 0) -> tuple[slice, slice]:

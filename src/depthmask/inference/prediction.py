@@ -19,7 +19,7 @@ from depthmask.data.scenes import images
 from depthmask.data.scenes.files import replaced_file
 from depthmask.data.scenes.person import THRESHOLD, Person, find_person
 from depthmask.errors import InputError
-from depthmask.inference.overlay import draw_overlay
+from depthmask.inference.overlay import depth_span, draw_depth, draw_overlay
 from depthmask.inference.plate_check import Verdict, check_plate
 from depthmask.inference.predictor import LARGE_PX, SAME_SIZE, Predictor, Result, focal_of, fov_of
 from depthmask.inference.smoothing import Smoother
@@ -96,6 +96,8 @@ def conclude(
     """What follows from what `run` gave, smoothed over the frames before."""
     mask, depth = smooth(bg_fg, *result) if smooth else result
     person = locate(mask, depth)
+    if smooth:
+        person = smooth.steady(person)
     verdict = check_plate(plate.image, bg_fg, mask)
     distance = round(person.depth, 3) if person else None
     is_metric = predictor.depth_unit == "metre"
@@ -132,15 +134,24 @@ def read_lens(path: Path, shape: tuple[int, ...]) -> float | None:
     return fov if fov and 1 < fov < 179 else None
 
 
-def draw(kind: str, bg_fg: np.ndarray, answer: Answer, unit: str) -> Image.Image:
+def draw(
+    kind: str,
+    bg_fg: np.ndarray,
+    answer: Answer,
+    unit: str,
+    span: tuple[float, float] | None = None,
+) -> Image.Image:
     """An answer as a picture: the `mask`, 8 bits, the `depth`, 16 bits in thousandths, the person
-    cut out with `alpha`, or an `overlay` to look at."""
+    cut out with `alpha`, an `overlay` to look at, or the depth in `colors` of a span, by default
+    that of its own."""
     if kind == "mask":
         return images.encode_mask(answer.mask)
     if kind == "depth":
         return images.encode_depth(answer.depth)
     if kind == "alpha":
         return Image.fromarray(np.dstack([bg_fg, np.asarray(images.encode_mask(answer.mask))]))
+    if kind == "colors":
+        return draw_depth(answer.depth, span or depth_span(answer.depth), unit)
     return draw_overlay(bg_fg, answer.mask, answer.person, unit)
 
 
@@ -197,11 +208,11 @@ def encode_pictures(
 ) -> dict[str, bytes]:
     """PNGs of what `draw` draws, side by side in threads, by the ends of their names."""
 
+    small = _shrunk(bg_fg, answer)
+
     def encode(kind: str) -> bytes:
-        is_overlay = kind == "overlay"
-        return _encode_png(
-            _small_overlay(bg_fg, answer, unit) if is_overlay else draw(kind, bg_fg, answer, unit)
-        )
+        is_view = kind in ("overlay", "colors")
+        return _encode_png(draw(kind, *(small if is_view else (bg_fg, answer)), unit))
 
     ends = [f"_{kind}.png" for kind in kinds]
     if unit != "metre":
@@ -210,19 +221,20 @@ def encode_pictures(
         return dict(zip(ends, pool.map(encode, kinds), strict=True))
 
 
-def _small_overlay(bg_fg: np.ndarray, answer: Answer, unit: str) -> Image.Image:
-    """An overlay in at most `LARGE_PX` pixels."""
+def _shrunk(bg_fg: np.ndarray, answer: Answer) -> tuple[np.ndarray, Answer]:
+    """A frame and its answer in at most `LARGE_PX` pixels."""
     scale, person = min(1.0, math.sqrt(LARGE_PX / answer.mask.size)), answer.person
     if scale == 1:
-        return draw_overlay(bg_fg, answer.mask, person, unit)
+        return bg_fg, answer
     size = [max(1, int(scale * side)) for side in reversed(answer.mask.shape)]
-    image, mask = (
-        cv2.resize(each, size, interpolation=cv2.INTER_AREA) for each in (bg_fg, answer.mask)
+    bg_fg, mask, depth = (
+        cv2.resize(each, size, interpolation=cv2.INTER_AREA)
+        for each in (bg_fg, answer.mask, answer.depth)
     )
     if person:
         x, y, width, height = (round(scale * each) for each in person.box)
         person = person._replace(box=(x, y, width, height))
-    return draw_overlay(image, mask, person, unit)
+    return bg_fg, answer._replace(mask=mask, depth=depth, person=person)
 
 
 def _encode_png(image: Image.Image) -> bytes:

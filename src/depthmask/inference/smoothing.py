@@ -5,6 +5,8 @@ from collections import deque
 import cv2
 import numpy as np
 
+from depthmask.data.scenes.person import Person
+
 _HOLD = 0.8  # of the answer before, where a pixel has not changed at all
 _SIGMA = 6.0  # of 255: a change of the picture that sensors' noise seldom makes
 _WEIGHTS = (_HOLD * np.exp(-((np.arange(256) / _SIGMA) ** 2))).astype(np.float32)
@@ -12,11 +14,21 @@ _WEIGHTS = (_HOLD * np.exp(-((np.arange(256) / _SIGMA) ** 2))).astype(np.float32
 
 class Smoother:
     """A moving average in each pixel, as slow as the picture there is still: a person who moves is
-    answered from the frame alone, so nothing lags behind."""
+    answered from the frame alone, so no mask lags behind."""
 
     def __init__(self) -> None:
         self._flicker: deque[list[float]] = deque(maxlen=10_000)
         self._before: tuple[np.ndarray, ...] | None = None
+        self._depths: deque[float] = deque(maxlen=5)
+
+    def steady(self, person: Person | None) -> Person | None:
+        """The person at the median distance of the last five frames; two people who meet are one
+        region, so that a distance may jump and come back."""
+        if person is None:
+            self._depths.clear()
+            return None
+        self._depths.append(person.depth)
+        return person._replace(depth=float(np.median(self._depths)))
 
     def mean_flicker(self) -> list[float] | None:
         """By how much, of 1, the mask of a pixel changes from frame to frame where the picture does

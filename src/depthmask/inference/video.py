@@ -17,6 +17,7 @@ import numpy as np
 
 from depthmask.data.scenes.files import replaced_file
 from depthmask.errors import InputError
+from depthmask.inference.overlay import depth_span
 from depthmask.inference.prediction import (
     GivenPlate,
     check_size,
@@ -35,6 +36,7 @@ from depthmask.inference.video_file import (
     encoding_of,
     open_camera,
     open_video,
+    png_folder,
 )
 
 T = TypeVar("T")
@@ -58,6 +60,7 @@ def predict_video(
     out: Path,
     kinds: Sequence[str] = ("mask", "overlay"),
     *,
+    as_png: bool = False,
     smooth: bool = False,
     follow_s: float = 0,
     tell: Callable[[str], None] = lambda _: None,
@@ -66,13 +69,14 @@ def predict_video(
     with `ENCODINGS` (`_depth_relative` where the model's depth has no unit), and `STEM.jsonl`, a
     line a frame, which `tell` is called with too; a summary of the whole, or InputError.
 
-    smooth: see `Smoother`. follow_s: the time constant with which the plate follows the light where
-    nobody is found; 0: not.
+    as_png: a folder of PNGs in place of each video. smooth: see `Smoother`. follow_s: the time
+    constant with which the plate follows the light where nobody is found; 0: not.
     """
     path = Path("camera") if isinstance(video, Camera) else video
     damaged: deque[float] = deque(maxlen=10_000)  # a camera may send them for ever
     count = num_with_person = num_warned = num_resized = num_lost = 0
     end_s, nearest, farthest, warning = 0.0, math.inf, -math.inf, None
+    span: tuple[float, float] | None = None
     stop: BaseException | None = None
     is_over, smoother = threading.Event(), Smoother() if smooth else None
 
@@ -118,9 +122,9 @@ def predict_video(
     opened = open_camera(video.name) if isinstance(video, Camera) else open_video(video)
     with opened as source, ExitStack() as files, ExitStack() as stack:
         encodings = {kind: encoding_of(kind, plate.image.shape, source.sound) for kind in kinds}
-        has_sound = "overlay" in kinds and encodings["overlay"].has_sound
+        has_sound = "overlay" in kinds and encodings["overlay"].has_sound and not as_png
         left_out = None
-        if source.sound and "overlay" in kinds and not has_sound:
+        if source.sound and "overlay" in kinds and not has_sound and not as_png:
             left_out = source.sound.codec.canonical_name
         shown = source._replace(time_base=CAMERA_TIME_BASE) if source.is_live else source
         decoded: Any = decode(source, damaged)
@@ -130,11 +134,16 @@ def predict_video(
         num_ahead = 1 if source.is_live else _AHEAD
         results = stack.enter_context(ahead(predict(stack.enter_context(read)), num_ahead))
         answers = stack.enter_context(ahead(answer(results), num_ahead))
-        encoders = {}
+        encoders = dict[str, Callable[[Any], Any]]()
         for kind, encoding in encodings.items():
             end = "depth_relative" if kind == "depth" and predictor.depth_unit != "metre" else kind
-            target = out / f"{path.stem}_{end}{encoding.suffix}"
-            temporary = files.enter_context(replaced_file(target))
+            target = out / f"{path.stem}_{end}"
+            if as_png:
+                encoders[kind] = files.enter_context(png_folder(target))
+                continue
+            temporary = files.enter_context(
+                replaced_file(target.with_name(target.name + encoding.suffix))
+            )
             writer = encoder(temporary, encoding, plate.image.shape, shown)
             encoders[kind] = stack.enter_context(writer)
         temporary = files.enter_context(replaced_file(out / f"{path.stem}.jsonl"))
@@ -147,8 +156,9 @@ def predict_video(
                         num_lost += not encoders["overlay"](item)
                     continue
                 frame, found = item
+                span = span or depth_span(found.depth)  # one for all frames
                 for kind, encode in encoders.items():
-                    image = np.asarray(draw(kind, frame.image, found, predictor.depth_unit))
+                    image = np.asarray(draw(kind, frame.image, found, predictor.depth_unit, span))
                     encode(frame._replace(image=image))
                 about = {"frame": frame.number, "time_s": frame.time_s, **found.summary}
                 lines.write(f"{(line := json.dumps(about))}\n")

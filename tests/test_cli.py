@@ -462,15 +462,21 @@ def test_wrong_usage_exits_with_2(run, photos, command):
 
 
 def test_bench(run, photos):
-    code, out, _ = run("bench --size 48x64 --size 96x32 --runs 3 --json deep/latency.json")
+    shutil.copy("models/best/model.onnx", "models/best/model_int8.onnx")
+    command = "bench --size 48x64 --size 96x32 --runs 3 --batch 1 --batch 2 --threads 1"
+    code, out, _ = run(f"{command} --json deep/latency.json --chart deep/latency.png")
     assert code == 0
-    rows = [row.split()[:2] for row in out.splitlines()[1:4]]
-    assert rows == [["height", "width"], ["48", "64"], ["96", "32"]]
+    rows = [row.split()[:6] for row in out.splitlines()[1:10]]
+    assert rows[0] == ["model", "device", "threads", "height", "width", "batch"]
+    assert rows[1] == ["model.onnx", "cpu", "1", "48", "64", "1"]
+    assert rows[8] == ["model_int8.onnx", "cpu", "1", "96", "32", "2"]
+    with Image.open("deep/latency.png") as image:
+        assert image.width > 600
     report = json.loads(Path("deep/latency.json").read_text())
     assert (report["training_size"], report["experiment"]) == (48, "difference")
     first = report["sizes"][0]
     assert (first["height"], first["width"], first["num_runs"]) == (48, 64, 3)
-    assert 0 < first["median_ms"] <= first["p95_ms"]
+    assert 0 < first["median_ms"] <= first["p99_ms"]
     parts = {(part["width"], part["part"]): part["median_ms"] for part in report["parts"]}
     assert len(parts) == 12 and min(parts.values()) > 0 and "find the person" in out
     line = "depthmask: --size 48x64x3 is no size: write HEIGHTxWIDTH, such as 480x640\n"

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from depthmask.cli.options import MODEL, DeviceOption, FovOption, ModelOption, ThreadsOption
+from depthmask.cli.options import MODEL, DeviceOption, FovOption, ModelOption
 from depthmask.errors import InputError
 
 TEACHER_PX = 518  # of the shorter side: what Depth Anything V2 was trained at
@@ -80,55 +80,70 @@ def calibrate(
 
 @app.command()
 def bench(
-    model: ModelOption = MODEL,
+    model: Annotated[
+        list[Path],
+        typer.Option(help="An ONNX file, or export's folder: all of it; may be given again."),
+    ] = [MODEL],  # noqa: B006
     device: DeviceOption = "auto",
     size: Annotated[list[str], typer.Option(help="HEIGHTxWIDTH; may be given again.")] = SIZES,
     runs: Annotated[int, typer.Option(min=1, help="Timed calls a size.")] = 20,
-    batch: Annotated[int, typer.Option(min=1, help="Images in one call.")] = 1,
-    threads: ThreadsOption = None,
+    batch: Annotated[
+        list[int], typer.Option(min=1, help="Images in one call; may be given again.")
+    ] = [1],  # noqa: B006
+    threads: Annotated[
+        list[int] | None,
+        typer.Option(min=1, max=256, help="Of the CPU, by default one a core; may be given again."),
+    ] = None,
     json_path: Annotated[
         Path | None, typer.Option("--json", help="Also write the figures to this file.")
     ] = None,
+    chart: Annotated[
+        Path | None, typer.Option(help="Also draw them, as PNG; needs the extra `pipeline`.")
+    ] = None,
 ) -> None:
-    """Measure latency and images per second on this machine, and each part of `predict`."""
+    """Measure on this machine what a call takes, beside eager PyTorch where it is installed, and
+    each part of `predict`."""
     from depthmask.export import benchmark
     from depthmask.inference.predictor import Predictor
 
     sizes = [parse_size(text) for text in size]
-    if json_path is not None and (json_path.is_dir() or not json_path.name):
-        raise InputError(f"--json {json_path} is a folder: name a file in it")
-    if batch * max(height * width for height, width in sizes) > MOST_PX:
-        raise InputError(f"--batch {batch} of that size takes gigabytes: give a smaller one")
-    predictor = Predictor(model, device=device, num_threads=threads)
-    latencies = benchmark.measure_latency(predictor, sizes, num_runs=runs, batch=batch)
-    where = benchmark.processor_name() if predictor.device == "cpu" else "CUDA"
-    typer.echo(
-        f"{predictor.path} on {where}, network at {predictor.training_size} px, {runs} warm runs"
-    )
-    typer.echo(benchmark.describe(latencies))
-    if find_spec("torch"):
-        _compare_with_eager(predictor, runs, threads)
-    parts = sum((benchmark.measure_parts(predictor, each, num_runs=runs) for each in sizes), [])
-    typer.echo(f"A picture, one at a time:\n{benchmark.describe(parts)}")
+    for option, path in (("--json", json_path), ("--chart", chart)):
+        if path is not None and (path.is_dir() or not path.name):
+            raise InputError(f"{option} {path} is a folder: name a file in it")
+    if max(batch) * max(height * width for height, width in sizes) > MOST_PX:
+        raise InputError(f"--batch {max(batch)} of that size takes gigabytes: give a smaller one")
+    chosen = Predictor(model[0], device=device)
+    files = [file for path in model for file in sorted(path.glob("model*.onnx")) or [path]]
+    rows = []
+    for num_threads in threads or (None,):
+        for file in files:
+            predictor = Predictor(file, device=device, num_threads=num_threads)
+            for each in batch:
+                rows += benchmark.measure_latency(predictor, sizes, num_runs=runs, batch=each)
+        if find_spec("torch") and (folder := _trained(chosen.metadata)).is_dir():
+            rows += [
+                benchmark.measure_eager(folder, num_runs=runs, batch=each, num_threads=num_threads)
+                for each in batch
+            ]
+    machine = benchmark.processor_name()
+    typer.echo(f"{machine}, network at {chosen.training_size} px, {runs} warm runs")
+    typer.echo(benchmark.describe(rows))
+    parts = sum((benchmark.measure_parts(chosen, each, num_runs=runs) for each in sizes), [])
+    typer.echo(f"A picture through {chosen.path}, one at a time:\n{benchmark.describe(parts)}")
     if json_path is not None:
-        benchmark.write_latency(json_path, predictor, latencies, parts)
+        benchmark.write_latency(json_path, chosen, rows, parts)
         typer.echo(f"Wrote {json_path}")
+    if chart is not None:
+        benchmark.latency_chart(chart, rows)
+        typer.echo(f"Wrote {chart}")
 
 
-def _compare_with_eager(predictor, num_runs: int, num_threads: int | None) -> None:
-    """Print the time of the network that the file was made of, where that lies here, beside it."""
-    from depthmask.export import benchmark
+def _trained(about: dict[str, str]) -> Path:
+    """Where the network lies that a file was made of."""
     from depthmask.models.store import seed_folder
     from depthmask.stages import EXPERIMENTS
 
-    about, side = predictor.metadata, predictor.training_size
-    folder = seed_folder(EXPERIMENTS / about["experiment"], int(about.get("seed", 0)))
-    if not folder.is_dir():
-        return
-    (exported,) = benchmark.measure_latency(predictor, [(side, side)], num_runs=num_runs)
-    eager_ms = benchmark.measure_eager(folder, num_runs=num_runs, num_threads=num_threads)
-    rival = f"in eager PyTorch, float32, on the CPU {eager_ms:.1f} ms"
-    typer.echo(f"A pair of {side}x{side}: {exported.median_ms:.1f} ms, {rival}")
+    return seed_folder(EXPERIMENTS / about["experiment"], int(about.get("seed", 0)))
 
 
 def parse_size(text: str) -> tuple[int, int]:

@@ -33,12 +33,15 @@ from depthmask.inference.predictor import Predictor
 class Latency(NamedTuple):
     """Times of a call with `batch` images of one size, over `num_runs` warm calls."""
 
+    model: str
+    device: str
+    threads: int
     height: int
     width: int
     batch: int
     num_runs: int
     median_ms: float
-    p95_ms: float
+    p99_ms: float
     images_per_s: float
 
 
@@ -47,33 +50,62 @@ def measure_latency(
 ) -> list[Latency]:
     """Time whole predictions of (height, width) px on noise."""
     rng = np.random.default_rng(0)
+    about = predictor.path.name, predictor.device, predictor.num_threads or os.cpu_count() or 1
     latencies = []
     for height, width in sizes:
         pair = rng.integers(0, 256, (2, batch, height, width, 3), dtype=np.uint8)
-        call = partial(predictor.predict_batch, *pair)
-        # the first calls of a size pay for its buffers
-        times_s = timeit.repeat(call, number=1, repeat=3 + num_runs)[3:]
-        median, p95 = (round(float(ms), 3) for ms in 1000 * np.percentile(times_s, [50, 95]))
-        per_s = round(1000 * batch / median, 2)
-        latencies.append(Latency(height, width, batch, num_runs, median, p95, per_s))
+        times = _time(partial(predictor.predict_batch, *pair), num_runs, batch)
+        latencies.append(Latency(*about, height, width, batch, num_runs, *times))
     return latencies
 
 
-def measure_eager(folder: Path, *, num_runs: int = 20, num_threads: int | None = None) -> float:
-    """The median time, ms, of a pair at its training size through the trained network of a folder
-    in eager PyTorch, float32, on the CPU; the rival of the exported file."""
+def measure_eager(
+    folder: Path, *, num_runs: int = 20, batch: int = 1, num_threads: int | None = None
+) -> Latency:
+    """The same of the trained network of a folder in eager PyTorch, float32, on the CPU, on images
+    of its training size: the rival of the exported files."""
     import torch
 
     from depthmask.models.store import load_model
 
-    torch.set_num_threads(num_threads or torch.get_num_threads())
+    torch.set_num_threads(threads := num_threads or torch.get_num_threads())
     stored = load_model(folder)
     network = stored.model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    pair = torch.rand(2, 1, 3, stored.card["size"], stored.card["size"])
+    pair = torch.rand(2, batch, 3, size := stored.card["size"], size)
     bg, bg_fg = (image.contiguous(memory_format=torch.channels_last) for image in pair)
     with torch.inference_mode():
-        times_s = timeit.repeat(partial(network, bg, bg_fg), number=1, repeat=3 + num_runs)[3:]
-    return round(1000 * float(np.median(times_s)), 3)
+        times = _time(partial(network, bg, bg_fg), num_runs, batch)
+    return Latency("eager PyTorch", "cpu", threads, size, size, batch, num_runs, *times)
+
+
+def _time(call: Callable[[], Any], num_runs: int, batch: int) -> tuple[float, float, float]:
+    # the first calls of a size pay for its buffers
+    times_s = timeit.repeat(call, number=1, repeat=3 + num_runs)[3:]
+    median, p99 = (round(float(ms), 3) for ms in 1000 * np.percentile(times_s, [50, 99]))
+    return median, p99, round(1000 * batch / median, 2)
+
+
+def latency_chart(path: Path, rows: Sequence[Latency]) -> None:
+    """Write a PNG: a panel a size, a line a model over the batch, a dash the number of threads."""
+    import altair as alt
+    import pandas as pd
+
+    from depthmask.visualization.theme import LIGHT, SERIES, save_png
+
+    table = pd.DataFrame(rows)
+    table["size"] = table.height.astype(str) + " × " + table.width.astype(str)
+    colors = alt.Scale(range=[LIGHT[name] for name in SERIES])
+    stroke = alt.Legend(title="threads", symbolType="stroke")
+    base = alt.Chart(table.assign(image_ms=table.median_ms / table.batch)).encode(
+        x=alt.X("batch:O", title="images in a call", axis=alt.Axis(labelAngle=0)),
+        y=alt.Y("image_ms:Q", title="ms an image"),
+        color=alt.Color("model:N", scale=colors),
+        strokeDash=alt.StrokeDash("threads:N", legend=stroke),
+    )
+    lines = base.mark_line() + base.mark_point(filled=True, size=40, opacity=1)
+    sizes = alt.Facet("size:N", title=None, sort=list(dict.fromkeys(table["size"])))
+    panels = lines.properties(width=260, height=170).facet(sizes, columns=2)
+    save_png(panels.resolve_scale(y="independent"), path)
 
 
 class Part(NamedTuple):

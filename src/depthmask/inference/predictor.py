@@ -76,6 +76,7 @@ class Predictor:
         self._session = open_session(self.path, device, num_threads, unreadable=_EXPORT_AGAIN)
         self._session.disable_fallback()  # to the CPU in silence, where a run fails on CUDA
         self.metadata = _checked_metadata(self.path, self._session)
+        self.num_threads = num_threads
         self.depth_unit = self.metadata["depth_unit"]
         self.training_size = int(self.metadata["training_size"])
         self.reference_focal = float(self.metadata["reference_focal"])

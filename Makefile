@@ -83,7 +83,8 @@ test: lint
 page:
 	rm -rf $(PAGE) && mkdir -p $(PAGE)
 	cd $(PAGE) && npm pack --silent onnxruntime-web@1.30.0 && tar -xzf *.tgz --strip-components=2 \
-		$(addprefix package/dist/ort,.wasm.min.mjs -wasm-simd-threaded.mjs -wasm-simd-threaded.wasm) \
+		$(addprefix package/dist/ort,.wasm.min.mjs -wasm-simd-threaded.mjs -wasm-simd-threaded.wasm \
+		.webgpu.min.mjs -wasm-simd-threaded.asyncify.mjs -wasm-simd-threaded.asyncify.wasm) \
 		&& rm *.tgz
 
 ui: $(INSTALLED)

@@ -1,5 +1,6 @@
 """The page of `depthmask demo` in a browser, where one is installed: it says what Python says."""
 
+import re
 import shutil
 import threading
 
@@ -47,6 +48,25 @@ def last_answer(page) -> dict:
         return { mask: [...last.mask], depth: [...last.depth], distance: last.distance };
     }"""
     return page.evaluate(script)
+
+
+@in_a_browser
+def test_both_providers_are_tried_on_bytes_and_agree(open_page):
+    page = open_page(
+        *("--enable-unsafe-webgpu", "--use-webgpu-adapter=swiftshader"),
+        *("--enable-features=Vulkan", "--ignore-gpu-blocklist"),
+    )
+    if not page.evaluate("navigator.gpu?.requestAdapter().then(Boolean)"):
+        pytest.skip("this Chromium has no WebGPU")
+    script = """async () => {
+        const { trials } = await import("/app.mjs");
+        return ["wasm", "webgpu"].map((name) => [...trials[name].mask, ...trials[name].depth]);
+    }"""
+    wasm, webgpu = page.evaluate(script)
+    np.testing.assert_allclose(wasm, webgpu, atol=1e-3)
+    assert np.ptp(wasm) > 0.1
+    status = page.inner_text("#status")
+    assert re.search(r"on (wasm|webgpu) \(wasm \d+ ms, webgpu \d+ ms\): give a plate", status)
 
 
 @in_a_browser

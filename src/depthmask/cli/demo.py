@@ -19,8 +19,11 @@ class _Handler(SimpleHTTPRequestHandler):
         super().__init__(*args, directory=str(PAGE), **options)
 
     def do_GET(self) -> None:
+        path = self.predictor.path
+        whole = path.with_name("model.onnx")  # 8 bits are for CPUs
         content = {
-            "/model.onnx": self.predictor.path.read_bytes,
+            "/wasm.onnx": path.read_bytes,
+            "/webgpu.onnx": (whole if whole.is_file() else path).read_bytes,
             "/model.json": lambda: json.dumps(self.predictor.metadata).encode(),
         }.get(self.path)
         if content is None:

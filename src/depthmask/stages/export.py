@@ -58,12 +58,12 @@ def export(
         f" {sets.headline} by {parity['figures']['largest_difference']:.1e}"
     )
     for precision, found in parity.get("precisions", {}).items():
-        lost = " and ".join(
-            f"{found['lost'][key]:+.4f} of the {words}"
+        told = ", ".join(
+            f"{words} {found[key]:.4f} instead of {parity['figures'][key]:.4f}"
             for key, words in (("mask_iou", "mask IoU"), ("person_delta1", "person's δ1"))
         )
-        state = "loses" if found["is_kept"] else "is left out, it would lose"
-        print(f"export: {output}/model_{precision}.onnx {state} {lost}")
+        state = "has" if found["is_kept"] else "is left out: it would have"
+        print(f"export: {output}/model_{precision}.onnx {state} {told}")
 
 
 def publish(gate: Gate) -> Judgement:
@@ -71,14 +71,11 @@ def publish(gate: Gate) -> Judgement:
     no outputs, as times differ from run to run, and MLflow may be away."""
     path = BEST / "model.onnx"
     predictor = Predictor(path)
-    latencies = measure_latency(predictor, [2 * (predictor.training_size,), (480, 640)])
+    sizes = [2 * (predictor.training_size,), (480, 640)]
+    latencies = measure_latency(predictor, sizes)
     write_latency(REPORTS / "latency.json", predictor, latencies)
-    print(describe(latencies))
-    if (int8 := path.with_name("model_int8.onnx")).exists():
-        fewer_bits = measure_latency(
-            Predictor(int8, device="cpu"), [(x.height, x.width) for x in latencies]
-        )
-        print(f"with 8 bits, on the CPU:\n{describe(fewer_bits)}")
+    on_cpu = Predictor(BEST, device="cpu")  # with 8 bits, if they are kept
+    print(describe(latencies + measure_latency(on_cpu, sizes)))
     judgement = judge(path, predictor.metadata, METRICS, gate, latencies[0].median_ms)
     key = predictor.metadata["run_key"]
     judgement = register(judgement, path, key, experiments=EXPERIMENTS, reports=REPORTS)

@@ -30,6 +30,9 @@ PICTURES = ("mask", "depth", "overlay")
 """Of what `draw` draws, what `predict` writes of a picture unless it is asked for more."""
 
 
+_PERSON_PX = 2**17  # of the region's box; the network's own are larger than those of a step of 2
+
+
 class GivenPlate(NamedTuple):
     """The empty room that frames are compared with, and what is known of its camera."""
 
@@ -115,7 +118,7 @@ def conclude(
 def locate(mask: np.ndarray, depth: np.ndarray) -> Person | None:
     """`find_person`, where the mask is anything, of a large person by every n-th pixel."""
     x, y, width, height = cv2.boundingRect((mask > THRESHOLD).astype(np.uint8))
-    step = max(1, math.ceil(math.sqrt(width * height / LARGE_PX)))
+    step = max(1, math.ceil(math.sqrt(width * height / _PERSON_PX)))
     part = np.s_[y : y + height : step, x : x + width : step]
     if not mask[part].size or (person := find_person(mask[part], depth[part])) is None:
         return None

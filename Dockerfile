@@ -10,4 +10,4 @@ USER 65534
 EXPOSE 8000
 HEALTHCHECK CMD ["python", "-c", "from urllib.request import urlopen; urlopen('http://127.0.0.1:8000/healthz')"]
 ENTRYPOINT ["depthmask"]
-CMD ["serve", "--model", "/models/model.onnx", "--host", "0.0.0.0"]
+CMD ["serve", "--model", "/models", "--host", "0.0.0.0"]

@@ -89,8 +89,11 @@ pack() {
     for file in reports/metrics.json reports/report.html reports/latency.json; do
         if [ -e "$file" ]; then cp "$file" "$out/"; fi
     done
-    file=models/best/model_float16.onnx
-    if [ -e .done/export ] && [ -e $file ]; then cp $file "$out/"; fi
+    if [ -e .done/export ]; then
+        file=models/best/model_float16.onnx
+        if [ ! -e $file ]; then file=models/best/model.onnx; fi
+        cp $file "$out/"
+    fi
     for file in reports/{panels,plots,tiles,{curves,scenes,robustness}.csv,gate.json}; do
         if [ -e "$file" ]; then pictures+=("$file"); fi
     done

@@ -166,6 +166,16 @@ def test_a_plate_s_depth_is_made_fitted_and_used(run, photos):
         assert (code, err.count("\n")) == (2, 1) and message in err and listing(photos) == before
 
 
+def test_the_largest_region_is_found_among_specks():
+    mask, depth = np.zeros((2160, 3840), np.float32), np.full((2160, 3840), 9, np.float32)
+    mask[:4, :4] = mask[-4:, -4:] = 1
+    mask[1412:1712, 2298:2304], depth[1412:1712, 2298:2304] = 1, 3
+    person = prediction.locate(mask, depth)
+    assert person.depth == 3 and person.box == pytest.approx((2298, 1412, 6, 300), abs=2)
+    assert person.area_share == pytest.approx(1800 / mask.size, rel=0.01)
+    assert prediction.locate(0 * mask, depth) is None
+
+
 # a folder, and what a shell makes of *.png
 @pytest.mark.parametrize(
     "scenes",
@@ -468,8 +478,8 @@ def test_bench(run, photos):
     assert code == 0
     rows = [row.split()[:6] for row in out.splitlines()[1:10]]
     assert rows[0] == ["model", "device", "threads", "height", "width", "batch"]
-    assert rows[1] == ["model.onnx", "cpu", "1", "48", "64", "1"]
-    assert rows[8] == ["model_int8.onnx", "cpu", "1", "96", "32", "2"]
+    assert rows[1] == ["models/best/model.onnx", "cpu", "1", "48", "64", "1"]
+    assert rows[8] == ["models/best/model_int8.onnx", "cpu", "1", "96", "32", "2"]
     with Image.open("deep/latency.png") as image:
         assert image.width > 600
     report = json.loads(Path("deep/latency.json").read_text())

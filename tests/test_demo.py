@@ -3,9 +3,11 @@
 import re
 import shutil
 import threading
+from urllib.request import urlopen
 
 import av
 import numpy as np
+import onnx
 import pytest
 from PIL import Image
 
@@ -59,14 +61,42 @@ def test_both_providers_are_tried_on_bytes_and_agree(open_page):
     if not page.evaluate("navigator.gpu?.requestAdapter().then(Boolean)"):
         pytest.skip("this Chromium has no WebGPU")
     script = """async () => {
-        const { trials } = await import("/app.mjs");
-        return ["wasm", "webgpu"].map((name) => [...trials[name].mask, ...trials[name].depth]);
+        const { trials, agree } = await import("/app.mjs");
+        const [wasm, webgpu] = [trials.wasm.answer, trials.webgpu.answer];
+        const others = wasm.map((value) => value + 0.02);
+        const isFaster = trials.webgpu.ms < trials.wasm.ms;
+        return { wasm, webgpu, agree: [agree(webgpu, wasm), agree(webgpu, others)], isFaster };
     }"""
-    wasm, webgpu = page.evaluate(script)
-    np.testing.assert_allclose(wasm, webgpu, atol=1e-3)
-    assert np.ptp(wasm) > 0.1
+    found = page.evaluate(script)
+    np.testing.assert_allclose(found["wasm"], found["webgpu"], atol=1e-3)
+    assert np.ptp(found["wasm"]) > 0.1 and found["agree"] == [True, False]
+    taken = "webgpu" if found["isFaster"] else "wasm"
     status = page.inner_text("#status")
-    assert re.search(r"on (wasm|webgpu) \(wasm \d+ ms, webgpu \d+ ms\): give a plate", status)
+    assert re.search(rf"on {taken} \(wasm \d+ ms, webgpu \d+ ms\): give a plate", status)
+
+
+def test_of_a_folder_cpus_get_8_bits_and_gpus_the_whole(difference_onnx, tmp_path, monkeypatch):
+    page = tmp_path / "page"
+    (page / "ort").mkdir(parents=True)
+    (page / "ort/some.wasm").touch()
+    monkeypatch.setattr(demo, "PAGE", page)
+    files = {}
+    for name in ("model", "model_int8", "other"):
+        proto = onnx.load(difference_onnx)
+        proto.metadata_props.add(key="name", value=name)
+        files[name] = proto.SerializeToString()
+        (tmp_path / f"{name}.onnx").write_bytes(files[name])
+
+    def served(model) -> list[bytes]:
+        with demo.make_server(model, 0) as server:
+            threading.Thread(target=server.serve_forever).start()
+            address = f"http://127.0.0.1:{server.server_port}"
+            found = [urlopen(f"{address}/{name}.onnx").read() for name in ("wasm", "webgpu")]
+            server.shutdown()
+        return found
+
+    assert served(tmp_path) == [files["model_int8"], files["model"]]
+    assert served(tmp_path / "other.onnx") == [files["other"], files["other"]]
 
 
 @in_a_browser

@@ -68,6 +68,7 @@ def test_8_bits_take_a_third_of_the_bytes_and_change_little(network, tmp_path):
     a, b = ((tmp_path / name).read_bytes() for name in ("a.onnx", "b.onnx"))
     assert a == b and len(a) < path.stat().st_size / 3
     whole, small = onnx.load(path), onnx.load(tmp_path / "a.onnx")
+    whole.metadata_props.add(key="precision", value="int8")
     assert small.metadata_props == whole.metadata_props
     kinds = [node.op_type for node in small.graph.node]
     assert kinds.count("QuantizeLinear") > 20 and kinds.count("Conv") == 51
@@ -88,12 +89,13 @@ def test_fewer_bits_that_lose_too_much_leave_no_file(network, tmp_path, monkeypa
     monkeypatch.setattr(
         precision, "measure_figures", lambda *_: {"mask_iou": 0.81, "person_delta1": 0.685}
     )
-    report = precision.export_precisions(path, sets, figures, 0.02)
+    monkeypatch.setattr(precision, "_measure_float16", lambda *_: precision.measure_figures())
+    report = precision.export_precisions(path, None, sets, figures, 0.02)
     for name in ("int8", "float16"):
         lost = {"mask_iou": -0.01, "person_delta1": 0.015}
         assert report[name]["is_kept"] and report[name]["lost"] == pytest.approx(lost)
         assert (tmp_path / f"model_{name}.onnx").exists()
-    report = precision.export_precisions(path, sets, figures, 0.01)
+    report = precision.export_precisions(path, None, sets, figures, 0.01)
     assert not report["int8"]["is_kept"] and report["float16"]["mask_iou"] == 0.81
     assert [each.name for each in tmp_path.iterdir()] == ["model.onnx"]
 

@@ -87,6 +87,23 @@ def test_nothing_that_is_not_ours_is_overwritten():
                 list_frames([frame], OUT)
         (OUT / record).write_text('{"area_share": 0.0}')
         assert names(frame) == [frame]
+    (OUT / "c_mask").mkdir()
+    for name, is_ours in (("000000.png", True), ("000000.jpg", False), ("notes.png", False)):
+        (OUT / "c_mask" / name).touch()
+        if is_ours:
+            assert names("walk/c.mp4") == ["walk/c.mp4"], "it may be replaced"
+            continue
+        with pytest.raises(InputError, match="out/c_mask is no earlier result"):
+            list_frames(["walk/c.mp4"], OUT)
+        (OUT / "c_mask" / name).unlink()
+    (OUT / "c_depth").symlink_to("c_mask")
+    with pytest.raises(InputError, match="out/c_depth is no earlier result"):
+        list_frames(["walk/c.mp4"], OUT)
+    (OUT / "c_depth").unlink()
+    (OUT / "c_depth").touch()
+    with pytest.raises(InputError, match="out/c_depth is no earlier result"):
+        list_frames(["walk/c.mp4"], OUT)
+    (OUT / "c_depth").unlink()
     Path("b.jpg").touch()
     with pytest.raises(
         InputError, match="b.jpg and walk/b.png would both become b_mask: rename one"
@@ -115,6 +132,12 @@ def test_results_of_an_earlier_run_are_no_frames():
     assert names("walk/a_mask.png") == ["walk/a_mask.png"], "asked for by its name"
     with pytest.raises(InputError, match="all of these are results of an earlier run"):
         list_frames(["walk/a_*"], OUT)
+    Path("walk/c_mask").mkdir()
+    for number in range(2):
+        Path(f"walk/c_mask/00000{number}.png").touch()
+    assert names("walk/c.mp4", "walk/c_mask") == ["walk/c.mp4"], "a folder of PNGs"
+    with pytest.raises(InputError, match="all of these are results of an earlier run"):
+        list_frames(["walk/c_mask"], OUT)
 
 
 def moving(num_frames: int, *, stays: int = 0) -> list[np.ndarray]:

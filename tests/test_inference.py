@@ -142,12 +142,24 @@ def test_a_folder_gives_8_bits_to_cpus_alone(difference_onnx, monkeypatch, tmp_p
     shutil.copy(difference_onnx, tmp_path / "model.onnx")
     assert Predictor(tmp_path).path.name == "model.onnx"
     shutil.copy(difference_onnx, tmp_path / "model_int8.onnx")
-    monkeypatch.setattr(onnx_session, "cuda_in_build", lambda: False)
-    monkeypatch.setattr(predictor, "cuda_in_build", lambda: False)
-    assert Predictor(tmp_path).path.name == "model_int8.onnx"
-    monkeypatch.setattr(predictor, "cuda_in_build", lambda: True)
+    opened = []
+
+    def session(path, *arguments, **options):
+        opened.append(path.name)
+        return onnx_session.open_session(path, *arguments, **options)
+
+    monkeypatch.setattr(predictor, "open_session", session)
+    for in_build, device, files in (
+        (False, "auto", ["model_int8.onnx"]),
+        (True, "cpu", ["model_int8.onnx"]),
+        (True, "auto", ["model.onnx", "model_int8.onnx"]),  # CUDA does not work here
+    ):
+        monkeypatch.setattr(predictor, "cuda_in_build", lambda found=in_build: found)
+        opened.clear()
+        assert Predictor(tmp_path, device).path.name == "model_int8.onnx"
+        assert opened == files
+    monkeypatch.setattr(predictor, "CUDA", "CPUExecutionProvider")  # as if it did
     assert Predictor(tmp_path).path.name == "model.onnx"
-    assert Predictor(tmp_path, device="cpu").path.name == "model_int8.onnx"
 
 
 @pytest.mark.parametrize("number", range(4))

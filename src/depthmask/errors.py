@@ -25,6 +25,10 @@ class InputError(ValueError):
     """Something that the user supplied is wrong; the message is one line and says what to do."""
 
 
+class DeviceError(InputError):
+    """The GPU failed; the message is as of an `InputError`."""
+
+
 class TrainingDiverged(RuntimeError):
     """The loss is no longer a number; the message says when and what to change."""
 

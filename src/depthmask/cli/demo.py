@@ -14,16 +14,14 @@ PAGE = Path(__file__).parent / "page"
 class _Handler(SimpleHTTPRequestHandler):
     """Files of the page, and of a model under its name in the page."""
 
-    def __init__(self, *args, predictor: Predictor, **options) -> None:
-        self.predictor = predictor
+    def __init__(self, *args, predictor: Predictor, for_gpu: Path, **options) -> None:
+        self.predictor, self.for_gpu = predictor, for_gpu
         super().__init__(*args, directory=str(PAGE), **options)
 
     def do_GET(self) -> None:
-        path = self.predictor.path
-        whole = path.with_name("model.onnx")  # 8 bits are for CPUs
         content = {
-            "/wasm.onnx": path.read_bytes,
-            "/webgpu.onnx": (whole if whole.is_file() else path).read_bytes,
+            "/wasm.onnx": self.predictor.path.read_bytes,
+            "/webgpu.onnx": self.for_gpu.read_bytes,
             "/model.json": lambda: json.dumps(self.predictor.metadata).encode(),
         }.get(self.path)
         if content is None:
@@ -48,7 +46,9 @@ def make_server(model: Path, port: int) -> ThreadingHTTPServer:
     """A server of the page at 127.0.0.1, to be run; InputError if it cannot be."""
     if not list(PAGE.glob("ort/*.wasm")):
         raise InputError("the page lacks onnxruntime-web: run `make page`, which needs npm")
-    handler = partial(_Handler, predictor=Predictor(model, device="cpu"))
+    predictor = Predictor(model, device="cpu")
+    for_gpu = model / "model.onnx" if model.is_dir() else predictor.path  # 8 bits are for CPUs
+    handler = partial(_Handler, predictor=predictor, for_gpu=for_gpu)
     try:
         return ThreadingHTTPServer(("127.0.0.1", port), handler)
     except OSError as error:

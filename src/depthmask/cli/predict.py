@@ -58,7 +58,8 @@ def predict(
         bool, typer.Option("--ply", help="Also a cloud of points, of pictures.")
     ] = False,
     smooth: Annotated[
-        bool, typer.Option(help="Average over a video's frames what does not move.")
+        bool,
+        typer.Option(help="Average over a video's frames what does not move, and the distance."),
     ] = True,
     update_plate: Annotated[
         float,
@@ -170,7 +171,8 @@ def _made_plate(video: Path | None, pictures: list[Path], out: Path) -> tuple:
     try:
         image, warning = median_plate(images)
     except InputError as error:
-        raise InputError(f"{video or 'the pictures'}: {error}") from None
+        named = video and video.name in str(error)
+        raise InputError(str(error) if named else f"{video or 'the pictures'}: {error}") from None
     ours = PngInfo()
     ours.add_text("Software", "depthmask")
     with replaced_file(path) as temporary:
@@ -241,6 +243,6 @@ def _predict_camera(
     summary = video.predict_video(predictor, plate, camera, out, tell=typer.echo, **settings)
     typer.echo(video.describe(summary, predictor.depth_unit), err=True)
     _tell_notes("camera", summary)
-    typer.echo(f"Wrote {out / 'camera_overlay.mp4'} and others beside it", err=True)
+    typer.echo(f"Wrote {out / 'camera_overlay*'} and others beside it", err=True)
     if not summary["is_stopped"]:
         raise InputError("the camera's stream has ended: what came is written")

@@ -1,5 +1,6 @@
 """Verbs of whoever uses a model: plate, calibrate, bench, doctor, evaluate-footage."""
 
+import itertools
 import re
 from importlib.util import find_spec
 from pathlib import Path
@@ -106,21 +107,26 @@ def bench(
     from depthmask.export import benchmark
     from depthmask.inference.predictor import Predictor
 
-    sizes = [parse_size(text) for text in size]
+    sizes = [parse_size(text) for text in dict.fromkeys(size)]
     for option, path in (("--json", json_path), ("--chart", chart)):
         if path is not None and (path.is_dir() or not path.name):
             raise InputError(f"{option} {path} is a folder: name a file in it")
+        if path is not None and path.exists() and not path.is_file():
+            raise InputError(f"{option} {path} is a pipe or a device: name a file")
+    if chart is not None and chart.suffix != ".png":
+        raise InputError(f"--chart {chart}: name a .png file")
+    if chart is not None and not find_spec("altair"):
+        raise InputError("--chart needs altair: install the extra `pipeline`")
     if max(batch) * max(height * width for height, width in sizes) > MOST_PX:
         raise InputError(f"--batch {max(batch)} of that size takes gigabytes: give a smaller one")
     chosen = Predictor(model[0], device=device)
     files = [file for path in model for file in sorted(path.glob("model*.onnx")) or [path]]
     rows = []
     for num_threads in threads or (None,):
-        for file in files:
-            predictor = Predictor(file, device=device, num_threads=num_threads)
-            for each in batch:
-                rows += benchmark.measure_latency(predictor, sizes, num_runs=runs, batch=each)
-        if find_spec("torch") and (folder := _trained(chosen.metadata)).is_dir():
+        predictors = [Predictor(file, device=device, num_threads=num_threads) for file in files]
+        for predictor, each in itertools.product(predictors, batch):
+            rows += benchmark.measure_latency(predictor, sizes, num_runs=runs, batch=each)
+        if find_spec("lightning") and (folder := _trained(chosen.metadata)).is_dir():
             rows += [
                 benchmark.measure_eager(folder, num_runs=runs, batch=each, num_threads=num_threads)
                 for each in batch

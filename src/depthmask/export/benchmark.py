@@ -35,7 +35,7 @@ class Latency(NamedTuple):
 
     model: str
     device: str
-    threads: int
+    threads: int | str
     height: int
     width: int
     batch: int
@@ -50,7 +50,8 @@ def measure_latency(
 ) -> list[Latency]:
     """Time whole predictions of (height, width) px on noise."""
     rng = np.random.default_rng(0)
-    about = predictor.path.name, predictor.device, predictor.num_threads or os.cpu_count() or 1
+    threads = predictor.num_threads or "one a core" if predictor.device == "cpu" else ""
+    about = predictor.path.as_posix(), predictor.device, threads
     latencies = []
     for height, width in sizes:
         pair = rng.integers(0, 256, (2, batch, height, width, 3), dtype=np.uint8)
@@ -95,7 +96,7 @@ def latency_chart(path: Path, rows: Sequence[Latency]) -> None:
     table = pd.DataFrame(rows)
     table["size"] = table.height.astype(str) + " × " + table.width.astype(str)
     colors = alt.Scale(range=[LIGHT[name] for name in SERIES])
-    stroke = alt.Legend(title="threads", symbolType="stroke")
+    stroke = alt.Legend(title="threads", symbolType="stroke", symbolStrokeColor=LIGHT["ink"])
     base = alt.Chart(table.assign(image_ms=table.median_ms / table.batch)).encode(
         x=alt.X("batch:O", title="images in a call", axis=alt.Axis(labelAngle=0)),
         y=alt.Y("image_ms:Q", title="ms an image"),

@@ -115,15 +115,30 @@ def _list_folder(folder: Path, out: Path) -> tuple[list[Path], list[str]]:
 def _check_results(out: Path, frame: Path) -> None:
     """InputError if a result would take the place of what `predict` has not written."""
     record = ".jsonl" if is_video(frame) else ".json"
-    present = [
-        p for end in (*RESULTS[record], record) if (p := out / f"{frame.stem}{end}").exists()
-    ]
+    ends = (*RESULTS[record], record)
+    present = {p: end for end in ends if (p := out / f"{frame.stem}{end}").exists()}
+    others = [p for p, end in present.items() if not _may_be_replaced(p, is_file="." in end)]
     if present and not _is_record(out / f"{frame.stem}{record}"):
-        raise InputError(f"{present[0]} is no earlier result: name another --out, or move it")
+        others = list(present)
+    if others:
+        raise InputError(f"{others[0]} is no earlier result: name another --out, or move it")
+
+
+def _may_be_replaced(path: Path, *, is_file: bool) -> bool:
+    """Whether something of a result's name is a file or a folder of `--png`, as it should be."""
+    if is_file:
+        return path.is_file()
+    return path.is_dir() and not path.is_symlink() and all(map(_is_numbered, path.iterdir()))
+
+
+def _is_numbered(path: Path) -> bool:
+    return path.suffix == ".png" and path.stem.isdecimal()
 
 
 def _is_result(path: Path) -> bool:
-    """Whether `predict` has written a file."""
+    """Whether `predict` has written a file, or the folder in which a numbered one is."""
+    if _is_numbered(path) and path.parent.name and _is_result(path.parent):
+        return True
     return is_made_plate(path) or any(
         path.name.endswith(end) and _is_record(path.with_name(path.name.removesuffix(end) + record))
         for record, ends in RESULTS.items()

@@ -67,7 +67,8 @@ def draw_depth(depth: np.ndarray, span: tuple[float, float], unit: str) -> Image
     line = round(1.5 * font.size)
     bar, pad = line, line // 3
     marks = np.geomspace(near, far, max(2, min(5, image.height // (2 * line))))
-    texts = [f"{mark:.2g}" + " m" * (unit == "metre") for mark in marks]
+    digits = max(0, -math.floor(math.log10(marks[1] - marks[0])))
+    texts = [f"{mark:.{digits}f}" + " m" * (unit == "metre") for mark in marks]
     wide = math.ceil(max(font.getlength(text) for text in texts))
     # between the marks a line and its half above and below
     panel = Image.new("RGB", (bar + 3 * pad + wide, line * len(marks)), INK)
@@ -77,6 +78,8 @@ def draw_depth(depth: np.ndarray, span: tuple[float, float], unit: str) -> Image
     for number, text in enumerate(texts):
         at = bar + 2 * pad, line * (number + 0.5)
         draw.text(at, text, font=font, fill=ACCENT, anchor="lm")
+    if 2 * panel.width > image.width or 2 * panel.height > image.height:
+        return image  # it would hide too much
     image.paste(panel, (image.width - panel.width - pad, image.height - panel.height - pad))
     return image
 

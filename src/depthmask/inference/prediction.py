@@ -17,7 +17,7 @@ from PIL import Image
 
 from depthmask.data.scenes import images
 from depthmask.data.scenes.files import replaced_file
-from depthmask.data.scenes.person import THRESHOLD, Person, find_person
+from depthmask.data.scenes.person import THRESHOLD, Person, largest_region
 from depthmask.errors import InputError
 from depthmask.inference.overlay import depth_span, draw_depth, draw_overlay
 from depthmask.inference.plate_check import Verdict, check_plate
@@ -28,9 +28,6 @@ from depthmask.inference.smoothing import Smoother
 warnings.filterwarnings("ignore", message="Corrupt EXIF data")
 PICTURES = ("mask", "depth", "overlay")
 """Of what `draw` draws, what `predict` writes of a picture unless it is asked for more."""
-
-
-_PERSON_PX = 2**17  # of the region's box; the network's own are larger than those of a step of 2
 
 
 class GivenPlate(NamedTuple):
@@ -116,16 +113,18 @@ def conclude(
 
 
 def locate(mask: np.ndarray, depth: np.ndarray) -> Person | None:
-    """`find_person`, where the mask is anything, of a large person by every n-th pixel."""
+    """`find_person`, where the mask is anything; a box above 2 megapixels by every n-th pixel."""
     x, y, width, height = cv2.boundingRect((mask > THRESHOLD).astype(np.uint8))
-    step = max(1, math.ceil(math.sqrt(width * height / _PERSON_PX)))
+    step = max(1, math.ceil(math.sqrt(width * height / LARGE_PX)))
     part = np.s_[y : y + height : step, x : x + width : step]
-    if not mask[part].size or (person := find_person(mask[part], depth[part])) is None:
+    if not mask[part].size or not (region := largest_region(mask[part] > THRESHOLD)).any():
         return None
-    left, top, *sides = (step * each for each in person.box)
-    across, down = min(sides[0], width - left), min(sides[1], height - top)
-    share = person.area_share * width * height / mask.size
-    return Person(person.depth, (x + left, y + top, across, down), share)
+    left, top, *sides = (step * each for each in cv2.boundingRect(region.astype(np.uint8)))
+    box = x + left, y + top, min(sides[0], width - left), min(sides[1], height - top)
+    depths = depth[part][region]
+    # a median of all of a large person takes as long as the rest
+    median = float(np.median(depths[:: max(1, depths.size // 2**15)]))
+    return Person(median, box, float(region.mean()) * width * height / mask.size)
 
 
 def read_lens(path: Path, shape: tuple[int, ...]) -> float | None:
@@ -211,11 +210,11 @@ def encode_pictures(
 ) -> dict[str, bytes]:
     """PNGs of what `draw` draws, side by side in threads, by the ends of their names."""
 
-    small = _shrunk(bg_fg, answer)
+    views = {"overlay", "colors"}.intersection(kinds)
+    small = _shrunk(bg_fg, answer) if views else (bg_fg, answer)
 
     def encode(kind: str) -> bytes:
-        is_view = kind in ("overlay", "colors")
-        return _encode_png(draw(kind, *(small if is_view else (bg_fg, answer)), unit))
+        return _encode_png(draw(kind, *(small if kind in views else (bg_fg, answer)), unit))
 
     ends = [f"_{kind}.png" for kind in kinds]
     if unit != "metre":

@@ -12,7 +12,7 @@ import onnxruntime
 from depthmask.data.scenes.onnx_session import CUDA, Device, cuda_in_build, open_session
 from depthmask.data.scenes.plate_depth import depth_with_plate
 from depthmask.data.scenes.scene import UNITS
-from depthmask.errors import InputError
+from depthmask.errors import DeviceError, InputError
 
 FORMAT = "2"  # raised when the file's inputs, outputs or metadata change
 INPUTS = ("bg", "bg_fg")
@@ -58,14 +58,14 @@ class Predictor:
     def __init__(
         self, path: str | Path, device: Device = "auto", num_threads: int | None = None
     ) -> None:
-        """Load a model that depthmask exported, of a folder that export made the fastest for the
-        device; `auto` takes CUDA where it works; `num_threads` of the CPU, by default one a core.
-        InputError if the file or the device cannot be used."""
-        self.path = Path(path)
+        """Load a model that depthmask exported; of export's folder `model_int8.onnx` on a CPU, else
+        `model.onnx`. `auto` takes CUDA where it works; `num_threads` of the CPU, by default one a
+        core. InputError if the file or the device cannot be used."""
+        self.path, small = Path(path), None
         if self.path.is_dir():
             small = self.path / "model_int8.onnx"
-            is_on_cpu = device == "cpu" or not cuda_in_build()
-            self.path = small if is_on_cpu and small.exists() else self.path / "model.onnx"
+            is_for_cpu = small.exists() and (device == "cpu" or not cuda_in_build())
+            self.path = small if is_for_cpu else self.path / "model.onnx"
         if device not in get_args(Device):
             raise InputError(f"device {device!r} is unknown; use {', '.join(get_args(Device))}")
         if num_threads is not None and num_threads < 1:
@@ -74,6 +74,10 @@ class Predictor:
             remedy = "make it with `make repro`, or name another with --model"
             raise InputError(f"{self.path} is missing: {remedy}")
         self._session = open_session(self.path, device, num_threads, unreadable=_EXPORT_AGAIN)
+        if small and small.exists() and CUDA not in self._session.get_providers():
+            if self.path != small:  # CUDA is in the build, and does not work
+                self._session = open_session(small, "cpu", num_threads, unreadable=_EXPORT_AGAIN)
+            self.path = small
         self._session.disable_fallback()  # to the CPU in silence, where a run fails on CUDA
         self.metadata = _checked_metadata(self.path, self._session)
         self.num_threads = num_threads
@@ -147,7 +151,7 @@ class Predictor:
                 raise
             why = " ".join(str(error).split())[:200]
             remedy = "give fewer or smaller frames at once, or use --device cpu"
-            raise InputError(f"CUDA failed in a run ({why}): {remedy}") from None
+            raise DeviceError(f"CUDA failed in a run ({why}): {remedy}") from None
 
 
 def focal_of(fov_degrees: float, shape: tuple[int, ...]) -> float:

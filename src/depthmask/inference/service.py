@@ -26,7 +26,7 @@ from starlette.requests import ClientDisconnect
 
 import depthmask
 from depthmask.data.scenes import images
-from depthmask.errors import InputError
+from depthmask.errors import DeviceError, InputError
 from depthmask.inference import prediction
 from depthmask.inference.prediction import GivenPlate
 from depthmask.inference.predictor import Predictor
@@ -211,7 +211,7 @@ def make_app(
 
     @app.exception_handler(InputError)
     async def refuse(_: Request, error: InputError) -> JSONResponse:
-        return JSONResponse({"detail": str(error)}, 422)
+        return JSONResponse({"detail": str(error)}, 503 if isinstance(error, DeviceError) else 422)
 
     @app.exception_handler(ClientDisconnect)
     async def drop(*_: Any) -> Response:

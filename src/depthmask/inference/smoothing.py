@@ -14,15 +14,16 @@ _WEIGHTS = (_HOLD * np.exp(-((np.arange(256) / _SIGMA) ** 2))).astype(np.float32
 
 class Smoother:
     """A moving average in each pixel, as slow as the picture there is still: a person who moves is
-    answered from the frame alone, so no mask lags behind."""
+    answered from the frame alone, so no mask lags behind. A distance is the median of the last
+    `num_distances`."""
 
-    def __init__(self) -> None:
+    def __init__(self, num_distances: int = 5) -> None:
         self._flicker: deque[list[float]] = deque(maxlen=10_000)
         self._before: tuple[np.ndarray, ...] | None = None
-        self._depths: deque[float] = deque(maxlen=5)
+        self._depths: deque[float] = deque(maxlen=num_distances)
 
     def steady(self, person: Person | None) -> Person | None:
-        """The person at the median distance of the last five frames; two people who meet are one
+        """The person at the median distance of the last frames; two people who meet are one
         region, so that a distance may jump and come back."""
         if person is None:
             self._depths.clear()
@@ -41,7 +42,7 @@ class Smoother:
     ) -> tuple[np.ndarray, np.ndarray]:
         """The next frame's mask and depth, smoothed; uint8 H x W x 3 and float32 H x W, all of one
         size in a video."""
-        # of half the size: there is less noise, and a quarter of the work
+        # half the size takes noise away, and three quarters of the work
         size = [(side + 1) // 2 for side in reversed(mask.shape)]
         picture = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
         given = mask
@@ -52,8 +53,8 @@ class Smoother:
             weight = cv2.resize(
                 cv2.LUT(change, _WEIGHTS), mask.shape[::-1], interpolation=cv2.INTER_NEAREST
             )
-            mask = cv2.blendLinear(mask_before, mask, weight, 1 - weight)
-            depth = cv2.blendLinear(depth_before, depth, weight, 1 - weight)
+            mask = mask + weight * (mask_before - mask)
+            depth = depth + weight * (depth_before - depth)
             still = (change < _SIGMA).astype(np.uint8)
             thin = np.s_[::2, ::2]
             pairs = (given, given_before), (mask, mask_before)

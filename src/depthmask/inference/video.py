@@ -78,7 +78,9 @@ def predict_video(
     end_s, nearest, farthest, warning = 0.0, math.inf, -math.inf, None
     span: tuple[float, float] | None = None
     stop: BaseException | None = None
-    is_over, smoother = threading.Event(), Smoother() if smooth else None
+    is_over, smoother = threading.Event(), None
+    if smooth:  # a camera's frames may be far apart
+        smoother = Smoother(1 if isinstance(video, Camera) else 5)
 
     def predict(items: Iterable[Any]) -> Generator[Any, None, None]:
         nonlocal num_resized, plate
@@ -156,7 +158,9 @@ def predict_video(
                         num_lost += not encoders["overlay"](item)
                     continue
                 frame, found = item
-                span = span or depth_span(found.depth)  # one for all frames
+                if "colors" in kinds and span is None:  # one for all frames
+                    near, far = depth_span(found.depth)
+                    span = near / 2, far  # somebody may come nearer than all of the room
                 for kind, encode in encoders.items():
                     image = np.asarray(draw(kind, frame.image, found, predictor.depth_unit, span))
                     encode(frame._replace(image=image))

@@ -141,7 +141,8 @@ def _opened(shown: object, name: str, **options: Any) -> Iterator[Source]:
         except av.FFmpegError as error:
             if isinstance(error, OSError):
                 raise OSError(error.errno, error.strerror, error.filename) from None
-            raise InputError(f"{shown} cannot be encoded again ({error.strerror})") from None
+            why = f"cannot be encoded again ({error.strerror})"
+            raise InputError(f"{shown} {why}: try --png") from None
 
 
 def read_video(path: Path) -> Iterator[np.ndarray]:

@@ -47,7 +47,9 @@ def export(
         parity = onnx_export.check_parity(path, wrapper, pairs, params.sizes, tolerance=tolerance)
         parity["figures"] = onnx_export.check_figures(path, sets, expected, tolerance)
         if (most_lost := params.precision_loss) is not None:
-            parity["precisions"] = export_precisions(path, sets, parity["figures"], most_lost)
+            parity["precisions"] = export_precisions(
+                path, stored, sets, parity["figures"], most_lost
+            )
         (folder / "parity.json").write_text(json.dumps(parity, indent=2) + "\n")
         text = model_card(card, metrics, parity, params.opset)
         (folder / "model_card.md").write_text(text, encoding="utf-8")
@@ -72,10 +74,12 @@ def publish(gate: Gate) -> Judgement:
     path = BEST / "model.onnx"
     predictor = Predictor(path)
     sizes = [2 * (predictor.training_size,), (480, 640)]
-    latencies = measure_latency(predictor, sizes)
+    latencies = measure_latency(predictor, sizes, num_runs=100)
     write_latency(REPORTS / "latency.json", predictor, latencies)
-    on_cpu = Predictor(BEST, device="cpu")  # with 8 bits, if they are kept
-    print(describe(latencies + measure_latency(on_cpu, sizes)))
+    rows = [latencies]
+    if (int8 := BEST / "model_int8.onnx").exists():
+        rows.append(measure_latency(Predictor(int8, device="cpu"), sizes))
+    print(describe(sum(rows, [])))
     judgement = judge(path, predictor.metadata, METRICS, gate, latencies[0].median_ms)
     key = predictor.metadata["run_key"]
     judgement = register(judgement, path, key, experiments=EXPERIMENTS, reports=REPORTS)

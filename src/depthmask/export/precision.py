@@ -165,7 +165,8 @@ def _measure_float16(stored: StoredModel, sets: EvalSets) -> dict[str, float]:
     """The network's mean figures on the headline set in float16, by PyTorch: onnxruntime has such
     convolutions on GPUs alone, and on a CPU would compute them in float32."""
     metrics = SceneMetrics(sets.alignment)
-    with torch.autocast("cpu", torch.float16):
-        for scene in sets.scenes(sets.headline):
-            metrics.update(*stored.predict(scene), scene.mask, scene.depth)
+    for scene in sets.scenes(sets.headline):
+        with torch.autocast("cpu", torch.float16):
+            answer = stored.predict(scene)
+        metrics.update(*answer, scene.mask, scene.depth)
     return metrics.compute()

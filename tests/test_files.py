@@ -146,12 +146,16 @@ def test_colours_grey_palette_transparency_and_orientation(tmp_path):
         (Image.fromarray(rgba), rgba[..., :3], {}),
         (palette, rgba[..., :3], {}),
         (Image.fromarray(rgb), np.rot90(rgb, -1), {"exif": exif}),
+        (Image.fromarray(rgb), rgb, {"exif": b"damaged"}),
     ):
         image.save(tmp_path / "a.png", **options)
         np.testing.assert_array_equal(read_rgb(tmp_path / "a.png"), expected)
 
 
-def test_refuses(tmp_path):
+def test_refuses(tmp_path, monkeypatch):
+    def denied(path):
+        raise PermissionError(13, "Permission denied", str(path))
+
     (tmp_path / "link.png").symlink_to(tmp_path / "gone.png")
     save(tmp_path / "float.tif", np.ones((2, 2), dtype=np.float32))
     save(tmp_path / "clear.png", BYTES[:5, :7])
@@ -165,6 +169,10 @@ def test_refuses(tmp_path):
         with pytest.raises(InputError, match=words):
             read_rgb(tmp_path / name)
     whole = save(tmp_path / "whole.png", BYTES).read_bytes()
+    monkeypatch.setattr(Image, "open", denied)
+    with pytest.raises(PermissionError):  # no damage
+        read_rgb(tmp_path / "whole.png")
+    monkeypatch.undo()
     damaged = whole[:60] + bytes(40) + whole[100:]
     for content in (b"", b"hello", whole[: len(whole) // 2], whole[:20], damaged):
         (tmp_path / "a.png").write_bytes(content)

@@ -84,7 +84,12 @@ def open_upright(path: Path, least: int | None = None) -> Image.Image:
             if least:
                 image.draft(None, (least, least))
             image.load()
-            upright = ImageOps.exif_transpose(image)
+            try:
+                upright = ImageOps.exif_transpose(image)
+            except UNREADABLE:  # its EXIF is damaged
+                upright = image.copy()
+    except PermissionError:
+        raise  # no damage: `exit_on_error` says what to mend
     except FileNotFoundError:
         what = DEAD_LINK if path.is_symlink() else "is missing: check the path"
         raise InputError(f"{path} {what}") from None

@@ -2,7 +2,7 @@
 # make test    the environment if it is missing, then everything that checks the project
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help environment repro test lint page ui clean
+.PHONY: help environment repro test soak bench lint page ui clean
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -32,6 +32,8 @@ help:
 	@echo "make repro   render, augment, train, compare and export: the whole pipeline"
 	@echo "             (make repro PROFILE=seed for another profile of params.yaml)"
 	@echo "make test    lint the project and run its tests"
+	@echo "make soak    kill the pipeline at 20 moments, fill its disk: it ends as it should"
+	@echo "make bench   time training against the original's way"
 	@echo "make ui      look at the experiments in MLflow (make ui PORT=5001 for another port)"
 	@echo "make page    fetch onnxruntime-web with npm, for the page of \`depthmask demo\`"
 	@echo "make clean   remove the environment and the caches of the tools; results stay"
@@ -78,6 +80,14 @@ lint: $(INSTALLED)
 # pytest comes last: its closing line closes the output. A process a core: threads would contend.
 test: lint
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest $(PYTEST_FLAGS)
+
+# Kills the pipeline at 20 moments, fills its disk, kills its servers: about half an hour.
+soak: $(INSTALLED)
+	SOAK_KILLS=20 OMP_NUM_THREADS=1 $(BIN)/python -m pytest -rA tests/test_soak.py
+
+# Training against the original's way: docs/performance.md.
+bench: $(INSTALLED)
+	$(BIN)/python scripts/bench.py
 
 # The part of onnxruntime-web that the page of `depthmask demo` needs, beside it.
 page:

@@ -28,7 +28,7 @@ class Verdict(NamedTuple):
 def check_plate(bg: np.ndarray, bg_fg: np.ndarray, mask: np.ndarray) -> Verdict | None:
     """Whether the camera moved, the light changed or the room around the person is not the plate's;
     None if it is. Of uint8, H x W x 3, and a mask H x W, 0 to 1."""
-    step = max(1, max(mask.shape) // 256)  # of a larger picture every n-th pixel is enough
+    step = max(1, max(mask.shape) // 128)  # of a larger picture every n-th pixel is enough
     thin = np.s_[::step, ::step]
     room = mask[thin] < 0.5
     share = 1 - room.mean()

@@ -102,9 +102,16 @@ def _end(error: BaseException) -> NoReturn:
         code, line = 130, "interrupted"
     elif isinstance(error, MemoryError):
         line = "out of memory: lower the size or the count asked for"
+    elif type(error).__name__ == "OutOfMemoryError":  # torch's, which takes seconds to import
+        line = "the GPU's memory is full: lower train.batch_size"
     elif isinstance(error, ModuleNotFoundError) and not str(error.name).startswith("depthmask"):
         extra = _EXTRAS.get(str(error.name), "pipeline")
         line = f"{error.name} is not installed: install depthmask with its extra `{extra}`"
+    # torch's ways to say that no byte more can be written
+    elif any(
+        words in line for words in ("PytorchStreamWriter", "iostream error", "unexpected pos")
+    ):
+        line = "a checkpoint cannot be written: make room on the disk"
     elif isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
         line = f"{error.filename or 'the disk'}: {error.strerror}: make room"
     elif isinstance(error, OSError) and error.filename is not None:

@@ -81,7 +81,7 @@ lint: $(INSTALLED)
 test: lint
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest $(PYTEST_FLAGS)
 
-# Kills the pipeline at 20 moments, fills its disk, kills its servers: about half an hour.
+# Kills the pipeline at 20 moments, fills its disk, kills its servers: about an hour.
 soak: $(INSTALLED)
 	SOAK_KILLS=20 OMP_NUM_THREADS=1 $(BIN)/python -m pytest -rA tests/test_soak.py
 

@@ -1,12 +1,13 @@
 """Training's input, step and both against the original's way, in one run: `make bench`.
 
-The original's way: four JPEGs a scene, opened with Pillow, changed in colour and resized by
-Albumentations in a worker a core; DepthMaskNet8 in float32, NCHW, with plain SGD. Ours: scenes
-composed from arrays (`pasted`: with no more in them than the original's, no shadow, light, noise or
-lens); the same network in what the hardware computes fastest, with AdamW and the moving average.
-Both take the prepared rooms and people of the checkout, enlarged to 224 px where they are smaller,
-and the same loss. The parts alternate within each round, so that whatever else the machine does
-meets them all; medians, and the range over the rounds.
+The original's way: four JPEGs of 224 px a scene, opened with Pillow, resized and changed in colour
+by Albumentations in a worker a core; DepthMaskNet8 in float32, NCHW, with plain SGD. Ours: scenes
+composed from arrays as training composes them, without the share that is rendered or the variants
+of colour (`pasted`: with no more in them than those files, no shadow, light, noise or lens); the
+same network in what the hardware computes fastest, with AdamW and the moving average. Both take
+the prepared rooms and people of the checkout, enlarged to 224 px where they are smaller, and the
+same loss. The parts alternate within each round, so that whatever else the machine does meets them
+all; medians, and the range over the rounds.
 
 Writes FILE.json and FILE.png, and prints a table.
 """
@@ -16,7 +17,6 @@ import itertools
 import json
 import os
 import platform
-import shutil
 import statistics
 import tempfile
 import time
@@ -36,7 +36,7 @@ from materialise_bench import enlarge
 from PIL import Image
 from torch import Tensor
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader, Dataset, RandomSampler
 
 from depthmask.config import Params
 from depthmask.config.reading import read_params
@@ -48,13 +48,14 @@ from depthmask.data.scenes.library import Library
 from depthmask.data.scenes.placement import TRAIN_STREAM, Placer
 from depthmask.data.scenes.scene import Scene
 from depthmask.data.sources.modest.layout import FOLDERS, read_layout
+from depthmask.data.work import num_cores
 from depthmask.errors import exit_on_error
 from depthmask.export.benchmark import processor_name
 from depthmask.models import MODELS
 from depthmask.models.depth_codec import encode_depth
 from depthmask.models.hardware import Hardware, choose_hardware
 from depthmask.models.losses import SceneLoss
-from depthmask.stages import PARAMS, PREPARED
+from depthmask.stages import AUGMENTED, PARAMS, PREPARED
 from depthmask.training.optimization import build_optimizer
 from depthmask.visualization.theme import LIGHT, SERIES, save_png
 
@@ -77,7 +78,7 @@ class FileDataset(Dataset[Scene[Tensor]]):
         self.folder, self.rows = folder, read_layout(folder)[list(FOLDERS)].to_dict("records")
         resize, to_tensor = A.Resize(size, size), ToTensorV2()
         colours = build_transform(params.augment, 0).transforms
-        self.photo = A.Compose([*colours, A.Normalize(), resize, to_tensor])
+        self.photo = A.Compose([resize, *colours, A.Normalize(), to_tensor])
         self.target = A.Compose([resize, A.ToFloat(max_value=255), to_tensor])
 
     def __len__(self) -> int:
@@ -97,14 +98,9 @@ def original(folder: Path, params: Params, size: int, batch: int, device: str) -
     model = MODELS["depthmasknet8"]().to(device)
     optimizer = torch.optim.SGD(model.parameters(), lr=0.01, momentum=0.9, weight_decay=1e-8)
     loss = SceneLoss({"bce": 1}, {"rmse": 2})
-    loader = DataLoader(
-        FileDataset(folder, params, size),
-        batch,
-        shuffle=True,
-        drop_last=True,
-        num_workers=os.cpu_count() or 1,
-        persistent_workers=True,
-    )
+    data = FileDataset(folder, params, size)
+    endless = RandomSampler(data, replacement=True, num_samples=10**9)
+    loader = DataLoader(data, batch, sampler=endless, num_workers=num_cores())
 
     def step(scene: Scene[Tensor]) -> None:
         bg, bg_fg, mask, depth = (each.to(device) for each in scene[:4])
@@ -113,18 +109,19 @@ def original(folder: Path, params: Params, size: int, batch: int, device: str) -
         total.backward()
         optimizer.step()
 
-    batches = (scene for _ in itertools.count() for scene in loader)
-    return Way(batches, step)
+    return Way(iter(loader), step)
 
 
 def composed(compositor: Compositor, params: Params, size: int, batch: int) -> Iterator[Scene]:
     library = compositor.library
     visible = np.ones(library.stands.shape[:2], np.float32)  # time is all that counts
-    placer = Placer(library, visible, params.placement, nobody=params.train.nobody)
+    nobody, others = params.train.nobody, params.train.others
+    placer = Placer(library, visible, params.placement, nobody=nobody, others=others)
     for start in itertools.count(step=batch):
-        recipes = placer.draw(TRAIN_STREAM, 0, range(start, start + batch))
+        numbers = range(start, start + batch)
+        recipes = placer.draw(TRAIN_STREAM, 0, numbers)
         with torch.no_grad():
-            scene = compositor(recipes, size)
+            scene = compositor(recipes, size, placer.draw_others(recipes, 0, numbers))
         yield scene
 
 
@@ -157,21 +154,24 @@ def pasted(library: Library, params: Params, size: int, batch: int, device: str)
 
 
 def images_per_s(way: Way, batch: int, seconds: float, device: str) -> dict[str, float]:
-    """Of the input, the step and both; each for about so many seconds."""
+    """Of the input, the step and both; each for so many seconds, and eight times, at least."""
     scene, step = next(way.batches), way.step
     parts: dict[str, Callable[[], Any]] = {"input": lambda: next(way.batches)}
     if step:
         parts |= {"step": lambda: step(scene), "both": lambda: step(next(way.batches))}
     found = {}
     for name, part in parts.items():
+        time.sleep(1)  # until the workers have ready what they may
+        for _ in range(1 if name == "step" else 2 * num_cores() + 1):
+            part()  # and then until they have no more than they make
         start, count = time.perf_counter(), 0
-        fewest = 8 if name == "input" else 2  # more than workers have ready
-        while (took := time.perf_counter() - start) < seconds or count < fewest:
+        while (took := time.perf_counter() - start) < seconds or count < 8:
             part()
             count += 1
-            if device == "cuda":
-                torch.cuda.synchronize()
+            if device != "cpu":
+                torch.accelerator.synchronize()
         found[name] = batch * count / took
+    time.sleep(1)
     return found
 
 
@@ -179,9 +179,10 @@ def grown(library: Library, params: Params) -> Iterator[dict[str, Any]]:
     """How composing grows with the rooms: ms a batch of 8 of 96 px, and MB."""
     for count in NUM_PLATES:
         rows = np.arange(count) % len(library.plates)
-        size = 96
-        small = np.stack([cv2.resize(image, (size, size)) for image in library.images])
-        flat = np.stack([cv2.resize(depth, (size, size)) for depth in library.depths])
+        small, flat = (
+            np.stack([cv2.resize(each, (96, 96)) for each in images])
+            for images in (library.images, library.depths)
+        )
         many = replace(
             library,
             plates=library.plates.iloc[rows].reset_index(drop=True),
@@ -189,7 +190,7 @@ def grown(library: Library, params: Params) -> Iterator[dict[str, Any]]:
             depths=flat[rows],
             stands=library.stands[rows],
         )
-        batches = composed(Compositor(many, params.compositor), params, size, 8)
+        batches = composed(Compositor(many, params.compositor), params, 96, 8)
         next(batches)
         times = []
         for _ in range(20):
@@ -231,13 +232,14 @@ def main() -> None:
             count=NUM_FILES,
             size=224,
             placement=params.placement,
-            compositor_params=params.compositor,
+            compositor_params=plain_shots(params.compositor),
             nobody=params.train.nobody,
             encoding=Encoding(params.train.depth_range_m),
         )
         disk = {
             "bytes_a_scene": sum(f.stat().st_size for f in files.rglob("*.jpeg")) / NUM_FILES,
             "prepared_bytes": sum(f.stat().st_size for f in PREPARED.rglob("*") if f.is_file()),
+            "augmented_bytes": sum(f.stat().st_size for f in AUGMENTED.rglob("*")),
             "prepared_files": sum(f.is_file() for f in PREPARED.rglob("*")),
         }
         cv2.setNumThreads(0)  # the workers are the threads
@@ -247,15 +249,14 @@ def main() -> None:
                 "ours": ours(library, params, size, batch, hardware),
                 "pasted": pasted(library, params, size, batch, device),
             }
-            for number in range(arguments.rounds + 1):
+            for number in range(arguments.rounds):
                 for name, way in ways.items():
                     found = images_per_s(way, batch, arguments.seconds, device)
-                    for part, rate in found.items() if number else ():  # the first warms up
+                    for part, rate in found.items():
                         row = {"size": size, "batch": batch, "round": number, "way": name}
                         rows.append(row | {"part": part, "images_per_s": rate})
             del ways
         growth = list(grown(library, params)), list(placed(library, params))
-        shutil.rmtree(files)
     table = pd.DataFrame(rows)
     wide = table.pivot(columns="way", index=["size", "batch", "part", "round"])["images_per_s"]
     for way in ("ours", "pasted"):

@@ -7,6 +7,7 @@ import sys
 
 import psutil
 import pytest
+import torch
 
 from depthmask.errors import InputError, TrainingDiverged, exit_on_error
 
@@ -33,6 +34,12 @@ with exit_on_error(), tempfile.TemporaryDirectory(dir="."):
         (FileNotFoundError(2, "No such file", "a/b"), 2, "a/b: No such file: mend the path or its"),
         (PermissionError(13, "Denied", "a"), 2, "a: Denied: mend the path or its rights"),
         (OSError(28, "No space left on device"), 2, "the disk: No space left on device: make room"),
+        (RuntimeError("unexpected pos 64 vs 0"), 2, "a checkpoint cannot be written: make room"),
+        (
+            torch.OutOfMemoryError("of 80 GiB"),
+            2,
+            "the GPU's memory is full: lower the batch",
+        ),
     ],
 )
 def test_one_line_and_an_exit_code(error, code, line, capsys):

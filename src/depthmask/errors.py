@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import NoReturn
 
+_FULL = ("PytorchStreamWriter", "iostream error", "unexpected pos")  # torch's words for a full disk
 _EXTRAS = {"av": "video"} | dict.fromkeys(("fastapi", "uvicorn", "prometheus_client"), "serve")
 """Of pyproject.toml, beside `pipeline`, by what is imported."""
 
@@ -103,14 +104,11 @@ def _end(error: BaseException) -> NoReturn:
     elif isinstance(error, MemoryError):
         line = "out of memory: lower the size or the count asked for"
     elif type(error).__name__ == "OutOfMemoryError":  # torch's, which takes seconds to import
-        line = "the GPU's memory is full: lower train.batch_size"
+        line = "the GPU's memory is full: lower the batch size, or free it of others"
     elif isinstance(error, ModuleNotFoundError) and not str(error.name).startswith("depthmask"):
         extra = _EXTRAS.get(str(error.name), "pipeline")
         line = f"{error.name} is not installed: install depthmask with its extra `{extra}`"
-    # torch's ways to say that no byte more can be written
-    elif any(
-        words in line for words in ("PytorchStreamWriter", "iostream error", "unexpected pos")
-    ):
+    elif isinstance(error, RuntimeError) and any(words in line for words in _FULL):
         line = "a checkpoint cannot be written: make room on the disk"
     elif isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
         line = f"{error.filename or 'the disk'}: {error.strerror}: make room"

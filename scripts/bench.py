@@ -177,17 +177,17 @@ def images_per_s(way: Way, batch: int, seconds: float, device: str) -> dict[str,
 
 def grown(library: Library, params: Params) -> Iterator[dict[str, Any]]:
     """How composing grows with the rooms: ms a batch of 8 of 96 px, and MB."""
+    images, depths = (
+        np.stack([cv2.resize(each, (96, 96)) for each in planes])
+        for planes in (library.images, library.depths)
+    )
     for count in NUM_PLATES:
         rows = np.arange(count) % len(library.plates)
-        small, flat = (
-            np.stack([cv2.resize(each, (96, 96)) for each in images])
-            for images in (library.images, library.depths)
-        )
         many = replace(
             library,
             plates=library.plates.iloc[rows].reset_index(drop=True),
-            images=small[rows],
-            depths=flat[rows],
+            images=images[rows],
+            depths=depths[rows],
             stands=library.stands[rows],
         )
         batches = composed(Compositor(many, params.compositor), params, 96, 8)
@@ -255,7 +255,6 @@ def main() -> None:
                     for part, rate in found.items():
                         row = {"size": size, "batch": batch, "round": number, "way": name}
                         rows.append(row | {"part": part, "images_per_s": rate})
-            del ways
         growth = list(grown(library, params)), list(placed(library, params))
     table = pd.DataFrame(rows)
     wide = table.pivot(columns="way", index=["size", "batch", "part", "round"])["images_per_s"]

@@ -5,6 +5,7 @@ import json
 import os
 import re
 import shutil
+import socket
 import subprocess
 import sys
 import time
@@ -133,3 +134,8 @@ class Clone:
 
 def stages_run(output: str) -> list[str]:
     return re.findall(r"(?m)^Running stage '([^']+)'", output)
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        return free.getsockname()[1]

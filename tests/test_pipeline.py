@@ -5,7 +5,6 @@ import json
 import os
 import shutil
 import signal
-import socket
 import sqlite3
 import subprocess
 import sys
@@ -16,7 +15,7 @@ import pytest
 import requests
 from PIL import Image
 
-from clone import Clone, stages_run
+from clone import Clone, free_port, stages_run
 from depthmask.inference.predictor import Predictor
 
 pytestmark = pytest.mark.slow
@@ -83,8 +82,7 @@ def test_predict_on_the_pair_that_the_summary_names(clone):
 
 
 def test_mlflow_serves_the_champion(clone):
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
+    port = free_port()
     serve = "mlflow models serve -m models:/DepthMaskNet@champion --env-manager local"
     process = subprocess.Popen(
         [*serve.split(), "--port", str(port)],

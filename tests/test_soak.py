@@ -20,11 +20,10 @@ import pytest
 import yaml
 from mlflow.tracking import MlflowClient
 
-from clone import Clone, stages_run
+from clone import Clone, free_port, stages_run
 
 pytestmark = pytest.mark.slow
 
-LOGS = Path(tempfile.mkdtemp())  # elsewhere than on a full disk
 NUM_KILLS = int(os.environ.get("SOAK_KILLS", "1"))
 of_soak = pytest.mark.skipif(NUM_KILLS == 1, reason="takes minutes: `make soak`")
 LEFT_MB = (30, 60, 150)  # of a disk; a network's checkpoint takes 110
@@ -58,8 +57,8 @@ def finished(uri: str) -> dict[str, dict[str, float]]:
 
 @contextlib.contextmanager
 def started(clone: Clone, *command: str, **options: Any) -> Iterator[subprocess.Popen]:
-    """A command in a process group of its own, of which nothing is left; `said` gives its words."""
-    with (LOGS / Path(command[0]).name).open("w") as log:
+    """A command in a process group of its own, of which nothing is left; see `said`."""
+    with (clone.folder.parent / f"{Path(command[0]).name}.log").open("w") as log:
         process = subprocess.Popen(
             command, cwd=clone.folder, env=clone.environment, stdout=log,
             stderr=subprocess.STDOUT, start_new_session=True, **options,
@@ -73,19 +72,17 @@ def started(clone: Clone, *command: str, **options: Any) -> Iterator[subprocess.
 def kill(process: subprocess.Popen) -> None:
     """With all that it has started, some in groups of their own, and wait until they are gone."""
     with contextlib.suppress(psutil.NoSuchProcess):
-        family = [
-            psutil.Process(process.pid),
-            *psutil.Process(process.pid).children(recursive=True),
-        ]
-        for member in family:
+        children = psutil.Process(process.pid).children(recursive=True)
+        for member in (process, *children):
             with contextlib.suppress(psutil.NoSuchProcess):
                 member.kill()
-        psutil.wait_procs(family[1:], timeout=30)
+        psutil.wait_procs(children, timeout=30)
     process.wait(60)
 
 
-def said(command: str = "dvc") -> str:
-    return (LOGS / command).read_text()
+def said(clone: Clone) -> str:
+    """What the last DVC has said, in a file beside the folder."""
+    return (clone.folder.parent / "dvc.log").read_text()
 
 
 def wait_until(is_so: Callable[[], object], process: subprocess.Popen) -> None:
@@ -101,8 +98,7 @@ def undisturbed(tmp_path_factory):
     clone = Clone.of_working_tree(tmp_path_factory.mktemp("soak") / "clone", "bce_rmse")
     first, start = clone.git("rev-parse", "HEAD").strip(), time.monotonic()
     clone.repro()
-    yield Undisturbed(clone, first, outs(clone), time.monotonic() - start)
-    shutil.rmtree(LOGS)
+    return Undisturbed(clone, first, outs(clone), time.monotonic() - start)
 
 
 @pytest.fixture
@@ -130,7 +126,7 @@ def test_killed_at_any_moment_it_ends_as_if_it_had_not_been(undisturbed, clone, 
         assert process.wait(60) != 0
         # at once: what a killed DVC leaves behind may still be about to end
         again = clone.repro()
-    print(f"{victim} after {moment:.0f} s, in {stages_run(said())[-1:]}: {again} ran again")
+    print(f"{victim} after {moment:.0f} s, in {stages_run(said(clone))[-1:]}: {again} ran again")
     assert outs(clone) == undisturbed.outs
     assert finished(f"sqlite:///{clone.folder}/mlflow.db").keys() == {"bce_rmse"}
 
@@ -138,10 +134,10 @@ def test_killed_at_any_moment_it_ends_as_if_it_had_not_been(undisturbed, clone, 
 @of_soak
 def test_a_second_one_refuses_and_the_first_goes_on(undisturbed, clone):
     with started(clone, "dvc", "repro") as process:
-        wait_until(lambda: "Running stage 'train" in said(), process)
+        wait_until(lambda: "Running stage 'train" in said(clone), process)
         refusal = clone.dvc("repro", code=255)
         assert "lock" in refusal or "busy" in refusal, refusal
-        assert process.wait(600) == 0, said()
+        assert process.wait(600) == 0, said(clone)
     assert outs(clone) == undisturbed.outs
 
 
@@ -149,20 +145,20 @@ def test_a_second_one_refuses_and_the_first_goes_on(undisturbed, clone):
 @pytest.mark.skipif(sys.platform != "linux" or os.geteuid() != 0, reason="mounts a small disk")
 @pytest.mark.parametrize("left_mb", LEFT_MB)
 def test_on_a_disk_with_room_again_it_goes_on(undisturbed, clone, tmp_path, left_mb):
-    disk = tmp_path / "disk"
+    disk = tmp_path / "clone"  # what is said lies beside it
     disk.mkdir()
     if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1g", "tmpfs", disk]).returncode:
         pytest.skip("mounting is not allowed")
     try:
-        shutil.copytree(clone.folder, disk / "clone", symlinks=True)
+        shutil.copytree(clone.folder, disk, symlinks=True, dirs_exist_ok=True)
         size = (shutil.disk_usage(disk).used >> 20) + left_mb
         subprocess.run(["mount", "-o", f"remount,size={size}m", disk], check=True)
-        small = Clone(disk / "clone")
+        small = Clone(disk)
         with started(small, "dvc", "repro") as process:
             assert process.wait(600) != 0, "it has room"
-        remedies = [line for line in said().splitlines() if "make room" in line]
-        assert remedies or "No space left" in said(), said()
-        print(f"in {stages_run(said())[-1]}: {remedies}")
+        remedies = [line for line in said(small).splitlines() if "make room" in line]
+        assert remedies or "No space left" in said(small), said(small)
+        print(f"in {stages_run(said(small))[-1]}: {remedies}")
         subprocess.run(["mount", "-o", "remount,size=2g", disk], check=True)
         small.repro()
         assert outs(small) == undisturbed.outs
@@ -222,11 +218,6 @@ def serving(request, clone, tmp_path, monkeypatch):
     shutil.rmtree(data)
 
 
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        return free.getsockname()[1]
-
-
 def answers(port: int) -> bool:
     with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=5):
         return True
@@ -238,10 +229,10 @@ def test_what_a_dead_server_was_not_told_it_is_told_later(undisturbed, clone, se
     with contextlib.ExitStack() as servers:
         servers.enter_context(serving())
         with started(clone, "dvc", "repro") as process:
-            wait_until(lambda: "epoch 1/" in said(), process)
+            wait_until(lambda: "epoch 1/" in said(clone), process)
             servers.close()
-            assert process.wait(600) == 0, said()
-    assert "MLflow is left out" in said()
+            assert process.wait(600) == 0, said(clone)
+    assert "MLflow is left out" in said(clone)
     assert outs(clone) == undisturbed.outs
     with serving() as uri:
         clone.repro("--force", "--single-item", "export")

@@ -87,14 +87,14 @@ def test_every_row_comes_before_one_comes_twice():
 def test_batches_are_the_draws_whatever_the_workers(folder, table, num_workers):
     scenes = FileScenes(folder, table, ALWAYS)
     training = FileTrainingScenes(scenes, scenes, seed=5, num_workers=num_workers)
-    loader = training.loader("train", 50, 4, [16], epoch=3)
+    cpu = torch.device("cpu")
+    loader = training.loader("train", 50, 4, [16], 3, cpu)
     # all are kept to the end: memory that is written again must not show in them
     batches = list(loader)
     assert len(loader) == len(batches) == 13
     draws = list(loader.sampler)
     for place, batch in enumerate(batches):
-        options = {"split": "train", "epoch": 3, "size": 16, "device": torch.device("cpu")}
-        scene = training.scene(batch, **options)
+        scene = training.scene(batch, cpu)
         assert scene.bg.is_contiguous(memory_format=torch.channels_last)
         expected = scenes.read(draws[4 * place : 4 * place + 4])
         for found, field in zip(scene[:4], expected[:4], strict=True):
@@ -104,7 +104,8 @@ def test_batches_are_the_draws_whatever_the_workers(folder, table, num_workers):
     # a last batch of one is left out of training
     sizes = {("train", 9, 4): [4, 4], ("train", 10, 4): [4, 4, 2], ("val", 9, 17): [17, 1]}
     for case, expected in sizes.items():
-        assert [len(batch.mask) for batch in training.loader(*case, [8], epoch=0)] == expected
+        loader = training.loader(*case, [8], 0, cpu)
+        assert [len(batch.mask) for batch in loader] == expected
 
 
 def smooth(size: int, channels: int = 3) -> np.ndarray:

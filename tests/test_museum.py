@@ -117,8 +117,8 @@ def test_plate_is_as_promised_and_its_stands_lie_on_the_floor_and_in_view(plate)
     assert np.ptp(share) > 0.2
 
 
-def test_plate_repeats_in_a_worker_and_stands_do_not_depend_on_size(plate):
-    [other] = prepare.run_jobs([partial(render.render_plate, ROOM, **SETTINGS)], "test")
+def test_plate_repeats_in_a_worker_and_stands_do_not_depend_on_size(plate, tmp_path):
+    [other] = prepare.run_jobs([partial(render.render_plate, ROOM, **SETTINGS)], "test", tmp_path)
     np.testing.assert_array_equal(other.image, plate.image)
     np.testing.assert_array_equal(other.depth, plate.depth)
     draft = partial(render.render_plate, size=32, samples_per_px=2)
@@ -130,7 +130,7 @@ def test_plate_repeats_in_a_worker_and_stands_do_not_depend_on_size(plate):
 def test_frames_are_rendered_room_by_room_and_come_back_in_their_order(tmp_path, monkeypatch):
     visited, kinds, num_sources = [], [], sum(dict(TINY.prepare.splits.plates).values())
 
-    def rendered(jobs, description):
+    def rendered(jobs, description, cache):
         if description == "rooms and people":
             kinds.extend(job.keywords["kind"] for job in jobs[num_sources:])
             return [make(n) for make in (make_plate, make_cutout) for n in range(num_sources)]
@@ -143,7 +143,7 @@ def test_frames_are_rendered_room_by_room_and_come_back_in_their_order(tmp_path,
     monkeypatch.setattr(prepare, "run_jobs", rendered)
     sampling = TINY.prepare.museum.model_copy(update={"things": 0.5})
     params = TINY.prepare.model_copy(update={"size": SIZE, "museum": sampling})
-    prepare.prepare_museum(tmp_path, params, TINY.placement)
+    prepare.prepare_museum(tmp_path, params, TINY.placement, cache=tmp_path / "cache")
     # in the training alone: the figures are of people
     assert kinds == ["person", "thing"] + ["person"] * (num_sources - 2)
     turns = [room for room, _ in groupby(visited)]
@@ -160,7 +160,8 @@ def test_frames_are_rendered_room_by_room_and_come_back_in_their_order(tmp_path,
         assert {*table["cutout"]} <= {*library.cutouts_of(split)}
     sampling = sampling.model_copy(update={"rendered": 0})
     (other := tmp_path / "none").mkdir()
-    prepare.prepare_museum(other, params.model_copy(update={"museum": sampling}), TINY.placement)
+    params = params.model_copy(update={"museum": sampling})
+    prepare.prepare_museum(other, params, TINY.placement, cache=tmp_path / "cache")
     assert (other / "in_scene.parquet").exists() and not list(other.glob("rendered*"))
 
 
@@ -265,10 +266,47 @@ def test_denoising_keeps_edges_and_lowers_noise():
     np.testing.assert_array_equal(optics.denoise(noisy, albedo), clean)
 
 
+def test_what_was_rendered_before_a_kill_is_not_rendered_again(tmp_path, monkeypatch):
+    jobs, done = [partial(divmod, number, 3) for number in (7, 8, 9)], []
+
+    def killed(jobs):
+        for job in jobs:
+            if len(done) == 2:
+                raise KeyboardInterrupt
+            done.append(job.args)
+            yield job()
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(prepare, "_call_here", killed)
+        prepare.run_jobs(jobs, "test", tmp_path)
+    with monkeypatch.context() as patch:
+        patch.setattr(prepare, "_call_here", lambda rest: [job.args[0] for job in rest])
+        assert prepare.run_jobs(jobs, "test", tmp_path) == [(2, 1), (2, 2), 9]
+    other = partial(divmod, 7, 4)
+    assert prepare.run_jobs([other, jobs[0]], "test", tmp_path) == [(1, 3), (2, 1)]
+
+
+@pytest.mark.skipif(os.name != "posix", reason="Ray's clusters of one machine")
+def test_two_machines_of_a_cluster_render_the_same_bytes(tmp_path, monkeypatch, plate):
+    cluster_utils = pytest.importorskip("ray.cluster_utils")
+    machine = {"num_cpus": 1, "object_store_memory": 80_000_000}
+    cluster = cluster_utils.Cluster(initialize_head=True, head_node_args=machine)
+    cluster.add_node(**machine)
+    monkeypatch.setenv("RAY_ADDRESS", cluster.address)
+    jobs = [partial(render.render_plate, room, **SETTINGS) for room in (ROOM, ROOM + 1)]
+    try:
+        first, second = prepare.run_jobs(jobs, "test", tmp_path)
+    finally:
+        cluster.shutdown()
+    assert second.name != first.name == plate.name
+    for field in ("image", "depth", "stands"):
+        np.testing.assert_array_equal(getattr(first, field), getattr(plate, field))
+
+
 @pytest.mark.skipif(os.name != "posix", reason="forks and kills")
 def test_workers_end_with_a_parent_that_is_killed(tmp_path):
     job = f"import os, time; open(f'{tmp_path}/{{os.getpid()}}', 'w').close(); time.sleep(300)"
-    arguments = [partial(exec, job)], "x"
+    arguments = [partial(exec, job)], "x", tmp_path / "cache"
     parent = multiprocessing.get_context("fork").Process(target=prepare.run_jobs, args=arguments)
     parent.start()
     limit = time.monotonic() + 120

@@ -1,14 +1,17 @@
 """Optimisers and schedules: torch's, moved when they say they are; the range test of rates."""
 
+import copy
+
 import numpy as np
 import pytest
+import torch
 from torch import nn
 
 from depthmask.config import Optimizer, Scheduler, TrainParams
 from depthmask.errors import InputError
 from depthmask.models import MODELS
 from depthmask.training.lr_finder import find_rate
-from depthmask.training.optimization import build_optimizer, build_scheduler
+from depthmask.training.optimization import build_optimizer, build_scheduler, orthogonal
 from synthetic import TINY
 from test_fitting import CPU, make_data, make_module
 
@@ -55,13 +58,17 @@ def test_cosine_and_onecycle_rise_through_their_warmup_and_fall_to_nothing() -> 
 
 
 @pytest.mark.parametrize("scheduler", ["cosine", "onecycle"])
-@pytest.mark.parametrize("name", ["sgd", "adamw"])
+@pytest.mark.parametrize("name", ["sgd", "adamw", "muon"])
 def test_an_optimizer_takes_its_figures(name: str, scheduler: str) -> None:
     """No schedule moves the momentum, and weight decay falls on convolutions alone."""
     model = MODELS["masknet3"]()
     params = Optimizer(name=name, lr=0.03, momentum=0.8, weight_decay=0.5)
     optimizer = build_optimizer(params, model, "cpu")
-    decayed, others = optimizer.param_groups
+    decayed, others, *muons = optimizer.param_groups
+    assert bool(muons) == (name == "muon")
+    for group in muons:
+        assert (group["lr"], group["weight_decay"], len(group["params"])) == (0.03, 0.5, 4)
+        decayed["params"] += group["params"]
     assert (decayed["lr"], decayed["weight_decay"]) == (0.03, 0.5)
     assert (others["lr"], others["weight_decay"]) == (0.03, 0)
     convolutions = [layer.weight for layer in model.modules() if isinstance(layer, nn.Conv2d)]
@@ -71,6 +78,45 @@ def test_an_optimizer_takes_its_figures(name: str, scheduler: str) -> None:
     build_scheduler(settings, optimizer, num_steps=10)
     for group in optimizer.param_groups:
         assert 0.8 in (group.get("momentum"), *group.get("betas", ()))
+
+
+@pytest.mark.parametrize("shape", [(2, 16, 144), (1, 64, 32)])
+def test_singular_values_become_about_one(shape) -> None:
+    matrices = torch.randn(shape, generator=torch.Generator().manual_seed(0))
+    found, (left, _, right) = orthogonal(matrices), torch.linalg.svd(matrices, full_matrices=False)
+    values = left.mT @ found @ right.mT  # the same directions, other lengths
+    lengths = values.diagonal(dim1=1, dim2=2)
+    assert 0.6 < lengths.min() and lengths.max() < 1.25
+    assert (values - torch.diag_embed(lengths)).abs().max() < 1e-4
+    assert not orthogonal(torch.zeros(shape)).any()
+
+
+def test_muon_moves_the_wide_and_adamw_the_rest_and_a_checkpoint_resumes() -> None:
+    params = Optimizer(name="muon", lr=0.01, momentum=0.9, weight_decay=0.0)
+    random = torch.Generator().manual_seed(0)
+    pictures = torch.rand(4, 3, 8, 8, generator=random)
+
+    def trained(model, num_steps, state=None):
+        model = copy.deepcopy(model)
+        optimizer = build_optimizer(params, model, "cpu")
+        if state:
+            optimizer.load_state_dict(copy.deepcopy(state))
+        for _ in range(num_steps):
+            optimizer.zero_grad()
+            model(pictures).square().mean().backward()
+            optimizer.step()
+        return model, optimizer
+
+    begun = nn.Sequential(nn.Conv2d(3, 16, 3), nn.ReLU(), nn.Conv2d(16, 1, 1))
+    once, optimizer = trained(begun, 1)
+    change = (once[0].weight - begun[0].weight).flatten(1).detach()
+    lengths = torch.linalg.svdvals(change) / (0.01 * 0.2 * 27**0.5)
+    assert lengths[4] > 0.6 and lengths.max() < 1.25
+    assert set(optimizer.state[once[0].weight]) == {"step", "exp_avg"}
+    assert set(optimizer.state[once[2].weight]) == {"step", "exp_avg", "exp_avg_sq"}
+    resumed, _ = trained(once, 2, optimizer.state_dict())
+    for name, weight in trained(begun, 3)[0].state_dict().items():
+        assert torch.equal(weight, resumed.state_dict()[name])
 
 
 @pytest.fixture(scope="module")

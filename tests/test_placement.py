@@ -124,11 +124,11 @@ def sets(synthetic_data):
 def test_training_sees_what_was_rendered_for_it(synthetic_data):
     prepared, still = synthetic_data / "prepared", plain_shots(TINY.compositor)
     shares = {"rendered": 1.0, "nobody": 0.0, "others": 0.0}
-    train, numbers = TINY.train.model_copy(update=shares), list(range(8))
+    train = TINY.train.model_copy(update=shares)
     composition = COMPOSITION._replace(compositor=still)
     scenes = read_source(prepared).training_scenes(prepared, None, train, composition)
-    options = {"split": "train", "epoch": 0, "size": SIZE, "device": torch.device("cpu")}
-    seen = scenes.scene(numbers, **options)
+    cpu = torch.device("cpu")
+    seen = scenes.scene(next(iter(scenes.loader("train", 8, 8, [SIZE], 0, cpu))), cpu)
     stored = Frames.read(prepared, "rendered").mask
     for mask in seen.mask[:, 0]:
         apart = [

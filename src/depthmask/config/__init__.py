@@ -151,7 +151,7 @@ class SizeSchedule(Section):
 
 
 class Optimizer(Section):
-    name: Literal["sgd", "adamw"]
+    name: Literal["sgd", "adamw", "muon"]
     lr: Positive
     momentum: Annotated[float, Field(ge=0, lt=1)]
     weight_decay: NonNegative

@@ -72,8 +72,7 @@ def measure_eager(
     torch.set_num_threads(threads := num_threads or torch.get_num_threads())
     stored = load_model(folder)
     network = stored.model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    pair = torch.rand(2, batch, 3, size := stored.card["size"], size)
-    bg, bg_fg = (image.contiguous(memory_format=torch.channels_last) for image in pair)
+    bg, bg_fg = torch.rand(2, batch, 3, size := stored.card["size"], size)
     with torch.inference_mode():
         times = _time(partial(network, bg, bg_fg), num_runs, batch)
     return Latency("eager PyTorch", "cpu", threads, size, size, batch, num_runs, *times)

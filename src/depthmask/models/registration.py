@@ -10,8 +10,8 @@ from torch import Tensor
 CLIPPED = 0.98  # of the range: a value above it tells nothing of the light
 LIGHT_SCALE, MOTION_SCALE = 0.05, 0.2  # differences beyond these count little
 LEVELS = (8, 4, 2, 1)  # px that are averaged, the coarsest first
-# a room without any texture does not move; of the five a person spoils the zoom, the last, most
-RIDGE = torch.diag(torch.tensor((0.03, 0.03, 0.03, 0.03, 0.1)))
+# a room without any texture does not move; a person spoils the zoom most
+RIDGE, ZOOM_RIDGE = 0.03, 0.1
 HELPFUL = 0.95  # of the differences left: a motion that leaves more than this is none
 
 
@@ -27,12 +27,11 @@ def register(bg: Tensor, bg_fg: Tensor) -> Tensor:
     """
     valid = (torch.maximum(bg, bg_fg).amax(1, keepdim=True) < CLIPPED).float()
     bg = bg * _gain(bg, bg_fg, valid)
-    plate, frame = torch.cat((bg.mean(1, keepdim=True), valid), 1), bg_fg.mean(1, keepdim=True)
+    grey = torch.cat((bg.mean(1, keepdim=True), valid, bg_fg.mean(1, keepdim=True)), 1)
     motion = torch.eye(2, 3, device=bg.device).expand(bg.shape[0], 2, 3)
     for side in LEVELS:
-        motion = motion + _step(
-            _moved(F.avg_pool2d(plate, side), motion), F.avg_pool2d(frame, side)
-        )
+        plate, frame = (F.avg_pool2d(grey, side) if side > 1 else grey).split((2, 1), dim=1)
+        motion = motion + _step(_moved(plate, motion), frame)
     moved = _moved(bg, motion)
     helps = _misfit(moved, bg_fg) < HELPFUL * _misfit(bg, bg_fg)
     return torch.where(helps, moved, bg).clamp(max=1)
@@ -68,9 +67,11 @@ def _step(plate: Tensor, frame: Tensor) -> Tensor:
     slopes = torch.cat((right * y, right, down * x, down, right * x + down * y), 1).flatten(2)
     error = frame - plate
     weighted = slopes * (valid / (1 + error.square() / MOTION_SCALE**2).square()).flatten(2)
+    # made on the device: a copy to a GPU would wait for it
+    ridge = F.pad(torch.full((4,), RIDGE, device=frame.device), (0, 1), value=ZOOM_RIDGE)
     normal = (weighted[:, :, None] * slopes[:, None]).mean(-1)
     turn_x, shift_x, turn_y, shift_y, zoom = _solve(
-        normal + RIDGE.to(frame.device),
+        normal + torch.diag(ridge),
         (weighted * error.flatten(2)).mean(-1, keepdim=True),
     ).unbind(1)
     return torch.stack((zoom, turn_x, shift_x, turn_y, zoom, shift_y), 1).view(-1, 2, 3)

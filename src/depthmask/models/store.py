@@ -29,9 +29,7 @@ class StoredModel(NamedTuple):
     @torch.inference_mode()
     def predict(self, scene: Scene[Tensor]) -> tuple[Tensor, Tensor | None]:
         """The mask, 0..1, and the depth in the card's unit (or None), N x 1 x H x W."""
-        images = (scene.bg, scene.bg_fg)
-        pair = (image.contiguous(memory_format=torch.channels_last) for image in images)
-        parts = zip(*(image.split(CHUNK) for image in pair), strict=True)
+        parts = zip(scene.bg.split(CHUNK), scene.bg_fg.split(CHUNK), strict=True)
         masks, depths = zip(*(self.model(*part) for part in parts), strict=True)
         depth = None if depths[0] is None else torch.cat(depths)
         return Prediction(torch.cat(masks), depth).decode(self.model.depth_range_m, scene.focal)

@@ -18,7 +18,7 @@ METRICS = REPORTS / "metrics.json"
 RECORD = REPORTS / "gate.json"
 CHECKPOINTS = Path(".checkpoints")
 SOURCES_FOLDER = Path("data/source")
-TEACHER_CACHE = Path(".teacher_cache")
+CACHE = Path(".cache")
 
 
 def read_params(path: Path = PARAMS) -> config.Params:

@@ -57,7 +57,8 @@ def evaluate(
     if {*sets.leak_sets} <= {*sets.names}:
         leak_scenes = table[table["set"].isin(sets.leak_sets)]
     else:
-        leak_scenes = measuring.measure_scenes(methods, sets, sets.leak_sets, MEASURED)
+        judged = {leader: methods[leader]} | baselines
+        leak_scenes = measuring.measure_scenes(judged, sets, sets.leak_sets, MEASURED)
     figures = summarise(
         scenes,
         pd.concat([table[~trained], given_plate], ignore_index=True),

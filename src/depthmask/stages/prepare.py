@@ -12,14 +12,14 @@ from depthmask.data.scenes.library import Frames, Library
 from depthmask.data.scenes.scene import Scene
 from depthmask.data.sources import source_named
 from depthmask.errors import exit_on_error
-from depthmask.stages import PARAMS, PREPARED, SOURCES_FOLDER, TEACHER_CACHE, read_params
+from depthmask.stages import CACHE, PARAMS, PREPARED, SOURCES_FOLDER, read_params
 from depthmask.visualization.sheets import NUM_SHOWN, composed_sheet, contact_sheet
 
 
 def prepare(output: Path, params: PrepareParams, placement: PlacementParams) -> None:
     """Render or read the sources and write the folder `output`, all of it or nothing."""
     source = source_named(params.source)
-    places = Places(SOURCES_FOLDER / params.source, TEACHER_CACHE)
+    places = Places(SOURCES_FOLDER / params.source, CACHE)
     with replaced_folder(output) as folder:
         source.prepare(folder, places, params, placement)
         source.check_leakage(folder)

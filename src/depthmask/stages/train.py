@@ -1,6 +1,7 @@
 """train NAME: one experiment of `params.yaml`, from the prepared sources to a model."""
 
 import argparse
+import contextlib
 import json
 import os
 import sys
@@ -34,7 +35,7 @@ from depthmask.training.scene_data import assemble_data
 
 
 def train(
-    output: Path,
+    output: Path | None,
     name: str,
     experiment: config.Experiment,
     params: config.TrainParams,
@@ -44,7 +45,8 @@ def train(
     augmented: Path,
     checkpoints: Path,
 ) -> str:
-    """Train with `params.seed`, from the last checkpoint where there is one; write to `output`.
+    """Train with `params.seed`, from the last checkpoint where there is one; write to `output`,
+    or, without it, leave that to the first of the processes that train together.
 
     Returns the run's key.
     """
@@ -63,7 +65,8 @@ def train(
     data_hash = summary["data_hash"]
     key = run_key(**settings, data=data_hash, augmented=digest, code=code_hash(TRAINING))
     label = f"{name} (seed {params.seed})" if len(experiment.seeds) > 1 else name
-    print(f"{label}: {experiment.model} on {hardware}, run {key}", flush=True)
+    if output:
+        print(f"{label}: {experiment.model} on {hardware}, run {key}", flush=True)
     variants = augmented if experiment.augmented else None
     data = assemble_data(params, composition, prepared=prepared, augmented=variants)
     module = build_module(experiment, params, prepared=prepared, augmented=augmented)
@@ -82,7 +85,8 @@ def train(
         "num_parameters": sum(weight.numel() for weight in module.model.parameters()),
     }
     logged = settings | {"hardware": str(hardware)}
-    with start_run(key, logged, run_tags(card), data_hash) as record:
+    recorded = start_run(key, logged, run_tags(card), data_hash) if output else None
+    with recorded or contextlib.nullcontext(lambda epoch, row: None) as record:
         rows = fit(
             module,
             data,
@@ -93,6 +97,8 @@ def train(
             on_epoch=record,
             interactive=sys.stderr.isatty() and "CI" not in os.environ,
         )
+    if output is None:
+        return key
     threshold = centre_mask(module, data, device=hardware.device)
     print(f"{label}: the best threshold of the mask on validation was {threshold:.2f}: now 0.50")
     sets = read_source(prepared).open_sets(prepared, composition, hardware.device)
@@ -114,10 +120,13 @@ def main() -> None:
     params = read_params(PARAMS)
     experiment = config.named_experiment(params, name)
     own = config.own_training(experiment, params.train)
-    with replaced_folder(EXPERIMENTS / name) as folder:  # all seeds or nothing
+    # of the processes that torchrun starts one writes
+    is_writer = os.environ.get("RANK", "0") == "0"
+    output = replaced_folder(EXPERIMENTS / name) if is_writer else contextlib.nullcontext()
+    with output as folder:  # all seeds or nothing
         keys = [
             train(
-                seed_folder(folder, seed),
+                seed_folder(folder, seed) if folder else None,
                 name,
                 experiment,
                 own.model_copy(update={"seed": seed}),
@@ -130,7 +139,8 @@ def main() -> None:
         ]
     # those of this run stay until evaluate, which runs once DVC has recorded the folder: a run
     # killed before that is taken up again as it is
-    prune_checkpoints(name, keep=keys)
+    if is_writer:
+        prune_checkpoints(name, keep=keys)
 
 
 if __name__ == "__main__":

@@ -46,9 +46,7 @@ class DepthMaskModule(L.LightningModule):
         self.test_metrics = SceneMetrics(alignment=alignment)
 
     def _step(self, scene: Scene[Tensor], split: str) -> tuple[Tensor, Prediction]:
-        bg = scene.bg.contiguous(memory_format=torch.channels_last)
-        bg_fg = scene.bg_fg.contiguous(memory_format=torch.channels_last)
-        prediction = self.model(bg, bg_fg)
+        prediction = self.model(scene.bg, scene.bg_fg)
         focal = self._focal(scene)
         scale = 1.0 if focal is None else REFERENCE_FOCAL / focal
         target = encode_depth(scene.depth * scale, self.depth_range_m)
@@ -56,7 +54,8 @@ class DepthMaskModule(L.LightningModule):
         # `loss_`: a loss term and a metric may both be called depth_rmse
         values = {f"{split}/loss_{name}": value for name, value in terms.items()}
         values[f"{split}/loss"] = total
-        self.log_dict(values, on_step=False, on_epoch=True, batch_size=len(scene.mask))
+        options: dict[str, Any] = {"on_step": False, "on_epoch": True, "sync_dist": True}
+        self.log_dict(values, batch_size=len(scene.mask), **options)
         return total, prediction
 
     def _focal(self, scene: Scene[Tensor]) -> Tensor | None:
@@ -87,7 +86,8 @@ class DepthMaskModule(L.LightningModule):
         metrics = self.val_metrics.compute()
         if not all(math.isfinite(value) for value in metrics.values()):
             self._diverged(f"the validation is not finite in epoch {self.current_epoch + 1}")
-        self.log_dict({f"val/{name}": value for name, value in metrics.items()})
+        values = {f"val/{name}": value for name, value in metrics.items()}
+        self.log_dict(values, sync_dist=True)
         self.val_metrics.reset()
 
     def _diverged(self, what: str) -> NoReturn:

@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import lightning as L
+import torch
 from torch import Tensor
 from torch.utils.data import DataLoader
 
@@ -47,16 +48,14 @@ class SceneData(L.LightningDataModule):
 
     def _loader(self, split: str, epoch: int) -> DataLoader:
         count, batch_size = self.params.scenes_per_epoch, self.params.batch_size
-        return self.scenes.loader(split, count, batch_size, self.sizes, epoch)
+        device = self.trainer.strategy.root_device
+        share = batch_size // self.trainer.world_size if split == "train" else batch_size
+        return self.scenes.loader(split, count, share, self.sizes, epoch, device)
 
-    def on_after_batch_transfer(self, batch: Any, dataloader_idx: int) -> Scene[Tensor]:
-        return self.scenes.scene(
-            batch,
-            split="train" if self.trainer.training else "val",
-            epoch=self.trainer.current_epoch,
-            size=self.size,
-            device=self.trainer.strategy.root_device,
-        )
+    def transfer_batch_to_device(
+        self, batch: Any, device: torch.device, dataloader_idx: int
+    ) -> Scene[Tensor]:
+        return self.scenes.scene(batch, device)
 
 
 def assemble_data(

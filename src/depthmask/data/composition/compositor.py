@@ -28,6 +28,14 @@ CONTACT_M = 0.25
 """How far from a foot the light comes back."""
 
 
+class Plan(NamedTuple):
+    """A batch of scenes in numbers, before a pixel is touched."""
+
+    size: int  # px
+    recipes: Recipes
+    shots: Shots
+
+
 class Sources(NamedTuple):
     """Plates and cutouts as they are at one size, on the device; a level a list's item."""
 
@@ -69,6 +77,10 @@ class Compositor:
         self.num_variants = len(self.plate_rows) - 1
         self._prepared: tuple[int, torch.device, Sources] | None = None
 
+    def _canvas(self, size: int) -> list[int]:
+        """The height and width of the cutouts' canvas: nobody has more pixels than are needed."""
+        return [max(16, round(edge * (size / self.library.size))) for edge in self._rgb.shape[-2:]]
+
     def sources(self, size: int) -> Sources:
         """The sources, shrunk once per training size; raises ValueError beyond the library's."""
         if self._prepared is None or self._prepared[:2] != (size, self.device):
@@ -91,39 +103,47 @@ class Compositor:
         relief = torch.from_numpy(np.array(library.relief))[:, None] * alpha
         original = torch.empty(len(self._rgb), dtype=torch.int64)
         original[torch.from_numpy(self.cutout_rows)] = torch.arange(len(alpha))
-        # a person never has more pixels than needed
-        side = [max(16, round(edge * (size / library.size))) for edge in self._rgb.shape[-2:]]
+        side = self._canvas(size)
         colours, shapes = [], []
         for level in range(NUM_LEVELS):
             edges = [max(4, edge >> level) for edge in side]
             # premultiplied, so that colour and relief stop where the person does
             pairs = zip(self._rgb.split(64), original.split(64), strict=True)
             colour = [_resize(part.float() / 255 * alpha[rows], edges) for part, rows in pairs]
-            colours.append(torch.cat(colour).to(self.device))
+            colours.append(torch.cat(colour).contiguous().to(self.device))
             shape = torch.cat([_resize(relief, edges), _resize(alpha, edges)], 1)
             shapes.append(shape.to(self.device))
-        images, depths, masks = (planes.to(self.device) for planes in (images, depths, masks))
+        # rows of such are copied as they lie
+        images, depths, masks = (x.contiguous().to(self.device) for x in (images, depths, masks))
         return Sources(images, depths, masks, colours, shapes)
 
     def __call__(self, recipes: Recipes, size: int, others: Recipes | None = None) -> Scene[Tensor]:
         """Compose the recipes at `size` px, with `others` in the same rooms: a batch of float32, as
         `Scene` describes it."""
-        sources = self.sources(size)
-        height = sources.colours[0].shape[-2]
+        return self.compose(self.plan(recipes, size, others))
+
+    def plan(self, recipes: Recipes, size: int, others: Recipes | None = None) -> Plan:
+        """What `compose` takes, worked out without the device."""
+        rows = self._canvas(size)[0]
         shots = plan_shots(
-            self.library, self.params, recipes, size=size, canvas_rows=height, others=others
+            self.library, self.params, recipes, size=size, canvas_rows=rows, others=others
         )
-        shape = [len(recipes.plate), 1, size, size]
+        return Plan(size, recipes, shots)
+
+    def compose(self, plan: Plan) -> Scene[Tensor]:
+        """Compose a plan's scenes on the device, which waits for nothing but their numbers."""
+        size, recipes, shots = plan
+        sources = self.sources(size)
         rows = self.plate_rows[recipes.plate_variant, recipes.plate]
         is_rendered, frames = recipes.frame >= 0, len(self.library.plates) + recipes.frame
         shown = np.where(is_rendered, self.first_frame + recipes.frame, rows)
-        room, image = (sources.images[self._tensor(r)].float().div_(255) for r in (rows, shown))
-        frame, clean = self._grid(shots.frame, shape), self._grid(shots.clean, shape)
+        room, image = (self._rows(sources.images, each).float().div_(255) for each in (rows, shown))
+        frame, clean = self._grid(shots.frame, size), self._grid(shots.clean, size)
         bg_fg = F.grid_sample(image, frame, padding_mode="border", align_corners=False)
         bg = F.grid_sample(room, clean, padding_mode="border", align_corners=False)
         # depth is not blended: between a plinth and the wall behind it nothing hangs in the air
         depth = F.grid_sample(
-            sources.depths[self._tensor(np.where(is_rendered, frames, recipes.plate))],
+            self._rows(sources.depths, np.where(is_rendered, frames, recipes.plate)),
             frame,
             mode="nearest",
             padding_mode="border",
@@ -131,14 +151,15 @@ class Compositor:
         )
         points, mask = self._points(frame, depth, recipes), torch.zeros_like(depth)
         if len(rows := np.flatnonzero(is_rendered)):
-            true = sources.masks[self._tensor(recipes.frame[rows])].float().div_(255)
-            mask[rows] = F.grid_sample(
-                true, frame[rows], padding_mode="border", align_corners=False
+            true = self._rows(sources.masks, recipes.frame[rows]).float().div_(255)
+            where = self._tensor(rows)
+            mask[where] = F.grid_sample(
+                true, frame[where], padding_mode="border", align_corners=False
             )
-        for figure in shots.figures:
-            bg_fg[figure.rows] *= self._light(sources, figure, shots, points)
-        for figure in shots.figures:
-            where = self._tensor(figure.rows)
+        places = [self._tensor(figure.rows) for figure in shots.figures]
+        for figure, where in zip(shots.figures, places, strict=True):
+            bg_fg[where] *= self._light(sources, figure, shots, points[where])
+        for figure, where in zip(shots.figures, places, strict=True):
             colour, own, alpha = self._person(sources, figure, size)
             alpha = alpha * (own < depth[where] + TOLERANCE_M)
             bg_fg[where] = torch.lerp(bg_fg[where], colour, alpha)
@@ -158,9 +179,7 @@ class Compositor:
         """The share of the light that a person leaves the room, M x 1 x size x size: on floors,
         walls and furniture alike, what each lamp sees of the person is dark."""
         rows, up = figure.rows, shots.up[figure.rows]
-        cutout = self._tensor(figure.recipes.cutout)
-        points, foot = points[rows], self._vectors(figure.foot)
-        offset = points - foot
+        offset = points - self._vectors(figure.foot)
         near = torch.exp(-(offset / CONTACT_M).square().sum(-1))
         light = 1 - self._vectors(shots.contact[rows])[..., 0] * near
         for lamp in range(NUM_LAMPS):
@@ -177,7 +196,8 @@ class Compositor:
             place = torch.stack(metres, -1) * self._vectors(figure.per_metre)
             place += self._vectors(figure.foot_at)
             # one lamp is small, the other large: its shadows are softer
-            alpha = sources.shapes[NUM_LEVELS - NUM_LAMPS + lamp][cutout, 1:]
+            level = sources.shapes[NUM_LEVELS - NUM_LAMPS + lamp]
+            alpha = self._rows(level, figure.recipes.cutout)[:, 1:]
             alpha = F.avg_pool2d(alpha, 3, stride=1, padding=1)
             dark = F.grid_sample(alpha, place, align_corners=False)[:, 0] * (share > 0)
             light *= 1 - self._vectors(shots.cast[rows, lamp])[..., 0] * dark
@@ -187,15 +207,15 @@ class Compositor:
         """Colour M x 3, depth in metres M x 1 and alpha M x 1 in the frame, each from its fitting
         level."""
         recipes, height = figure.recipes, sources.colours[0].shape[-2]
-        grid = self._grid(figure.person, [len(figure.rows), 1, size, size])
-        rows = self._tensor(self.cutout_rows[recipes.cutout_variant, recipes.cutout])
-        cutout = self._tensor(recipes.cutout)
+        grid = self._grid(figure.person, size)
+        rows = self.cutout_rows[recipes.cutout_variant, recipes.cutout]
         out = torch.zeros(len(grid), 5, *grid.shape[1:3], device=self.device)
         for level, (colours, shapes) in enumerate(zip(*sources[3:], strict=True)):
-            chosen = self._tensor(np.flatnonzero(figure.level == level))
-            if len(chosen) > 0:
-                source = torch.cat([colours[rows[chosen]], shapes[cutout[chosen]]], 1)
-                out[chosen] = F.grid_sample(source, grid[chosen], align_corners=False)
+            if len(chosen := np.flatnonzero(figure.level == level)):
+                colour = self._rows(colours, rows[chosen])
+                source = torch.cat([colour, self._rows(shapes, recipes.cutout[chosen])], 1)
+                where = self._tensor(chosen)
+                out[where] = F.grid_sample(source, grid[where], align_corners=False)
         colour, relief, alpha = out.split([3, 1, 1], 1)
         opaque = alpha.clamp_min(1e-3)
         above_foot = self._column(figure.foot_row) - ((grid[..., 1] + 1) / 2 * height)[:, None]
@@ -205,27 +225,41 @@ class Compositor:
 
     def _develop(self, pictures: Tensor, shots: Shots) -> Tensor:
         """Both pictures, N x 2 x 3 x size x size, as their cameras deliver them."""
-        gain, gamma = (self._tensor(each)[..., None, None] for each in (shots.gain, shots.gamma))
-        images = (pictures * gain).clamp_(0, 1).pow_(gamma[:, :, None]).flatten(0, 1)
+        images = (pictures * self._tensor(shots.gain)[..., None, None]).clamp_(0, 1).flatten(0, 1)
+        if len(rows := np.flatnonzero(shots.gamma != 1)):
+            where = self._tensor(rows)
+            images[where] = images[where].pow_(self._column(shots.gamma.ravel()[rows]))
         if len(rows := np.flatnonzero(shots.blur_px)):
-            images[rows] = blur(images[rows], self._tensor(shots.blur_px.ravel()[rows]))
+            where = self._tensor(rows)
+            images[where] = blur(images[where], self._tensor(shots.blur_px.ravel()[rows]))
         images = images.unflatten(0, pictures.shape[:2])
         if len(rows := np.flatnonzero(shots.sigma.any(axis=1))):
+            where = self._tensor(rows)
             noise = sensor_noise(self._tensor(shots.noise_key[rows]), pictures.shape[-1])
             sigma = self._tensor(shots.sigma[rows])[..., None, None, None]
             # of light, whose variance grows with it, and of reading it out
-            images[rows] += noise * sigma * (0.2 + 0.8 * images[rows]).sqrt_()
+            images[where] += noise * sigma * (0.2 + 0.8 * images[where]).sqrt_()
         images = images.clamp_(0, 1).flatten(0, 1)
         if len(rows := np.flatnonzero(shots.quality < 100)):
-            images[rows] = jpeg(images[rows], self._tensor(shots.quality.ravel()[rows]))
+            where = self._tensor(rows)
+            images[where] = jpeg(images[where], self._tensor(shots.quality.ravel()[rows]))
         return images.unflatten(0, pictures.shape[:2])
 
-    def _grid(self, theta: np.ndarray, shape: list[int]) -> Tensor:
-        return F.affine_grid(self._tensor(theta), shape, align_corners=False)
+    def _grid(self, theta: np.ndarray, size: int) -> Tensor:
+        """N x size x size x 2: `affine_grid`, which takes four times as long."""
+        across, down, shift = self._tensor(theta)[:, None, None].unbind(-1)
+        middles = (2 * torch.arange(size, device=self.device) + 1) / size - 1
+        return across * middles[:, None] + (down * middles[:, None, None] + shift)
 
     def _tensor(self, array: np.ndarray) -> Tensor:
-        dtype = torch.float32 if array.dtype == np.float64 else None
-        return torch.as_tensor(np.array(array), dtype=dtype, device=self.device)
+        tensor = torch.from_numpy(np.array(array))
+        tensor = tensor.float() if array.dtype == np.float64 else tensor
+        if self.device.type == "cuda":  # from such memory the copy waits for nothing
+            tensor = tensor.pin_memory()
+        return tensor.to(self.device, non_blocking=True)
+
+    def _rows(self, planes: Tensor, rows: np.ndarray) -> Tensor:
+        return planes.index_select(0, self._tensor(rows))
 
     def _vectors(self, values: np.ndarray) -> Tensor:
         """Per-sample values [N] or [N, C] as N x 1 x 1 x C."""

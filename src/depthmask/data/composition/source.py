@@ -26,7 +26,7 @@ NUM_STATISTICS = 256
 
 
 class Places(NamedTuple):
-    """Where a source reads, and keeps a teacher's answers."""
+    """Where a source reads, and keeps what took long: a teacher's answers, finished renders."""
 
     source: Path
     cache: Path

@@ -1,15 +1,17 @@
 """What a training sees: scenes composed batch by batch on the device that trains."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from itertools import islice
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
+import numpy as np
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader
+from torch.utils.data import DataLoader, Dataset, Sampler
 
 from depthmask.config import CompositorParams
-from depthmask.data.composition.compositor import Compositor
+from depthmask.data.composition.compositor import Compositor, Plan
 from depthmask.data.scenes.files import read_array
 from depthmask.data.scenes.library import Frames, Library
 from depthmask.data.scenes.placement import TRAIN_STREAM, Placer, Recipes
@@ -19,23 +21,87 @@ from depthmask.data.scenes.scene import Scene
 class TrainingScenes(Protocol):
     """Batches in two steps: a loader's, which workers may make, and scenes on the device.
 
-    `sizes` are the sides of every epoch's images, px; loaders begin with `epoch`, from 0. A last
+    `sizes` are the sides of every epoch's images, px; loaders begin with `epoch`, from 0. Processes
+    that train together share every batch to train on, and each validates with all of `val`. A last
     batch of one scene is left out of training: batch normalisation learns nothing from it.
     """
 
     def loader(
-        self, split: str, count: int, batch_size: int, sizes: Sequence[int], epoch: int
+        self,
+        split: str,
+        count: int,
+        batch_size: int,
+        sizes: Sequence[int],
+        epoch: int,
+        device: torch.device,
     ) -> DataLoader:
         """Batches of `count` scenes to train on, or of all of `val`, the same in every epoch."""
 
-    def scene(
-        self, batch: Any, *, split: str, epoch: int, size: int, device: torch.device
-    ) -> Scene[Tensor]:
+    def scene(self, batch: Any, device: torch.device) -> Scene[Tensor]:
         """A loader's batch as float32: see `Scene`."""
 
 
+class Draw(NamedTuple):
+    """A sample: its epoch, its place in it, its row of the table, its side, px."""
+
+    epoch: int
+    place: int
+    row: int
+    size: int
+
+
+class EpochOrder(Sampler[Draw]):
+    """The samples of an epoch, `per_epoch` or every row, in an order shuffled anew when all were
+    seen (seed None: the table's); `sizes` of each epoch's images, px, the last also of the rest.
+
+    Of `per_epoch` a process that trains with others takes every so many-eth, and what does not go
+    round is left out.
+    """
+
+    def __init__(
+        self, num_rows: int, sizes: Sequence[int], per_epoch: int = 0, *, seed: int | None = None
+    ) -> None:
+        self.num_rows, self.sizes, self.seed, self.epoch = num_rows, sizes, seed, 0
+        self.per_epoch = per_epoch or num_rows
+        self.rank, self.num_processes = processes() if per_epoch else (0, 1)
+
+    def set_epoch(self, epoch: int) -> None:  # Lightning calls this before each
+        self.epoch = epoch
+
+    def __len__(self) -> int:
+        return self.per_epoch // self.num_processes
+
+    def __iter__(self) -> Iterator[Draw]:
+        epoch, size = self.epoch, self.sizes[min(self.epoch, len(self.sizes) - 1)]
+        numbers = epoch * self.per_epoch + np.arange(self.per_epoch)
+        passes, rows = np.divmod(numbers, self.num_rows)
+        for number in np.unique(passes) if self.seed is not None else ():
+            order = np.random.default_rng([self.seed, number]).permutation(self.num_rows)
+            rows[passes == number] = order[rows[passes == number]]
+        draws = (Draw(epoch, place, row, size) for place, row in enumerate(rows.tolist()))
+        return islice(draws, self.rank, len(self) * self.num_processes, self.num_processes)
+
+
+def processes() -> tuple[int, int]:
+    """This process's number, from 0, and how many train together."""
+    group = torch.distributed
+    if group.is_available() and group.is_initialized():
+        return group.get_rank(), group.get_world_size()
+    return 0, 1
+
+
+class Plans(Dataset[Plan]):
+    """Batches as a function plans them from their draws."""
+
+    def __init__(self, plan: Callable[[Sequence[Draw]], Plan]) -> None:
+        self.plan = plan
+
+    def __getitems__(self, draws: Sequence[Draw]) -> Plan:
+        return self.plan(draws)
+
+
 class ComposedScenes:
-    """Composes every batch: see `TrainingScenes`. A loader's batches are the numbers of scenes.
+    """Composes every batch: see `TrainingScenes`. A loader's batches are plans.
 
     `placer` draws the training's recipes, `val` are the validation's.
     """
@@ -44,25 +110,51 @@ class ComposedScenes:
         self.compositor, self.placer, self.val = compositor, placer, val
 
     def loader(
-        self, split: str, count: int, batch_size: int, sizes: Sequence[int], epoch: int
+        self,
+        split: str,
+        count: int,
+        batch_size: int,
+        sizes: Sequence[int],
+        epoch: int,
+        device: torch.device,
     ) -> DataLoader:
         is_training = split == "train"
-        numbers: Any = range(count if is_training else len(self.val.plate))
-        drop_last = is_training and count % batch_size == 1
-        return DataLoader(numbers, batch_size, drop_last=drop_last, collate_fn=list)
-
-    def scene(
-        self, batch: list[int], *, split: str, epoch: int, size: int, device: torch.device
-    ) -> Scene[Tensor]:
-        """Compose the scenes of the given numbers."""
-        if split == "train":
-            recipes = self.placer.draw(TRAIN_STREAM, epoch, batch)
-            others = self.placer.draw_others(recipes, epoch, batch)
+        if is_training:
+            plans, order = Plans(self._plan_train), EpochOrder(count, sizes, count)
         else:
-            recipes, others = self.val.take(batch), None
+            plans, order = Plans(self._plan_val), EpochOrder(len(self.val.plate), sizes)
+        order.set_epoch(epoch)
+        # so that a GPU need not wait for plans; on a CPU workers would take its cores
+        num_workers = 2 if device.type == "cuda" and is_training else 0
+        return DataLoader(
+            plans,
+            batch_size,
+            sampler=order,
+            num_workers=num_workers,
+            multiprocessing_context="fork" if num_workers else None,
+            drop_last=is_training and len(order) % batch_size == 1,
+            collate_fn=as_it_is,
+        )
+
+    def _plan_train(self, draws: Sequence[Draw]) -> Plan:
+        epoch, places = draws[0].epoch, [draw.place for draw in draws]
+        recipes = self.placer.draw(TRAIN_STREAM, epoch, places)
+        others = self.placer.draw_others(recipes, epoch, places)
+        return self.compositor.plan(recipes, draws[0].size, others)
+
+    def _plan_val(self, draws: Sequence[Draw]) -> Plan:
+        recipes = self.val.take([draw.row for draw in draws])
+        return self.compositor.plan(recipes, draws[0].size)
+
+    def scene(self, batch: Plan, device: torch.device) -> Scene[Tensor]:
+        """Compose the scenes of a plan."""
         self.compositor.device = device
         with torch.no_grad(), torch.autocast(device.type, enabled=False):
-            return self.compositor(recipes, size, others)
+            return self.compositor.compose(batch)
+
+
+def as_it_is(batch: Any) -> Any:
+    return batch
 
 
 def read_compositor(

@@ -6,58 +6,23 @@ Samples follow from (seed, epoch), colours from (seed, epoch, index), whatever t
 from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
 import pandas as pd
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset, Sampler
+from torch.utils.data import DataLoader, Dataset
 
 from depthmask.config import AugmentParams
 from depthmask.data.composition.augmentation import build_transform
+from depthmask.data.composition.training_scenes import Draw, EpochOrder, as_it_is
 from depthmask.data.scenes.images import open_upright
 from depthmask.data.scenes.scene import Scene
 from depthmask.data.work import num_cores
 from depthmask.errors import InputError
 
 _AUGMENT_STREAM = 200
-
-
-class Draw(NamedTuple):
-    """A sample: its epoch, its place in it, its row of the table, its side, px."""
-
-    epoch: int
-    place: int
-    row: int
-    size: int
-
-
-class EpochOrder(Sampler[Draw]):
-    """The samples of an epoch, `per_epoch` or every row, in an order shuffled anew when all were
-    seen (seed None: the table's); `sizes` of each epoch's images, px, the last also of the rest."""
-
-    def __init__(
-        self, num_rows: int, sizes: Sequence[int], per_epoch: int = 0, *, seed: int | None = None
-    ) -> None:
-        self.num_rows, self.sizes, self.seed, self.epoch = num_rows, sizes, seed, 0
-        self.per_epoch = per_epoch or num_rows
-
-    def set_epoch(self, epoch: int) -> None:  # Lightning calls this before each
-        self.epoch = epoch
-
-    def __len__(self) -> int:
-        return self.per_epoch
-
-    def __iter__(self) -> Iterator[Draw]:
-        epoch, size = self.epoch, self.sizes[min(self.epoch, len(self.sizes) - 1)]
-        numbers = epoch * self.per_epoch + np.arange(self.per_epoch)
-        passes, rows = np.divmod(numbers, self.num_rows)
-        for number in np.unique(passes) if self.seed is not None else ():
-            order = np.random.default_rng([self.seed, number]).permutation(self.num_rows)
-            rows[passes == number] = order[rows[passes == number]]
-        return (Draw(epoch, place, row, size) for place, row in enumerate(rows.tolist()))
 
 
 def read_image(path: Path, size: int, mode: str = "RGB") -> np.ndarray:
@@ -128,7 +93,13 @@ class FileTrainingScenes:
         self.num_workers = num_cores() if num_workers is None else num_workers
 
     def loader(
-        self, split: str, count: int, batch_size: int, sizes: Sequence[int], epoch: int
+        self,
+        split: str,
+        count: int,
+        batch_size: int,
+        sizes: Sequence[int],
+        epoch: int,
+        device: torch.device,
     ) -> DataLoader:
         is_training = split == "train"
         scenes, order = self.val, EpochOrder(len(self.val), sizes)
@@ -142,13 +113,12 @@ class FileTrainingScenes:
             batch_size,
             sampler=order,
             num_workers=self.num_workers,
-            drop_last=is_training and count % batch_size == 1,
-            collate_fn=_as_it_is,
+            drop_last=is_training and len(order) % batch_size == 1,
+            collate_fn=as_it_is,
+            pin_memory=device.type == "cuda",
         )
 
-    def scene(
-        self, batch: Scene[Tensor] | str, *, split: str, epoch: int, size: int, device: torch.device
-    ) -> Scene[Tensor]:
+    def scene(self, batch: Scene[Tensor] | str, device: torch.device) -> Scene[Tensor]:
         return to_unit(batch, device)
 
 
@@ -157,9 +127,5 @@ def to_unit(batch: Scene[Tensor] | str, device: torch.device | str) -> Scene[Ten
     InputError if the batch is the reason why it could not be read."""
     if isinstance(batch, str):
         raise InputError(batch)
-    bg, bg_fg, mask, depth = (field.to(device) / 255 for field in batch[:4])
+    bg, bg_fg, mask, depth = (field.to(device, non_blocking=True) / 255 for field in batch[:4])
     return Scene(bg.permute(0, 3, 1, 2), bg_fg.permute(0, 3, 1, 2), mask[:, None], depth[:, None])
-
-
-def _as_it_is(batch: Any) -> Any:
-    return batch

@@ -20,7 +20,7 @@ class Museum(LibrarySource):
             from depthmask.data.sources.museum.prepare import prepare_museum
         except ModuleNotFoundError as error:
             raise InputError(f"{error.name} renders rooms: install it, or `dvc pull`") from None
-        prepare_museum(folder, params, placement)
+        prepare_museum(folder, params, placement, cache=places.cache / "renders")
 
 
 SOURCE = Museum()

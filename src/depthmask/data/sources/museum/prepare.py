@@ -1,30 +1,40 @@
-"""Rendering the rooms, the people and the frames, each in a process of a core."""
+"""Rendering the rooms, the people and the frames, each in a process of a core, here or on Ray."""
 
+import hashlib
 import itertools
-from collections.abc import Callable, Sequence
+import os
+import pickle
+import shutil
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import drjit
+import mitsuba
 import numpy as np
 import pandas as pd
 from torch.utils.data import DataLoader
 
+import depthmask.data
 from depthmask.config import PlacementParams, PrepareParams, SplitSizes
+from depthmask.data.scenes.files import replaced_file
 from depthmask.data.scenes.library import Frames, Library
 from depthmask.data.scenes.placement import Placer, uniforms, visible_shares, write_prepared
 from depthmask.data.scenes.scene import SPLITS
 from depthmask.data.sources.museum import render
 from depthmask.data.work import num_cores, progress
-from depthmask.errors import end_with_parent
+from depthmask.errors import InputError, end_with_parent
 
 # of frames with people: whose rooms and people, the random streams of stands and of noise
 _FRAMES = {"rendered": ("train", 101, 4), "in_scene": ("test", 100, 2)}
 
 
-def prepare_museum(folder: Path, params: PrepareParams, placement: PlacementParams) -> None:
-    """Render rooms and people, some people inside rooms, the test rooms anew; write them."""
+def prepare_museum(
+    folder: Path, params: PrepareParams, placement: PlacementParams, *, cache: Path
+) -> None:
+    """Render rooms and people, some people inside rooms, the test rooms anew; write them. `cache`
+    keeps what is rendered until all of it is."""
     size, sampling = params.size, params.museum
     settings: dict[str, Any] = {"size": size, "samples_per_px": sampling.samples_per_px}
     plain = {"size": size, "samples_per_px": sampling.cutout_samples_per_px}
@@ -36,7 +46,7 @@ def prepare_museum(folder: Path, params: PrepareParams, placement: PlacementPara
         partial(render.render_cutout, seed, kind=kind, **plain)
         for seed, kind in zip(person_seeds, kinds, strict=True)
     ]
-    sources = run_jobs(jobs, "rooms and people")
+    sources = run_jobs(jobs, "rooms and people", cache)
     rooms, people = sources[: len(room_seeds)], sources[len(room_seeds) :]
     library = Library.pack(rooms, room_splits, people, person_splits)
     visible = visible_shares(library)
@@ -64,7 +74,7 @@ def prepare_museum(folder: Path, params: PrepareParams, placement: PlacementPara
     # room by room: a worker loads a room once, and keeps the last
     plates = np.concatenate([*(table["plate"] for table in tables.values()), empty])
     order = np.argsort(plates, kind="stable").tolist()
-    done = dict(zip(order, run_jobs([jobs[n] for n in order], "frames"), strict=True))
+    done = dict(zip(order, run_jobs([jobs[n] for n in order], "frames", cache), strict=True))
     results = iter([done[n] for n in range(len(jobs))])
     frames = {}
     for name, table in tables.items():
@@ -73,6 +83,7 @@ def prepare_museum(folder: Path, params: PrepareParams, placement: PlacementPara
         frames[name] = Frames(table, images, np.round(masks * 255).astype(np.uint8), depths)
     frames["nobody"] = Frames.of_nobody(empty, np.stack(list(results)), library.depths)
     write_prepared(folder, library, visible, params, placement, frames=frames)
+    shutil.rmtree(cache, ignore_errors=True)
 
 
 def _split_seeds(sizes: SplitSizes, *stream: int) -> tuple[list[int], list[str]]:
@@ -111,8 +122,30 @@ def _place(
     )
 
 
-def run_jobs(jobs: Sequence[Callable[[], Any]], description: str) -> list[Any]:
-    """What picklable functions return, in order, called in a loader's processes, one a core."""
+def run_jobs(jobs: Sequence[Callable[[], Any]], description: str, cache: Path) -> list[Any]:
+    """What picklable functions return, in order: from `cache`, as far as this code has been there
+    before, or called in processes, one a core, of this machine or of Ray's cluster."""
+    code = hashlib.sha256(f"{mitsuba.__version__}".encode())
+    for path in sorted(Path(depthmask.data.__file__).parent.rglob("*.py")):
+        code.update(path.read_bytes())
+    names = []
+    for job in jobs:
+        name = code.copy()
+        name.update(pickle.dumps(job))
+        names.append(cache / f"{name.hexdigest()}.pickle")
+    missing = [n for n, path in enumerate(names) if not path.exists()]
+    with progress(len(jobs), description) as advance:
+        advance(len(jobs) - len(missing))
+        call = _call_on_ray if "RAY_ADDRESS" in os.environ else _call_here
+        results = call([jobs[n] for n in missing]) if missing else ()
+        for n, result in zip(missing, results, strict=True):
+            with replaced_file(names[n]) as temporary:
+                temporary.write_bytes(pickle.dumps(result))
+            advance(1)
+    return [pickle.loads(path.read_bytes()) for path in names]
+
+
+def _call_here(jobs: list[Callable[[], Any]]) -> Iterator[Any]:
     loader: DataLoader[Any] = DataLoader(
         jobs,  # type: ignore[arg-type]
         collate_fn=_call,
@@ -120,12 +153,7 @@ def run_jobs(jobs: Sequence[Callable[[], Any]], description: str) -> list[Any]:
         multiprocessing_context="spawn",
         worker_init_fn=_start_worker,
     )
-    results = []
-    with progress(len(jobs), description) as advance:
-        for result in loader:
-            results.append(result)
-            advance(1)
-    return results
+    return iter(loader)
 
 
 def _call(jobs: list[Callable[[], Any]]) -> Any:
@@ -135,3 +163,20 @@ def _call(jobs: list[Callable[[], Any]]) -> Any:
 def _start_worker(_: int) -> None:
     end_with_parent()
     drjit.set_thread_count(1)
+
+
+def _call_on_ray(jobs: list[Callable[[], Any]]) -> Iterator[Any]:
+    """On the cluster at RAY_ADDRESS, whose machines have what we import and are sent our code."""
+    try:
+        import ray
+    except ModuleNotFoundError:
+        raise InputError("RAY_ADDRESS is set: `pip install ray`, or unset it") from None
+
+    @ray.remote(max_retries=5)
+    def call(job: Callable[[], Any]) -> Any:
+        drjit.set_thread_count(1)
+        return job()
+
+    with ray.init(runtime_env={"py_modules": [depthmask]}, log_to_driver=False):
+        for result in [call.remote(job) for job in jobs]:
+            yield ray.get(result)

@@ -17,7 +17,7 @@ class Photos(LibrarySource):
         # not above: training needs none of it
         from depthmask.data.sources.photos.ingest import ingest_photos
 
-        library, unit = ingest_photos(places.source, places.cache, params)
+        library, unit = ingest_photos(places.source, places.cache / "teacher", params)
         write_prepared(folder, library, visible_shares(library), params, placement, unit=unit)
 
 

@@ -112,6 +112,20 @@ def test_an_image_of_half_the_pixels_is_of_half_the_focal_length(side, lens, lea
     assert module.training_step(scene, 0).item() == pytest.approx(math.log(2), abs=0.01)
 
 
+def test_workers_plan_what_one_process_plans():
+    alone, ahead = make_data().scenes, make_data().scenes
+    ahead.num_workers, cpu = 2, torch.device("cpu")
+    loaders = [each.loader("train", 24, 8, [32, SIZE], 1, cpu) for each in (alone, ahead)]
+    for epoch in (1, 0):
+        for loader in loaders:
+            loader.sampler.set_epoch(epoch)
+        for first, second in zip(*loaders, strict=True):
+            found, expected = ahead.scene(second, cpu), alone.scene(first, cpu)
+            assert len(found.mask) == 8 and found.mask.shape[-1] == (SIZE if epoch else 32)
+            for each, field in zip(found, expected, strict=True):
+                assert torch.equal(each, field)
+
+
 def assert_equal_weights(first, second):
     torch.testing.assert_close(first.state_dict(), second.state_dict(), rtol=0, atol=0)
 

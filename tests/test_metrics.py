@@ -1,14 +1,11 @@
 """Metrics against cases worked out by hand, against torchmetrics, and against wrong predictions."""
 
-import json
 import math
-from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
 import torch
-import torch.distributed as dist
 from torch import Tensor
 from torchmetrics.functional.image import structural_similarity_index_measure
 
@@ -248,30 +245,13 @@ def test_where_a_metric_does_not_count_the_scene_is_nan_and_heads_may_be_missing
     assert metrics.compute() == {name: WORST[name] for name in (*DEPTH, *TWINS)}
 
 
-def measure_shard(rank: int, folder: Path) -> None:
-    """One of two processes; of seven scenes two are the first's and five, in batches, the second's;
-    then the first has masks alone and the second depths."""
-    store = f"file://{folder}/store"
-    dist.init_process_group("gloo", init_method=store, rank=rank, world_size=2)
-    metrics, (mask, depth, *truth) = SceneMetrics(), [x.split([2, 5])[rank] for x in scenes()]
-    for batch in zip(*(x.split(4) for x in (mask, depth, *truth)), strict=True):
-        metrics.update(*batch)
-    whole = metrics.compute()
-    metrics.reset()
-    metrics.update(*((None, depth) if rank else (mask, None)), *truth)
-    (folder / f"{rank}.json").write_text(json.dumps([whole, metrics.compute()]))
-    dist.destroy_process_group()
-
-
-def test_means_do_not_depend_on_the_batches_and_processes(tmp_path):
-    torch.multiprocessing.spawn(measure_shard, (tmp_path,), nprocs=2)
+def test_means_do_not_depend_on_the_batches():
     values = score_scenes(*scenes())
     expected = {name: value.nanmean().item() for name, value in values.items()}
-    parts = {name: values[name][:2].mean().item() for name in MASK}
-    parts |= {name: values[name][2:].nanmean().item() for name in (*DEPTH, *TWINS)}
-    for rank in (0, 1):
-        found = json.loads((tmp_path / f"{rank}.json").read_text())
-        assert found == [pytest.approx(each, rel=1e-12) for each in (expected, parts)]
+    metrics = SceneMetrics()
+    for batch in zip(*(x.split(4) for x in scenes()), strict=True):
+        metrics.update(*batch)
+    assert metrics.compute() == pytest.approx(expected, rel=1e-12)
 
 
 def refuse_broken(tested: Metric) -> None:

@@ -274,13 +274,13 @@ def test_what_was_rendered_before_a_kill_is_not_rendered_again(tmp_path, monkeyp
             if len(done) == 2:
                 raise KeyboardInterrupt
             done.append(job.args)
-            yield job()
+            yield len(done) - 1, job()
 
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
         patch.setattr(prepare, "_call_here", killed)
         prepare.run_jobs(jobs, "test", tmp_path)
     with monkeypatch.context() as patch:
-        patch.setattr(prepare, "_call_here", lambda rest: [job.args[0] for job in rest])
+        patch.setattr(prepare, "_call_here", lambda rest: enumerate(job.args[0] for job in rest))
         assert prepare.run_jobs(jobs, "test", tmp_path) == [(2, 1), (2, 2), 9]
     other = partial(divmod, 7, 4)
     assert prepare.run_jobs([other, jobs[0]], "test", tmp_path) == [(1, 3), (2, 1)]
@@ -294,10 +294,14 @@ def test_two_machines_of_a_cluster_render_the_same_bytes(tmp_path, monkeypatch, 
     cluster.add_node(**machine)
     monkeypatch.setenv("RAY_ADDRESS", cluster.address)
     jobs = [partial(render.render_plate, room, **SETTINGS) for room in (ROOM, ROOM + 1)]
+    # each of both machines has a core: what takes two seconds leaves the other for the other
+    tell = "import os, time; time.sleep(2); open(path, 'w').write(str(os.getppid()))"
+    jobs += [partial(exec, tell, {"path": str(tmp_path / name)}) for name in "ab"]
     try:
-        first, second = prepare.run_jobs(jobs, "test", tmp_path)
+        first, second, *_ = prepare.run_jobs(jobs, "test", tmp_path / "cache")
     finally:
         cluster.shutdown()
+    assert (tmp_path / "a").read_text() != (tmp_path / "b").read_text()  # two raylets
     assert second.name != first.name == plate.name
     for field in ("image", "depth", "stands"):
         np.testing.assert_array_equal(getattr(first, field), getattr(plate, field))

@@ -3,9 +3,12 @@
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
+import psutil
 import pytest
 import torch
 from safetensors.torch import load_file
@@ -27,7 +30,7 @@ sgd = Optimizer(name="sgd", lr=0.05, momentum=0.9, weight_decay=0.0)
 module, data, seen = make_module(optimizer=sgd), make_data(), []
 module.loss = SceneLoss({"bce": 1}, {"l1": 2})  # means over scenes, which a root is not
 # torch shares no batch's statistics between CPUs: with those of the start a batch is a sum
-torch.nn.BatchNorm2d.train = lambda self, mode=True: torch.nn.Module.train(self, False)
+module.model.body[1].eval()
 compose = data.scenes.scene
 
 def compose_and_tell(plan, device):
@@ -41,18 +44,18 @@ torch.save((rows, module.state_dict(), seen), f"{os.environ['RANK']}.pt")
 """
 
 
-def torchrun(num_processes: int, *arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
+LAUNCH = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
+
+
+def make_environment() -> dict[str, str]:
     paths = f"{SRC}{os.pathsep}{Path(__file__).parent}"
-    environment = os.environ | {"PYTHONPATH": paths, "MLFLOW_TRACKING_URI": "http://127.0.0.1:9"}
-    return subprocess.run(
-        [*command, f"--nproc-per-node={num_processes}", *arguments],
-        cwd=cwd,
-        env=environment,
-        capture_output=True,
-        text=True,
-        timeout=300,
-    )
+    return os.environ | {"PYTHONPATH": paths, "MLFLOW_TRACKING_URI": "http://127.0.0.1:9"}
+
+
+def torchrun(num_processes: int, *arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
+    command = [*LAUNCH, f"--nproc-per-node={num_processes}", *arguments]
+    options: dict[str, Any] = {"capture_output": True, "text": True, "timeout": 300}
+    return subprocess.run(command, cwd=cwd, env=make_environment(), **options)
 
 
 @pytest.fixture(scope="module")
@@ -93,7 +96,8 @@ def test_one_of_them_writes(tmp_path):
     folder = tmp_path / "models/experiments/bce_rmse"
     for seed in (0, 1):
         assert load_file(folder / f"seed_{seed}/model.safetensors")
-        assert ended.stdout.count(f"bce_rmse (seed {seed}): epoch 2/2") == 1
+        for line in ("depthmasknet8 on", "epoch 2/2", "the best threshold"):
+            assert ended.stdout.count(f"bce_rmse (seed {seed}): {line}") == 1
     assert not list((tmp_path / "models/experiments").glob(".*"))
 
 
@@ -103,3 +107,22 @@ def test_a_batch_that_cannot_be_shared_is_refused(tmp_path):
     ended = torchrun(2, "-m", "depthmask.stages.train", "bce_rmse", cwd=tmp_path)
     assert ended.returncode != 0 and not (tmp_path / "models/experiments/bce_rmse").exists()
     assert "train.batch_size 5 must be a multiple of the 2 processes" in ended.stderr
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_they_end_with_a_dvc_that_is_killed(tmp_path):
+    write_synthetic(tmp_path)
+    write_params(tmp_path, batch_size=4, scenes_per_epoch=100_000)
+    command = [*LAUNCH, "--nproc-per-node=2", "-m", "depthmask.stages.train", "bce_rmse"]
+    run = "import subprocess, sys; subprocess.run(sys.argv[1:])"
+    environment = make_environment() | {"DVC_STAGE": "train"}
+    dvc = psutil.Popen([sys.executable, "-c", run, *command], cwd=tmp_path, env=environment)
+    family, limit = [], time.monotonic() + 120
+    while not list(tmp_path.glob(".checkpoints/*/*")) and len(family) < 3:
+        family = dvc.children(recursive=True)
+        assert time.monotonic() < limit
+        time.sleep(0.2)
+    time.sleep(10)  # until they watch
+    dvc.kill()
+    _, alive = psutil.wait_procs(family, timeout=60)
+    assert not alive

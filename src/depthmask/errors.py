@@ -12,6 +12,7 @@ import time
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import NoReturn
 
 _FULL = ("PytorchStreamWriter", "iostream error", "unexpected pos")  # torch's words for a full disk
@@ -139,10 +140,22 @@ def end_with_parent() -> None:
     """Send this process SIGTERM once its parent has ended: one that is killed ends no child."""
     started_by = multiprocessing.parent_process()
     parent = started_by.pid if started_by else os.getppid()
+    above = _parent_of_torchrun()
 
     def wait() -> None:
-        while os.getppid() == parent:
+        while os.getppid() == parent and _parent_of_torchrun() == above:
             time.sleep(0.5)
         os.kill(os.getpid(), signal.SIGTERM)
 
     threading.Thread(target=wait, daemon=True).start()
+
+
+def _parent_of_torchrun() -> str | None:
+    """The process above the one that started this one with others, and would not end by itself."""
+    if "TORCHELASTIC_RUN_ID" not in os.environ or sys.platform != "linux":
+        return None
+    try:
+        status = Path(f"/proc/{os.getppid()}/stat").read_text()
+    except FileNotFoundError:
+        return None
+    return status.rpartition(")")[2].split()[1]

@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import torch
-import torch.distributed as dist
 from torch import Tensor
 
 from depthmask.data.scenes.person import THRESHOLD
@@ -59,7 +58,7 @@ def score_scenes(
 
 
 class SceneMetrics:
-    """Means over the scenes that count, whatever the batches' sizes and across processes.
+    """Means over the scenes that count, whatever the batches' sizes.
 
     The sums are float64 on the CPU: MPS has none. Arguments as for `score_scenes`.
     """
@@ -79,13 +78,8 @@ class SceneMetrics:
                 self._sums[row] += torch.stack([counted.sum(), torch.tensor(len(counted))])
 
     def compute(self) -> dict[str, float]:
-        """The means by name, without the names none counted for; every process must call it."""
-        sums = self._sums.clone()
-        if dist.is_available() and dist.is_initialized():
-            # what NCCL adds up lies on its GPU
-            sums = sums.to("cuda" if dist.get_backend() == "nccl" else "cpu")
-            dist.all_reduce(sums)
-        means = zip(self.names, sums.tolist(), strict=True)
+        """The means by name, without the names none counted for."""
+        means = zip(self.names, self._sums.tolist(), strict=True)
         return {name: total / count for name, (total, count) in means if count}
 
     def reset(self) -> None:

@@ -134,9 +134,14 @@ def sobel(logits: Tensor, target: Tensor) -> Tensor:
     error, as `grad` is.
     """
     error = F.pad(logits.sigmoid() - target, (1, 1, 1, 1), mode="replicate")
-    across = error.new_tensor([[-1, 0, 1], [-2, 0, 2], [-1, 0, 1]]) / 8
-    gradients = F.conv2d(error, torch.stack((across, across.T)).unsqueeze(1))
+    gradients = F.conv2d(error, sobel_filters(error.device))
     return gradients.abs().sum(dim=1).mean()
+
+
+@cache
+def sobel_filters(device: torch.device) -> Tensor:
+    across = torch.tensor([[-1, 0, 1], [-2, 0, 2], [-1, 0, 1]]) / 8
+    return torch.stack((across, across.T)).unsqueeze(1).to(device)
 
 
 @term

@@ -1,5 +1,6 @@
 """prepare: render or read the sources, split them, place the people, write what training needs."""
 
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -27,6 +28,7 @@ def prepare(output: Path, params: PrepareParams, placement: PlacementParams) -> 
             draw_library(folder)
         else:
             draw_samples(folder, source)
+    shutil.rmtree(CACHE / "renders", ignore_errors=True)
 
 
 def draw_library(folder: Path) -> None:

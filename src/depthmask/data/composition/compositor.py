@@ -77,10 +77,6 @@ class Compositor:
         self.num_variants = len(self.plate_rows) - 1
         self._prepared: tuple[int, torch.device, Sources] | None = None
 
-    def _canvas(self, size: int) -> list[int]:
-        """The height and width of the cutouts' canvas: nobody has more pixels than are needed."""
-        return [max(16, round(edge * (size / self.library.size))) for edge in self._rgb.shape[-2:]]
-
     def sources(self, size: int) -> Sources:
         """The sources, shrunk once per training size; raises ValueError beyond the library's."""
         if self._prepared is None or self._prepared[:2] != (size, self.device):
@@ -103,7 +99,7 @@ class Compositor:
         relief = torch.from_numpy(np.array(library.relief))[:, None] * alpha
         original = torch.empty(len(self._rgb), dtype=torch.int64)
         original[torch.from_numpy(self.cutout_rows)] = torch.arange(len(alpha))
-        side = self._canvas(size)
+        side = _canvas(library, size)
         colours, shapes = [], []
         for level in range(NUM_LEVELS):
             edges = [max(4, edge >> level) for edge in side]
@@ -120,15 +116,7 @@ class Compositor:
     def __call__(self, recipes: Recipes, size: int, others: Recipes | None = None) -> Scene[Tensor]:
         """Compose the recipes at `size` px, with `others` in the same rooms: a batch of float32, as
         `Scene` describes it."""
-        return self.compose(self.plan(recipes, size, others))
-
-    def plan(self, recipes: Recipes, size: int, others: Recipes | None = None) -> Plan:
-        """What `compose` takes, worked out without the device."""
-        rows = self._canvas(size)[0]
-        shots = plan_shots(
-            self.library, self.params, recipes, size=size, canvas_rows=rows, others=others
-        )
-        return Plan(size, recipes, shots)
+        return self.compose(plan_scenes(self.library, self.params, recipes, size, others))
 
     def compose(self, plan: Plan) -> Scene[Tensor]:
         """Compose a plan's scenes on the device, which waits for nothing but their numbers."""
@@ -268,6 +256,24 @@ class Compositor:
     def _column(self, values: np.ndarray) -> Tensor:
         """Per-sample values [N] or [N, C] as N x C x 1 x 1."""
         return self._tensor(values.reshape(len(values), -1, 1, 1))
+
+
+def plan_scenes(
+    library: Library,
+    params: CompositorParams,
+    recipes: Recipes,
+    size: int,
+    others: Recipes | None = None,
+) -> Plan:
+    """What `Compositor.compose` takes: all that needs no device."""
+    rows, _ = _canvas(library, size)
+    shots = plan_shots(library, params, recipes, size=size, canvas_rows=rows, others=others)
+    return Plan(size, recipes, shots)
+
+
+def _canvas(library: Library, size: int) -> list[int]:
+    """The height and width of the cutouts' canvas: nobody has more pixels than are needed."""
+    return [max(16, round(edge * (size / library.size))) for edge in library.rgba.shape[1:3]]
 
 
 def _dot(vectors: Tensor, others: Tensor) -> Tensor:

@@ -1,6 +1,7 @@
 """What a training sees: scenes composed batch by batch on the device that trains."""
 
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
@@ -11,7 +12,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from depthmask.config import CompositorParams
-from depthmask.data.composition.compositor import Compositor, Plan
+from depthmask.data.composition.compositor import Compositor, Plan, plan_scenes
 from depthmask.data.scenes.files import read_array
 from depthmask.data.scenes.library import Frames, Library
 from depthmask.data.scenes.placement import TRAIN_STREAM, Placer, Recipes
@@ -90,24 +91,43 @@ def processes() -> tuple[int, int]:
     return 0, 1
 
 
-class Plans(Dataset[Plan]):
-    """Batches as a function plans them from their draws."""
+DrawRecipes = Callable[[Sequence[Draw]], tuple[Recipes, Recipes | None]]
+"""The recipes of samples, and who else is in their rooms."""
 
-    def __init__(self, plan: Callable[[Sequence[Draw]], Plan]) -> None:
-        self.plan = plan
+
+class Plans(Dataset[Plan]):
+    """Plans batches from their draws; it holds nothing of the device, and workers take it along."""
+
+    def __init__(
+        self,
+        library: Library,
+        params: CompositorParams,
+        draw: DrawRecipes,
+    ) -> None:
+        self.library, self.params, self.draw = library, params, draw
 
     def __getitems__(self, draws: Sequence[Draw]) -> Plan:
-        return self.plan(draws)
+        recipes, others = self.draw(draws)
+        return plan_scenes(self.library, self.params, recipes, draws[0].size, others)
 
 
 class ComposedScenes:
     """Composes every batch: see `TrainingScenes`. A loader's batches are plans.
 
-    `placer` draws the training's recipes, `val` are the validation's.
+    `placer` draws the training's recipes, `val` are the validation's. Workers plan ahead of a GPU,
+    which need not wait; those of a CPU would take its cores.
     """
 
-    def __init__(self, compositor: Compositor, placer: Placer, val: Recipes) -> None:
+    def __init__(
+        self,
+        compositor: Compositor,
+        placer: Placer,
+        val: Recipes,
+        *,
+        num_workers: int | None = None,
+    ) -> None:
         self.compositor, self.placer, self.val = compositor, placer, val
+        self.num_workers = num_workers
 
     def loader(
         self,
@@ -118,39 +138,41 @@ class ComposedScenes:
         epoch: int,
         device: torch.device,
     ) -> DataLoader:
-        is_training = split == "train"
+        is_training, num_workers = split == "train", 0
+        draw: DrawRecipes = partial(_draw_val, self.val)
+        order = EpochOrder(len(self.val.plate), sizes)
         if is_training:
-            plans, order = Plans(self._plan_train), EpochOrder(count, sizes, count)
-        else:
-            plans, order = Plans(self._plan_val), EpochOrder(len(self.val.plate), sizes)
+            draw, order = partial(_draw_train, self.placer), EpochOrder(count, sizes, count)
+            on_gpu = 2 if device.type == "cuda" else 0
+            num_workers = on_gpu if self.num_workers is None else self.num_workers
         order.set_epoch(epoch)
-        # so that a GPU need not wait for plans; on a CPU workers would take its cores
-        num_workers = 2 if device.type == "cuda" and is_training else 0
         return DataLoader(
-            plans,
+            Plans(self.compositor.library, self.compositor.params, draw),
             batch_size,
             sampler=order,
             num_workers=num_workers,
-            multiprocessing_context="fork" if num_workers else None,
+            # neither CUDA nor NCCL outlives a fork
+            multiprocessing_context="spawn" if num_workers else None,
+            persistent_workers=num_workers > 0,
             drop_last=is_training and len(order) % batch_size == 1,
             collate_fn=as_it_is,
         )
-
-    def _plan_train(self, draws: Sequence[Draw]) -> Plan:
-        epoch, places = draws[0].epoch, [draw.place for draw in draws]
-        recipes = self.placer.draw(TRAIN_STREAM, epoch, places)
-        others = self.placer.draw_others(recipes, epoch, places)
-        return self.compositor.plan(recipes, draws[0].size, others)
-
-    def _plan_val(self, draws: Sequence[Draw]) -> Plan:
-        recipes = self.val.take([draw.row for draw in draws])
-        return self.compositor.plan(recipes, draws[0].size)
 
     def scene(self, batch: Plan, device: torch.device) -> Scene[Tensor]:
         """Compose the scenes of a plan."""
         self.compositor.device = device
         with torch.no_grad(), torch.autocast(device.type, enabled=False):
             return self.compositor.compose(batch)
+
+
+def _draw_train(placer: Placer, draws: Sequence[Draw]) -> tuple[Recipes, Recipes]:
+    epoch, places = draws[0].epoch, [draw.place for draw in draws]
+    recipes = placer.draw(TRAIN_STREAM, epoch, places)
+    return recipes, placer.draw_others(recipes, epoch, places)
+
+
+def _draw_val(val: Recipes, draws: Sequence[Draw]) -> tuple[Recipes, None]:
+    return val.take([draw.row for draw in draws]), None
 
 
 def as_it_is(batch: Any) -> Any:

@@ -3,6 +3,7 @@
 Samples follow from (seed, epoch), colours from (seed, epoch, index), whatever the workers.
 """
 
+import os
 from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from pathlib import Path
@@ -16,7 +17,12 @@ from torch.utils.data import DataLoader, Dataset
 
 from depthmask.config import AugmentParams
 from depthmask.data.composition.augmentation import build_transform
-from depthmask.data.composition.training_scenes import Draw, EpochOrder, as_it_is
+from depthmask.data.composition.training_scenes import (
+    Draw,
+    EpochOrder,
+    as_it_is,
+    processes,
+)
 from depthmask.data.scenes.images import open_upright
 from depthmask.data.scenes.scene import Scene
 from depthmask.data.work import num_cores
@@ -90,7 +96,9 @@ class FileTrainingScenes:
         self, train: FileScenes, val: FileScenes, *, seed: int, num_workers: int | None = None
     ) -> None:
         self.train, self.val, self.seed = train, val, seed
-        self.num_workers = num_cores() if num_workers is None else num_workers
+        if num_workers is None:  # of the processes that train on this machine
+            num_workers = max(1, num_cores() // int(os.environ.get("LOCAL_WORLD_SIZE", 1)))
+        self.num_workers = num_workers
 
     def loader(
         self,
@@ -116,6 +124,8 @@ class FileTrainingScenes:
             drop_last=is_training and len(order) % batch_size == 1,
             collate_fn=as_it_is,
             pin_memory=device.type == "cuda",
+            # NCCL does not outlive a fork
+            multiprocessing_context="spawn" if self.num_workers and processes()[1] > 1 else None,
         )
 
     def scene(self, batch: Scene[Tensor] | str, device: torch.device) -> Scene[Tensor]:

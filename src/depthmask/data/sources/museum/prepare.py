@@ -4,7 +4,6 @@ import hashlib
 import itertools
 import os
 import pickle
-import shutil
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
@@ -34,7 +33,7 @@ def prepare_museum(
     folder: Path, params: PrepareParams, placement: PlacementParams, *, cache: Path
 ) -> None:
     """Render rooms and people, some people inside rooms, the test rooms anew; write them. `cache`
-    keeps what is rendered until all of it is."""
+    keeps what was rendered before a kill."""
     size, sampling = params.size, params.museum
     settings: dict[str, Any] = {"size": size, "samples_per_px": sampling.samples_per_px}
     plain = {"size": size, "samples_per_px": sampling.cutout_samples_per_px}
@@ -83,7 +82,6 @@ def prepare_museum(
         frames[name] = Frames(table, images, np.round(masks * 255).astype(np.uint8), depths)
     frames["nobody"] = Frames.of_nobody(empty, np.stack(list(results)), library.depths)
     write_prepared(folder, library, visible, params, placement, frames=frames)
-    shutil.rmtree(cache, ignore_errors=True)
 
 
 def _split_seeds(sizes: SplitSizes, *stream: int) -> tuple[list[int], list[str]]:
@@ -136,16 +134,17 @@ def run_jobs(jobs: Sequence[Callable[[], Any]], description: str, cache: Path) -
     missing = [n for n, path in enumerate(names) if not path.exists()]
     with progress(len(jobs), description) as advance:
         advance(len(jobs) - len(missing))
-        call = _call_on_ray if "RAY_ADDRESS" in os.environ else _call_here
+        call = _call_on_ray if os.environ.get("RAY_ADDRESS") else _call_here
         results = call([jobs[n] for n in missing]) if missing else ()
-        for n, result in zip(missing, results, strict=True):
-            with replaced_file(names[n]) as temporary:
+        for place, result in results:
+            with replaced_file(names[missing[place]]) as temporary:
                 temporary.write_bytes(pickle.dumps(result))
             advance(1)
     return [pickle.loads(path.read_bytes()) for path in names]
 
 
-def _call_here(jobs: list[Callable[[], Any]]) -> Iterator[Any]:
+def _call_here(jobs: list[Callable[[], Any]]) -> Iterator[tuple[int, Any]]:
+    """What jobs return, with their places, as it comes."""
     loader: DataLoader[Any] = DataLoader(
         jobs,  # type: ignore[arg-type]
         collate_fn=_call,
@@ -153,7 +152,7 @@ def _call_here(jobs: list[Callable[[], Any]]) -> Iterator[Any]:
         multiprocessing_context="spawn",
         worker_init_fn=_start_worker,
     )
-    return iter(loader)
+    return enumerate(loader)
 
 
 def _call(jobs: list[Callable[[], Any]]) -> Any:
@@ -165,7 +164,7 @@ def _start_worker(_: int) -> None:
     drjit.set_thread_count(1)
 
 
-def _call_on_ray(jobs: list[Callable[[], Any]]) -> Iterator[Any]:
+def _call_on_ray(jobs: list[Callable[[], Any]]) -> Iterator[tuple[int, Any]]:
     """On the cluster at RAY_ADDRESS, whose machines have what we import and are sent our code."""
     try:
         import ray
@@ -178,5 +177,7 @@ def _call_on_ray(jobs: list[Callable[[], Any]]) -> Iterator[Any]:
         return job()
 
     with ray.init(runtime_env={"py_modules": [depthmask]}, log_to_driver=False):
-        for result in [call.remote(job) for job in jobs]:
-            yield ray.get(result)
+        places = {call.remote(job): place for place, job in enumerate(jobs)}
+        while places:
+            [done], _ = ray.wait(list(places))
+            yield places.pop(done), ray.get(done)
